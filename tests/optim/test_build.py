@@ -1,0 +1,127 @@
+"""What every optimizer of the table has to do."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.optim.build import OPTIMIZERS, build_optimizer
+from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.optim.keras_schedule import build_schedule
+
+
+def minimise(optimizer: keras.optimizers.Optimizer, steps: int, variables=None) -> list[keras.Variable]:
+    """Minimises `sum_v |v - 3|^2 / 2` from zero in one compiled function."""
+    variables = variables or [keras.Variable(np.zeros(2)), keras.Variable(np.zeros((2, 2)), name="bias")]
+    optimizer.build(variables)
+
+    @tf.function
+    def step():
+        optimizer.apply([tf.convert_to_tensor(v) - 3 for v in variables], variables)
+
+    for _ in range(steps):
+        step()
+    return variables
+
+
+class ConformanceTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        keras.config.set_floatx("float64")
+        self.addCleanup(keras.config.set_floatx, "float32")
+
+    def test_minimises_a_quadratic_and_counts_its_steps(self):
+        for name in OPTIMIZERS:
+            optimizer = build_optimizer(name, learning_rate=0.1)
+            variables = minimise(optimizer, 300)
+            self.assertAllClose(variables[0], [3.0, 3.0], atol=1e-3, msg=name)
+            self.assertEqual(optimizer.iterations.numpy(), 300)
+            self.assertEqual(variables[0].dtype, "float64")
+
+    def test_state_takes_the_dtype_of_the_variables(self):
+        for name in OPTIMIZERS:
+            optimizer = build_optimizer(name, learning_rate=0.1)
+            minimise(optimizer, 1, [keras.Variable(np.zeros(2), dtype="float32")])
+            state = [v.dtype for v in optimizer.variables if tuple(v.shape) == (2,)]
+            self.assertEqual(set(state), {"float32"}, name)
+
+    def test_zero_rate_moves_nothing_but_the_state(self):
+        for name in OPTIMIZERS:
+            variables = minimise(build_optimizer(name, learning_rate=0.0, weight_decay=0.1), 3)
+            self.assertAllEqual(variables[1], np.zeros((2, 2)), name)
+
+    def test_follows_a_schedule(self):
+        for name in OPTIMIZERS:
+            schedule = build_schedule(
+                "linear", peak=0.1, warmup_epochs=0, horizon_epochs=4, steps_per_epoch=1
+            )
+            early, late = (minimise(build_optimizer(name, learning_rate=schedule), n)[0] for n in (4, 9))
+            self.assertNotAllClose(early, np.zeros(2))
+            self.assertAllEqual(early, late, name)
+
+    def test_weight_decay_pulls_towards_zero_and_can_be_excluded(self):
+        for name in OPTIMIZERS:
+            optimizer = build_optimizer(name, learning_rate=0.01, weight_decay=0.5)
+            optimizer.exclude_from_weight_decay(var_names=["bias"])
+            decayed, excluded = minimise(optimizer, 50)
+            _, plain = minimise(build_optimizer(name, learning_rate=0.01), 50)
+            self.assertLess(float(decayed[0]), float(excluded[0, 0]), name)
+            self.assertAllClose(excluded, plain, rtol=1e-15, msg=name)
+
+    def test_serialisation_round_trip_trains_the_same(self):
+        schedule = build_schedule("cosine", peak=0.1, warmup_epochs=2, horizon_epochs=9, steps_per_epoch=2)
+        for name in OPTIMIZERS:
+            for rate in (0.05, schedule):
+                optimizer = build_optimizer(
+                    name, learning_rate=rate, momentum=0.7, nesterov=False, weight_decay=0.01, beta_2=0.9
+                )
+                restored = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+                self.assertEqual(type(restored), type(optimizer))
+                self.assertEqual(restored.get_config(), optimizer.get_config())
+                self.assertAllEqual(minimise(restored, 5)[0], minimise(optimizer, 5)[0])
+
+    def test_state_restored_continues_the_same(self):
+        for name in OPTIMIZERS:
+            first = build_optimizer(name, learning_rate=0.05, weight_decay=0.01)
+            halfway = [keras.Variable(v) for v in minimise(first, 5)]
+            second = build_optimizer(name, learning_rate=0.05, weight_decay=0.01)
+            second.build(halfway)
+            second.set_weights([v.numpy() for v in first.variables])
+            straight = minimise(build_optimizer(name, learning_rate=0.05, weight_decay=0.01), 8)
+            self.assertAllEqual(minimise(second, 3, halfway)[0], straight[0], name)
+
+
+class BuildOptimizerTest(tf.test.TestCase):
+    def test_hyperparameters_arrive(self):
+        config = build_optimizer(
+            "gradient_descent", learning_rate=0.5, momentum=0.8, nesterov=False, weight_decay=0.25
+        ).get_config()
+        self.assertEqual(
+            config,
+            {
+                "name": "gradient_descent",
+                "learning_rate": 0.5,
+                "momentum": 0.8,
+                "nesterov": False,
+                "weight_decay": 0.25,
+            },
+        )
+        adamw = build_optimizer(
+            "adamw", learning_rate=0.5, weight_decay=0.25, beta_1=0.8, beta_2=0.7, epsilon=0.1
+        )
+        self.assertIsInstance(adamw, keras.optimizers.AdamW)
+        found = [
+            adamw.get_config()[key]
+            for key in ("learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon")
+        ]
+        self.assertEqual(found, [0.5, 0.25, 0.8, 0.7, 0.1])
+
+    def test_a_whole_number_is_a_rate(self):
+        self.assertIsInstance(build_optimizer("gradient_descent", learning_rate=1), GradientDescent)
+
+    def test_an_unknown_name_is_refused_with_the_known_ones(self):
+        with self.assertRaisesRegex(ValueError, "'adagrad'; accepted are 'gradient_descent', 'adamw'"):
+            build_optimizer("adagrad", learning_rate=0.1)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,1 @@
+"""tf_fullbatch: train neural networks on the exact gradient of the whole training set, in TensorFlow/Keras."""

@@ -1,0 +1,111 @@
+"""Settings of one optimizer step: micro-batches, penalty, clipping, noise, augmentation, precision.
+
+The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and flags of the command line.
+"""
+
+from dataclasses import dataclass
+
+from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.outcomes import UserError
+
+PENALTIES = ("none", "nested_tape", "forward_over_reverse", "forward_differences", "central_differences")
+AUGMENTATIONS = ("none", "crop", "crop_flip", "randaugment")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepConfig:
+    """How an update batch's gradient is computed and transformed."""
+
+    micro_batch_size: int = setting(
+        128,
+        "Samples of one forward and backward pass on one replica: the block over which BatchNorm takes its "
+        "statistics and over which one gradient norm is penalised.",
+        minimum=1,
+    )
+    penalty: str = setting(
+        "none",
+        "Operator of the gradient penalty: exact Hessian-vector products (nested_tape, forward_over_reverse) or "
+        "finite differences (forward_differences, the published one; central_differences).",
+        choices=PENALTIES,
+    )
+    penalty_strength: float = setting(
+        0.0,
+        "Strength s of the penalty (lr * s / 8) * |g_b|^2 on the micro-batches' gradient norms (published: 0.5).",
+        minimum=0,
+    )
+    full_gradient_penalty_strength: float = setting(
+        0.0,
+        "Strength a of the penalty on the whole update batch's gradient norm; costs one more pass a step.",
+        minimum=0,
+    )
+    penalty_epsilon: float = setting(
+        0.01,
+        "Length in parameter space of the finite differences' step (published: 0.01). Not used by exact operators.",
+        above=0,
+    )
+    penalty_warmup_epochs: float = setting(
+        0.0, "Epochs over which the penalty's strengths rise linearly from 0.", minimum=0
+    )
+    clip_norm: float | None = setting(
+        None,
+        "Largest norm of the averaged, penalised gradient (published: 0.25). Unset: no clipping.",
+        above=0,
+    )
+    clip_norm_type: str = setting("l2", "Norm that is clipped.", choices=("l2", "inf"))
+    micro_batch_clip_norm: float | None = setting(
+        None, "Largest norm of each micro-batch's penalised gradient. Unset: no clipping.", above=0
+    )
+    additive_noise: float = setting(
+        0.0,
+        "Standard deviation of Gaussian noise added to every coordinate of the clipped gradient (Langevin dynamics).",
+        minimum=0,
+    )
+    multiplicative_noise: float = setting(
+        0.0,
+        "Standard deviation sigma of the factors z ~ N(1, sigma^2) on the samples' losses (Hoffer et al. 2017).",
+        minimum=0,
+    )
+    augmentation: str = setting(
+        "none",
+        "Random changes to the training images, on the device: crop (with zero padding), crop_flip (and horizontal "
+        "flip, as published for CIFAR), randaugment (crop_flip and keras-cv's RandAugment).",
+        choices=AUGMENTATIONS,
+    )
+    augmentation_padding: int = setting(
+        4, "Pixels of zero padding around an image before a random crop.", minimum=0
+    )
+    randaugment_magnitude: float = setting(
+        0.3, "RandAugment's magnitude as a fraction of each operation's largest.", minimum=0, maximum=1
+    )
+    randaugment_operations: int = setting(2, "RandAugment's operations an image.", minimum=1)
+    accumulate_dtype: str = setting(
+        "float32",
+        "Precision of the sums over samples; widened to float64 where the weights are.",
+        choices=("float32", "float64"),
+    )
+    jit_compile: str = setting(
+        "auto",
+        "Compile the micro-batch's gradient with XLA; auto: where there is a GPU.",
+        choices=("auto", "on", "off"),
+    )
+    flip_averaging: bool = setting(
+        False, "Evaluate with the outputs averaged over each image and its mirror image."
+    )
+    seed: int = setting(
+        0, "Seed of initial weights, augmentation, dropout, shuffling and noise.", minimum=0, below=2**31
+    )
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        strengths = self.penalty_strength + self.full_gradient_penalty_strength
+        if self.penalty == "none" and strengths:
+            raise UserError(
+                f"--penalty=none with --penalty_strength={self.penalty_strength} and --full_gradient_penalty_strength="
+                f"{self.full_gradient_penalty_strength}: choose a --penalty ({', '.join(PENALTIES[1:])}), or leave "
+                "the strengths at 0."
+            )
+        if self.penalty != "none" and not strengths:
+            raise UserError(
+                f"--penalty={self.penalty} without a strength: set --penalty_strength (published: 0.5) or "
+                "--full_gradient_penalty_strength above 0, or --penalty=none."
+            )

@@ -1,0 +1,1 @@
+"""Data: sources, splits, stateless augmentation and the pipeline of update batches."""

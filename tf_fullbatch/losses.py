@@ -1,0 +1,73 @@
+"""Cross-entropy of integer labels and logits, with label smoothing."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable(package="tf_fullbatch")
+class SparseCrossentropy(keras.losses.Loss):
+    """Cross-entropy from logits and integer labels, smoothed over all classes.
+
+    With C classes, `p = softmax(z)` and smoothing s, the loss of a sample of class y is
+
+        -(1 - s) * log p_y - (s / C) * sum_k log p_k,
+
+    the cross-entropy against `(1 - s) * onehot(y) + s / C`. It is computed in the logits' precision, in
+    float32 at least, and can be differentiated twice, in forward mode too.
+
+    Args:
+        label_smoothing: s in [0, 1), the probability spread evenly over all C classes, the true one included
+            (Keras' convention; the published PyTorch code gives s / (C - 1) to each other class).
+        reduction: As in `keras.losses.Loss`; by default the mean of `sample_weight * loss` over the batch.
+        name: Name of the loss.
+        dtype: Lower bound of the precision, by default `keras.config.floatx()`.
+
+    Raises:
+        ValueError: If `label_smoothing` is out of its range.
+
+    Source: Szegedy et al. 2016 (arXiv 1512.00567), section 7.
+    """
+
+    def __init__(
+        self,
+        label_smoothing: float = 0.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "sparse_crossentropy",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if not 0 <= label_smoothing < 1:
+            raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1).")
+        self.label_smoothing = label_smoothing
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        """The reduced loss, see `keras.losses.Loss.__call__`."""
+        widest = keras.backend.result_type(self.dtype, tf.convert_to_tensor(y_pred).dtype.name, "float32")
+        if widest == self.dtype:
+            return super().__call__(y_true, y_pred, sample_weight)
+        # Keras casts to the loss's own dtype before `call`: float64 logits need a float64 loss.
+        wider = SparseCrossentropy(self.label_smoothing, self.reduction, self.name, dtype=widest)
+        return wider(y_true, y_pred, sample_weight)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of every sample.
+
+        Args:
+            y_true: `[batch]` or `[batch, 1]`, the class of every sample, 0 to C - 1.
+            y_pred: `[batch, classes]`, logits.
+
+        Returns:
+            `[batch]`, in the dtype of `y_pred`.
+        """
+        labels = tf.cast(tf.reshape(y_true, [-1]), tf.int64)
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=y_pred)
+        if self.label_smoothing == 0:
+            return loss
+        even = -tf.reduce_mean(tf.nn.log_softmax(y_pred), axis=-1)
+        return (1 - self.label_smoothing) * loss + self.label_smoothing * even
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "label_smoothing": self.label_smoothing, "dtype": self.dtype}

@@ -1,0 +1,253 @@
+"""A run's curves as a picture: loss, error, gradient norm and learning rate against passes over the data."""
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+from matplotlib.ticker import (
+    FixedLocator,
+    FuncFormatter,
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+)
+
+from tf_fullbatch.records import Record, write_bytes
+
+# Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
+_TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+_GREY = "#555555"
+
+_MOST_POINTS = 4000
+_BINS = 500
+_FEWEST_WITHOUT_MARKERS = 40
+# Below a tenth of a percent the error axis is linear, so that 0 has a place on it.
+_ERROR_LINEAR_BELOW = 0.1
+
+_STYLES = {
+    ("validation", "raw"): (_VALIDATION, "-", "validation"),
+    ("validation", "ema"): (_VALIDATION, "--", "validation, EMA weights"),
+    ("test", "raw"): (_TEST, "-", "test"),
+    ("test", "ema"): (_TEST, "--", "test, EMA weights"),
+}
+
+
+def plot_curves(
+    metrics: Sequence[Record],
+    evaluations: Sequence[Record],
+    path: str | Path,
+    title: str = "",
+    clip_norm: float | None = None,
+) -> None:
+    """Writes the picture of a run as a PNG file.
+
+    Args:
+        metrics: Rows with the keys of `STEP_COLUMNS`; absent, None and NaN values leave gaps.
+        evaluations: Rows with the keys of `EVALUATION_COLUMNS`.
+        path: The file, replaced whole.
+        title: Shown above the panels.
+        clip_norm: The gradient clipping threshold, drawn as a line where given.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    picture = io.BytesIO()
+    draw_curves(metrics, evaluations, title, clip_norm).savefig(picture, format="png", dpi=130)
+    write_bytes(path, picture.getvalue())
+
+
+def draw_curves(
+    metrics: Sequence[Record], evaluations: Sequence[Record], title: str = "", clip_norm: float | None = None
+) -> Figure:
+    """The figure of `plot_curves`, with the panels loss, error, gradient norm and learning rate in order."""
+    figure = Figure(figsize=(11, 7.6), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14))
+    FigureCanvasAgg(figure)
+    loss, error, gradient, rate = panels = figure.subplots(2, 2, sharex=True).flatten()
+    _loss_panel(loss, metrics, evaluations)
+    _error_panel(error, metrics, evaluations)
+    _gradient_panel(gradient, metrics, clip_norm)
+    _rate_panel(rate, metrics)
+    for panel in (gradient, rate):
+        panel.set_xlabel("Passes over the training set")
+    for panel in panels:
+        _finish(panel)
+    last = np.concatenate([[0], _column(metrics, "epoch"), _column(evaluations, "epoch")])
+    _pass_axis(rate, float(np.nanmax(last)))
+    _shared_legend(figure, [loss, error])
+    if title:
+        figure.suptitle(title, fontsize=12, fontweight="bold")
+    return figure
+
+
+def _loss_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[Record]) -> None:
+    epoch = _column(metrics, "epoch")
+    objective, loss = _column(metrics, "penalised_objective"), _column(metrics, "loss")
+    if np.any(objective[np.isfinite(objective)] != loss[np.isfinite(objective)]):
+        _curve(panel, epoch, objective, _PENALISED, label="training, with penalty")
+    _curve(panel, epoch, loss, _TRAIN, label="training")
+    _evaluation_curves(panel, evaluations, "loss", lambda values: values)
+    panel.set_ylabel("Cross-entropy loss (nats)")
+    _log_scale_where_positive(panel)
+
+
+def _error_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[Record]) -> None:
+    error = 100 * (1 - _column(metrics, "accuracy"))
+    _curve(panel, _column(metrics, "epoch"), error, _TRAIN, label="training")
+    _evaluation_curves(panel, evaluations, "accuracy", lambda values: 100 * (1 - values))
+    panel.set_ylabel("Classification error (%)")
+    if not panel.lines:
+        return
+    panel.set_yscale("symlog", linthresh=_ERROR_LINEAR_BELOW, linscale=0.4)
+    lowest = min(np.nanmin(np.asarray(line.get_ydata(), float)) for line in panel.lines)
+    ticks = [0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100]
+    below = [tick for tick in ticks if 0 < tick <= lowest] or [-0.02]
+    panel.yaxis.set_major_locator(FixedLocator(ticks))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(_plain))
+    panel.set_ylim(below[-1], 105)
+
+
+def _gradient_panel(panel: Axes, metrics: Sequence[Record], clip_norm: float | None) -> None:
+    epoch = _column(metrics, "epoch")
+    rms = np.sqrt(_column(metrics, "mean_squared_micro_batch_gradient_norm"))
+    _curve(panel, epoch, rms, _PENALISED, label="micro-batches (RMS)")
+    _curve(panel, epoch, _column(metrics, "gradient_norm"), _TRAIN, label="update, before clipping")
+    if clip_norm is not None:
+        panel.axhline(
+            clip_norm, color=_GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
+        )
+    panel.set_ylabel("Gradient norm (L2)")
+    _log_scale_where_positive(panel)
+    if panel.lines:
+        # Above the axes, where no curve can run beneath it.
+        legend = panel.legend(
+            loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, ncols=3, frameon=False, fontsize=8.5
+        )
+        legend.set_in_layout(False)
+
+
+def _rate_panel(panel: Axes, metrics: Sequence[Record]) -> None:
+    rate = _column(metrics, "learning_rate")
+    _curve(panel, _column(metrics, "epoch"), rate, _TRAIN, label="learning rate")
+    panel.set_ylabel("Learning rate")
+    if panel.lines:
+        top = 1.05 * np.nanmax(rate) or 1.0
+        panel.set_ylim(-0.02 * top, top)
+
+
+def _pass_axis(panel: Axes, last: float) -> None:
+    panel.set_xlim(0, 1.02 * last if last > 0 else 1)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=last >= 3, steps=[1, 2, 2.5, 5, 10]))
+
+
+def _shared_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend below all panels for the curves that several of them share."""
+    entries: dict[str, Artist] = {}
+    for panel in panels:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+        if panel.collections:
+            entries["5 % to 95 % of the steps around"] = Patch(color=_TRAIN, alpha=0.2, linewidth=0)
+    if entries:
+        figure.legend(
+            entries.values(), entries.keys(), loc="outside lower center", ncols=6, frameon=False, fontsize=9.5
+        )
+
+
+def _evaluation_curves(
+    panel: Axes, evaluations: Sequence[Record], name: str, transform: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    for (split, weights), (color, style, label) in _STYLES.items():
+        rows = [row for row in evaluations if (row["split"], row["weights"]) == (split, weights)]
+        values = transform(_column(rows, name))
+        _curve(panel, _column(rows, "epoch"), values, color, label=label, linestyle=style, zorder=3)
+
+
+def _column(rows: Sequence[Record], name: str) -> np.ndarray:
+    values = (row.get(name) for row in rows)
+    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
+
+
+def _curve(
+    panel: Axes,
+    x: np.ndarray,
+    y: np.ndarray,
+    color: str,
+    label: str,
+    linestyle: str = "-",
+    zorder: float = 2,
+) -> None:
+    """One curve, or nothing where no point is finite; many points become local means in a band."""
+    finite = np.isfinite(x) & np.isfinite(y)
+    if not finite.any():
+        return
+    if finite.sum() > _MOST_POINTS:
+        x, y, low, high = decimate(x[finite], y[finite], _BINS)
+        panel.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, zorder=zorder - 1)
+    marker = "o" if finite.sum() < _FEWEST_WITHOUT_MARKERS else ""
+    panel.plot(
+        x,
+        y,
+        color=color,
+        label=label,
+        linestyle=linestyle,
+        linewidth=1.7,
+        marker=marker,
+        markersize=4,
+        zorder=zorder,
+    )
+
+
+def decimate(
+    x: np.ndarray, y: np.ndarray, bins: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts a curve into runs of neighbouring points and describes each.
+
+    Args:
+        x: `[points]`, in order.
+        y: `[points]`.
+        bins: How many runs; at most the number of points.
+
+    Returns:
+        Mean x, mean y, and the 5 % and 95 % quantiles of y, `[bins]` each.
+    """
+    starts = np.linspace(0, len(x), bins, endpoint=False).astype(int)
+    counts = np.diff(np.append(starts, len(x)))
+    spread = [np.quantile(part, (0.05, 0.95)) for part in np.split(y, starts[1:])]
+    low, high = np.transpose(spread)
+    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts, low, high
+
+
+def _log_scale_where_positive(panel: Axes) -> None:
+    values = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
+    shown = np.concatenate(values) if values else np.array([])
+    shown = shown[np.isfinite(shown)]
+    if not shown.size or shown.min() <= 0:
+        return
+    panel.set_yscale("log")
+    decades = np.log10(shown.max() / shown.min())
+    steps = (1.0,) if decades > 4 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
+    panel.yaxis.set_major_locator(LogLocator(subs=steps))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(_plain) if decades <= 6 else LogFormatterSciNotation())
+
+
+def _plain(value: float, _: object = None) -> str:
+    return f"{value:g}"
+
+
+def _finish(panel: Axes) -> None:
+    panel.grid(True, color="#DDDDDD", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.tick_params(labelbottom=True)
+    if not panel.lines:
+        panel.text(0.5, 0.5, "not measured", transform=panel.transAxes, ha="center", va="center", color=_GREY)

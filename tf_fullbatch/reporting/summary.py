@@ -1,0 +1,148 @@
+"""The content of summary.json: how a run ended, its final and best figures, and where they came from."""
+
+import importlib.metadata
+import platform
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_fullbatch.outcomes import Outcome
+from tf_fullbatch.records import Record
+
+FORMAT_VERSION = 1
+_PACKAGES = ("tf-fullbatch", "tensorflow", "keras", "numpy")
+
+
+def run_summary(
+    *,
+    outcome: Outcome,
+    metrics: Sequence[Record],
+    evaluations: Sequence[Record],
+    output_dir: str | Path,
+    device: str,
+    message: str = "",
+) -> dict[str, Any]:
+    """The dictionary written to summary.json.
+
+    Args:
+        outcome: How the run ended.
+        metrics: All rows of metrics.csv.
+        evaluations: All rows of evaluations.csv.
+        output_dir: The run's folder.
+        device: What it ran on, in words, such as "2 x NVIDIA H200".
+        message: The sentence about the end; by default the outcome's own.
+
+    Returns:
+        `format_version`; `outcome` (name) and `message`; `steps`, `epochs`, `samples_seen` and
+        `wall_seconds` of the last step; `images_per_second`, the median over the steps but the first of the
+        rows; `final`: `train` (loss and accuracy of the last step, at the weights before its update) and,
+        for `validation` and `test`, the last evaluation of each kind of weights; `best`, see
+        `best_evaluation`; `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an
+        empty dictionary.
+    """
+    last = metrics[-1] if metrics else {}
+    return {
+        "format_version": FORMAT_VERSION,
+        "outcome": outcome.name,
+        "message": message or outcome.value,
+        "steps": last.get("step", 0),
+        "epochs": last.get("epoch", 0.0),
+        "samples_seen": last.get("samples_seen", 0),
+        "wall_seconds": last.get("wall_seconds", 0.0),
+        "images_per_second": _median_speed(metrics),
+        "final": {
+            "train": _figures(last, "step", "loss", "accuracy"),
+            "validation": _last_of_split(evaluations, "validation"),
+            "test": _last_of_split(evaluations, "test"),
+        },
+        "best": best_evaluation(evaluations),
+        "device": device,
+        "versions": versions(),
+        "git_revision": git_revision(Path(__file__).parent),
+        "output_dir": str(output_dir),
+    }
+
+
+def best_evaluation(evaluations: Sequence[Record]) -> dict[str, Any] | None:
+    """The evaluation that validation would choose; the test split never chooses.
+
+    Returns:
+        None without a validation accuracy; else `step`, `epoch` and `weights` of the highest validation
+        accuracy (on a tie the lower loss, then the earlier step), its figures as `validation`, and as `test`
+        those of the same step and weights, None where the test split was not evaluated then.
+    """
+    candidates = [
+        row
+        for row in evaluations
+        # A NaN compares unequal to itself and can never be the best.
+        if row["split"] == "validation"
+        and row.get("accuracy") is not None
+        and row["accuracy"] == row["accuracy"]
+    ]
+    if not candidates:
+        return None
+    best = min(
+        candidates, key=lambda row: (-_number(row, "accuracy"), _number(row, "loss"), _number(row, "step"))
+    )
+    tests = [
+        row
+        for row in evaluations
+        if row["split"] == "test" and (row["step"], row["weights"]) == (best["step"], best["weights"])
+    ]
+    return {
+        **_figures(best, "step", "epoch", "weights"),
+        "validation": _figures(best, "loss", "accuracy", "samples"),
+        "test": _figures(tests[-1], "loss", "accuracy", "samples") if tests else None,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Versions of Python and of the packages that decide results; None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def git_revision(folder: str | Path) -> str | None:
+    """The commit checked out in `folder`, with "-modified" where tracked files differ; None outside git."""
+    head = _git(folder, "rev-parse", "HEAD")
+    # An installed package inside somebody else's repository is not described by that repository's commit.
+    if not head or not _git(folder, "ls-files", "--", "."):
+        return None
+    return head + ("-modified" if _git(folder, "status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _git(folder: str | Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _number(row: Record, name: str) -> float:
+    return float(row.get(name) if row.get(name) is not None else "inf")  # type: ignore[arg-type]
+
+
+def _figures(row: Record, *names: str) -> dict[str, Any]:
+    return {name: row[name] for name in names if row.get(name) is not None}
+
+
+def _last_of_split(evaluations: Sequence[Record], split: str) -> dict[str, dict[str, Any]]:
+    rows = [row for row in evaluations if row["split"] == split]
+    return {str(row["weights"]): _figures(row, "step", "loss", "accuracy", "samples") for row in rows}
+
+
+def _median_speed(metrics: Sequence[Record]) -> float | None:
+    # The first step of the rows compiles; with one row alone there is nothing better.
+    rows = metrics[1:] or metrics
+    speeds = [float(row["images_per_second"]) for row in rows if row.get("images_per_second") is not None]  # type: ignore[arg-type]
+    return statistics.median(speeds) if speeds else None

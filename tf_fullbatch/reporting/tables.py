@@ -1,0 +1,142 @@
+"""Text for people: numbers with a sensible number of digits, aligned tables, the final summary of a run."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+_THOUSANDS = ("", "k", "M", "G", "T", "P")
+
+
+def format_count(value: float) -> str:
+    """Three significant digits with a thousands letter: 61234 -> "61.2k", 87.3 -> "87.3"."""
+    if not math.isfinite(value):
+        return str(value)
+    power = 0
+    while abs(value) >= 999.5 and power < len(_THOUSANDS) - 1:
+        value /= 1000
+        power += 1
+    digits = 0 if abs(value) >= 99.95 or value == 0 else 1 if abs(value) >= 9.995 else 2
+    return f"{value:.{digits}f}{_THOUSANDS[power]}"
+
+
+def format_duration(seconds: float) -> str:
+    """The two largest units: 0.25 -> "250ms", 7.31 -> "7.3s", 3720 -> "1h02m", 180000 -> "2d02h"."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 0.9995:
+        return f"{max(seconds, 0) * 1000:.0f}ms"
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    minutes = round(seconds / 60)
+    if minutes < 24 * 60:
+        return f"{minutes // 60}h{minutes % 60:02d}m"
+    hours = round(seconds / 3600)
+    return f"{hours // 24}d{hours % 24:02d}h"
+
+
+def format_percentage(fraction: float | None) -> str:
+    """A fraction as a percentage with two decimals: 0.95698 -> "95.70 %"; "-" for None."""
+    return "-" if fraction is None else f"{100 * fraction:.2f} %"
+
+
+def format_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    align: str = "",
+    style: Literal["plain", "markdown"] = "plain",
+) -> str:
+    """A table of text, without a line end after its last line.
+
+    Args:
+        headers: One heading a column.
+        rows: The cells of each row; None is shown as "-", everything else as `str` shows it.
+        align: One character a column, `<` (left) or `>` (right); left for all columns where it is empty.
+        style: "plain" (columns two spaces apart, a rule under the headings) or "markdown".
+
+    Raises:
+        ValueError: A row or `align` does not have one item a column.
+    """
+    align = align or "<" * len(headers)
+    if len(align) != len(headers) or set(align) - set("<>"):
+        raise ValueError(f"align is {align!r}; expected one of < and > for each of {len(headers)} columns")
+    cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
+    for number, row in enumerate(cells):
+        if len(row) != len(headers):
+            raise ValueError(f"row {number} has {len(row)} cells; expected {len(headers)}, one a heading")
+    if style == "markdown":
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
+    smallest = 3 if style == "markdown" else 1
+    widths = [max(smallest, *map(len, column)) for column in zip(headers, *cells, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        padded = [f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)]
+        return f"| {' | '.join(padded)} |" if style == "markdown" else "  ".join(padded).rstrip()
+
+    if style == "markdown":
+        rule = [
+            ("-" * (w - 1) + ":") if side == ">" else "-" * w for side, w in zip(align, widths, strict=True)
+        ]
+    else:
+        rule = ["-" * width for width in widths]
+    return "\n".join(map(line, [headers, rule, *cells]))
+
+
+def summary_table(summary: Mapping[str, Any]) -> str:
+    """The end of a run in a few lines, from the content of its summary.json (see `reporting.summary`)."""
+    lines = [
+        ("outcome", summary["message"]),
+        (
+            "trained",
+            f"{_plural(summary['steps'], 'step')}, {_passes(summary['epochs'])} over the training set",
+        ),
+    ]
+    final = summary["final"]
+    if final["train"]:
+        lines.append(("training, last step", _loss_and_accuracy(final["train"])))
+    for split in ("validation", "test"):
+        for weights, figures in final[split].items():
+            step = f", step {figures['step']}" if figures["step"] != summary["steps"] else ""
+            lines.append((f"{split}{_suffix(weights)}{step}", _loss_and_accuracy(figures)))
+    if summary["best"]:
+        lines.append(("best by validation", _best_line(summary["best"])))
+    lines.append(("wall time", format_duration(float(summary["wall_seconds"]))))
+    if summary["images_per_second"] is not None:
+        lines.append(("speed", f"{format_count(float(summary['images_per_second']))} images/s"))
+    lines += [("device", summary["device"]), ("output", summary["output_dir"])]
+    width = max(len(name) for name, _ in lines)
+    return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)
+
+
+def _suffix(weights: str) -> str:
+    return "" if weights == "raw" else f" ({weights} weights)"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _passes(epochs: float | str | None) -> str:
+    if epochs is None:
+        return "no pass"
+    return "1 pass" if float(epochs) == 1 else f"{float(epochs):.6g} passes"
+
+
+def _loss_and_accuracy(figures: Mapping[str, Any]) -> str:
+    parts = []
+    if figures.get("accuracy") is not None:
+        parts.append(f"accuracy {format_percentage(float(figures['accuracy']))}")
+    if figures.get("loss") is not None:
+        parts.append(f"loss {float(figures['loss']):.4g}")
+    return ", ".join(parts) or "-"
+
+
+def _best_line(best: Mapping[str, Any]) -> str:
+    text = f"step {best['step']}{_suffix(best['weights'])}: {_loss_and_accuracy(best['validation'])}"
+    if best.get("test"):
+        text += f"; test {_loss_and_accuracy(best['test'])}"
+    return text

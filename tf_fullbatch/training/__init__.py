@@ -1,0 +1,1 @@
+"""Training: the full-batch Keras model, its callbacks and checkpoints."""

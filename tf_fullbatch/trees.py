@@ -1,0 +1,78 @@
+"""Vector operations on lists of tensors: gradients, parameters and directions seen as one vector.
+
+A *tree* here is a sequence of dense tensors in the order of the model's trainable variables. Every
+function is pure and works in eager code, in graphs and under XLA.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+Tree = list[tf.Tensor]
+
+
+def scalar(value: tf.Tensor | float, dtype: tf.DType | str) -> tf.Tensor:
+    """A number as a tensor; `tf.cast` would round a Python float to float32 on its way to float64."""
+    return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+
+
+def add(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
+    """`x + y`, leaf by leaf."""
+    return [a + b for a, b in zip(x, y, strict=True)]
+
+
+def subtract(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
+    """`x - y`, leaf by leaf."""
+    return [a - b for a, b in zip(x, y, strict=True)]
+
+
+def scale(factor: tf.Tensor | float, x: Sequence[tf.Tensor]) -> Tree:
+    """`factor * x` with a scalar factor cast to each leaf's dtype."""
+    return [scalar(factor, a.dtype) * a for a in x]
+
+
+def add_scaled(x: Sequence[tf.Tensor], factor: tf.Tensor | float, y: Sequence[tf.Tensor]) -> Tree:
+    """`x + factor * y` with a scalar factor cast to each leaf's dtype."""
+    return [a + scalar(factor, b.dtype) * b for a, b in zip(x, y, strict=True)]
+
+
+def cast(x: Sequence[tf.Tensor], dtype: tf.DType | str) -> Tree:
+    """Every leaf as `dtype`."""
+    return [tf.cast(a, dtype) for a in x]
+
+
+def dot(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Inner product of the two vectors, a scalar in the leaves' dtype."""
+    return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(x, y, strict=True)])
+
+
+def squared_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
+    """`|x|_2^2`; its derivative at zero is zero, so it is safe to differentiate anywhere."""
+    return tf.add_n([tf.reduce_sum(tf.square(a)) for a in x])
+
+
+def global_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
+    """`|x|_2` over all leaves; not for differentiation (undefined at zero), see `squared_norm`."""
+    return tf.sqrt(squared_norm(x))
+
+
+def max_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
+    """`|x|_inf`, the largest magnitude over all leaves; 0 where every leaf is empty."""
+    largest = [tf.reduce_max(tf.abs(a)) for a in x if a.shape.num_elements() != 0]
+    return tf.reduce_max(tf.stack(largest)) if largest else tf.zeros([])
+
+
+def flatten(x: Sequence[tf.Tensor]) -> tf.Tensor:
+    """All leaves as one vector `[total]`; the leaves must share a dtype."""
+    return tf.concat([tf.reshape(a, [-1]) for a in x], axis=0)
+
+
+def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor | tf.Variable]) -> Tree:
+    """The inverse of `flatten`: cuts `[total]` into leaves of the shapes of `like`.
+
+    Args:
+        vector: `[total]`, the concatenated leaves.
+        like: Tensors or variables of fully known shape that give the leaves' shapes and order.
+    """
+    sizes = [a.shape.num_elements() for a in like]
+    return [tf.reshape(part, a.shape) for part, a in zip(tf.split(vector, sizes), like, strict=True)]
