@@ -60,11 +60,18 @@ class ColumnsTest(unittest.TestCase):
 
 class CsvTest(RecordsTest):
     def test_values_come_back_exactly_with_their_types(self):
-        record = {"step": 3, "epoch": 0.1 + 0.2, "loss": np.float32(0.1), "clipped": 0.0, "samples_seen": 2**60}
+        record = {
+            "step": 3,
+            "epoch": 0.1 + 0.2,
+            "loss": np.float32(0.1),
+            "clipped": 0.0,
+            "samples_seen": 2**60,
+        }
         with CsvRecorder(self.path, STEP_COLUMNS) as recorder:
             recorder.append(record)
         [row] = read_csv(self.path, STEP_COLUMNS)
-        self.assertEqual(row, {"step": 3, "epoch": 0.1 + 0.2, "samples_seen": 2**60, "loss": float(np.float32(0.1)), "clipped": 0})  # fmt: skip
+        self.assertEqual(row, {**record, "loss": float(np.float32(0.1))})
+        self.assertEqual((row["epoch"], row["samples_seen"]), (0.30000000000000004, 2**60))
         self.assertIs(type(row["clipped"]), int)
 
     @settings(max_examples=100, deadline=None)
@@ -85,7 +92,14 @@ class CsvTest(RecordsTest):
         self.assertEqual(read_csv(self.path, STEP_COLUMNS), [{"step": 1}])
 
     def test_text_columns(self):
-        row = {"step": 1, "epoch": 1.0, "split": "validation", "weights": "ema", "accuracy": 0.5, "samples": 10}
+        row = {
+            "step": 1,
+            "epoch": 1.0,
+            "split": "validation",
+            "weights": "ema",
+            "accuracy": 0.5,
+            "samples": 10,
+        }
         with CsvRecorder(self.path, EVALUATION_COLUMNS) as recorder:
             recorder.append(row)
             with self.assertRaisesRegex(ValueError, "commas"):
@@ -100,7 +114,10 @@ class CsvTest(RecordsTest):
         recorder.close()
 
     def test_unknown_key_is_refused(self):
-        with CsvRecorder(self.path, STEP_COLUMNS) as recorder, self.assertRaisesRegex(ValueError, "los; it has step"):
+        with (
+            CsvRecorder(self.path, STEP_COLUMNS) as recorder,
+            self.assertRaisesRegex(ValueError, "los; it has step"),
+        ):
             recorder.append({"step": 1, "los": 2.0})
 
     def test_resume_drops_later_rows_and_goes_on(self):
@@ -171,12 +188,13 @@ class FilesTest(RecordsTest):
 
     def test_failed_write_keeps_the_old_content_and_leaves_nothing_behind(self):
         records.write_text(self.path, "old")
-        with mock.patch.object(os, "fsync", side_effect=OSError(28, "No space left on device")):
-            with self.assertRaises(UserError) as caught:
+        full = OSError(28, "No space left on device")
+        for owner, name in ((os, "fsync"), (Path, "replace")):
+            with mock.patch.object(owner, name, side_effect=full), self.assertRaises(UserError) as caught:
                 records.write_text(self.path, "new")
-        self.assert_one_line(caught.exception, str(self.path), "No space left on device")
-        self.assertEqual(self.path.read_text(), "old")
-        self.assertEqual(list(self.folder.iterdir()), [self.path])
+            self.assert_one_line(caught.exception, str(self.path), "No space left on device")
+            self.assertEqual(self.path.read_text(), "old")
+            self.assertEqual(list(self.folder.iterdir()), [self.path])
 
     def test_full_disk_while_appending(self):
         recorder = CsvRecorder(self.path, STEP_COLUMNS)
@@ -211,7 +229,9 @@ class FilesTest(RecordsTest):
         run = RunFolder(self.folder / "a" / "b").create()
         self.assertTrue(run.path.is_dir())
         names = {path.name for path in vars(run).values()} - {"b"}
-        expected = "config.json run.flags metrics.csv evaluations.csv summaries checkpoints model.keras summary.json"
+        expected = (
+            "config.json run.flags metrics.csv evaluations.csv summaries checkpoints model.keras summary.json"
+        )
         self.assertEqual(names, {*expected.split(), "curves.png"})
 
 

@@ -11,11 +11,13 @@ A Keras network's non-trainable variables are sorted once, when it is built:
 * everything else (frozen weights) is passed through unchanged.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
 
+from tf_fullbatch import trees
 from tf_fullbatch.trees import Tree
 
 
@@ -32,15 +34,15 @@ class NetworkState:
 
     def __init__(self, network: keras.Model, inputs: tf.TensorSpec):
         self.variables = list(network.non_trainable_variables)
-        self._momentum = _batch_norm_momenta(network)
+        assignments = _assignments(network, inputs)
+        self._momentum = _batch_norm_momenta(network, assignments)
         self._seeds = [id(v) for v in _seed_variables(network)]
-        updated = _updated_variables(network, inputs)
-        self.measured = [v for v in self.variables if id(v) in updated and id(v) not in self._seeds]
+        self.measured = [v for v in self.variables if assignments[id(v)] and id(v) not in self._seeds]
         for variable in self.measured:
             if not tf.as_dtype(variable.dtype).is_floating:
                 raise ValueError(
-                    f"The network's variable {variable.path!r} ({variable.dtype}) changes while training. Only "
-                    "floating-point state can be averaged over micro-batches: remove the layer's counter."
+                    f"The network's variable {variable.path!r} ({variable.dtype}) changes while training. "
+                    "Only floating-point state can be averaged over micro-batches: remove the layer's counter."
                 )
 
     def values(self) -> Tree:
@@ -89,9 +91,8 @@ class NetworkState:
             mean = tf.cast(mean, variable.dtype)
             momentum = self._momentum.get(id(variable))
             if momentum is not None:
-                kept = tf.cast(
-                    tf.cast(momentum, tf.float64) ** tf.cast(micro_batches, tf.float64), mean.dtype
-                )
+                kept = trees.scalar(momentum, tf.float64) ** tf.cast(micro_batches, tf.float64)
+                kept = tf.cast(kept, mean.dtype)
                 mean = kept * variable.value + (1.0 - kept) * mean
             values.append(mean)
         return values
@@ -100,13 +101,16 @@ class NetworkState:
         return any(variable is measured for measured in self.measured)
 
 
-def _batch_norm_momenta(network: keras.Model) -> dict[int, float]:
-    """id(variable) -> momentum for the moving averages of trainable BatchNormalization layers."""
+def _batch_norm_momenta(network: keras.Model, assignments: Counter[int]) -> dict[int, float]:
+    """id(variable) -> share of the old value that one training call keeps, for trainable BatchNormalization.
+
+    It is `momentum^c` for a layer that the network calls c times.
+    """
     momenta = {}
     for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and layer.momentum < 1:
             for variable in (layer.moving_mean, layer.moving_variance):
-                momenta[id(variable)] = layer.momentum
+                momenta[id(variable)] = layer.momentum ** assignments[id(variable)]
     return momenta
 
 
@@ -115,19 +119,27 @@ def _seed_variables(network: keras.Model) -> list[keras.Variable]:
     return [g.state for layer in network._flatten_layers() for g in getattr(layer, "_seed_generators", [])]
 
 
-def _updated_variables(network: keras.Model, inputs: tf.TensorSpec) -> set[int]:
-    """ids of the non-trainable variables that a training call assigns, found by tracing one call."""
-    updated: set[int] = set()
+class _AssignmentCounter(keras.StatelessScope):
+    """A scope in which assignments to variables are counted, and have no effect outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[int] = Counter()
+
+    def add_update(self, update: tuple[keras.Variable, tf.Tensor]) -> None:
+        """Called by Keras for each assignment."""
+        self.counts[id(update[0])] += 1
+        super().add_update(update)
+
+
+def _assignments(network: keras.Model, inputs: tf.TensorSpec) -> Counter[int]:
+    """id(variable) -> how often one training call assigns it, found by tracing a call."""
+    scope = _AssignmentCounter()
 
     @tf.function(autograph=False)
     def trace(x: tf.Tensor) -> tf.Tensor:
-        before = [tf.convert_to_tensor(v.value) for v in network.non_trainable_variables]
-        theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        outputs, after = network.stateless_call(theta, before, x, training=True)
-        for variable, old, new in zip(network.non_trainable_variables, before, after, strict=True):
-            if new is not old:
-                updated.add(id(variable))
-        return outputs
+        with scope:
+            return network(x, training=True)
 
     trace.get_concrete_function(inputs)
-    return updated
+    return scope.counts

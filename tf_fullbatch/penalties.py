@@ -73,7 +73,8 @@ def nested_tape(
             loss, auxiliary = loss_function(theta)
         gradient = _dense(inner.gradient(loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO))
         with outer.stop_recording():
-            v = direction(gradient)
+            # Stopped as well: where `direction` hands back the gradient itself, v is a recorded tensor.
+            v = [tf.stop_gradient(a) for a in direction(gradient)]
         slope = trees.dot(gradient, v)
     product = outer.gradient(slope, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     return GradientAndProduct(loss, auxiliary, gradient, _dense(product))

@@ -45,9 +45,7 @@ STEP_COLUMNS = (
         "the weights before the update.",
     ),
     Column(
-        name="accuracy",
-        unit="fraction",
-        description="Fraction of the update batch classified correctly, at the weights before the update.",
+        name="accuracy", unit="fraction", description="Fraction of the update batch classified correctly."
     ),
     Column(name="penalised_objective", unit="nats", description="Loss plus penalty, without weight decay."),
     Column(

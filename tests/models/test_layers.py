@@ -1,5 +1,7 @@
 """The pieces of a residual network against NumPy, at even and odd sizes."""
 
+from collections.abc import Callable
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -37,7 +39,7 @@ def numpy_convolution(x: np.ndarray, kernel: np.ndarray, stride: int) -> np.ndar
     return result
 
 
-def numpy_windows(x: np.ndarray, side: int, before: int, reduce) -> np.ndarray:
+def numpy_windows(x: np.ndarray, side: int, before: int, reduce: Callable) -> np.ndarray:
     """Reduces the existing pixels of windows of `side`, at stride 2, the first `before` pixels outside."""
     rows, columns = -(-x.shape[1] // 2), -(-x.shape[2] // 2)
     result = np.zeros((x.shape[0], rows, columns, x.shape[3]))

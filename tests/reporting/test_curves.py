@@ -30,7 +30,14 @@ def steps(count: int, per_pass: int = 1) -> list[dict[str, float]]:
 
 def evaluations(count: int) -> list[dict]:
     return [
-        {"step": step, "epoch": float(step), "split": split, "weights": weights, "loss": 1.0, "accuracy": 0.75}
+        {
+            "step": step,
+            "epoch": float(step),
+            "split": split,
+            "weights": weights,
+            "loss": 1.0,
+            "accuracy": 0.75,
+        }
         for step in range(1, count + 1)
         for split in ("validation", "test")
         for weights in ("raw", "ema")
@@ -78,7 +85,7 @@ class CurvesTest(unittest.TestCase):
             "one row": (one, []),
             "only evaluations": ([], evaluations(1)),
             "blank": ([{"step": 1, "epoch": 1.0}, {"step": 2, "epoch": 2.0, "loss": None}], []),
-            "nan": ([{name: math.nan for name in one[0]}] * 2, []),
+            "nan": ([dict.fromkeys(one[0], math.nan)] * 2, []),
             "infinite": ([*one, {**steps(2)[1], "loss": math.inf, "gradient_norm": math.inf}], []),
             "zero": ([{**one[0], "loss": 0.0, "gradient_norm": 0.0, "accuracy": 1.0}], []),
             "epoch nowhere": ([{"step": 1, "loss": 1.0}], []),

@@ -124,7 +124,9 @@ class TerminalTest(ProgressTest):
         self.assertIn("#" * 12 + "." * 12, stream.getvalue())
 
     def test_blank_quantities_are_left_out(self):
-        ProgressLine(2, self.stream, clock=self.clock).update({"step": 1, "loss": float("nan"), "accuracy": None})
+        ProgressLine(2, self.stream, clock=self.clock).update(
+            {"step": 1, "loss": float("nan"), "accuracy": None}
+        )
         self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% [━─]+ loss nan ETA 0ms$")
 
     def test_quiet_writes_nothing(self):

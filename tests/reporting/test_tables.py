@@ -48,14 +48,8 @@ class TableTest(unittest.TestCase):
         self.assertEqual(format_table(self.headers, self.rows, "<>>"), textwrap.dedent(expected))
 
     def test_markdown(self):
-        expected = """\
-            | a \\| b | c   |
-            | ---: | --- |
-            |    1 | x\\|y |"""
         table = format_table(("a", "c"), ((1, "x|y"),), "><", style="markdown")
-        self.assertEqual(
-            table, "|   a | c    |\n| --: | ---- |\n|   1 | x\\|y |", f"not as {textwrap.dedent(expected)}"
-        )
+        self.assertEqual(table, "|   a | c    |\n| --: | ---- |\n|   1 | x\\|y |")
 
     def test_no_rows_and_left_by_default(self):
         self.assertEqual(format_table(("a", "bc"), ()), "a  bc\n-  --")
@@ -70,11 +64,19 @@ class TableTest(unittest.TestCase):
 class SummaryTableTest(unittest.TestCase):
     def test_complete_run(self):
         metrics = [
-            {"step": s, "epoch": float(s), "loss": 0.5 / s, "accuracy": 0.9, "images_per_second": 61234.0, "wall_seconds": 1240.0 * s}
+            {"step": s, "epoch": float(s), "loss": 0.5 / s, "accuracy": 0.9, "wall_seconds": 1240.0 * s}
             for s in (1, 2, 3)
-        ]  # fmt: skip
+        ]
+        metrics = [{**row, "images_per_second": 61234.0} for row in metrics]
         evaluations = [
-            {"step": s, "epoch": float(s), "split": split, "weights": weights, "loss": 0.3, "accuracy": accuracy}
+            {
+                "step": s,
+                "epoch": float(s),
+                "split": split,
+                "weights": weights,
+                "loss": 0.3,
+                "accuracy": accuracy,
+            }
             for s, split, weights, accuracy in (
                 (2, "validation", "raw", 0.93),
                 (2, "test", "raw", 0.92),
@@ -106,8 +108,13 @@ class SummaryTableTest(unittest.TestCase):
 
     def test_run_that_ended_before_its_first_step(self):
         summary = run_summary(
-            outcome=Outcome.NON_FINITE, metrics=[], evaluations=[], output_dir="runs/a", device="CPU", message="loss is nan"
-        )  # fmt: skip
+            outcome=Outcome.NON_FINITE,
+            metrics=[],
+            evaluations=[],
+            output_dir="runs/a",
+            device="CPU",
+            message="loss is nan",
+        )
         self.assertEqual(
             summary_table(summary).splitlines(),
             [

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
@@ -17,7 +17,14 @@ from tf_fullbatch.reporting.tensorboard import CLIPPED_TAG, STEP_TAGS, TensorBoa
 
 
 def record(step: int, **more: float) -> dict[str, float]:
-    return {"step": step, "epoch": float(step), "loss": 1 / step, "accuracy": 0.5, "clipped": step % 2, **more}
+    return {
+        "step": step,
+        "epoch": float(step),
+        "loss": 1 / step,
+        "accuracy": 0.5,
+        "clipped": step % 2,
+        **more,
+    }
 
 
 def evaluation(step: int, split: str = "validation", weights: str = "raw", **more: float) -> dict:

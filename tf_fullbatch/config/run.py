@@ -246,6 +246,16 @@ class Config:
         """Horizon of the learning-rate schedule in epochs."""
         return self.optimizer.schedule_epochs or self.runtime.epochs
 
+    def replacing(self, **settings: Any) -> "Config":
+        """A copy with some settings changed, by name."""
+        groups = self.to_dict()
+        for group, setting_field in settings_fields():
+            if setting_field.name in settings:
+                groups[group][setting_field.name] = settings.pop(setting_field.name)
+        if settings:
+            raise TypeError(f"unknown settings: {', '.join(settings)}")
+        return Config.from_dict(groups)
+
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Group -> field -> value, JSON-able."""
         return dataclasses.asdict(self)
@@ -286,15 +296,17 @@ def settings_fields() -> list[tuple[str, dataclasses.Field]]:
     ]
 
 
+def deciding_settings(config: Config) -> dict[str, Any]:
+    """name -> value of every setting that decides a run's results, the schedule's horizon resolved."""
+    settings = {
+        setting_field.name: getattr(getattr(config, group), setting_field.name)
+        for group, setting_field in settings_fields()
+        if setting_field.metadata["decides"]
+    }
+    return settings | {"schedule_epochs": config.schedule_epochs}
+
+
 def deciding_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
     """(name, old, new) of every setting that decides results and differs."""
-    differences = []
-    for group, setting_field in settings_fields():
-        before, after = (getattr(getattr(c, group), setting_field.name) for c in (old, new))
-        if setting_field.metadata["decides"] and before != after:
-            differences.append((setting_field.name, before, after))
-    if old.schedule_epochs != new.schedule_epochs and not any(
-        n == "schedule_epochs" for n, _, _ in differences
-    ):
-        differences.append(("schedule_epochs", old.schedule_epochs, new.schedule_epochs))
-    return differences
+    before, after = deciding_settings(old), deciding_settings(new)
+    return [(name, before[name], after[name]) for name in before if before[name] != after[name]]

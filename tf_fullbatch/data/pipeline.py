@@ -42,7 +42,8 @@ class BatchPlan:
                 raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}.")
         if self.update_batch_size > self.samples:
             raise ValueError(
-                f"An update batch of {self.update_batch_size} samples does not fit a data set of {self.samples}."
+                f"An update batch of {self.update_batch_size} samples does not fit a data set of "
+                f"{self.samples}."
             )
 
     @property
@@ -108,17 +109,23 @@ class UpdateBatches:
         inputs, targets = np.asarray(inputs), np.asarray(targets)
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(
-                f"Inputs and targets must have the same positive number of samples, but there are {len(inputs)} "
-                f"inputs and {len(targets)} targets."
+                f"Inputs and targets must have the same positive number of samples, but there are "
+                f"{len(inputs)} inputs and {len(targets)} targets."
             )
         self.inputs = inputs
         self.targets = targets
         self.sample_ids = np.arange(len(inputs)) if sample_ids is None else np.asarray(sample_ids, np.int64)
+        if self.sample_ids.shape != (len(inputs),):
+            raise ValueError(
+                f"sample_ids must be one number a sample, {len(inputs)} in all, but its shape is "
+                f"{self.sample_ids.shape}."
+            )
         self.batch_size = len(inputs) if batch_size is None else batch_size
         self.micro_batch_size = min(micro_batch_size, len(inputs))
         self.shuffle = shuffle
         self.seed = seed
         self._chunk_micro_batches = chunk_micro_batches
+        self._one_epoch: dict[tf.distribute.Strategy, tf.distribute.DistributedDataset] = {}
         self.plan(replicas=1)
 
     def __len__(self) -> int:
@@ -154,9 +161,8 @@ class UpdateBatches:
         if not self.shuffle:
             return None
         last = len(self.inputs) - 1
-        seed = [self.seed % 2**31, epoch, 0x5EED]
         positions = tf.range(last + 1, dtype=tf.int64)
-        return tf.random.experimental.index_shuffle(positions, seed, last).numpy()
+        return tf.random.experimental.index_shuffle(positions, [self.seed % 2**31, epoch], last).numpy()
 
     def dataset(
         self,
@@ -213,6 +219,12 @@ class UpdateBatches:
             )
 
         return strategy.distribute_datasets_from_function(local)
+
+    def one_epoch(self, strategy: tf.distribute.Strategy) -> tf.distribute.DistributedDataset:
+        """`distributed` for the first epoch alone; made once, to be iterated over many times."""
+        if strategy not in self._one_epoch:
+            self._one_epoch[strategy] = self.distributed(strategy, epochs=1)
+        return self._one_epoch[strategy]
 
     def _take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs, targets and sample ids of some rows; a contiguous run is a view, not a copy."""

@@ -1,9 +1,9 @@
 """RandAugment with keras-cv's operations and stateless draws: a function of seed, epoch and sample id.
 
-keras-cv's own `RandAugment` layer draws from stateful generators. Here its policy is asked for the operations
-and the distributions of their strengths, and the draws are `random_bits` of the sample. Images are treated one
-at a time, so that not even rounding depends on the batch. This runs on the host CPU, also when called on a
-GPU's data, and XLA cannot compile it (histogram and projective transform have no XLA kernel): call it outside
+keras-cv's own `RandAugment` layer draws from stateful generators. Here its policy is asked for the
+operations and the distributions of their strengths, and the draws are `random_bits` of the sample. Images are
+treated one at a time, so that not even rounding depends on the batch. This runs on the host CPU, also when
+called on a GPU's data, and XLA cannot compile it (histograms have no XLA kernel): call it outside
 `jit_compile`.
 
 Source: Cubuk et al., "RandAugment: Practical automated data augmentation with a reduced search space", 2019
@@ -34,8 +34,8 @@ def build_randaugment(
         augmentations_per_image: Number of operations applied to an image, one after the other.
 
     Returns:
-        A function of (images uint8 [batch, height, width, 3], sample_ids int64 [batch], epoch int64 scalar) to
-        uint8 images of the same shape.
+        A function of (images uint8 [batch, height, width, 3], sample_ids int64 [batch], epoch int64 scalar)
+        to uint8 images of the same shape.
 
     Raises:
         UserError: keras-cv is not installed, or an argument is out of range.

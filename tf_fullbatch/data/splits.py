@@ -76,7 +76,7 @@ def _keys(count: int) -> np.ndarray:
 
 
 def _deal(labels: np.ndarray, keys: np.ndarray, *, from_back: bool) -> np.ndarray:
-    """Positions dealt out in turn: each class's first sample by key (last, if `from_back`), its second, ..."""
+    """Positions dealt out in turn: each class's first sample by key (last, if `from_back`), its second..."""
     by_class = np.lexsort((~keys if from_back else keys, labels))
     counts = np.bincount(labels) if len(labels) else np.zeros(0, np.int64)
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)

@@ -64,15 +64,15 @@ def num_classes(builder: tfds.core.DatasetBuilder) -> int:
 def read_splits(
     builder: tfds.core.DatasetBuilder, *, image_size: int | None
 ) -> tuple[Arrays, Arrays | None, str | None]:
-    """Reads the training set and what there is to test on: "test", or "validation" where it has no labels.
+    """Reads the training set and what there is to test on: "test", or "validation" if unlabelled.
 
     Args:
         builder: From `open_builder`.
         image_size: Height and width to bring images to; None leaves them as they are.
 
     Returns:
-        (images, labels) of the training set, the same of the test set, and the test set's split name (None and
-        None where there is none).
+        (images, labels) of the training set, the same of the test set, and the name of the
+        test set's split; the latter two are None where there is none.
         images: uint8 [samples, height, width, channels]; labels: int32 [samples].
 
     Raises:
@@ -146,7 +146,7 @@ def _prepare(builder: tfds.core.DatasetBuilder, name: str) -> None:
 
 @contextlib.contextmanager
 def _fail_fast() -> Iterator[None]:
-    """Lets downloads give up in seconds: TFDS retries for 200 seconds and sets no time limit on a connection."""
+    """Lets downloads give up in seconds; TFDS retries for 200 and sets no time limit on a connection."""
     retries, opener = downloader.MAX_RETRIES, downloader._open_with_requests
     downloader.MAX_RETRIES = _DOWNLOAD_RETRIES
     downloader._open_with_requests = functools.partial(opener, timeout=(_CONNECT_SECONDS, _SILENCE_SECONDS))
@@ -259,7 +259,7 @@ def _resize_square(pixels: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _id_order(ids: list[bytes], split: str) -> np.ndarray | None:
-    """The read positions in ascending order of ids such as `train_00042`; None where ids have another form."""
+    """The read positions in ascending order of ids such as `train_00042`; None if ids have another form."""
     matches = [re.fullmatch(rf"{split}_(\d+)", value.decode()) for value in ids]
     numbers = [int(match[1]) for match in matches if match]
     if len(set(numbers)) != len(ids):

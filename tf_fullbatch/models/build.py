@@ -70,7 +70,7 @@ def build_network(
         stem: One of `STEMS` ("auto": by image size), see `layers.apply_stem`.
         shortcut: One of `SHORTCUTS` ("auto": the network's own), see `layers.shortcut`.
         norm: One of `NORMS`; "none" gives every convolution a bias. `mlp` and `linear` have no normalisation.
-        activation: One of `ACTIVATIONS`; gelu is the exact one, `x Phi(x)`.
+        activation: One of `ACTIVATIONS`; gelu is the exact one, `x Phi(x)`. `linear` has none.
         seed: Seed of the initial weights, at least 0.
 
     Returns:

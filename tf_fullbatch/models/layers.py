@@ -204,7 +204,11 @@ def apply_stem(x: keras.KerasTensor, filters: int, choices: LayerChoices) -> ker
 
 
 def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    """3x3 maxima at stride 2, padded symmetrically."""
+    """3x3 maxima at stride 2, padded symmetrically.
+
+    Second derivatives are right outside XLA. XLA (TensorFlow 2.21) compares in bfloat16 there: it takes the
+    wrong one of two nearly equal pixels, and it has none for bfloat16 inputs.
+    """
     rows, columns = (padding_1d(size, 3, 2) for size in x.shape[1:3])
     symmetric = rows[0] == rows[1] and columns[0] == columns[1]
     if not symmetric:

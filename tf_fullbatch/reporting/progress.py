@@ -59,6 +59,7 @@ class ProgressLine:
         self._step = initial_step
         self._part_of_step = 0.0
         self._record: Record = {}
+        self._evaluations: dict[str, str] = {}
         self._time_left = TimeLeft(initial_step, clock())
         self._drawn_width = 0
         self._drawn_at: float | None = None
@@ -77,6 +78,13 @@ class ProgressLine:
         if self._step >= self._total:
             self._finished_at = self._clock()
         self._show()
+
+    def evaluation(self, record: Record) -> None:
+        """Shows an evaluation's accuracy from now on; `record` has the keys of `EVALUATION_COLUMNS`."""
+        name = "val" if record["split"] == "validation" else str(record["split"])
+        name += "" if record["weights"] == "raw" else f" {record['weights']}"
+        if record.get("accuracy") is not None:
+            self._evaluations[name] = f"{name} {100 * float(record['accuracy'] or 0):.2f}%"
 
     def update_chunk(self, rows_done: int, rows_total: int) -> None:
         """Shows how far the step under way is: samples done of samples in its update batch."""
@@ -146,6 +154,7 @@ class ProgressLine:
             value = self._record.get(name)
             if value is not None:
                 parts.append((rank, text(float(value))))
+        parts += [(3, text) for text in self._evaluations.values()]
         left = self._time_left.seconds(self._total - self._step - self._part_of_step)
         if self._finished_at is not None:
             parts.append((0, f"in {format_duration(self._finished_at - self._started_at)}"))

@@ -139,7 +139,8 @@ class TensorBoardWriter:
         itself, so the `metrics` are also written there, as "5 results/<run> <key>".
 
         Args:
-            hparams: Name to value, in the order of the columns, of which the tab shows five at first. None and empty values show as "-"; lists and dictionaries as JSON.
+            hparams: Name to value; the tab sorts its columns by name. None and empty values show as "-",
+                lists and dictionaries as JSON.
             metrics: The measured columns: pairs of a run (`train`, `validation`, `test`, `validation-ema`,
                 `test-ema`) and a key of `STEP_TAGS`.
         """
@@ -177,6 +178,7 @@ class TensorBoardWriter:
         summary = Summary()
         file = self._file(run)
         for tag, value, description in values:
+            # Tensors, as tf.summary writes them: TensorBoard shows the descriptions of these alone.
             summary.MergeFrom(scalar_pb(tag, value, description=description if file.first(tag) else None))
         file.write(step, self._clock(), summary)
 

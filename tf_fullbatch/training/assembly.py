@@ -45,7 +45,6 @@ def build_step(model: "FullBatchModel", data: UpdateBatches) -> StepFunctions:
         settings=settings,
         strategy=model.distribute_strategy,
         metrics=model.compiled_metrics_or_none,
-        micro_batch_size=data.micro_batch_size,
     )
 
 

@@ -156,7 +156,7 @@ class FullBatchModel(keras.Model):
         )
         if validation_data is not None:
             self._session.evaluated = self._one_batch(*validation_data)
-            validation_data = (self._session.evaluated.distributed(self.distribute_strategy, epochs=1), None)
+            validation_data = (self._session.evaluated.one_epoch(self.distribute_strategy), None)
         return super().fit(
             dataset,
             epochs=epochs,
@@ -277,8 +277,8 @@ class FullBatchModel(keras.Model):
         """Loss, accuracy and compiled metrics over a data set, each sample counted once.
 
         Args:
-            x: Inputs `[samples, ...]`.
-            y: Targets `[samples]` or `[samples, ...]`.
+            x: Inputs `[samples, ...]`, or `UpdateBatches` of one step an epoch.
+            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
             batch_size: Not used: samples go through in micro-batches.
             verbose: As for `keras.Model.evaluate`.
             callbacks: Keras callbacks.
@@ -288,9 +288,10 @@ class FullBatchModel(keras.Model):
         del batch_size
         self._assert_compile_called("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
-            self._session.evaluated = self._one_batch(x, _required(y))
-            self._prepare(self._session.evaluated)
-            x, y = self._session.evaluated.distributed(self.distribute_strategy, epochs=1), None
+            data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
+            self._prepare(data)
+            self._session.evaluated = data
+            x, y = data.one_epoch(self.distribute_strategy), None
             kwargs["steps"] = 1
         return super().evaluate(x, y, verbose=verbose, callbacks=callbacks, return_dict=return_dict, **kwargs)
 

@@ -34,10 +34,9 @@ class StepFunctions:
     Args:
         objective: The micro-batch objective.
         optimizer: A built Keras optimizer.
-        settings: Clipping, noise, precision.
+        settings: Micro-batch size, clipping, noise, precision.
         strategy: The strategy in whose scope the model was built.
         metrics: Keras metrics (or None) updated with every micro-batch's (targets, outputs).
-        micro_batch_size: Samples a micro-batch of the data.
     """
 
     def __init__(
@@ -48,12 +47,10 @@ class StepFunctions:
         settings: StepConfig,
         strategy: tf.distribute.Strategy,
         metrics: keras.metrics.Metric | None,
-        micro_batch_size: int,
     ):
         self._objective = objective
         self._optimizer = optimizer
         self._settings = settings
-        self._micro_batch_size = micro_batch_size
         self._strategy = strategy
         self._metrics = metrics
         self._variables = objective.network.trainable_variables
@@ -151,7 +148,7 @@ class StepFunctions:
         penalised: bool,
     ) -> None:
         """One replica's micro-batches of a chunk, one after the other."""
-        size = self._micro_batch_size
+        size = self._settings.micro_batch_size
         rows = tf.shape(sample_ids)[0]
         stride = self._strategy.num_replicas_in_sync
         theta, state = self._objective.theta(), self._objective.state.values()

@@ -1,0 +1,33 @@
+# Everything here works on a fresh machine with python3 (3.11 to 3.13) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: quickstart test test-slow lint benchmark clean
+
+quickstart: $(READY)  ## run the main job on the embedded data set
+	$(BIN)/python -m tf_fullbatch.main --flagfile=flags/quickstart.flags
+
+test: $(READY)  ## style, types and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the longer tests: recipes to their end
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
+
+benchmark: $(READY)  ## speed and memory of a step, beside a bare forward and backward loop
+	$(BIN)/python -m tf_fullbatch.benchmark
+
+$(READY): requirements.txt pyproject.toml
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: Python %d.%d found, 3.11 to 3.13 needed: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

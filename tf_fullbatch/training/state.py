@@ -1,0 +1,141 @@
+"""What of a model is saved: everything its next step depends on, under names equal in every process.
+
+Keras numbers names by what else a process has built ("dense_3/kernel"), and the path of a layer depends on
+what it was built in. So a variable's name here is its place in its owner's fixed order, for certainty, and
+the last parts of its path without those numbers, for the reader:
+
+    network/002/conv/kernel                               weights and BatchNorm statistics
+    optimizer/000/gradient_descent/iteration              steps, learning rate
+    optimizer/004/gradient_descent/conv/kernel/momentum   buffers, by the weight they belong to
+    ema/002/conv/kernel, ema/updates                      the moving average, if there is one
+
+Seeds of dropout and the like are left out: `NetworkState` derives them anew from (seed, step, micro-batch).
+So are the means a progress line shows, which begin anew with each epoch.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import keras
+import numpy as np
+
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.training.ema import EmaWeights
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+
+class TrainingState:
+    """Takes a snapshot of a training and puts it back.
+
+    Args:
+        model: A compiled model whose network is built, and its optimizer as well, in the strategy's scope:
+            `model.optimizer.build(model.network.trainable_variables)`.
+        ema: The moving average that is part of the state, if any.
+
+    Raises:
+        ValueError: The network or the optimizer is not built.
+    """
+
+    def __init__(self, model: FullBatchModel, ema: EmaWeights | None = None):
+        if not (model.network.built and model.optimizer is not None and model.optimizer.built):
+            raise ValueError(
+                "A training's state needs a built network and optimizer: call compile(), "
+                "network.build(input_shape) and optimizer.build(network.trainable_variables) in the strategy's "
+                "scope first."
+            )
+        self._strategy = model.distribute_strategy
+        self._ema = ema
+        self._variables = _named_variables(model, ema)
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the arrays."""
+        return list(self._variables)
+
+    def capture(self) -> dict[str, np.ndarray]:
+        """A copy of every variable's value, from the first replica of this process.
+
+        Raises:
+            RuntimeError: Inside `EmaWeights.applied`, where the network holds other weights than its own.
+        """
+        self._refuse_while_swapped("saved")
+        return {name: np.array(v.value.numpy()) for name, v in self._variables.items()}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Assigns every variable on every replica; nothing where a single array does not fit.
+
+        Args:
+            arrays: What `capture` returned, for a model, optimizer and average of the same make.
+
+        Raises:
+            UserError: Arrays are missing, unknown, or of another shape or dtype.
+            RuntimeError: Inside `EmaWeights.applied`.
+        """
+        self._refuse_while_swapped("restored")
+        self._check(arrays)
+        with self._strategy.scope():
+            for name, variable in self._variables.items():
+                # A copy: TensorFlow may keep the memory of an array as a variable's own, and train in it.
+                variable.assign(np.array(arrays[name]))
+
+    def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
+        problems = {
+            "it lacks": [name for name in self._variables if name not in arrays],
+            "it alone has": [name for name in arrays if name not in self._variables],
+            "it differs in": [
+                f"{name} ({arrays[name].dtype.name} {arrays[name].shape} for {variable.dtype} {shape})"
+                for name, variable in self._variables.items()
+                if name in arrays
+                and (variable.dtype, shape := tuple(variable.shape))
+                != (arrays[name].dtype.name, arrays[name].shape)
+            ],
+        }
+        found = [f"{text} {_shortened(names)}" for text, names in problems.items() if names]
+        if found:
+            raise UserError(
+                f"the checkpoint does not fit the model: {'; '.join(found)}. Use the model, optimizer and "
+                "EMA settings it was saved with, or choose another --output_dir."
+            )
+
+    def _refuse_while_swapped(self, action: str) -> None:
+        if self._ema is not None and self._ema.swapped:
+            raise RuntimeError(f"The network holds its averages: it can be {action} outside applied() only.")
+
+
+def _named_variables(model: FullBatchModel, ema: EmaWeights | None) -> dict[str, keras.Variable]:
+    # `weights` is `variables` without the seeds.
+    weights = list(model.network.weights)
+    labels = {id(v): f"{i:03d}/{_label(v)}" for i, v in enumerate(weights)}
+    named = {f"network/{labels[id(v)]}": v for v in weights}
+    for i, variable in enumerate(model.optimizer.variables):
+        named[f"optimizer/{i:03d}/{_optimizer_label(variable, weights)}"] = variable
+    if ema is not None:
+        for variable, average in zip(ema.averaged, ema.averages, strict=True):
+            named[f"ema/{labels[id(variable)]}"] = average
+        named["ema/updates"] = ema.updates
+    return named
+
+
+def _label(variable: keras.Variable) -> str:
+    """The last two parts of a variable's path, without trailing numbers: its layer and what it is there."""
+    return "/".join(re.sub(r"_\d+$", "", part) for part in variable.path.split("/")[-2:])
+
+
+def _optimizer_label(variable: keras.Variable, weights: Sequence[keras.Variable]) -> str:
+    """Optimizer and role of a variable, and between them the label of the weight it was made for."""
+    optimizer = re.sub(r"_\d+$", "", variable.path.split("/")[0])
+    owners = [v for v in weights if variable.name.startswith(_flat(v) + "_")]
+    if not owners:
+        return f"{optimizer}/{variable.name}"
+    owner = max(owners, key=lambda v: len(v.path))
+    return f"{optimizer}/{_label(owner)}/{variable.name.removeprefix(_flat(owner) + '_')}"
+
+
+def _flat(variable: keras.Variable) -> str:
+    """How Keras optimizers write a weight's path in the names of their own variables."""
+    return variable.path.replace("/", "_")
+
+
+def _shortened(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
