@@ -94,15 +94,21 @@ def parse(argv: Sequence[str]) -> Config | None:
     if flag_values["help"].value:
         return None
     if len(rest) > 1:
-        raise UserError(f"unexpected argument {rest[1]!r}: settings are given as --name=value (--help lists them).")
+        raise UserError(
+            f"unexpected argument {rest[1]!r}: settings are given as --name=value (--help lists them)."
+        )
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():
         value = flag_values[setting.name].value
-        groups.setdefault(group, {})[setting.name] = None if value == "" and setting.default is None else value
+        groups.setdefault(group, {})[setting.name] = (
+            None if value == "" and setting.default is None else value
+        )
     return Config.from_dict(groups)
 
 
-def expand_flagfiles(arguments: Sequence[str], folder: Path | None = None, seen: tuple[Path, ...] = ()) -> list[str]:
+def expand_flagfiles(
+    arguments: Sequence[str], folder: Path | None = None, seen: tuple[Path, ...] = ()
+) -> list[str]:
     """Replaces each --flagfile=FILE by the flags in it, one a line; `#` begins a comment.
 
     A file named within a flagfile is looked for beside that flagfile.
@@ -191,7 +197,9 @@ def _lines(path: Path, shown: str) -> list[str]:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile.") from error
+        raise UserError(
+            f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile."
+        ) from error
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         try:

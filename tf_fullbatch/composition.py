@@ -175,14 +175,15 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
 
 def _build_network(config: Config, train: LabelledImages) -> keras.Model:
     mean, std = pixel_statistics(train.images)
+    std = np.where(std > 0, std, 1.0)  # a channel of one value carries nothing to scale
     choices = config.model
     try:
         return build_network(
             choices.model,
             input_shape=train.images.shape[1:],
             num_classes=train.num_classes,
-            pixel_mean=mean,
-            pixel_std=np.where(std > 0, std, 1.0),  # a channel of one value carries nothing to scale
+            pixel_mean=mean.tolist(),
+            pixel_std=std.tolist(),
             width=choices.width,
             stem=choices.stem,
             shortcut=choices.shortcut,
@@ -204,7 +205,9 @@ def load_initial_weights(network: keras.Model, source: str) -> None:
     if path.is_dir():
         path = path / "model.keras"
     if not path.is_file():
-        raise UserError(f"--initial_weights={source}: there is no {path}. Give a run folder, .keras or .weights.h5.")
+        raise UserError(
+            f"--initial_weights={source}: there is no {path}. Give a run folder, .keras or .weights.h5."
+        )
     try:
         if path.name.endswith(".weights.h5"):
             network.load_weights(path)
@@ -213,4 +216,6 @@ def load_initial_weights(network: keras.Model, source: str) -> None:
         network.set_weights(loaded.get_weights())
     except Exception as error:  # Keras raises many kinds for damaged files and for other architectures
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"--initial_weights={source}: does not fit --model={network.name} ({reason}).") from error
+        raise UserError(
+            f"--initial_weights={source}: does not fit --model={network.name} ({reason})."
+        ) from error

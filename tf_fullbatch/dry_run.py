@@ -60,7 +60,9 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     ]
 
 
-def _cost(config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int) -> list[tuple[str, str]]:
+def _cost(
+    config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int
+) -> list[tuple[str, str]]:
     """Steps, gradient evaluations and the time they would take here."""
     epochs, step_plan = config.runtime.epochs, batches.plan(replicas)
     evaluations = GRADIENT_EVALUATIONS[config.step.penalty] + bool(config.step.full_gradient_penalty_strength)
@@ -118,8 +120,6 @@ def _bytes(variable: keras.Variable) -> int:
 
 def _size_text(count: float) -> str:
     """Bytes in words, such as "45.2 MB"."""
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if count < 1000:
-            break
-        count /= 1000
-    return f"{count:.3g} {unit}"
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, int(math.log(max(count, 1), 1000)))
+    return f"{count / 1000**power:.3g} {units[power]}"

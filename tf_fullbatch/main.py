@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from tf_fullbatch import cli_flags
 from tf_fullbatch.outcomes import Outcome, RunError
@@ -38,7 +39,7 @@ def quiet_tensorflow() -> Iterator[None]:
     sys.stderr.flush()
     kept = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
+        with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
             yield
     finally:

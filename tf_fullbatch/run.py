@@ -1,29 +1,28 @@
 """Executes a configuration: trains, resumes, evaluates, or plans a run, and leaves its folder behind."""
 
-import hashlib
 import json
 import sys
-from pathlib import Path
 from typing import Any
 
 from tf_fullbatch import cli_flags, composition, dry_run
-from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.evaluate import evaluate
 from tf_fullbatch.outcomes import Outcome, RunError, UserError
+from tf_fullbatch.output_dir import check_folder, default_output_dir
 from tf_fullbatch.records import (
     EVALUATION_COLUMNS,
     STEP_COLUMNS,
     RunFolder,
     naming_failures,
     read_csv,
-    read_json,
     write_json,
     write_text,
 )
 from tf_fullbatch.reporting.curves import plot_curves
 from tf_fullbatch.reporting.progress import ProgressLine
 from tf_fullbatch.reporting.summary import run_summary
-from tf_fullbatch.reporting.tables import format_table, summary_table
+from tf_fullbatch.reporting.tables import summary_table
 from tf_fullbatch.reporting.tensorboard import TensorBoardWriter, code_block
 from tf_fullbatch.training import callbacks as run_callbacks
 from tf_fullbatch.training.checkpoints import Checkpoint, list_checkpoints, load_latest
@@ -47,12 +46,6 @@ def execute(config: Config) -> Outcome:
     if config.runtime.mode == "evaluate":
         return evaluate(config)
     return train(config)
-
-
-def default_output_dir(config: Config) -> str:
-    """runs/DATASET-MODEL-HASH, the hash of all settings that decide results: the same command, the same folder."""
-    digest = hashlib.sha256(json.dumps(deciding_settings(config)).encode()).hexdigest()[:8]
-    return f"runs/{config.data.dataset.replace('/', '-').replace(':', '-')}-{config.model.model}-{digest}"
 
 
 def train(config: Config) -> Outcome:
@@ -111,7 +104,6 @@ class _Session:
         self._recorder = run_callbacks.Recorder(
             folder,
             self._writer,
-            self.progress,
             resume_step=step,
             samples_seen=before.get("samples_seen", 0),
             wall_seconds=before.get("wall_seconds", 0.0),
@@ -140,7 +132,7 @@ class _Session:
         self._callbacks = [self._recorder]
         if ema is not None:
             self._callbacks.append(run_callbacks.EmaUpdate(ema))
-        self._callbacks += [self._evaluator, self._checkpointer]
+        self._callbacks += [self._evaluator, self._checkpointer, run_callbacks.Progress(self.progress)]
         if runtime.histograms_every:
             self._callbacks.append(run_callbacks.Histograms(self._writer, runtime.histograms_every))
         if runtime.profile_steps:
@@ -212,86 +204,3 @@ class _Session:
         saved = list_checkpoints(self._folder.checkpoints)
         kept = f"the checkpoint {saved[0].name} is kept" if saved else "no checkpoint was saved yet"
         return f"interrupted; {kept}. The same command goes on from there."
-
-
-def check_folder(folder: RunFolder, config: Config) -> None:
-    """Refuses an output folder that is not this run's.
-
-    Raises:
-        UserError: A foreign folder, a run with other deciding settings, or a folder that cannot be written.
-    """
-    path = folder.path
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
-    if folder.config.exists():
-        old = read_config(folder)
-        differences = deciding_differences(old, config)
-        if differences:
-            shown = "; ".join(f"--{name}: {a} there, {b} now" for name, a, b in differences)
-            raise UserError(
-                f"--output_dir={path} holds a run with other settings ({shown}). Choose another --output_dir or the "
-                "same settings."
-            )
-    elif path.is_dir() and any(path.iterdir()):
-        raise UserError(
-            f"--output_dir={path} holds files but no run of tf_fullbatch. Choose an empty or new folder."
-        )
-    probe = path
-    while not probe.exists():
-        probe = probe.parent
-    with naming_failures(path):
-        _probe_writable(probe)
-
-
-def _probe_writable(folder: Path) -> None:
-    probe = folder / ".tf_fullbatch-write-test"
-    probe.touch()
-    probe.unlink()
-
-
-def read_config(folder: RunFolder) -> Config:
-    """The configuration of the run in a folder.
-
-    Raises:
-        UserError: The folder holds no run, or its configuration is damaged or of another version.
-    """
-    if not folder.config.exists():
-        raise UserError(f"--output_dir={folder.path}: there is no run (no config.json). Give a run's folder.")
-    try:
-        return Config.from_dict(read_json(folder.config))
-    except UserError as error:
-        raise UserError(f"{folder.config}: {error} Another version wrote it, or it is damaged.") from error
-
-
-def evaluate(config: Config) -> Outcome:
-    """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
-    if config.runtime.output_dir is None:
-        raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
-    folder = RunFolder(config.runtime.output_dir)
-    trained = read_config(folder)
-    composition.set_precision(trained.runtime.dtype_policy)
-    strategy = composition.choose_strategy(config.runtime.strategy)
-    checkpoint, notes = load_latest(folder.checkpoints)
-    if checkpoint is None:
-        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
-    trained = trained.replacing(data_dir=config.data.data_dir or trained.data.data_dir)
-    if config.step.flip_averaging:
-        trained = trained.replacing(flip_averaging=True)
-    splits = composition.load_splits(trained)
-    model = composition.build_model(trained.replacing(initial_weights=None), splits.train, strategy)
-    ema = EmaWeights(model.network, trained.runtime.ema_decay) if trained.runtime.ema_decay else None
-    TrainingState(model, ema).restore(checkpoint.arrays)
-    for note in notes:
-        print(note, file=sys.stderr)
-    rows = []
-    for name, samples in {"train": splits.train, **splits.evaluated}.items():
-        batches = composition.evaluation_batches(trained, samples)
-        results = model.evaluate(batches, verbose=0, return_dict=True)
-        rows.append([name, "raw", len(samples), f"{results['loss']:.4f}", f"{100 * results['accuracy']:.2f}"])
-        if ema is not None:
-            with ema.applied():
-                results = model.evaluate(batches, verbose=0, return_dict=True)
-            rows.append([name, "ema", len(samples), f"{results['loss']:.4f}", f"{100 * results['accuracy']:.2f}"])
-    print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
-    print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "llrrr"))
-    return Outcome.COMPLETED

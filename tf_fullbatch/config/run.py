@@ -1,193 +1,12 @@
-"""The configuration of a whole run: groups of settings and the checks across them."""
+"""The configuration of a whole run: the groups of settings and the checks across them."""
 
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.outcomes import UserError
-
-MODELS = (
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",
-    "resnet20", "resnet32", "resnet44", "resnet56", "resnet110",
-    "resnet8", "resnet_tiny", "mlp", "linear",
-)  # fmt: skip
-SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
-STEMS = ("auto", "cifar", "imagenet", "efficient")
-NORMS = ("batch", "group", "none")
-ACTIVATIONS = ("relu", "silu", "gelu", "softplus")
-OPTIMIZERS = ("gradient_descent", "adamw")
-SCHEDULES = ("published", "cosine", "linear", "steps", "constant")
-DTYPE_POLICIES = ("float32", "tf32", "float64", "mixed_bfloat16")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DataConfig:
-    """The data set and its splits."""
-
-    dataset: str = setting(
-        "digits",
-        "Data set: digits (embedded, 1,797 images of 8x8) or the name of any TFDS image-classification set, such as "
-        "cifar10.",
-    )
-    data_dir: str | None = setting(
-        None, "TFDS' folder of prepared data sets. Unset: TFDS' own default.", decides=False
-    )
-    image_size: int | None = setting(
-        None, "Side in pixels to which images are resized. Unset: images must share one size.", minimum=4
-    )
-    train_size: int | None = setting(
-        None,
-        "Training samples: a class-balanced subset; smaller subsets are part of larger ones. Unset: all.",
-        minimum=1,
-    )
-    validation_size: int = setting(
-        0, "Samples held out of the training set for validation, class-balanced.", minimum=0
-    )
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelConfig:
-    """The network."""
-
-    model: str = setting("resnet8", "Network.", choices=MODELS)
-    width: int | None = setting(
-        None, "Channels of the first stage (hidden units of mlp). Unset: the network's own.", minimum=1
-    )
-    stem: str = setting(
-        "auto",
-        "First layers: cifar (3x3), imagenet (7x7 and pooling), efficient (three 3x3 and pooling); auto by image size.",
-        choices=STEMS,
-    )
-    shortcut: str = setting(
-        "auto",
-        "Shortcut where shapes change: zero padding, strided 1x1 convolution without or with norm, or average pooling "
-        "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
-        choices=SHORTCUTS,
-    )
-    norm: str = setting("batch", "Normalisation: BatchNorm, GroupNorm or none.", choices=NORMS)
-    activation: str = setting("relu", "Activation function.", choices=ACTIVATIONS)
-    initial_weights: str | None = setting(
-        None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
-    )
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class OptimizerConfig:
-    """Update batches, loss, optimizer and learning rate."""
-
-    batch_size: int | None = setting(
-        None,
-        "Samples an update: full (the whole training set) or a number; 128 with --shuffle is SGD.",
-        minimum=1,
-    )
-    shuffle: bool = setting(False, "Draw a new order of the samples each epoch.")
-    label_smoothing: float = setting(
-        0.0, "Share of the target probability spread evenly over all classes.", minimum=0, below=1
-    )
-    optimizer: str = setting(
-        "gradient_descent",
-        "gradient_descent (with momentum, Nesterov and coupled weight decay as published) or adamw.",
-        choices=OPTIMIZERS,
-    )
-    learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
-    learning_rate_scaling: str = setting(
-        "none",
-        "linear: multiply the learning rate by update batch size / 128 (Goyal et al. 2017).",
-        choices=("none", "linear"),
-    )
-    momentum: float = setting(0.9, "Momentum of gradient_descent.", minimum=0, below=1)
-    nesterov: bool = setting(True, "Nesterov momentum.")
-    weight_decay: float = setting(
-        5e-4, "Weight decay: coupled L2 for gradient_descent, decoupled for adamw.", minimum=0
-    )
-    decay_norm_and_bias: bool = setting(True, "Decay normalisation scales and biases too, as published.")
-    schedule: str = setting(
-        "published",
-        "Learning rate over epochs: published (warmup from 0, cosine), cosine, linear, steps or constant (warmup from "
-        "lr / warmup).",
-        choices=SCHEDULES,
-    )
-    warmup_epochs: float = setting(0, "Epochs of linear warmup.", minimum=0)
-    schedule_epochs: float | None = setting(
-        None, "Horizon of the schedule in epochs (published: 4000 for 3000 epochs). Unset: --epochs.", above=0
-    )
-    decay_epochs: tuple[float, ...] = setting(
-        (), "Epochs at which --schedule=steps lowers the rate.", above=0
-    )
-    decay_factor: float = setting(0.1, "Factor of --schedule=steps.", above=0, maximum=1)
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RuntimeConfig:
-    """Length, precision, evaluation, and what is written where."""
-
-    epochs: int = setting(
-        60, "Passes over the training set; a full-batch step is one.", minimum=1, decides=False
-    )
-    dtype_policy: str = setting(
-        "float32",
-        "float32 (also on GPUs), tf32 (float32 with TF32 matrix products on GPUs), float64 or mixed_bfloat16.",
-        choices=DTYPE_POLICIES,
-    )
-    evaluate_every: int = setting(
-        1, "Epochs between evaluations; the last epoch is always evaluated.", minimum=1, decides=False
-    )
-    ema_decay: float | None = setting(
-        None,
-        "Decay a pass of an exponential moving average of the weights, evaluated beside them.",
-        above=0,
-        below=1,
-    )
-    output_dir: str | None = setting(
-        None, "Run folder; a run already there is resumed. Unset: runs/DATASET-MODEL-...", decides=False
-    )
-    mode: str = setting(
-        "train",
-        "train, or evaluate the finished run in --output_dir.",
-        choices=("train", "evaluate"),
-        decides=False,
-    )
-    strategy: str = setting(
-        "auto",
-        "Devices: one_device, mirrored (all GPUs of the machine), or auto (mirrored where there are several GPUs).",
-        choices=("auto", "one_device", "mirrored"),
-        decides=False,
-    )
-    chunk_micro_batches: int | None = setting(
-        None, "Micro-batches handed to a replica at once; speed alone, never results. Unset: by size.",
-        minimum=1, decides=False,
-    )  # fmt: skip
-    checkpoint_every: int = setting(10, "Epochs between checkpoints.", minimum=1, decides=False)
-    keep_checkpoints: int = setting(3, "Newest checkpoints kept, beside the best.", minimum=1, decides=False)
-    histograms_every: int = setting(
-        0, "Epochs between weight histograms in TensorBoard; 0 for none.", minimum=0, decides=False
-    )
-    profile_steps: tuple[int, ...] = setting(
-        (), "First and last step of a TensorBoard profile, such as 3,5.", minimum=1, decides=False
-    )
-    quiet: bool = setting(False, "Print errors only.", decides=False)
-    tensorflow_log: bool = setting(False, "Show TensorFlow's start-up messages.", decides=False)
-    dry_run: bool = setting(
-        False, "Print the resolved configuration, model size, memory and cost, and stop.", decides=False
-    )
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        if len(self.profile_steps) not in (0, 2) or list(self.profile_steps) != sorted(self.profile_steps):
-            raise UserError(
-                f"--profile_steps={','.join(map(str, self.profile_steps))}: two numbers, first and last step, such as 3,5."
-            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,9 +53,9 @@ class Config:
                 f"{optimizer.schedule_epochs:g}: lower --warmup_epochs or raise --schedule_epochs."
             )
         if (optimizer.schedule == "steps") != bool(optimizer.decay_epochs):
+            given = ",".join(f"{epoch:g}" for epoch in optimizer.decay_epochs)
             raise UserError(
-                f"--schedule={optimizer.schedule} with --decay_epochs={','.join(f'{e:g}' for e in optimizer.decay_epochs)}"
-                ": --schedule=steps needs --decay_epochs, and no other schedule takes them."
+                f"--schedule={optimizer.schedule} with --decay_epochs={given}: --schedule=steps needs --decay_epochs, and no other schedule takes them."
             )
         if self.step.penalty_warmup_epochs and self.step.penalty == "none":
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
@@ -267,7 +86,7 @@ class Config:
         Raises:
             UserError: Unknown or missing groups or fields, or values out of range.
         """
-        kinds = {f.name: f.default_factory for f in dataclasses.fields(cls)}
+        kinds = _GROUPS
         if not isinstance(groups, dict) or set(groups) != set(kinds):
             raise UserError(
                 f"a configuration has the groups {', '.join(kinds)}; this one has {_names(groups)}."
@@ -287,13 +106,18 @@ def _names(value: Any) -> str:
     return ", ".join(sorted(map(str, value))) if isinstance(value, dict) else repr(value)[:60]
 
 
+_GROUPS: dict[str, type] = {
+    "data": DataConfig,
+    "model": ModelConfig,
+    "step": StepConfig,
+    "optimizer": OptimizerConfig,
+    "runtime": RuntimeConfig,
+}
+
+
 def settings_fields() -> list[tuple[str, dataclasses.Field]]:
     """(group name, field) of every setting, in order; field names are unique across groups."""
-    return [
-        (group.name, setting_field)
-        for group in dataclasses.fields(Config)
-        for setting_field in dataclasses.fields(group.default_factory)
-    ]
+    return [(name, field_) for name, group in _GROUPS.items() for field_ in dataclasses.fields(group)]
 
 
 def deciding_settings(config: Config) -> dict[str, Any]:

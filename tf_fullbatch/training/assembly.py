@@ -1,76 +1,93 @@
-"""Puts the compiled parts of a `FullBatchModel` together once its network and data are known."""
+"""Puts the compiled parts of a step together from settings, network, loss and optimizer."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.augment import build_augmentation
-from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.network_state import NetworkState
-from tf_fullbatch.objective import Objective, SampleLoss
-from tf_fullbatch.training.evaluation import EvaluationFunctions
+from tf_fullbatch.objective import Augmentation, Objective, SampleLoss
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.penalties import EXACT
 from tf_fullbatch.training.step import StepFunctions
 
-if TYPE_CHECKING:
-    from tf_fullbatch.training.full_batch_model import FullBatchModel
 
+def build_step(
+    *,
+    network: keras.Model,
+    loss: SampleLoss,
+    optimizer: keras.optimizers.Optimizer,
+    settings: StepConfig,
+    augmentation_function: Augmentation | None,
+    strategy: tf.distribute.Strategy,
+    metrics: keras.metrics.Metric | None,
+    inputs: tf.TensorSpec,
+) -> StepFunctions:
+    """The compiled step of a built network.
 
-def build_step(model: "FullBatchModel", data: UpdateBatches) -> StepFunctions:
-    """The compiled step of a built and compiled model, for data of these shapes and dtypes."""
-    settings = model.settings
-    augmentation = model.augmentation_function or build_augmentation(
-        settings.augmentation,
-        padding=settings.augmentation_padding,
-        seed=settings.seed,
-        magnitude=settings.randaugment_magnitude,
-        augmentations_per_image=settings.randaugment_operations,
-    )
-    jit = settings.jit_compile == "on"
-    if settings.jit_compile == "auto":
-        jit = bool(tf.config.list_physical_devices("GPU"))
+    Args:
+        network: The network, its variables made.
+        loss: One loss a sample.
+        optimizer: A built optimizer.
+        settings: The step's settings.
+        augmentation_function: In place of the settings' augmentation, if any.
+        strategy: The strategy in whose scope everything was made.
+        metrics: Metrics given to `compile`, if any.
+        inputs: Shape and dtype of a batch of inputs.
+
+    Raises:
+        UserError: Settings that this network cannot be trained with.
+    """
     objective = Objective(
-        model.network,
-        NetworkState(model.network, data.element_spec[0]),
-        sample_loss(model),
+        network,
+        NetworkState(network, inputs),
+        loss,
         penalty=settings.penalty,
         penalty_epsilon=settings.penalty_epsilon,
-        augmentation=augmentation,
+        augmentation=augmentation_function or _augmentation(settings),
         seed=settings.seed,
-        jit_compile=jit,
+        jit_compile=use_xla(settings, network),
     )
     return StepFunctions(
-        objective=objective,
-        optimizer=model.optimizer,
-        settings=settings,
-        strategy=model.distribute_strategy,
-        metrics=model.compiled_metrics_or_none,
+        objective=objective, optimizer=optimizer, settings=settings, strategy=strategy, metrics=metrics
     )
 
 
-def build_evaluation(model: "FullBatchModel") -> EvaluationFunctions:
-    """The compiled evaluation of a built and compiled model."""
-    return EvaluationFunctions(
-        network=model.network,
-        sample_loss=sample_loss(model),
-        flip_averaging=model.settings.flip_averaging,
-        micro_batch_size=model.settings.micro_batch_size,
-        strategy=model.distribute_strategy,
-        metrics=model.compiled_metrics_or_none,
-    )
+def use_xla(settings: StepConfig, network: keras.Model) -> bool:
+    """Whether the micro-batch's gradient is compiled by XLA; `auto`: where there is a GPU and it is exact.
+
+    XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in
+    TensorFlow 2.21), so exact penalties of networks with max pooling go without.
+
+    Raises:
+        UserError: `jit_compile="on"` for such a network and penalty.
+    """
+    pooling = any(isinstance(layer, keras.layers.MaxPooling2D) for layer in network._flatten_layers())
+    inexact = pooling and settings.penalty in EXACT
+    if settings.jit_compile == "on" and inexact:
+        raise UserError(
+            f"--jit_compile=on with --penalty={settings.penalty}: XLA's second derivative of max pooling is wrong. "
+            "Use --jit_compile=off, a finite-difference --penalty, or --stem=cifar."
+        )
+    if settings.jit_compile == "auto":
+        return bool(tf.config.list_physical_devices("GPU")) and not inexact
+    return settings.jit_compile == "on"
 
 
-def sample_loss(model: "FullBatchModel") -> SampleLoss:
-    """The compiled loss as a function to one loss a sample.
+def sample_loss(loss: Any) -> SampleLoss:
+    """The loss given to `compile` as a function to one loss a sample.
 
     Raises:
         ValueError: The loss is missing, a structure of losses, or reduces by a sum.
     """
-    loss = model.get_compile_config().get("loss") if model.compiled else None
-    loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
-    if not isinstance(loss, str | keras.losses.Loss) and not callable(loss):
+    if isinstance(loss, dict) and "class_name" in loss:
+        loss = keras.saving.deserialize_keras_object(loss)
+    if not isinstance(loss, str | keras.losses.Loss | Callable):
         raise ValueError(
-            f"compile() needs one loss (a name, a function or a keras.losses.Loss), but it got {loss!r}."
+            f"compile() needs one loss (a name, a function or a keras.losses.Loss); it got {loss!r}."
         )
     loss = keras.losses.get(loss)
     if not isinstance(loss, keras.losses.Loss):
@@ -81,3 +98,13 @@ def sample_loss(model: "FullBatchModel") -> SampleLoss:
             "use reduction='sum_over_batch_size'."
         )
     return loss.call
+
+
+def _augmentation(settings: StepConfig) -> Augmentation | None:
+    return build_augmentation(
+        settings.augmentation,
+        padding=settings.augmentation_padding,
+        seed=settings.seed,
+        magnitude=settings.randaugment_magnitude,
+        augmentations_per_image=settings.randaugment_operations,
+    )

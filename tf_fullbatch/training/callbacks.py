@@ -18,12 +18,11 @@ from tf_fullbatch.training.state import TrainingState
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes every step to metrics.csv, TensorBoard and the progress line.
+    """Writes every step to metrics.csv and TensorBoard.
 
     Args:
         folder: The run folder.
         writer: TensorBoard summaries.
-        progress: The progress line.
         resume_step: Steps completed before this process.
         samples_seen: Samples used before this process.
         wall_seconds: Time spent before this process.
@@ -33,7 +32,6 @@ class Recorder(keras.callbacks.Callback):
         self,
         folder: RunFolder,
         writer: TensorBoardWriter,
-        progress: ProgressLine,
         *,
         resume_step: int,
         samples_seen: int,
@@ -42,7 +40,6 @@ class Recorder(keras.callbacks.Callback):
         super().__init__()
         self._metrics = CsvRecorder(folder.metrics, STEP_COLUMNS, resume_step)
         self._writer = writer
-        self._progress = progress
         self.samples_seen = samples_seen
         self._started = time.monotonic() - wall_seconds
 
@@ -51,9 +48,6 @@ class Recorder(keras.callbacks.Callback):
         """Time since the run began, summed over its resumes."""
         return time.monotonic() - self._started
 
-    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.model.chunk_listeners.append(self._progress.update_chunk)
-
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         record = dict(self.model.last_step)
         self.samples_seen += record.pop("samples")
@@ -61,14 +55,31 @@ class Recorder(keras.callbacks.Callback):
         record["clipped"] = int(record["clipped"])
         self._metrics.append(record)
         self._writer.write_step(record)
-        self._progress.update(record)
-
-    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.model.chunk_listeners.remove(self._progress.update_chunk)
 
     def close(self) -> None:
         """Closes metrics.csv."""
         self._metrics.close()
+
+
+class Progress(keras.callbacks.Callback):
+    """Shows steps, and the chunks of a long one, on the progress line; an epoch's last step after its evaluation."""
+
+    def __init__(self, progress: ProgressLine):
+        super().__init__()
+        self._progress = progress
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.model.chunk_listeners.append(self._progress.update_chunk)
+
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if batch + 1 < self.params["steps"]:
+            self._progress.update(self.model.last_step)
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._progress.update(self.model.last_step)
+
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self.model.chunk_listeners.remove(self._progress.update_chunk)
 
 
 class EmaUpdate(keras.callbacks.Callback):
@@ -145,7 +156,7 @@ class Evaluator(keras.callbacks.Callback):
 
     def _evaluate(self, split: str, weights: str, samples: UpdateBatches, epoch: float) -> dict[str, Any]:
         started = time.monotonic()
-        results = self.model.evaluate(samples, verbose=0, return_dict=True)
+        results = self.model.evaluate_batches(samples)
         record = {
             "step": self.model.steps_completed,
             "epoch": epoch,

@@ -12,7 +12,12 @@ from tf_fullbatch.training.sums import Sums
 
 def classifies(targets: tf.Tensor | tf.TensorSpec, outputs: Any) -> bool:
     """Whether accuracy has a meaning: targets are class indices `[batch]`, outputs are `[batch, classes]`."""
-    return targets.dtype.is_integer and targets.shape.rank == 1 and len(outputs.shape) == 2 and outputs.shape[1] > 1
+    return (
+        targets.dtype.is_integer
+        and targets.shape.rank == 1
+        and len(outputs.shape) == 2
+        and outputs.shape[1] > 1
+    )
 
 
 def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,37 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.objective import Augmentation, Clock
 from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError
-from tf_fullbatch.training import assembly
-from tf_fullbatch.training.evaluation import EvaluationFunctions, classifies
-from tf_fullbatch.training.step import StepFunctions
-from tf_fullbatch.training.timeline import EpochMeans, Timeline
+from tf_fullbatch.training.update_batch_model import UpdateBatchModel
 from tf_fullbatch.trees import Tree
-
-ChunkListener = Callable[[int, int], None]
-"""Called after each chunk of a step with (rounds done, rounds in the step)."""
-
-
-@dataclasses.dataclass(slots=True)
-class _Session:
-    """What a model holds while it trains or evaluates; never saved."""
-
-    step: StepFunctions | None = None
-    evaluation: EvaluationFunctions | None = None
-    built_for: tuple = ()
-    classifies: bool = False
-    results: dict[str, float] = dataclasses.field(default_factory=dict)
-    timeline: Timeline | None = None
-    evaluated: UpdateBatches | None = None
-    means: EpochMeans = dataclasses.field(default_factory=EpochMeans)
-    last_step: dict[str, float] = dataclasses.field(default_factory=dict)
-    chunk_listeners: list[ChunkListener] = dataclasses.field(default_factory=list)
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
-class FullBatchModel(keras.Model):
+class FullBatchModel(UpdateBatchModel):
     """Trains a Keras network by descent on the exact gradient of large update batches.
 
     One `train_step` accumulates the gradient over the update batch (by default the whole training set) in
@@ -67,13 +44,8 @@ class FullBatchModel(keras.Model):
     def __init__(
         self, network: keras.Model, *, augmentation_function: Augmentation | None = None, **settings: Any
     ):
-        super().__init__(
-            **{name: settings.pop(name) for name in ("name", "trainable", "dtype") if name in settings}
-        )
-        self.network = network
-        self.augmentation_function = augmentation_function
-        self.settings = StepConfig(**settings)
-        self._session = _Session()
+        keras_arguments = {k: settings.pop(k) for k in ("name", "trainable", "dtype") if k in settings}
+        super().__init__(network, StepConfig(**settings), augmentation_function, **keras_arguments)
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The network's outputs."""
@@ -88,87 +60,6 @@ class FullBatchModel(keras.Model):
         if not self.network.built:
             self.network.build(input_shape)
         self.built = True
-
-    @property
-    def last_step(self) -> dict[str, float]:
-        """Figures of the last completed step: loss, gradient_norm, ... (`tf_fullbatch.records.STEP_COLUMNS`)."""
-        return self._session.last_step
-
-    @property
-    def chunk_listeners(self) -> list[ChunkListener]:
-        """Functions called after each chunk of a step; append yours."""
-        return self._session.chunk_listeners
-
-    @property
-    def steps_completed(self) -> int:
-        """Optimizer updates made so far."""
-        return int(keras.ops.convert_to_numpy(self.optimizer.iterations))
-
-    def fit(
-        self,
-        x: np.ndarray | UpdateBatches,
-        y: np.ndarray | None = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Sequence[keras.callbacks.Callback] | None = None,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
-        shuffle: bool = False,
-        initial_epoch: int = 0,
-        validation_freq: int | Sequence[int] = 1,
-    ) -> keras.callbacks.History:
-        """Trains for a number of epochs, each of ceil(N / batch_size) updates.
-
-        Args:
-            x: Inputs `[samples, ...]` (images as uint8 for `tf_fullbatch` networks), or `UpdateBatches`.
-            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
-            batch_size: Samples an update; None for the whole set. Not with `UpdateBatches`.
-            epochs: Epoch to stop after.
-            verbose: As for `keras.Model.fit`.
-            callbacks: Keras callbacks. A step's own figures are in `model.last_step`.
-            validation_data: (inputs, targets), evaluated after every `validation_freq` epochs.
-            shuffle: Draw a new order each epoch; not with `UpdateBatches`.
-            initial_epoch: Epoch to start at.
-            validation_freq: As for `keras.Model.fit`.
-
-        Returns:
-            The history of the epochs: sample-weighted means over their steps.
-        """
-        self._assert_compile_called("fit")
-        if not isinstance(x, UpdateBatches):
-            x = UpdateBatches(
-                x,
-                _required(y),
-                batch_size=batch_size,
-                micro_batch_size=self.settings.micro_batch_size,
-                shuffle=shuffle,
-                seed=self.settings.seed,
-            )
-        elif y is not None or batch_size is not None or shuffle:
-            raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
-        self._prepare(x)
-        plan = x.plan(self.distribute_strategy.num_replicas_in_sync)
-        self._session.timeline = Timeline(plan, self.steps_completed)
-        dataset = x.distributed(
-            self.distribute_strategy,
-            first_epoch=self._session.timeline.first_epoch,
-            repeats=2 if self.settings.full_gradient_penalty_strength else 1,
-        )
-        if validation_data is not None:
-            self._session.evaluated = self._one_batch(*validation_data)
-            validation_data = (self._session.evaluated.one_epoch(self.distribute_strategy), None)
-        return super().fit(
-            dataset,
-            epochs=epochs,
-            shuffle=False,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_data=validation_data,
-            validation_steps=1 if validation_data is not None else None,
-            validation_freq=validation_freq,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=plan.steps_per_epoch,
-        )
 
     def train_step(self, iterator: Iterator) -> dict[str, float]:
         """One optimizer update over one update batch.
@@ -262,39 +153,6 @@ class FullBatchModel(keras.Model):
         means = self._session.means.add(samples, {name: figures[name] for name in shown if name in figures})
         return self._results(means)
 
-    # Evaluation
-
-    def evaluate(
-        self,
-        x: np.ndarray | UpdateBatches,
-        y: np.ndarray | None = None,
-        batch_size: int | None = None,
-        verbose: str | int = "auto",
-        callbacks: Sequence[keras.callbacks.Callback] | None = None,
-        return_dict: bool = False,
-        **kwargs: Any,
-    ) -> dict[str, float] | list[float]:
-        """Loss, accuracy and compiled metrics over a data set, each sample counted once.
-
-        Args:
-            x: Inputs `[samples, ...]`, or `UpdateBatches` of one step an epoch.
-            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
-            batch_size: Not used: samples go through in micro-batches.
-            verbose: As for `keras.Model.evaluate`.
-            callbacks: Keras callbacks.
-            return_dict: Return a dictionary instead of a list.
-            **kwargs: Keras' own, from `fit`.
-        """
-        del batch_size
-        self._assert_compile_called("evaluate")
-        if not kwargs.get("_use_cached_eval_dataset"):
-            data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
-            self._prepare(data)
-            self._session.evaluated = data
-            x, y = data.one_epoch(self.distribute_strategy), None
-            kwargs["steps"] = 1
-        return super().evaluate(x, y, verbose=verbose, callbacks=callbacks, return_dict=return_dict, **kwargs)
-
     def test_step(self, iterator: Iterator) -> dict[str, float]:
         """The evaluation of a whole data set, from an iterator over its chunks."""
         plan = self._session.evaluated.plan(self.distribute_strategy.num_replicas_in_sync)
@@ -304,25 +162,6 @@ class FullBatchModel(keras.Model):
         figures = {name: float(value) for name, value in self._session.evaluation.reduce().items()}
         shown = ("loss", "accuracy") if self._session.classifies else ("loss",)
         return self._results({name: figures[name] for name in shown})
-
-    # Keras' machinery
-
-    def make_train_function(self, force: bool = False) -> None:
-        """`train_step` loops over chunks in Python and compiles what is inside."""
-        self.train_function = self.train_step
-
-    def make_test_function(self, force: bool = False) -> None:
-        """`test_step` loops over chunks in Python and compiles what is inside."""
-        self.test_function = self.test_step
-
-    def reset_metrics(self) -> None:
-        """Forgets the epoch's means; called by Keras at the beginning of epochs and evaluations."""
-        super().reset_metrics()
-        self._session.means = EpochMeans()
-
-    def get_metrics_result(self) -> dict[str, float]:
-        """The last results of `train_step` or `test_step`."""
-        return self._session.results
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -339,51 +178,3 @@ class FullBatchModel(keras.Model):
         for name in ("network", "augmentation_function"):
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         return cls(**config)
-
-    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing to do: `_prepare` builds from shapes, where Keras would average a batch over replicas."""
-
-    def _prepare(self, data: UpdateBatches) -> None:
-        """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
-        if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
-            raise ValueError(
-                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
-                f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
-            )
-        with self.distribute_strategy.scope():
-            self.build((None, *data.inputs.shape[1:]))
-            if not self.optimizer.built:
-                self.optimizer.build(self.network.trainable_variables)
-            metrics = self.compiled_metrics_or_none
-            if metrics is not None and not metrics.built:
-                outputs = keras.KerasTensor(self.network.output_shape, keras.config.floatx())
-                metrics.build(
-                    keras.KerasTensor((None, *data.targets.shape[1:]), str(data.targets.dtype)), outputs
-                )
-        key = (id(self.optimizer), id(self._compile_loss), data.element_spec)
-        if self._session.built_for != key:
-            self._session.step = assembly.build_step(self, data)
-            self._session.evaluation = assembly.build_evaluation(self)
-            self._session.classifies = classifies(data.element_spec[1], self.network.output)
-            self._session.built_for = key
-
-    def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
-        return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)
-
-    @property
-    def compiled_metrics_or_none(self) -> keras.metrics.Metric | None:
-        """The container of the metrics given to `compile`, if any."""
-        return self._compile_metrics
-
-    def _results(self, figures: dict[str, float]) -> dict[str, float]:
-        """Our figures and those of the metrics given to `compile`."""
-        metrics = self.compiled_metrics_or_none
-        compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
-        self._session.results = {**compiled, **figures}
-        return self._session.results
-
-
-def _required(targets: np.ndarray | None) -> np.ndarray:
-    if targets is None:
-        raise ValueError("y is missing: give the targets, one a sample.")
-    return targets

@@ -37,11 +37,11 @@ class TrainingState:
     """
 
     def __init__(self, model: FullBatchModel, ema: EmaWeights | None = None):
-        if not (model.network.built and model.optimizer is not None and model.optimizer.built):
+        optimizer = getattr(model, "optimizer", None)  # Keras sets it in compile()
+        if not (model.network.built and optimizer is not None and optimizer.built):
             raise ValueError(
-                "A training's state needs a built network and optimizer: call compile(), "
-                "network.build(input_shape) and optimizer.build(network.trainable_variables) in the strategy's "
-                "scope first."
+                "A training's state needs a built network and optimizer: call compile(), then, in the scope "
+                "of the strategy, network.build(shape) and optimizer.build(network.trainable_variables)."
             )
         self._strategy = model.distribute_strategy
         self._ema = ema
@@ -75,8 +75,7 @@ class TrainingState:
         self._check(arrays)
         with self._strategy.scope():
             for name, variable in self._variables.items():
-                # A copy: TensorFlow may keep the memory of an array as a variable's own, and train in it.
-                variable.assign(np.array(arrays[name]))
+                variable.assign(arrays[name])
 
     def _check(self, arrays: Mapping[str, np.ndarray]) -> None:
         problems = {

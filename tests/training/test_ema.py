@@ -1,0 +1,174 @@
+"""The moving average of weights against its recursion, and the swap that must leave no trace."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.training.ema import EmaWeights
+
+
+def build_network(dtype: str = "float64") -> keras.Model:
+    """A network with BatchNorm statistics, a seed and a frozen weight."""
+    inputs = x = keras.Input((4,), dtype=dtype)
+    for layer in (
+        keras.layers.Dense(3, dtype=dtype, trainable=False),
+        keras.layers.BatchNormalization(dtype=dtype),
+        keras.layers.Dropout(0.5, dtype=dtype),
+        keras.layers.Dense(2, dtype=dtype),
+    ):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+def values(variables: list[keras.Variable]) -> list[np.ndarray]:
+    return [np.array(v.numpy()) for v in variables]
+
+
+def disturb(network: keras.Model, generator: np.random.Generator) -> list[np.ndarray]:
+    """Gives every weight a new value, as a pass of training does; the values given."""
+    for variable in network.weights:
+        variable.assign(generator.normal(size=variable.shape))
+    return values(network.weights)
+
+
+def bits(arrays: list[np.ndarray]) -> list[bytes]:
+    return [array.tobytes() for array in arrays]
+
+
+class EmaWeightsTest(tf.test.TestCase):
+    def setUp(self):
+        super().setUp()
+        self.generator = np.random.default_rng(0)
+
+    def test_equals_the_recursion(self):
+        for decay in (0.0, 0.9, 0.99):
+            network = build_network()
+            ema = EmaWeights(network, decay)
+            self.assertLen(ema.averaged, 8)
+            expected = None
+            for k in range(1, 6):
+                theta = disturb(network, self.generator)
+                ema.update()
+                expected = theta if expected is None else [
+                    decay * e + (1 - decay) * t for e, t in zip(expected, theta, strict=True)
+                ]  # fmt: skip
+                for average, e in zip(ema.averages, expected, strict=True):
+                    np.testing.assert_allclose(average.numpy(), e, rtol=1e-14, atol=1e-15)
+                self.assertEqual(int(ema.updates.numpy()), k)
+
+    def test_weights_sum_to_one_with_the_documented_weight_on_the_first(self):
+        network = build_network()
+        ema = EmaWeights(network, 0.99)
+        for k in range(101):
+            for variable in network.weights:
+                variable.assign(np.full(variable.shape, float(k == 0)))
+            ema.update()
+        self.assertAllClose(ema.averages[0].numpy(), np.full((4, 3), 0.99**100), rtol=1e-12)
+        self.assertAllClose(0.99**100, 0.37, atol=0.005)
+
+    def test_the_first_update_is_a_copy_and_changes_nothing(self):
+        network = build_network("float32")
+        for variable in network.weights:
+            variable.assign(np.where(self.generator.random(variable.shape) < 0.5, -0.0, 1 / 3))
+        before = bits(values(network.weights))
+        ema = EmaWeights(network, 0.99)
+        ema.update()
+        self.assertEqual(bits(values(ema.averages)), before)
+        self.assertEqual(bits(values(network.weights)), before)
+
+    def test_statistics_are_averaged_and_seeds_are_not(self):
+        network = build_network()
+        ema = EmaWeights(network, 0.9)
+        averaged = {variable.path.split("/")[-1] for variable in ema.averaged}
+        self.assertContainsSubset({"moving_mean", "moving_variance", "kernel", "gamma"}, averaged)
+        self.assertFalse([v for v in ema.averaged if "seed" in v.path])
+        for variable, average in zip(ema.averaged, ema.averages, strict=True):
+            self.assertEqual(average.name, variable.path.replace("/", "_") + "_ema")
+            self.assertEqual((average.dtype, average.shape), (variable.dtype, variable.shape))
+            self.assertFalse(average.trainable)
+        self.assertLen(ema.variables, len(ema.averages) + 1)
+
+    def test_small_steps_of_16_bit_weights_are_not_lost(self):
+        network = build_network("bfloat16")
+        ema = EmaWeights(network, 0.99)
+        for value in (1.0, *[1.0078125] * 200):  # one bfloat16 step above 1
+            for variable in network.weights:
+                variable.assign(np.full(variable.shape, value))
+            ema.update()
+        expected = 1 + 0.0078125 * (1 - 0.99**200)
+        self.assertAllClose(ema.averages[0].numpy(), np.full((4, 3), expected), atol=1e-5, rtol=0)
+        with ema.applied():
+            self.assertAllEqual(network.weights[0].numpy().astype(np.float32), np.full((4, 3), 1.0078125))
+
+    def test_applied_swaps_and_restores_bit_for_bit(self):
+        network = build_network("float32")
+        ema = EmaWeights(network, 0.9)
+        for _ in range(3):
+            disturb(network, self.generator)
+            ema.update()
+        inputs = self.generator.normal(size=(5, 4)).astype(np.float32)
+        own, averages, outputs = (
+            values(network.variables), values(ema.averages), network(inputs).numpy()
+        )  # fmt: skip
+        self.assertFalse(ema.swapped)
+        with ema.applied():
+            self.assertTrue(ema.swapped)
+            self.assertEqual(bits(values(network.weights)), bits(averages))
+            self.assertNotAllClose(network(inputs).numpy(), outputs)
+        self.assertFalse(ema.swapped)
+        self.assertEqual(bits(values(network.variables)), bits(own))
+        self.assertEqual(bits(values(ema.averages)), bits(averages))
+        self.assertAllEqual(network(inputs).numpy(), outputs)
+
+    def test_applied_restores_after_exceptions(self):
+        network = build_network("float32")
+        ema = EmaWeights(network, 0.9)
+        for _ in range(2):
+            own = disturb(network, self.generator)
+            ema.update()
+        for error in (ValueError, KeyboardInterrupt):
+            with self.assertRaises(error), ema.applied():
+                disturb(network, self.generator)
+                raise error
+            self.assertEqual(bits(values(network.weights)), bits(own))
+            self.assertFalse(ema.swapped)
+
+    def test_a_failing_swap_is_undone(self):
+        network = build_network("float32")
+        ema = EmaWeights(network, 0.9)
+        ema.update()
+        own = disturb(network, self.generator)
+        last = network.weights[-1]
+        assign, calls = last.assign, []
+
+        def fail_once(value):
+            calls.append(value)
+            if len(calls) == 1:
+                raise tf.errors.ResourceExhaustedError(None, None, "no memory")
+            return assign(value)
+
+        last.assign = fail_once
+        with self.assertRaises(tf.errors.ResourceExhaustedError), ema.applied():
+            self.fail("the block must not run")
+        self.assertEqual(bits(values(network.weights)), bits(own))
+
+    def test_misuse_is_refused(self):
+        network = build_network()
+        for decay in (-0.1, 1.0, float("nan")):
+            with self.assertRaisesRegex(ValueError, "decay is"):
+                EmaWeights(network, decay)
+        with self.assertRaisesRegex(ValueError, "not built"):
+            EmaWeights(keras.Sequential([keras.layers.Dense(1)]), 0.9)
+        ema = EmaWeights(network, 0.9)
+        with self.assertRaisesRegex(ValueError, "no average yet"), ema.applied():
+            pass
+        ema.update()
+        with ema.applied():
+            for action in (ema.update, lambda: ema.applied().__enter__()):
+                with self.assertRaisesRegex(RuntimeError, "leave applied"):
+                    action()
+        self.assertEqual(int(ema.updates.numpy()), 1)
+
+
+if __name__ == "__main__":
+    tf.test.main()

@@ -1,0 +1,75 @@
+"""The machine: its name, its threads, and the peak memory of this process and of its accelerator."""
+
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+def reset_peaks() -> None:
+    """Starts a new peak from the present use of memory, where the platform can."""
+    if _gpu() is not None:
+        tf.config.experimental.reset_memory_stats(_gpu())
+    try:
+        _CLEAR.write_text("5")  # Linux: 5 resets the peak resident set
+    except OSError:
+        return
+
+
+def peaks() -> dict[str, int | None]:
+    """Peak bytes since `reset_peaks` (since the process began, where peaks cannot be reset).
+
+    Returns:
+        `host`: resident set of this process, TensorFlow's code and all else included. `device`: allocated on the
+        first GPU; None without one.
+    """
+    device = None if _gpu() is None else tf.config.experimental.get_memory_info(_gpu())["peak"]
+    return {"host": _host_peak(), "device": device}
+
+
+def description() -> dict[str, Any]:
+    """Device in words, cores of this process, TensorFlow's threads (0: one a core), bfloat16 instructions."""
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
+        bfloat16 = None
+    else:
+        name = _cpu_info("model name") or platform.processor() or platform.machine()
+        instructions = (_cpu_info("flags") or _cpu_info("Features") or "").split()
+        bfloat16 = bool({"avx512_bf16", "amx_bf16", "bf16"} & set(instructions))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "device": name,
+        "bfloat16_instructions": bfloat16,
+        "cores": cores,
+        "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
+    }
+
+
+def _gpu() -> str | None:
+    return "GPU:0" if tf.config.list_physical_devices("GPU") else None
+
+
+def _host_peak() -> int:
+    if _STATUS.exists():
+        for line in _STATUS.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return largest if sys.platform == "darwin" else largest * 1024
+
+
+def _cpu_info(key: str) -> str | None:
+    """The first value of a key in Linux' description of the processor."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.exists() else []
+    values = [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key]
+    return values[0] if values else None

@@ -1,0 +1,52 @@
+"""`--mode=evaluate`: the figures of a finished run's weights, computed again."""
+
+import sys
+
+from tf_fullbatch import composition
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.outcomes import Outcome, UserError
+from tf_fullbatch.output_dir import read_config
+from tf_fullbatch.records import RunFolder
+from tf_fullbatch.reporting.tables import format_table
+from tf_fullbatch.training.checkpoints import load_latest
+from tf_fullbatch.training.ema import EmaWeights
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.state import TrainingState
+
+
+def evaluate(config: Config) -> Outcome:
+    """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
+    if config.runtime.output_dir is None:
+        raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
+    folder = RunFolder(config.runtime.output_dir)
+    trained = read_config(folder)
+    composition.set_precision(trained.runtime.dtype_policy)
+    strategy = composition.choose_strategy(config.runtime.strategy)
+    checkpoint, notes = load_latest(folder.checkpoints)
+    if checkpoint is None:
+        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
+    trained = trained.replacing(data_dir=config.data.data_dir or trained.data.data_dir)
+    if config.step.flip_averaging:
+        trained = trained.replacing(flip_averaging=True)
+    splits = composition.load_splits(trained)
+    model = composition.build_model(trained.replacing(initial_weights=None), splits.train, strategy)
+    ema = EmaWeights(model.network, trained.runtime.ema_decay) if trained.runtime.ema_decay else None
+    TrainingState(model, ema).restore(checkpoint.arrays)
+    for note in notes:
+        print(note, file=sys.stderr)
+    rows = []
+    for name, samples in {"train": splits.train, **splits.evaluated}.items():
+        batches = composition.evaluation_batches(trained, samples)
+        rows.append(_row(name, "raw", model, batches))
+        if ema is not None:
+            with ema.applied():
+                rows.append(_row(name, "ema", model, batches))
+    print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
+    print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
+    return Outcome.COMPLETED
+
+
+def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[str]:
+    results = model.evaluate_batches(batches)
+    return [split, weights, str(len(batches)), f"{results['loss']:.4f}", f"{100 * results['accuracy']:.2f}"]

@@ -1,0 +1,271 @@
+"""How Keras' `fit` and `evaluate` hand whole update batches to `train_step` and `test_step`."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.objective import Augmentation
+from tf_fullbatch.training import assembly
+from tf_fullbatch.training.evaluation import EvaluationFunctions, classifies
+from tf_fullbatch.training.step import StepFunctions
+from tf_fullbatch.training.timeline import EpochMeans, Timeline
+
+ChunkListener = Callable[[int, int], None]
+"""Called after each chunk of a step with (rounds done, rounds in the step)."""
+
+
+@dataclasses.dataclass(slots=True)
+class Session:
+    """What a model holds while it trains or evaluates; never saved. Whatever is None is set before its use."""
+
+    step: StepFunctions = None  # type: ignore[assignment]
+    evaluation: EvaluationFunctions = None  # type: ignore[assignment]
+    built_for: tuple = ()
+    classifies: bool = False
+    results: dict[str, float] = dataclasses.field(default_factory=dict)
+    timeline: Timeline = None  # type: ignore[assignment]
+    evaluated: UpdateBatches = None  # type: ignore[assignment]
+    validation: UpdateBatches | None = None
+    means: EpochMeans = dataclasses.field(default_factory=EpochMeans)
+    last_step: dict[str, float] = dataclasses.field(default_factory=dict)
+    chunk_listeners: list[ChunkListener] = dataclasses.field(default_factory=list)
+
+
+class UpdateBatchModel(keras.Model):
+    """A Keras model that is fed chunks of update batches, and steps over them in Python.
+
+    Abstract: `FullBatchModel` adds `train_step` and `test_step`. Stock Keras would build by averaging a batch
+    over replicas, compile the whole step into one graph and reduce its results by a mean; all three are wrong
+    for unequal shards, and are replaced here.
+
+    Args:
+        network: The network to train.
+        settings: The step's settings.
+        augmentation_function: In place of the settings' augmentation, if any.
+        **kwargs: Keras' own: name, trainable, dtype.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        settings: StepConfig,
+        augmentation_function: Augmentation | None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.network = network
+        self.settings = settings
+        self.augmentation_function = augmentation_function
+        self._session = Session()
+
+    @property
+    def last_step(self) -> dict[str, float]:
+        """Figures of the last completed step: loss, gradient_norm, ... (`tf_fullbatch.records.STEP_COLUMNS`)."""
+        return self._session.last_step
+
+    @property
+    def chunk_listeners(self) -> list[ChunkListener]:
+        """Functions called after each chunk of a step; append yours."""
+        return self._session.chunk_listeners
+
+    @property
+    def steps_completed(self) -> int:
+        """Optimizer updates made so far."""
+        return int(keras.ops.convert_to_numpy(self.optimizer.iterations))
+
+    def fit(
+        self,
+        x: np.ndarray | UpdateBatches,
+        y: np.ndarray | None = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        shuffle: bool = False,
+        initial_epoch: int = 0,
+        validation_freq: int | Sequence[int] = 1,
+    ) -> keras.callbacks.History:
+        """Trains for a number of epochs, each of ceil(N / batch_size) updates.
+
+        Args:
+            x: Inputs `[samples, ...]` (images as uint8 for `tf_fullbatch` networks), or `UpdateBatches`.
+            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
+            batch_size: Samples an update; None for the whole set. Not with `UpdateBatches`.
+            epochs: Epoch to stop after.
+            verbose: As for `keras.Model.fit`.
+            callbacks: Keras callbacks. A step's own figures are in `model.last_step`.
+            validation_data: (inputs, targets), evaluated after every `validation_freq` epochs.
+            shuffle: Draw a new order each epoch; not with `UpdateBatches`.
+            initial_epoch: Epoch to start at.
+            validation_freq: As for `keras.Model.fit`.
+
+        Returns:
+            The history of the epochs: sample-weighted means over their steps.
+        """
+        self._assert_compile_called("fit")
+        if not isinstance(x, UpdateBatches):
+            x = UpdateBatches(
+                x,
+                _required(y),
+                batch_size=batch_size,
+                micro_batch_size=self.settings.micro_batch_size,
+                shuffle=shuffle,
+                seed=self.settings.seed,
+            )
+        elif y is not None or batch_size is not None or shuffle:
+            raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
+        self._prepare(x)
+        plan = x.plan(self.distribute_strategy.num_replicas_in_sync)
+        self._session.timeline = Timeline(plan, self.steps_completed)
+        dataset = x.distributed(
+            self.distribute_strategy,
+            first_epoch=self._session.timeline.first_epoch,
+            repeats=2 if self.settings.full_gradient_penalty_strength else 1,
+        )
+        validation = None
+        if validation_data is not None:
+            self._session.validation = self._one_batch(*validation_data)
+            validation = (self._session.validation.one_epoch(self.distribute_strategy), None)
+        return super().fit(
+            dataset,
+            epochs=epochs,
+            shuffle=False,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation,
+            validation_steps=1 if validation is not None else None,
+            validation_freq=validation_freq,
+            initial_epoch=initial_epoch,
+            steps_per_epoch=plan.steps_per_epoch,
+        )
+
+    def evaluate(
+        self,
+        x: np.ndarray | UpdateBatches,
+        y: np.ndarray | None = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        callbacks: Sequence[keras.callbacks.Callback] | None = None,
+        return_dict: bool = False,
+        **kwargs: Any,
+    ) -> dict[str, float] | list[float]:
+        """Loss, accuracy and compiled metrics over a data set, each sample counted once.
+
+        Args:
+            x: Inputs `[samples, ...]`, or `UpdateBatches` of one step an epoch.
+            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
+            batch_size: Not used: samples go through in micro-batches.
+            verbose: As for `keras.Model.evaluate`.
+            callbacks: Keras callbacks.
+            return_dict: Return a dictionary instead of a list.
+            **kwargs: Keras' own, from `fit`.
+        """
+        del batch_size
+        self._assert_compile_called("evaluate")
+        if not kwargs.get("_use_cached_eval_dataset"):
+            data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
+            self._prepare(data)
+            self._session.evaluated = data
+            x, y = data.one_epoch(self.distribute_strategy), None
+            kwargs["steps"] = 1
+        elif self._session.validation is not None:
+            self._session.evaluated = self._session.validation
+        return super().evaluate(x, y, verbose=verbose, callbacks=callbacks, return_dict=return_dict, **kwargs)
+
+    def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
+        """`evaluate` without Keras' progress bar, name -> figure."""
+        results = self.evaluate(batches, verbose=0, return_dict=True)
+        assert isinstance(results, dict)
+        return results
+
+    def make_train_function(self, force: bool = False) -> None:
+        """`train_step` loops over chunks in Python and compiles what is inside."""
+        self.train_function = self.train_step
+
+    def make_test_function(self, force: bool = False) -> None:
+        """`test_step` loops over chunks in Python and compiles what is inside."""
+        self.test_function = self.test_step
+
+    def reset_metrics(self) -> None:
+        """Forgets the epoch's means; called by Keras at the beginning of epochs and evaluations."""
+        super().reset_metrics()
+        self._session.means = EpochMeans()
+
+    def get_metrics_result(self) -> dict[str, float]:
+        """The last results of `train_step` or `test_step`."""
+        return self._session.results
+
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing to do: `_prepare` builds from shapes, where Keras would average a batch over replicas."""
+
+    def _prepare(self, data: UpdateBatches) -> None:
+        """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
+        if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
+            raise ValueError(
+                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
+                f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
+            )
+        with self.distribute_strategy.scope():
+            self.build((None, *data.inputs.shape[1:]))
+            if not self.optimizer.built:
+                self.optimizer.build(self.network.trainable_variables)
+            metrics = self.compiled_metrics_or_none
+            if metrics is not None and not metrics.built:
+                outputs = keras.KerasTensor(self.network.output_shape, keras.config.floatx())
+                metrics.build(
+                    keras.KerasTensor((None, *data.targets.shape[1:]), str(data.targets.dtype)), outputs
+                )
+        key = (id(self.optimizer), id(self._compile_loss), data.element_spec)
+        if self._session.built_for != key:
+            self._build_functions(data)
+            self._session.built_for = key
+
+    def _build_functions(self, data: UpdateBatches) -> None:
+        loss = assembly.sample_loss(self.get_compile_config().get("loss"))
+        inputs, targets, *_ = data.element_spec
+        common = {"network": self.network, "strategy": self.distribute_strategy}
+        metrics = self.compiled_metrics_or_none
+        self._session.step = assembly.build_step(
+            **common,
+            loss=loss,
+            optimizer=self.optimizer,
+            settings=self.settings,
+            augmentation_function=self.augmentation_function,
+            metrics=metrics,
+            inputs=inputs,
+        )
+        self._session.evaluation = EvaluationFunctions(
+            **common,
+            sample_loss=loss,
+            flip_averaging=self.settings.flip_averaging,
+            micro_batch_size=self.settings.micro_batch_size,
+            metrics=metrics,
+        )
+        self._session.classifies = classifies(targets, self.network.output)
+
+    def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
+        return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)
+
+    @property
+    def compiled_metrics_or_none(self) -> keras.metrics.Metric | None:
+        """The container of the metrics given to `compile`, if any."""
+        return self._compile_metrics
+
+    def _results(self, figures: dict[str, float]) -> dict[str, float]:
+        """Our figures and those of the metrics given to `compile`."""
+        metrics = self.compiled_metrics_or_none
+        compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
+        self._session.results = {**compiled, **figures}
+        return self._session.results
+
+
+def _required(targets: np.ndarray | None) -> np.ndarray:
+    if targets is None:
+        raise ValueError("y is missing: give the targets, one a sample.")
+    return targets
