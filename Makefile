@@ -9,14 +9,16 @@ READY := $(VENV)/.ready
 quickstart: $(READY)  ## run the main job on the embedded data set
 	$(BIN)/python -m tf_fullbatch.main --flagfile=flags/quickstart.flags
 
-test: $(READY)  ## style, types and tests
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+test: lint  ## style, types and tests
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
 test-slow: $(READY)  ## the longer tests: recipes to their end
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 benchmark: $(READY)  ## speed and memory of a step, beside a bare forward and backward loop
 	$(BIN)/python -m tf_fullbatch.benchmark

@@ -232,10 +232,9 @@ class RandomnessTest(Float64Case):
 
 
 class CompiledTest(Float64Case):
-    @parameterized.parameters("none", "nested_tape", "forward_differences")
-    def test_xla_gives_the_same(self, name: str) -> None:
+    def test_xla_gives_the_same(self) -> None:
         layers = [keras.layers.BatchNormalization(), keras.layers.LayerNormalization()]
-        plain, compiled = (build(*layers, penalty=name, jit_compile=jit) for jit in (False, True))
+        plain, compiled = (build(*layers, penalty="nested_tape", jit_compile=jit) for jit in (False, True))
         ours, expected = (gradient(o, batch(1), clock(2)) for o in (compiled, plain))
         self.assert_close(flat(ours.gradient), flat(expected.gradient), 1e-9)
         self.assertAllClose(ours.measurements, expected.measurements, rtol=1e-12, atol=1e-12)

@@ -1,1 +1,40 @@
-"""tf_fullbatch: train neural networks on the exact gradient of the whole training set, in TensorFlow/Keras."""
+"""Train neural networks on the exact gradient of the whole training set, in TensorFlow/Keras.
+
+The names below are loaded when first used: `import tf_fullbatch` alone does not import TensorFlow.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tf_fullbatch.data.pipeline import UpdateBatches
+    from tf_fullbatch.losses import SparseCrossentropy
+    from tf_fullbatch.models.build import build_network
+    from tf_fullbatch.optim.gradient_descent import GradientDescent
+    from tf_fullbatch.optim.keras_schedule import build_schedule
+    from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+__version__ = "0.1.0"
+__all__ = [
+    "FullBatchModel",
+    "GradientDescent",
+    "SparseCrossentropy",
+    "UpdateBatches",
+    "build_network",
+    "build_schedule",
+]
+
+_HOMES = {
+    "FullBatchModel": "training.full_batch_model",
+    "GradientDescent": "optim.gradient_descent",
+    "SparseCrossentropy": "losses",
+    "UpdateBatches": "data.pipeline",
+    "build_network": "models.build",
+    "build_schedule": "optim.keras_schedule",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tf_fullbatch' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"tf_fullbatch.{_HOMES[name]}"), name)

@@ -55,7 +55,8 @@ class Config:
         if (optimizer.schedule == "steps") != bool(optimizer.decay_epochs):
             given = ",".join(f"{epoch:g}" for epoch in optimizer.decay_epochs)
             raise UserError(
-                f"--schedule={optimizer.schedule} with --decay_epochs={given}: --schedule=steps needs --decay_epochs, and no other schedule takes them."
+                f"--schedule={optimizer.schedule} with --decay_epochs={given}: --schedule=steps needs --decay_epochs, "
+                "and no other schedule takes them."
             )
         if self.step.penalty_warmup_epochs and self.step.penalty == "none":
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
