@@ -21,6 +21,11 @@ GROUP_TITLES = {
     "runtime": "Length, devices, evaluation, output",
 }
 
+# "~" is the home folder in these. Those that are read are made absolute, so that run.flags repeats a run from
+# any working folder.
+_READ_PATHS = ("data_dir", "initial_weights")
+_PATHS = (*_READ_PATHS, "output_dir")
+
 
 class _Number(flags.ArgumentParser):
     """Parses one number; a word, where given, stands for None."""
@@ -100,9 +105,11 @@ def parse(argv: Sequence[str]) -> Config | None:
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():
         value = flag_values[setting.name].value
-        groups.setdefault(group, {})[setting.name] = (
-            None if value == "" and setting.default is None else value
-        )
+        if value == "" and setting.default is None:
+            value = None
+        if value is not None and setting.name in _PATHS:
+            value = _resolved_path(setting.name, value)
+        groups.setdefault(group, {})[setting.name] = value
     return Config.from_dict(groups)
 
 
@@ -158,7 +165,7 @@ def flagfile_text(config: Config) -> str:
     for group, setting in settings_fields():
         value = getattr(getattr(config, group), setting.name)
         if value != setting.default:
-            lines.append(f"--{setting.name}={flag_text(setting, value)}")
+            lines.append(shlex.quote(f"--{setting.name}={flag_text(setting, value)}"))
     return "\n".join(lines) + "\n"
 
 
@@ -169,8 +176,9 @@ def flag_text(setting: dataclasses.Field, value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ",".join(f"{item:g}" for item in value)
-    return repr(value) if isinstance(value, float) else str(value)
+        return ",".join(flag_text(setting, item) for item in value)
+    # As a whole number where it is one; else the shortest text that reads back as the same number.
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
 
 
 def _parser(setting: dataclasses.Field) -> flags.ArgumentParser | None:
@@ -190,6 +198,17 @@ def _none_word(setting: dataclasses.Field) -> str | None:
     if setting.default is not None:
         return None
     return "full" if setting.name == "batch_size" else "none"
+
+
+def _resolved_path(name: str, value: str) -> str:
+    """A path with its "~" replaced, absolute where it is read."""
+    if not value.isprintable():
+        raise UserError(f"--{name}={value!r}: a path with line ends or control characters is not accepted.")
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError as error:  # there is no home folder
+        raise UserError(f"--{name}={value}: {error} Give the whole path.") from error
+    return str(path.absolute() if name in _READ_PATHS else path)
 
 
 def _lines(path: Path, shown: str) -> list[str]:

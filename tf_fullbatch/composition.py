@@ -128,14 +128,17 @@ def learning_rates(config: Config, update_batch_size: int) -> EpochRates:
     """The learning rate of every epoch."""
     optimizer = config.optimizer
     peak = scale_learning_rate(optimizer.learning_rate, update_batch_size, optimizer.learning_rate_scaling)
-    return EpochRates(
-        name=optimizer.schedule,
-        peak=peak,
-        warmup_epochs=optimizer.warmup_epochs,
-        horizon_epochs=config.schedule_epochs,
-        decay_epochs=optimizer.decay_epochs,
-        decay_factor=optimizer.decay_factor,
-    )
+    try:
+        return EpochRates(
+            name=optimizer.schedule,
+            peak=peak,
+            warmup_epochs=optimizer.warmup_epochs,
+            horizon_epochs=config.schedule_epochs,
+            decay_epochs=optimizer.decay_epochs,
+            decay_factor=optimizer.decay_factor,
+        )
+    except ValueError as error:
+        raise UserError(f"--schedule={optimizer.schedule}: {error}") from error
 
 
 def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.Strategy) -> FullBatchModel:
@@ -170,6 +173,7 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
         optimizer.build(network.trainable_variables)
         model.compile(optimizer=optimizer, loss=SparseCrossentropy(config.optimizer.label_smoothing))
+    model._prepare(batches)  # refuses now, before anything is written, what the step cannot be built from
     return model
 
 

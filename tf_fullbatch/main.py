@@ -9,6 +9,9 @@ from pathlib import Path
 from tf_fullbatch import cli_flags
 from tf_fullbatch.outcomes import Outcome, RunError
 
+_BROKEN_PIPE = 128 + 13
+"""Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
+
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
@@ -17,14 +20,15 @@ def main(argv: Sequence[str]) -> int:
         if config is None:
             print(cli_flags.help_text())
             return 0
+        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
         with contextlib.nullcontext() if config.runtime.tensorflow_log else quiet_tensorflow():
             from tf_fullbatch import run  # TensorFlow takes seconds to import
         return run.execute(config).exit_code
     except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return error.outcome.exit_code
-    except KeyboardInterrupt:
-        print("interrupted before training began", file=sys.stderr)
+    except KeyboardInterrupt:  # while training, the run itself catches it
+        print("error: interrupted while no step was under way; start the same command again", file=sys.stderr)
         return Outcome.INTERRUPTED.exit_code
 
 
@@ -35,7 +39,6 @@ def quiet_tensorflow() -> Iterator[None]:
     Those lines are written by C++ to file descriptor 2; Python's exceptions pass.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -49,7 +52,15 @@ def quiet_tensorflow() -> Iterator[None]:
 
 def console_entry() -> None:
     """Entry point of the `tf-fullbatch` command."""
-    sys.exit(main(sys.argv))
+    try:
+        code = main(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output went away, as `| head` does
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        code = _BROKEN_PIPE
+    sys.exit(code)
 
 
 if __name__ == "__main__":

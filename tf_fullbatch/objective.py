@@ -12,15 +12,13 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch import penalties, trees
+from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.models.moments import exact_second_derivatives
 from tf_fullbatch.network_state import NetworkState
 from tf_fullbatch.trees import Tree
 
 SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (targets, outputs) to one loss a sample, `[batch]` or `[batch, ...]` (averaged over the rest)."""
-
-Augmentation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
-"""Maps (inputs `[batch, ...]`, sample_ids `[batch]`, epoch) to augmented inputs of the same shape."""
 
 
 class MicroBatch(NamedTuple):

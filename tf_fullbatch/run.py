@@ -1,15 +1,19 @@
 """Executes a configuration: trains, resumes, evaluates, or plans a run, and leaves its folder behind."""
 
+import contextlib
 import json
 import sys
+from collections.abc import Iterator
 from typing import Any
+
+import tensorflow as tf
 
 from tf_fullbatch import cli_flags, composition, dry_run
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.evaluate import evaluate
-from tf_fullbatch.outcomes import Outcome, RunError, UserError
-from tf_fullbatch.output_dir import check_folder, default_output_dir
+from tf_fullbatch.outcomes import DeviceMemoryError, Outcome, RunError, UserError
+from tf_fullbatch.output_dir import check_folder, default_output_dir, finished_summary
 from tf_fullbatch.records import (
     EVALUATION_COLUMNS,
     STEP_COLUMNS,
@@ -40,28 +44,46 @@ def execute(config: Config) -> Outcome:
     Raises:
         RunError: With a line for the user.
     """
-    if config.runtime.dry_run:
-        print(dry_run.plan(config))
-        return Outcome.COMPLETED
-    if config.runtime.mode == "evaluate":
-        return evaluate(config)
-    return train(config)
+    with _naming_memory_failures():
+        if config.runtime.dry_run:
+            print(dry_run.plan(config))
+            return Outcome.COMPLETED
+        if config.runtime.mode == "evaluate":
+            return evaluate(config)
+        return train(config)
+
+
+@contextlib.contextmanager
+def _naming_memory_failures() -> Iterator[None]:
+    """Turns TensorFlow's exception into one that says what to do."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise DeviceMemoryError(
+            "the device ran out of memory: choose a smaller --micro_batch_size or a smaller --model."
+        ) from error
 
 
 def train(config: Config) -> Outcome:
     """Trains, or goes on training, the run in the output folder."""
     folder = RunFolder(config.runtime.output_dir or default_output_dir(config))
     check_folder(folder, config)
+    checkpoint, notes = load_latest(folder.checkpoints)
+    summary = finished_summary(folder, config, checkpoint)
+    if summary is not None:
+        if not config.runtime.quiet:
+            print(f"nothing to do: {folder.path} has its {config.runtime.epochs} epochs", file=sys.stderr)
+            print(summary_table(summary))
+        return Outcome.COMPLETED
     composition.set_precision(config.runtime.dtype_policy)
     strategy = composition.choose_strategy(config.runtime.strategy)
     splits = composition.load_splits(config)
     model = composition.build_model(config, splits.train, strategy)
     ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
     state = TrainingState(model, ema)
-    folder.create()
-    checkpoint, notes = load_latest(folder.checkpoints)
     if checkpoint is not None:
         state.restore(checkpoint.arrays)
+    folder.create()
     write_json(folder.config, config.to_dict())
     write_text(folder.flags, cli_flags.flagfile_text(config))
     batches = composition.training_batches(config, splits.train)
@@ -144,27 +166,37 @@ class _Session:
         outcome, message = Outcome.COMPLETED, ""
         self._describe()
         try:
-            if self._first_epoch < self._config.runtime.epochs:
-                self._model.fit(
-                    self._batches,
-                    epochs=self._config.runtime.epochs,
-                    initial_epoch=self._first_epoch,
-                    verbose=0,
-                    callbacks=self._callbacks,
-                )
+            self._fit()
         except RunError as error:
             outcome, message = error.outcome, str(error)
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
                 raise
+            self._checkpointer.save_last_epoch()
         except KeyboardInterrupt:
+            self._checkpointer.save_last_epoch()
             outcome, message = Outcome.INTERRUPTED, self._how_to_go_on()
         finally:
+            for callback in self._callbacks:
+                if callback.model is not None:  # Keras leaves this out where fit ends by an exception
+                    callback.on_train_end()
             self.progress.close()
             self._recorder.close()
             self._evaluator.close()
             self._writer.close()
         self._finish(outcome, message, device)
         return outcome
+
+    def _fit(self) -> None:
+        epochs = self._config.runtime.epochs
+        if self._first_epoch < epochs:
+            with _naming_memory_failures():
+                self._model.fit(
+                    self._batches,
+                    epochs=epochs,
+                    initial_epoch=self._first_epoch,
+                    verbose=0,
+                    callbacks=self._callbacks,
+                )
 
     def _describe(self) -> None:
         """Configuration and hyperparameters, for TensorBoard."""
@@ -180,8 +212,11 @@ class _Session:
     def _finish(self, outcome: Outcome, message: str, device: str) -> None:
         metrics = read_csv(self._folder.metrics, STEP_COLUMNS)
         evaluations = read_csv(self._folder.evaluations, EVALUATION_COLUMNS)
+        # Aside first: a killed process leaves the old model whole.
+        aside = self._folder.model.with_name(".model.aside.keras")
         with naming_failures(self._folder.model):
-            self._model.network.save(self._folder.model)
+            self._model.network.save(aside)
+            aside.replace(self._folder.model)
         summary = run_summary(
             outcome=outcome,
             metrics=metrics,

@@ -11,14 +11,12 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_fullbatch import trees
-from tf_fullbatch.data import augment
+from tf_fullbatch.data.stateless import LOSS_WEIGHT_STREAMS, random_bits
 
 NORM_TYPES = ("l2", "inf")
 
 # Keeps this noise apart from other draws that start from the same (seed, step).
 _LANGEVIN_STREAM = 0x4C41
-# Far from the streams of the augmentations, which hash the same (seed, number, sample id).
-_WEIGHT_STREAMS = (0x10000, 0x10001)
 
 
 class Clipped(NamedTuple):
@@ -124,8 +122,8 @@ def hoffer_weights(
     """
     if not standard_deviation >= 0:
         raise ValueError(f"standard_deviation is {standard_deviation}; it must not be negative.")
-    streams = tf.constant(_WEIGHT_STREAMS, tf.int64)[:, tf.newaxis]
-    bits = augment.random_bits(seed, step, sample_ids, streams)
+    streams = tf.constant(LOSS_WEIGHT_STREAMS, tf.int64)[:, tf.newaxis]
+    bits = random_bits(seed, step, sample_ids, streams)
     # float64 in (0, 1), both ends excluded: the logarithm of 0 never occurs.
     first, second = tf.unstack((tf.cast(bits, tf.float64) + 0.5) / 2.0**32)
     normal = tf.sqrt(-2 * tf.math.log(first)) * tf.cos(2 * math.pi * second)

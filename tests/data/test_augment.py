@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data import augment
+from tf_fullbatch.data import augment, crop, stateless
 
 MASK = 0xFFFFFFFF
 
@@ -33,33 +33,33 @@ def reference_bits(seed, epoch, sample_id, stream):
 
 def draws(images, sample_ids, epoch, seed, padding):
     """Row offset, column offset and flip of each sample, from the documented streams."""
-    bits = [augment.random_bits(seed, epoch, tf.constant(sample_ids, tf.int64), s) for s in (0, 1, 2)]
+    bits = [stateless.random_bits(seed, epoch, tf.constant(sample_ids, tf.int64), s) for s in (0, 1, 2)]
     counts = (2 * padding + 1, 2 * padding + 1, 2)
-    return [augment.uniform_int(b, n).numpy() for b, n in zip(bits, counts, strict=True)]
+    return [stateless.uniform_int(b, n).numpy() for b, n in zip(bits, counts, strict=True)]
 
 
 class RandomBitsTest(tf.test.TestCase):
     def bits(self, seed, epoch, count, stream):
-        return augment.random_bits(seed, epoch, tf.range(count, dtype=tf.int64), stream).numpy()
+        return stateless.random_bits(seed, epoch, tf.range(count, dtype=tf.int64), stream).numpy()
 
     def test_against_formula(self):
         for seed, epoch, stream in ((0, 0, 0), (-1, 2999, 2), (2**40 + 5, 2**33, 17)):
             ids = [0, 1, 49_999, 2**31, 2**45 + 3]
             expected = [reference_bits(seed, epoch, i, stream) for i in ids]
-            found = augment.random_bits(seed, epoch, tf.constant(ids, tf.int64), stream).numpy()
+            found = stateless.random_bits(seed, epoch, tf.constant(ids, tf.int64), stream).numpy()
             self.assertEqual(found.dtype, np.uint32)
             self.assertAllEqual(found, np.array(expected, np.uint32))
 
     def test_several_streams_at_once(self):
         ids = tf.range(20, dtype=tf.int64)
-        together = augment.random_bits(3, 4, ids, tf.constant([[5], [9]], tf.int64))
-        apart = [augment.random_bits(3, 4, ids, stream) for stream in (5, 9)]
+        together = stateless.random_bits(3, 4, ids, tf.constant([[5], [9]], tf.int64))
+        apart = [stateless.random_bits(3, 4, ids, stream) for stream in (5, 9)]
         self.assertAllEqual(together, tf.stack(apart))
 
     def test_tensor_arguments_equal_python_ones(self):
         ids = tf.range(20, dtype=tf.int64)
         as_tensors = [tf.constant(v, tf.int64) for v in (-7, 11)]
-        self.assertAllEqual(augment.random_bits(*as_tensors, ids, 1), augment.random_bits(-7, 11, ids, 1))
+        self.assertAllEqual(stateless.random_bits(*as_tensors, ids, 1), stateless.random_bits(-7, 11, ids, 1))
 
     def test_uniform(self):
         # 256 cells for each byte: chi-square has mean 255 and deviation 22.6; 5 deviations are allowed.
@@ -89,12 +89,12 @@ class RandomBitsTest(tf.test.TestCase):
         # Flipping any one bit of the id, epoch or seed flips each output bit with probability 1/2:
         # over 4000 samples the deviation of a frequency is 0.008.
         ids = tf.range(4000, dtype=tf.int64)
-        base = augment.random_bits(5, 6, ids, 0).numpy()
+        base = stateless.random_bits(5, 6, ids, 0).numpy()
         for bit in (0, 1, 7, 15, 31, 40):
             flipped = (
-                augment.random_bits(5, 6, tf.bitwise.bitwise_xor(ids, tf.constant(1 << bit, tf.int64)), 0),
-                augment.random_bits(5, 6 ^ (1 << bit), ids, 0),
-                augment.random_bits(5 ^ (1 << bit), 6, ids, 0),
+                stateless.random_bits(5, 6, tf.bitwise.bitwise_xor(ids, tf.constant(1 << bit, tf.int64)), 0),
+                stateless.random_bits(5, 6 ^ (1 << bit), ids, 0),
+                stateless.random_bits(5 ^ (1 << bit), 6, ids, 0),
             )
             for other in flipped:
                 changed = np.unpackbits((base ^ other.numpy()).view(np.uint8)).reshape(-1, 32).mean(0)
@@ -106,14 +106,14 @@ class RandomBitsTest(tf.test.TestCase):
 
     def test_uniform_int(self):
         bits = tf.constant([0, 2**32 // 9, 2**32 // 9 + 1, 2**32 - 1], tf.uint32)
-        self.assertAllEqual(augment.uniform_int(bits, 9), [0, 0, 1, 8])
+        self.assertAllEqual(stateless.uniform_int(bits, 9), [0, 0, 1, 8])
 
 
 class CropFlipTest(tf.test.TestCase):
     def test_equals_naive_reference_at_every_offset(self):
         images, ids = random_images(400), np.arange(400) * 7
         for padding, flip in ((2, True), (2, False), (0, True), (9, True)):
-            found = augment.crop_flip(images, tf.constant(ids), 5, 11, padding=padding, flip=flip).numpy()
+            found = crop.crop_flip(images, tf.constant(ids), 5, 11, padding=padding, flip=flip).numpy()
             row, column, mirror = draws(images, ids, 5, 11, padding)
             if padding == 2:
                 self.assertEqual(len(set(zip(row, column, mirror, strict=True))), 50)
@@ -127,7 +127,7 @@ class CropFlipTest(tf.test.TestCase):
 
     def test_every_pixel_value_survives(self):
         images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-        found = augment.crop_flip(images, tf.constant([0], tf.int64), 0, 0, padding=0).numpy()
+        found = crop.crop_flip(images, tf.constant([0], tf.int64), 0, 0, padding=0).numpy()
         self.assertAllEqual(np.sort(found.ravel()), np.arange(256))
 
     def test_frequencies(self):
@@ -141,34 +141,34 @@ class CropFlipTest(tf.test.TestCase):
 
     def test_depends_on_seed_and_epoch(self):
         images, ids = random_images(64), tf.range(64, dtype=tf.int64)
-        base = augment.crop_flip(images, ids, 0, 0).numpy()
+        base = crop.crop_flip(images, ids, 0, 0).numpy()
         for epoch, seed in ((1, 0), (0, 1)):
-            other = augment.crop_flip(images, ids, epoch, seed).numpy()
+            other = crop.crop_flip(images, ids, epoch, seed).numpy()
             self.assertGreater((base != other).any((1, 2, 3)).sum(), 50)
 
     def test_independent_of_batch_and_order(self):
         images, ids = random_images(50), np.arange(50)
-        whole = augment.crop_flip(images, tf.constant(ids), 3, 1).numpy()
+        whole = crop.crop_flip(images, tf.constant(ids), 3, 1).numpy()
         order = np.random.default_rng(1).permutation(50)
         for part in np.split(order, [1, 14, 40]):
-            self.assertAllEqual(augment.crop_flip(images[part], tf.constant(ids[part]), 3, 1), whole[part])
+            self.assertAllEqual(crop.crop_flip(images[part], tf.constant(ids[part]), 3, 1), whole[part])
 
     def test_compiled_loop_equals_eager(self):
         images, ids = random_images(12), tf.range(12, dtype=tf.int64)
-        expected = augment.crop_flip(images, ids, 2, 1)
+        expected = crop.crop_flip(images, ids, 2, 1)
         signature = [tf.TensorSpec([None, 8, 6, 3], tf.uint8), tf.TensorSpec([None], tf.int64)]
         signature.append(tf.TensorSpec([], tf.int64))
 
         def in_a_loop(images, ids, epoch):
             def body(i, out):
                 rows = slice(4 * i, 4 * i + 4)
-                return i + 1, out.write(i, augment.crop_flip(images[rows], ids[rows], epoch, 1))
+                return i + 1, out.write(i, crop.crop_flip(images[rows], ids[rows], epoch, 1))
 
             out = tf.TensorArray(tf.uint8, 3, element_shape=[None, 8, 6, 3])
             return tf.while_loop(lambda i, _: i < 3, body, (0, out))[1].concat()
 
         def plain(images, ids, epoch):
-            return augment.crop_flip(images, ids, epoch, 1)
+            return crop.crop_flip(images, ids, epoch, 1)
 
         for function, jit in ((plain, False), (plain, True), (in_a_loop, False)):
             compiled = tf.function(function, input_signature=signature, jit_compile=jit)
@@ -177,7 +177,7 @@ class CropFlipTest(tf.test.TestCase):
     def test_has_gpu_kernels(self):
         from tensorflow.python.framework import kernels
 
-        function = tf.function(lambda x, i, e: augment.crop_flip(x, i, e, 1))
+        function = tf.function(lambda x, i, e: crop.crop_flip(x, i, e, 1))
         graph = function.get_concrete_function(
             tf.TensorSpec([None, 8, 6, 3], tf.uint8),
             tf.TensorSpec([None], tf.int64),
@@ -200,7 +200,7 @@ class CropFlipTest(tf.test.TestCase):
                 self.assertNotEqual(op.inputs[0].dtype, tf.int32, op.name)
 
     def test_empty_batch(self):
-        found = augment.crop_flip(random_images(0), tf.zeros([0], tf.int64), 0, 0)
+        found = crop.crop_flip(random_images(0), tf.zeros([0], tf.int64), 0, 0)
         self.assertEqual(found.shape, [0, 8, 6, 3])
 
 
@@ -210,7 +210,7 @@ class BuildAugmentationTest(tf.test.TestCase):
         self.assertIsNone(augment.build_augmentation("none", padding=4, seed=0))
         for name, flip in (("crop", False), ("crop_flip", True)):
             built = augment.build_augmentation(name, padding=1, seed=3)
-            expected = augment.crop_flip(images, ids, 2, 3, padding=1, flip=flip)
+            expected = crop.crop_flip(images, ids, 2, 3, padding=1, flip=flip)
             self.assertAllEqual(built(images, ids, tf.constant(2, tf.int64)), expected)
         self.assertIn("randaugment", augment.AUGMENTATIONS)
 

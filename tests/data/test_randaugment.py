@@ -8,7 +8,7 @@ import keras_cv
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data import augment, randaugment
+from tf_fullbatch.data import augment, crop, randaugment, stateless
 from tf_fullbatch.outcomes import UserError
 
 SIZE = 12
@@ -65,7 +65,7 @@ class RandAugmentTest(tf.test.TestCase):
         built = augment.build_augmentation(
             "randaugment", padding=2, seed=5, magnitude=0.5, augmentations_per_image=2
         )
-        cropped = augment.crop_flip(images, ids, epoch, 5, padding=2)
+        cropped = crop.crop_flip(images, ids, epoch, 5, padding=2)
         self.assertAllEqual(built(images, ids, epoch), self.augment(cropped, ids, epoch))
 
 
@@ -77,7 +77,7 @@ class OperationsTest(tf.test.TestCase):
         count = 4000
         tf.random.set_seed(0)
         streams = tf.constant([[0], [1], [2]], tf.int64)
-        per_sample = tf.transpose(augment.random_bits(0, 0, tf.range(count, dtype=tf.int64), streams))
+        per_sample = tf.transpose(stateless.random_bits(0, 0, tf.range(count, dtype=tf.int64), streams))
         for layer in policy[2:]:
             strength = functools.partial(randaugment._STRENGTHS[type(layer).__name__], layer)
             ours = tf.vectorized_map(
@@ -106,7 +106,7 @@ class OperationsTest(tf.test.TestCase):
     def test_operations_and_identity_are_equally_likely(self):
         layers = [mock.Mock() for _ in range(2)]
         with mock.patch.object(randaugment, "_operate", lambda layer, x, *_: x + 1 + layers.index(layer)):
-            bits = augment.random_bits(0, 0, tf.range(3000, dtype=tf.int64), 0)
+            bits = stateless.random_bits(0, 0, tf.range(3000, dtype=tf.int64), 0)
             apply = tf.function(
                 lambda b: randaugment._apply_one(layers, tf.zeros([1, 1, 1, 3]), [b, b, b, b])
             )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import json
 import os
 import resource
 import shutil
@@ -97,43 +98,20 @@ class FailingWriteTest(CheckpointsTestCase):
         self.assertEqual(self.names(), [])
 
 
-# Ends as a killed process does, at the n-th call that changes or syncs the disk: nothing after it runs.
-KILLED = """
-import os, pathlib, shutil, sys
-import numpy as np
-from tf_fullbatch.training.checkpoints import prune, save_checkpoint
-assert "tensorflow" not in sys.modules and "keras" not in sys.modules
-left = int(sys.argv[3])
-
-def dying(function):
-    def call(*args, **kwargs):
-        global left
-        if left == 0:
-            os._exit(9)
-        left -= 1
-        return function(*args, **kwargs)
-    return call
-
-for module, names in (os, "fsync mkdir rename replace unlink rmdir"), (pathlib.Path, "rename replace"):
-    for name in names.split():
-        setattr(module, name, dying(getattr(module, name)))
-if sys.argv[2] == "prune":
-    prune(sys.argv[1], keep=1)
-else:
-    step = int(sys.argv[2])
-    arrays = {"network/000/conv/kernel": np.full((3, 2), step, np.float32), "step": np.array(step)}
-    metadata = {"best": step, "again": True}
-    save_checkpoint(sys.argv[1], step=step, epoch=step / 2, arrays=arrays, metadata=metadata)
-"""
-
-
 class KilledTest(CheckpointsTestCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        command = [sys.executable, "-m", "tests.training.killed_processes"]
+        cls.killed = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        cls.addClassCleanup(cls.killed.communicate)
+
     def kill_at(self, call: int, action: str) -> bool:
-        """Runs an action in a process that dies at a call; whether it died."""
-        command = [sys.executable, "-c", KILLED, str(self.folder), action, str(call)]
-        process = subprocess.run(command, capture_output=True, text=True)
-        self.assertIn(process.returncode, (0, 9), process.stderr)
-        return process.returncode == 9
+        """Runs an action in a process that dies at a call; whether it got there."""
+        print(json.dumps([str(self.folder), action, call]), file=self.killed.stdin, flush=True)
+        code = self.killed.stdout.readline().strip()
+        self.assertIn(code, ("0", "9"))
+        return code == "9"
 
     def test_killed_while_saving_a_new_step(self):
         call, died = 0, True

@@ -107,7 +107,7 @@ def bits(x: trees.Tree) -> list[bytes]:
 
 
 class ExactnessTest(tf.test.TestCase, parameterized.TestCase):
-    @settings(deadline=None, max_examples=25)
+    @settings(deadline=None, max_examples=20)
     @given(
         activation=st.sampled_from(["relu", "softplus"]),
         samples=st.integers(1, SAMPLES),
@@ -151,15 +151,14 @@ class ExactnessTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class ChunkTest(tf.test.TestCase):
-    def test_no_bit_depends_on_the_chunks(self):
+    def test_no_bit_depends_on_the_chunks_and_the_step_is_traced_once(self):
         functions = step_functions("relu", "float32", 4)
         results = [accumulated(functions, 27, 27, 4, chunk)[0] for chunk in (1, 2, 3, 7, 100, None)]
         for gradient, scalars in results[1:]:
             self.assertEqual(bits(gradient), bits(results[0][0]))
             self.assertEqual(scalars, results[0][1])
-
-    def test_and_the_function_is_traced_once(self):
-        self.assertEqual(step_functions("relu", "float32", 4).accumulate.experimental_get_tracing_count(), 1)
+        # Neither ragged micro-batches nor new iterators make TensorFlow trace again.
+        self.assertEqual(functions.accumulate.experimental_get_tracing_count(), 1)
 
 
 class PrecisionTest(tf.test.TestCase):

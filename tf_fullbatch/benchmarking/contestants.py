@@ -48,7 +48,7 @@ def random_data(samples: int, image_size: int, num_classes: int) -> Data:
 
 @contextlib.contextmanager
 def precision(dtype_policy: str) -> Iterator[None]:
-    """Within it, Keras and TensorFlow compute in a precision of `config.run.DTYPE_POLICIES`."""
+    """Within it, Keras and TensorFlow compute in a precision of `config.groups.DTYPE_POLICIES`."""
     tf32 = tf.config.experimental.enable_tensor_float_32_execution
     before = (
         keras.config.dtype_policy(),
@@ -148,7 +148,7 @@ def gradient_flops(net: keras.Model) -> float | None:
     """Floating-point operations of one image's gradient in convolutions and matrix products.
 
     Two a multiply-add, and three times the forward pass (forward, derivative by inputs, derivative by weights):
-    3.34e9 for ResNet-18 at 32x32. None where the network has no such layer.
+    3.33e9 for ResNet-18 at 32x32. None where the network has no such layer.
     """
     multiply_adds = 0
     for layer in net.layers:

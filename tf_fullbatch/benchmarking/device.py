@@ -5,12 +5,24 @@ import platform
 import resource
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
+
+
+class Peaks(NamedTuple):
+    """Largest use of memory, in bytes.
+
+    Attributes:
+        host: Resident set of this process, TensorFlow's code and all else included.
+        device: Allocated on the GPU; None without one.
+    """
+
+    host: int
+    device: int | None
 
 
 def reset_peaks() -> None:
@@ -23,15 +35,13 @@ def reset_peaks() -> None:
         return
 
 
-def peaks() -> dict[str, int | None]:
+def peaks() -> Peaks:
     """Peak bytes since `reset_peaks` (since the process began, where peaks cannot be reset).
 
-    Returns:
-        `host`: resident set of this process, TensorFlow's code and all else included. `device`: allocated on the
-        first GPU; None without one.
+    Where there are several GPUs, the first one's memory is measured.
     """
     device = None if _gpu() is None else tf.config.experimental.get_memory_info(_gpu())["peak"]
-    return {"host": _host_peak(), "device": device}
+    return Peaks(_host_peak(), device)
 
 
 def description() -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tf_fullbatch.benchmarking.options import Options
@@ -96,10 +96,13 @@ def _memory(*, samples: int, micro_batch_size: int) -> dict[str, Any]:
     batches = UpdateBatches(*data, micro_batch_size=micro_batch_size)
     model.fit(batches, epochs=_SWEPT_STEPS, verbose=0)
     arrays = (batches.inputs, batches.targets, batches.sample_ids)
-    return {"samples": samples, "data_bytes": sum(a.nbytes for a in arrays), **device.peaks()}
+    return {"samples": samples, "data_bytes": sum(a.nbytes for a in arrays), **device.peaks()._asdict()}
 
 
-_KINDS = {"first_micro_batch": _first_micro_batch, "memory": _memory}
+_KINDS: dict[str, Callable[..., dict[str, Any]]] = {
+    "first_micro_batch": _first_micro_batch,
+    "memory": _memory,
+}
 
 
 def main(argv: Sequence[str]) -> None:

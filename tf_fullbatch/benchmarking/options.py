@@ -1,14 +1,15 @@
 """What the benchmark is asked to measure: its flags and their checks; imports no TensorFlow."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from tf_fullbatch.config import run as run_config
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.groups import DTYPE_POLICIES, MODELS
+from tf_fullbatch.config.settings import setting
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.outcomes import UserError
 
@@ -19,7 +20,7 @@ JIT_CHOICES = ("auto", "on", "off")
 class Options:
     """The benchmark's settings; each is a flag of the same name."""
 
-    model: str = setting("resnet18", "Network.", choices=run_config.MODELS)
+    model: str = setting("resnet18", "Network.", choices=MODELS)
     image_size: int = setting(32, "Side of the random images in pixels.", minimum=4)
     num_classes: int = setting(10, "Classes of the random labels.", minimum=2)
     micro_batch_size: int = setting(128, "Samples of one forward and backward pass.", minimum=1)
@@ -31,14 +32,16 @@ class Options:
     )
     penalties: tuple[str, ...] = setting(
         ("none", "forward_differences", "nested_tape", "forward_over_reverse"),
-        f"Penalties, of {', '.join(PENALTIES)}.",
+        "Penalties, separated by commas.",
+        choices=PENALTIES,
     )
     dtype_policies: tuple[str, ...] = setting(
-        ("float32",), f"Precisions, of {', '.join(run_config.DTYPE_POLICIES)}."
+        ("float32",), "Precisions, separated by commas.", choices=DTYPE_POLICIES
     )
     jit_compile: tuple[str, ...] = setting(
         ("auto",),
-        "Whether XLA compiles a micro-batch's gradient: one or more of on, off, auto (on a GPU: on).",
+        "Whether XLA compiles a micro-batch's gradient, one or more separated by commas; auto: on a GPU.",
+        choices=JIT_CHOICES,
     )
     first_micro_batch: bool = setting(
         False, "Measure instead the time from process start to the first finished micro-batch, once each."
@@ -52,28 +55,31 @@ class Options:
     json: str | None = setting(None, "File to write every raw figure to.")
 
     def __post_init__(self) -> None:
-        check_ranges(self)
-        for name, accepted in (
-            ("penalties", PENALTIES),
-            ("dtype_policies", run_config.DTYPE_POLICIES),
-            ("jit_compile", JIT_CHOICES),
-        ):
-            self._check_list(name, accepted)
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            problem = _problem(field.metadata, value)
+            if problem:
+                shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+                raise UserError(f"--{field.name}={shown}: {problem}.")
         if self.json is not None and (
             Path(self.json).is_dir() or not Path(self.json).absolute().parent.is_dir()
         ):
             raise UserError(f"--json={self.json}: give the path of a file in an existing folder.")
 
-    def _check_list(self, name: str, accepted: tuple[str, ...]) -> None:
-        values = getattr(self, name)
-        shown = f"--{name}={','.join(values)}"
-        if not values:
-            raise UserError(f"{shown}: name at least one of {', '.join(accepted)}.")
-        for value in values:
-            if value not in accepted:
-                raise UserError(f"{shown}: {value!r} is unknown; accepted are {', '.join(accepted)}.")
-        if len(set(values)) != len(values):
-            raise UserError(f"{shown}: a value comes twice; name each once.")
+
+def _problem(limits: Mapping[str, Any], value: Any) -> str | None:
+    """What is wrong with a value or with the items of a list, if anything."""
+    items = value if isinstance(value, tuple) else (value,)
+    if limits["choices"] and not items:
+        return f"name at least one of {', '.join(limits['choices'])}"
+    for item in items:
+        if limits["choices"] and item not in limits["choices"]:
+            return f"{item!r} is unknown; accepted are {', '.join(limits['choices'])}"
+        if limits["minimum"] is not None and item < limits["minimum"]:
+            return f"must be at least {limits['minimum']}"
+    if len(set(items)) != len(items):
+        return "a value comes twice; name each once"
+    return None
 
 
 def define(flag_values: flags.FlagValues) -> None:
@@ -114,7 +120,9 @@ def parse(argv: Sequence[str]) -> Options | None:
         )
     values: dict[str, Any] = {name: flag_values[name].value for name in Options.__dataclass_fields__}
     values["memory_sweep"] = _whole_numbers("memory_sweep", values["memory_sweep"])
-    return Options(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+    for name in ("penalties", "dtype_policies", "jit_compile"):
+        values[name] = tuple(values[name])
+    return Options(**values)
 
 
 def help_text() -> str:
@@ -127,10 +135,11 @@ def help_text() -> str:
         "",
     ]
     for name, field in Options.__dataclass_fields__.items():
-        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
-        choices = field.metadata["choices"]
-        accepted = f"one of {', '.join(choices)}; " if choices else ""
-        lines += [f"  --{name}=({accepted}default {default or 'unset'})", f"      {field.metadata['help']}"]
+        default, choices = field.default, field.metadata["choices"]
+        many = isinstance(default, tuple)
+        shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+        accepted = f"{'any' if many else 'one'} of {', '.join(choices)}; " if choices else ""
+        lines += [f"  --{name}=({accepted}default {shown or 'unset'})", f"      {field.metadata['help']}"]
     return "\n".join(lines)
 
 

@@ -58,14 +58,9 @@ def figures(seconds: Mapping[Configuration, Sequence[float]], samples: int) -> d
     results = {}
     for configuration, times in seconds.items():
         median = statistics.median(times)
-        bare, plain, float32 = (
-            seconds.get(configuration._replace(**change))
-            for change in (
-                {"contestant": BARE_LOOP},
-                {"contestant": "none"},
-                {"dtype_policy": "float32"},
-            )
-        )
+        bare = seconds.get(configuration._replace(contestant=BARE_LOOP))
+        plain = seconds.get(configuration._replace(contestant="none"))
+        float32 = seconds.get(configuration._replace(dtype_policy="float32"))
         results[configuration] = Figures(
             seconds=median,
             images_per_second=samples / median,

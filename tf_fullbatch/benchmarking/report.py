@@ -40,7 +40,7 @@ def speed_results(speed: Speed, samples: int) -> list[dict[str, Any]]:
             **all_figures[configuration]._asdict(),
             "tflops_per_second": _tflops(configuration, all_figures[configuration].images_per_second, speed),
             "peak_memory_bytes": _largest_peak(timings),
-            "rounds": [timing._asdict() for timing in timings],
+            "rounds": [{**timing._asdict(), "peak": timing.peak._asdict()} for timing in timings],
         }
         for configuration, timings in speed.timings.items()
     ]
@@ -111,7 +111,7 @@ def _tflops(configuration: Configuration, images_per_second: float, speed: Speed
 
 def _largest_peak(timings: Sequence[Timing]) -> int:
     """Of the accelerator where there is one, else of this process."""
-    return max(t.peak["host"] if t.peak["device"] is None else t.peak["device"] for t in timings)
+    return max(t.peak.host if t.peak.device is None else t.peak.device for t in timings)
 
 
 def _ratio(value: float | None, digits: int) -> str | None:

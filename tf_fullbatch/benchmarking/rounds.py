@@ -26,7 +26,7 @@ class Timing(NamedTuple):
 
     seconds: float
     cpu_seconds: float
-    peak: dict[str, int | None]
+    peak: device.Peaks
 
 
 class Speed(NamedTuple):

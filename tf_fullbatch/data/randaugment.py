@@ -17,7 +17,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_fullbatch.data.augment import RANDAUGMENT_STREAM, Augmentation, random_bits, uniform_int
+from tf_fullbatch.data.stateless import RANDAUGMENT_STREAM, random_bits, uniform_int
 from tf_fullbatch.outcomes import UserError
 
 _DRAWS_PER_OPERATION = 4  # which operation, its strength, a second strength, the sign
@@ -25,7 +25,7 @@ _DRAWS_PER_OPERATION = 4  # which operation, its strength, a second strength, th
 
 def build_randaugment(
     *, seed: int | tf.Tensor, magnitude: float, augmentations_per_image: int
-) -> Augmentation:
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]:
     """Builds the augmentation.
 
     Args:

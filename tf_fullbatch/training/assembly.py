@@ -7,9 +7,9 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.augment import build_augmentation
+from tf_fullbatch.data.augment import Augmentation, build_augmentation
 from tf_fullbatch.network_state import NetworkState
-from tf_fullbatch.objective import Augmentation, Objective, SampleLoss
+from tf_fullbatch.objective import Objective, SampleLoss
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.penalties import EXACT
 from tf_fullbatch.training.step import StepFunctions

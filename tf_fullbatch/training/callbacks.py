@@ -79,7 +79,8 @@ class Progress(keras.callbacks.Callback):
         self._progress.update(self.model.last_step)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.model.chunk_listeners.remove(self._progress.update_chunk)
+        if self._progress.update_chunk in self.model.chunk_listeners:
+            self.model.chunk_listeners.remove(self._progress.update_chunk)
 
 
 class EmaUpdate(keras.callbacks.Callback):
@@ -214,9 +215,11 @@ class Checkpointer(keras.callbacks.Callback):
         self._epochs = epochs
         self._keep = keep
         self._best_step = best_step
+        self._unsaved: tuple[int, int] | None = None
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         completed = epoch + 1
+        self._unsaved = completed, self.model.steps_completed
         if self._evaluator.improved:
             self._best_step = self.model.steps_completed
         if completed % self._every == 0 or completed == self._epochs or self._evaluator.improved:
@@ -238,6 +241,12 @@ class Checkpointer(keras.callbacks.Callback):
         )
         protected = () if self._best_step is None else (self._best_step,)
         prune(self._folder.checkpoints, keep=self._keep, protect=protected)
+        self._unsaved = None
+
+    def save_last_epoch(self) -> None:
+        """After an early end: saves the last completed epoch, unless it is saved or a later step changed the state."""
+        if self._unsaved is not None and self._unsaved[1] == self.model.steps_completed:
+            self.save(self._unsaved[0])
 
 
 class Histograms(keras.callbacks.Callback):

@@ -10,7 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.objective import Augmentation, Clock
+from tf_fullbatch.data.augment import Augmentation
+from tf_fullbatch.objective import Clock
 from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError
 from tf_fullbatch.training.update_batch_model import UpdateBatchModel
 from tf_fullbatch.trees import Tree
@@ -103,7 +104,7 @@ class FullBatchModel(UpdateBatchModel):
         return Clock(
             step=tf.constant(step, tf.int64),
             epoch=tf.constant(epoch, tf.int64),
-            learning_rate=tf.cast(keras.ops.convert_to_numpy(self.optimizer.learning_rate), floatx),
+            learning_rate=tf.cast(self.optimizer.learning_rate.numpy(), floatx),
             strength=tf.constant(ramp * self.settings.penalty_strength, floatx),
             full_strength=tf.constant(ramp * self.settings.full_gradient_penalty_strength, floatx),
         )

@@ -6,10 +6,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.objective import Augmentation
 from tf_fullbatch.training import assembly
 from tf_fullbatch.training.evaluation import EvaluationFunctions, classifies
 from tf_fullbatch.training.step import StepFunctions
@@ -76,7 +77,7 @@ class UpdateBatchModel(keras.Model):
     @property
     def steps_completed(self) -> int:
         """Optimizer updates made so far."""
-        return int(keras.ops.convert_to_numpy(self.optimizer.iterations))
+        return int(self.optimizer.iterations.numpy())
 
     def fit(
         self,
@@ -109,6 +110,7 @@ class UpdateBatchModel(keras.Model):
             The history of the epochs: sample-weighted means over their steps.
         """
         self._assert_compile_called("fit")
+        self._refuse_scope("fit")
         if not isinstance(x, UpdateBatches):
             x = UpdateBatches(
                 x,
@@ -168,6 +170,7 @@ class UpdateBatchModel(keras.Model):
         """
         del batch_size
         self._assert_compile_called("evaluate")
+        self._refuse_scope("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
             data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
             self._prepare(data)
@@ -204,6 +207,16 @@ class UpdateBatchModel(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing to do: `_prepare` builds from shapes, where Keras would average a batch over replicas."""
 
+    def _outputs(self, data: UpdateBatches) -> keras.KerasTensor:
+        return self.network.compute_output_spec(_symbolic(data.element_spec[0]))
+
+    def _refuse_scope(self, method: str) -> None:
+        if tf.distribute.in_cross_replica_context():
+            raise ValueError(
+                f"{method}() was called within strategy.scope(): only making and compiling the model belongs there. "
+                f"Call {method}() after the with block."
+            )
+
     def _prepare(self, data: UpdateBatches) -> None:
         """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
         if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
@@ -217,10 +230,7 @@ class UpdateBatchModel(keras.Model):
                 self.optimizer.build(self.network.trainable_variables)
             metrics = self.compiled_metrics_or_none
             if metrics is not None and not metrics.built:
-                outputs = keras.KerasTensor(self.network.output_shape, keras.config.floatx())
-                metrics.build(
-                    keras.KerasTensor((None, *data.targets.shape[1:]), str(data.targets.dtype)), outputs
-                )
+                metrics.build(_symbolic(data.element_spec[1]), self._outputs(data))
         key = (id(self.optimizer), id(self._compile_loss), data.element_spec)
         if self._session.built_for != key:
             self._build_functions(data)
@@ -247,7 +257,7 @@ class UpdateBatchModel(keras.Model):
             micro_batch_size=self.settings.micro_batch_size,
             metrics=metrics,
         )
-        self._session.classifies = classifies(targets, self.network.output)
+        self._session.classifies = classifies(targets, self._outputs(data))
 
     def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
         return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)
@@ -263,6 +273,10 @@ class UpdateBatchModel(keras.Model):
         compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
         self._session.results = {**compiled, **figures}
         return self._session.results
+
+
+def _symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
+    return keras.KerasTensor(spec.shape, spec.dtype.name)
 
 
 def _required(targets: np.ndarray | None) -> np.ndarray:
