@@ -29,7 +29,9 @@ class Counter(keras.layers.Layer):
     """Counts its calls in training."""
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
-        self.calls = self.add_weight(shape=(), initializer="zeros", trainable=False, dtype="int32", name="calls")
+        self.calls = self.add_weight(
+            shape=(), initializer="zeros", trainable=False, dtype="int32", name="calls"
+        )
 
     def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if training:
@@ -52,9 +54,7 @@ def run_step(network: keras.Model, micro_batches: list[np.ndarray]) -> NetworkSt
         _, returned = network.stateless_call(theta, fed, tf.constant(x), training=True)
         measured = state.measurements(returned)
         means = [mean + len(x) / rows * m for mean, m in zip(means, measured, strict=True)]
-    for variable, value in zip(
-        state.measured, state.updated_values(means, len(micro_batches)), strict=True
-    ):
+    for variable, value in zip(state.measured, state.updated_values(means, len(micro_batches)), strict=True):
         variable.assign(value)
     return state
 
@@ -184,7 +184,9 @@ class OtherStateTest(Float64Case):
             self.assertAllEqual(fed, value)
 
     def test_looking_at_the_network_changes_nothing_in_it(self) -> None:
-        network = sequential(keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=1), RunningMean())
+        network = sequential(
+            keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=1), RunningMean()
+        )
         before = [v.numpy() for v in network.variables]
         NetworkState(network, SPEC)
         self.assertEqual([v.tobytes() for v in before], [v.numpy().tobytes() for v in network.variables])

@@ -96,7 +96,9 @@ class LossTest(Float64Case):
 
     def test_regularizers_and_added_losses_count(self) -> None:
         added = build(
-            keras.layers.Dense(4, kernel_initializer="identity", kernel_regularizer=keras.regularizers.L2(0.3)),
+            keras.layers.Dense(
+                4, kernel_initializer="identity", kernel_regularizer=keras.regularizers.L2(0.3)
+            ),
             keras.layers.ActivityRegularization(l2=0.1),
         )
         ours = gradient(added, batch(), clock())
@@ -140,9 +142,7 @@ class LossTest(Float64Case):
         plain, augmented = build(), build(augmentation=shift)
         when = clock()._replace(epoch=tf.constant(5, tf.int64))
         moved = batch()._replace(inputs=X + np.arange(5.0, 5 + ROWS)[:, None])
-        self.assertAllEqual(
-            gradient(augmented, batch(), when).loss, gradient(plain, moved, when).loss
-        )
+        self.assertAllEqual(gradient(augmented, batch(), when).loss, gradient(plain, moved, when).loss)
 
 
 class PenaltyTest(Float64Case):
@@ -207,7 +207,9 @@ class PenaltyTest(Float64Case):
     def test_statistics_come_from_the_unshifted_weights(self) -> None:
         layer = keras.layers.BatchNormalization()
         measured = [
-            gradient(build(layer, penalty=name, penalty_epsilon=10.0), batch(), clock(strength=s)).measurements
+            gradient(
+                build(layer, penalty=name, penalty_epsilon=10.0), batch(), clock(strength=s)
+            ).measurements
             for name, s in (("none", 0.0), ("central_differences", 0.5), ("forward_over_reverse", 0.5))
         ]
         self.assertAllClose(measured[1], measured[0], rtol=1e-14, atol=1e-14)
@@ -248,7 +250,9 @@ class HalfPrecisionTest(tf.test.TestCase):
         objective = build(penalty="nested_tape")
         when = Clock(*clock()[:2], *trees.cast(clock()[2:], "float32"))
         result = gradient(objective, batch(), when)
-        self.assertEqual({result.outputs.dtype, result.loss.dtype, *(g.dtype for g in result.gradient)}, {tf.float32})
+        self.assertEqual(
+            {result.outputs.dtype, result.loss.dtype, *(g.dtype for g in result.gradient)}, {tf.float32}
+        )
         self.assertAllInRange(result.loss, 0.3, 3.0)
 
 

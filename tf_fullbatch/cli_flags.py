@@ -105,7 +105,7 @@ def parse(argv: Sequence[str]) -> Config | None:
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():
         value = flag_values[setting.name].value
-        if value == "" and setting.default is None:
+        if value in ("", _none_word(setting)) and setting.default is None:
             value = None
         if value is not None and setting.name in _PATHS:
             value = _resolved_path(setting.name, value)
@@ -203,7 +203,9 @@ def _none_word(setting: dataclasses.Field) -> str | None:
 def _resolved_path(name: str, value: str) -> str:
     """A path with its "~" replaced, absolute where it is read."""
     if not value.isprintable():
-        raise UserError(f"--{name}={value!r}: a path with line ends or control characters is not accepted.")
+        raise UserError(
+            f"--{name}={value!r}: a path with line ends, control characters or bytes that are no text is not accepted."
+        )
     try:
         path = Path(value).expanduser()
     except RuntimeError as error:  # there is no home folder

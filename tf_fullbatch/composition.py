@@ -173,7 +173,8 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
         optimizer.build(network.trainable_variables)
         model.compile(optimizer=optimizer, loss=SparseCrossentropy(config.optimizer.label_smoothing))
-    model._prepare(batches)  # refuses now, before anything is written, what the step cannot be built from
+    # Refuses now, before anything is written, what the step cannot be built from.
+    model._prepare(batches, training=True)
     return model
 
 

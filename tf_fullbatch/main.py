@@ -1,6 +1,7 @@
 """The command `python -m tf_fullbatch.main`: trains or evaluates as its flags say."""
 
 import contextlib
+import io
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -52,6 +53,7 @@ def quiet_tensorflow() -> Iterator[None]:
 
 def console_entry() -> None:
     """Entry point of the `tf-fullbatch` command."""
+    _make_streams_usable()
     try:
         code = main(sys.argv)
         sys.stdout.flush()
@@ -61,6 +63,17 @@ def console_entry() -> None:
             os.dup2(nowhere, stream.fileno())
         code = _BROKEN_PIPE
     sys.exit(code)
+
+
+def _make_streams_usable() -> None:
+    """Lets output go nowhere where its stream was closed, and be escaped where its encoding lacks a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free descriptor: the closed one itself, so that TensorFlow's C++ finds it open too.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115, open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

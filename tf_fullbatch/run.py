@@ -237,5 +237,6 @@ class _Session:
 
     def _how_to_go_on(self) -> str:
         saved = list_checkpoints(self._folder.checkpoints)
-        kept = f"the checkpoint {saved[0].name} is kept" if saved else "no checkpoint was saved yet"
-        return f"interrupted; {kept}. The same command goes on from there."
+        if not saved:
+            return "interrupted; no checkpoint was saved yet. The same command starts anew."
+        return f"interrupted; the checkpoint {saved[0].name} is kept. The same command goes on from there."

@@ -127,9 +127,7 @@ class ExactnessTest(tf.test.TestCase, parameterized.TestCase):
             expected, loss = one_big_batch(activation, "float64", rows)
             self.assertLess(relative_error(gradient, expected), 1e-12)
             self.assertAllClose(scalars["loss"], loss, rtol=1e-12, atol=0)
-            self.assertAllClose(
-                scalars["gradient_norm"], trees.global_norm(expected), rtol=1e-12, atol=0
-            )
+            self.assertAllClose(scalars["gradient_norm"], trees.global_norm(expected), rtol=1e-12, atol=0)
             self.assertEqual(scalars["samples"], rows.stop - rows.start)
         self.assertEqual(sum(scalars["samples"] for _, scalars in found), samples)
 

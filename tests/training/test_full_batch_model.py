@@ -129,7 +129,7 @@ class FitTest(tf.test.TestCase, parameterized.TestCase):
                 super().__init__()
                 self.dense = keras.layers.Dense(CLASSES)
 
-            def call(self, x: tf.Tensor) -> tf.Tensor:
+            def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
                 return self.dense(x)
 
         history = model_of(Linear(), metrics=["accuracy"]).fit(X, Y, epochs=2, verbose=0).history
@@ -148,7 +148,10 @@ class FitTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(0.0, 0.3)
     def test_a_step_is_traced_once_for_ragged_micro_batches_and_many_fits(self, full: float) -> None:
         model = model_of(
-            micro_batch_size=5, penalty="nested_tape", penalty_strength=0.5, full_gradient_penalty_strength=full
+            micro_batch_size=5,
+            penalty="nested_tape",
+            penalty_strength=0.5,
+            full_gradient_penalty_strength=full,
         )
         model.evaluate(X[:3], Y[:3], verbose=0)
         model.fit(X, Y, epochs=3, verbose=0, validation_data=(X[:7], Y[:7]))
@@ -199,7 +202,9 @@ class ExactStepTest(Float64Case):
         return trees.subtract(before, after), gradient, model
 
     def assert_trees_close(self, x: trees.Tree, y: trees.Tree, tolerance: float = 1e-13) -> None:
-        self.assertLess(float(trees.global_norm(trees.subtract(x, y))), tolerance * float(trees.global_norm(y)))
+        self.assertLess(
+            float(trees.global_norm(trees.subtract(x, y))), tolerance * float(trees.global_norm(y))
+        )
 
     def test_gradient_descent_steps_along_the_full_gradient(self) -> None:
         change, gradient, model = self.step()
@@ -240,7 +245,9 @@ class ExactStepTest(Float64Case):
         z = transforms.hoffer_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5)
         network = dense()
         with tf.GradientTape() as tape:
-            losses = keras.losses.sparse_categorical_crossentropy(Y, network(X.astype("float64")), from_logits=True)
+            losses = keras.losses.sparse_categorical_crossentropy(
+                Y, network(X.astype("float64")), from_logits=True
+            )
             loss = tf.reduce_mean(tf.cast(z, tf.float64) * losses)
         self.assert_trees_close(change, tape.gradient(loss, [v.value for v in network.trainable_variables]))
 
@@ -280,7 +287,9 @@ class ExactStepTest(Float64Case):
         self.assertAllClose(model.last_step["penalty"], expected, rtol=1e-12, atol=0)
 
     def test_penalty_warmup_rises_linearly_over_epochs(self) -> None:
-        model = model_of(penalty="nested_tape", penalty_strength=0.8, penalty_warmup_epochs=4, micro_batch_size=8)
+        model = model_of(
+            penalty="nested_tape", penalty_strength=0.8, penalty_warmup_epochs=4, micro_batch_size=8
+        )
         shares: list[float] = []
 
         def record(batch: int, logs: dict[str, float]) -> None:
@@ -355,7 +364,9 @@ class EvaluateTest(Float64Case):
         self.assertAllClose(model.evaluate(images, Y, verbose=0)[0], loss, rtol=1e-12, atol=0)
         # Training sees the images as they are.
         plain = np.mean(
-            keras.losses.sparse_categorical_crossentropy(Y, network.predict(images, verbose=0), from_logits=True)
+            keras.losses.sparse_categorical_crossentropy(
+                Y, network.predict(images, verbose=0), from_logits=True
+            )
         )
         self.assertAllClose(model.fit(images, Y, verbose=0).history["loss"], [plain], rtol=1e-12, atol=0)
 
@@ -387,7 +398,9 @@ class CallbackTest(tf.test.TestCase):
             verbose=0,
             validation_data=(X[:9], Y[:9]),
             callbacks=[
-                keras.callbacks.ModelCheckpoint(folder / "best.keras", monitor="val_loss", save_best_only=True),
+                keras.callbacks.ModelCheckpoint(
+                    folder / "best.keras", monitor="val_loss", save_best_only=True
+                ),
                 keras.callbacks.CSVLogger(str(folder / "log.csv")),
                 keras.callbacks.EarlyStopping(monitor="loss", patience=1, min_delta=100.0),
                 keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch)),
@@ -400,7 +413,9 @@ class CallbackTest(tf.test.TestCase):
             ["epoch", "loss", "accuracy", "entropy", "val_loss", "val_accuracy", "val_entropy"], columns
         )
         best = keras.models.load_model(folder / "best.keras")
-        self.assertAllClose(best.evaluate(X[:9], Y[:9], verbose=0)[0], min(history["val_loss"]), rtol=1e-6, atol=0)
+        self.assertAllClose(
+            best.evaluate(X[:9], Y[:9], verbose=0)[0], min(history["val_loss"]), rtol=1e-6, atol=0
+        )
 
     def test_validation_does_not_see_what_a_callback_evaluates(self) -> None:
         def val_loss(*callbacks: keras.callbacks.Callback) -> list[float]:
@@ -439,10 +454,14 @@ class SaveTest(tf.test.TestCase):
         self.trained(2).save(path)
         continued = keras.models.load_model(path)
         self.assertEqual(continued.steps_completed, 4)
-        history = continued.fit(X, Y, batch_size=12, shuffle=True, epochs=4, initial_epoch=2, verbose=0).history
+        history = continued.fit(
+            X, Y, batch_size=12, shuffle=True, epochs=4, initial_epoch=2, verbose=0
+        ).history
         uninterrupted = self.trained(4)
         self.assertAllEqual(weights(continued), weights(uninterrupted))
-        for ours, theirs in zip(continued.optimizer.variables, uninterrupted.optimizer.variables, strict=True):
+        for ours, theirs in zip(
+            continued.optimizer.variables, uninterrupted.optimizer.variables, strict=True
+        ):
             self.assertAllEqual(ours, theirs)
         self.assertEqual(history["loss"], uninterrupted.history.history["loss"][2:])
 

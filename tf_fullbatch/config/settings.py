@@ -5,6 +5,9 @@ A field's default, help text and range are written once, here; flags, checks and
 
 import dataclasses
 import math
+import numbers
+import types
+import typing
 from typing import Any
 
 from tf_fullbatch.outcomes import UserError
@@ -53,9 +56,34 @@ def check_ranges(group: Any) -> None:
     """
     for field in dataclasses.fields(group):
         value = getattr(group, field.name)
-        problem = _problem(field, value)
+        problem = _type_problem(field.type, value) or _problem(field, value)
         if problem:
             raise UserError(f"--{field.name}={value}: {problem}.")
+
+
+_KINDS: dict[type, tuple[tuple[type, ...], str]] = {
+    bool: ((bool,), "true or false"),
+    int: ((numbers.Integral,), "a whole number"),
+    float: ((numbers.Real,), "a number"),
+    str: ((str,), "text"),
+}
+
+
+def _type_problem(annotation: Any, value: Any) -> str | None:
+    """What is wrong with a value's type; annotations are bool, int, float, str, tuples of them, or with None."""
+    if isinstance(annotation, types.UnionType):
+        if value is None:
+            return None
+        (annotation,) = (kind for kind in annotation.__args__ if kind is not types.NoneType)
+    if typing.get_origin(annotation) is tuple:
+        if not isinstance(value, tuple):
+            return "must be a tuple"
+        problems = [_type_problem(typing.get_args(annotation)[0], entry) for entry in value]
+        return next((problem for problem in problems if problem), None)
+    accepted, name = _KINDS[annotation]
+    if not isinstance(value, accepted) or (isinstance(value, bool) and annotation is not bool):
+        return f"must be {name}"
+    return None
 
 
 def _problem(field: dataclasses.Field, value: Any) -> str | None:
@@ -67,7 +95,7 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
             return f"accepted are {', '.join(limits['choices'])}"
         return None
     for number in value if isinstance(value, tuple) else (value,):
-        if not isinstance(number, int | float) or not math.isfinite(number):
+        if not math.isfinite(number):
             return "must be a finite number"
         if limits["minimum"] is not None and number < limits["minimum"]:
             return f"must be at least {limits['minimum']}"

@@ -14,8 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-CHUNK_BYTES = 32 * 2**20
-"""Default size of a chunk's inputs: large enough to amortise a call, small beside any model."""
+CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
+"""Default micro-batches a chunk: enough to amortise a call, and seconds at most between two looks at signals and
+progress, also where a micro-batch takes seconds."""
+CHUNK_BYTES = 64 * 2**20
+"""Upper bound of a default chunk's inputs, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +90,7 @@ class UpdateBatches:
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
         shuffle: Draw a new order each epoch, a function of (seed, epoch).
         seed: Seed of the order.
-        chunk_micro_batches: Micro-batches a chunk; None chooses about 32 MiB of inputs. A matter of speed
+        chunk_micro_batches: Micro-batches a chunk; None chooses by device. A matter of speed
             and of memory on the device alone, never of results.
 
     Raises:
@@ -146,8 +149,8 @@ class UpdateBatches:
         chunk = self._chunk_micro_batches
         if chunk is None:
             micro_batch_bytes = self.micro_batch_size * max(1, self.inputs[0].nbytes)
-            in_a_step = math.ceil(math.ceil(self.batch_size / self.micro_batch_size) / replicas)
-            chunk = max(1, min(CHUNK_BYTES // micro_batch_bytes, in_a_step, 64))
+            default = CHUNK_MICRO_BATCHES["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
+            chunk = max(1, min(CHUNK_BYTES // micro_batch_bytes, default))
         return BatchPlan(
             samples=len(self.inputs),
             update_batch_size=self.batch_size,

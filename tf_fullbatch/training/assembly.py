@@ -80,24 +80,32 @@ def use_xla(settings: StepConfig, network: keras.Model) -> bool:
 def sample_loss(loss: Any) -> SampleLoss:
     """The loss given to `compile` as a function to one loss a sample.
 
+    As Keras does, targets are cast to the outputs' dtype, and where the loss is a function, `[batch]` targets of
+    `[batch, 1]` outputs get that last axis: without it they would broadcast to `[batch, batch]`.
+
     Raises:
         ValueError: The loss is missing, a structure of losses, or reduces by a sum.
     """
-    if isinstance(loss, dict) and "class_name" in loss:
-        loss = keras.saving.deserialize_keras_object(loss)
     if not isinstance(loss, str | keras.losses.Loss | Callable):
         raise ValueError(
             f"compile() needs one loss (a name, a function or a keras.losses.Loss); it got {loss!r}."
         )
     loss = keras.losses.get(loss)
-    if not isinstance(loss, keras.losses.Loss):
-        return loss
-    if loss.reduction == "sum":
+    is_function = not isinstance(loss, keras.losses.Loss)
+    if not is_function and loss.reduction == "sum":
         raise ValueError(
             f"The loss {loss.name!r} reduces by a sum, but the full-batch gradient is a mean over samples: "
             "use reduction='sum_over_batch_size'."
         )
-    return loss.call
+    function = loss if is_function else loss.call
+
+    def losses(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        targets = tf.cast(targets, outputs.dtype)
+        if is_function and targets.shape.rank == outputs.shape.rank - 1 and outputs.shape[-1] == 1:
+            targets = targets[..., tf.newaxis]
+        return function(targets, outputs)
+
+    return losses
 
 
 def _augmentation(settings: StepConfig) -> Augmentation | None:

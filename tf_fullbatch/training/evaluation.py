@@ -25,7 +25,7 @@ def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     if not classifies(targets, outputs):
         return tf.zeros([])
     correct = tf.argmax(outputs, axis=-1, output_type=tf.int64) == tf.cast(targets, tf.int64)
-    return tf.reduce_mean(tf.cast(correct, tf.float32))
+    return tf.reduce_mean(tf.cast(correct, tf.float64))
 
 
 class EvaluationFunctions:

@@ -59,7 +59,7 @@ class FullBatchModel(UpdateBatchModel):
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Builds the network."""
         if not self.network.built:
-            self.network.build(input_shape)
+            self.network(keras.KerasTensor(input_shape))  # builds networks without a `build` of their own too
         self.built = True
 
     def train_step(self, iterator: Iterator) -> dict[str, float]:
@@ -134,7 +134,11 @@ class FullBatchModel(UpdateBatchModel):
         return timeline.plan.micro_batches(step_in_epoch)
 
     def _refuse_non_finite(self, figures: dict[str, float]) -> None:
-        for name, quantity in (("loss", "the loss"), ("gradient_norm", "the gradient norm")):
+        for name, quantity in (
+            ("loss", "the loss"),
+            ("gradient_norm", "the gradient norm"),
+            ("mean_squared_micro_batch_gradient_norm", "the micro-batches' mean squared gradient norm"),
+        ):
             if not np.isfinite(figures[name]):
                 raise NonFiniteError(quantity, figures[name], self.steps_completed + 1)
 

@@ -163,9 +163,11 @@ class StepFunctions:
                 self._loss_weights(sample_ids[part], clock),
             )
             result = self._objective.gradient(theta, state, batch, clock, full_gradient, penalised=penalised)
-            gradient = transforms.clip_by_norm(
-                result.gradient, self._settings.micro_batch_clip_norm, self._settings.clip_norm_type
-            ).gradient
+            gradient = result.gradient
+            if penalised:  # not in the pass before it, which measures the gradient itself
+                gradient = transforms.clip_by_norm(
+                    gradient, self._settings.micro_batch_clip_norm, self._settings.clip_norm_type
+                ).gradient
             count = part.stop - part.start
             accuracy = fraction_correct(batch.targets, result.outputs)
             self._sums.add(

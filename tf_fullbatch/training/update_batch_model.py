@@ -26,7 +26,8 @@ class Session:
 
     step: StepFunctions = None  # type: ignore[assignment]
     evaluation: EvaluationFunctions = None  # type: ignore[assignment]
-    built_for: tuple = ()
+    step_key: tuple = ()
+    evaluation_key: tuple = ()
     classifies: bool = False
     results: dict[str, float] = dataclasses.field(default_factory=dict)
     timeline: Timeline = None  # type: ignore[assignment]
@@ -122,7 +123,7 @@ class UpdateBatchModel(keras.Model):
             )
         elif y is not None or batch_size is not None or shuffle:
             raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
-        self._prepare(x)
+        self._prepare(x, training=True)
         plan = x.plan(self.distribute_strategy.num_replicas_in_sync)
         self._session.timeline = Timeline(plan, self.steps_completed)
         dataset = x.distributed(
@@ -132,7 +133,12 @@ class UpdateBatchModel(keras.Model):
         )
         validation = None
         if validation_data is not None:
+            if len(validation_data) != 2:
+                raise ValueError(
+                    f"validation_data must be (inputs, targets), but it has {len(validation_data)} parts."
+                )
             self._session.validation = self._one_batch(*validation_data)
+            self._prepare(self._session.validation, training=False)
             validation = (self._session.validation.one_epoch(self.distribute_strategy), None)
         return super().fit(
             dataset,
@@ -173,7 +179,12 @@ class UpdateBatchModel(keras.Model):
         self._refuse_scope("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
             data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
-            self._prepare(data)
+            if data.plan(replicas=1).steps_per_epoch != 1:
+                raise ValueError(
+                    f"evaluate() takes UpdateBatches of one step an epoch, but these have batch_size="
+                    f"{data.batch_size} for {len(data)} samples: leave batch_size unset."
+                )
+            self._prepare(data, training=False)
             self._session.evaluated = data
             x, y = data.one_epoch(self.distribute_strategy), None
             kwargs["steps"] = 1
@@ -208,7 +219,14 @@ class UpdateBatchModel(keras.Model):
         """Nothing to do: `_prepare` builds from shapes, where Keras would average a batch over replicas."""
 
     def _outputs(self, data: UpdateBatches) -> keras.KerasTensor:
-        return self.network.compute_output_spec(_symbolic(data.element_spec[0]))
+        """Shape and dtype of the network's outputs."""
+        outputs = self.network.compute_output_spec(_symbolic(data.element_spec[0]))
+        if not isinstance(outputs, keras.KerasTensor):
+            raise ValueError(
+                f"The network {self.network.name!r} returns a {type(outputs).__name__}, but it must return one tensor: "
+                "give keras.Model(inputs, outputs) a single output."
+            )
+        return outputs
 
     def _refuse_scope(self, method: str) -> None:
         if tf.distribute.in_cross_replica_context():
@@ -217,8 +235,9 @@ class UpdateBatchModel(keras.Model):
                 f"Call {method}() after the with block."
             )
 
-    def _prepare(self, data: UpdateBatches) -> None:
+    def _prepare(self, data: UpdateBatches, *, training: bool) -> None:
         """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
+        self._refuse_unsupported()
         if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
             raise ValueError(
                 f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
@@ -226,38 +245,57 @@ class UpdateBatchModel(keras.Model):
             )
         with self.distribute_strategy.scope():
             self.build((None, *data.inputs.shape[1:]))
+            outputs = self._outputs(data)
             if not self.optimizer.built:
                 self.optimizer.build(self.network.trainable_variables)
             metrics = self.compiled_metrics_or_none
             if metrics is not None and not metrics.built:
-                metrics.build(_symbolic(data.element_spec[1]), self._outputs(data))
-        key = (id(self.optimizer), id(self._compile_loss), data.element_spec)
-        if self._session.built_for != key:
-            self._build_functions(data)
-            self._session.built_for = key
+                metrics.build(_symbolic(data.element_spec[1]), outputs)
+        # The objects themselves: an id may come back once its object is gone.
+        key = (self.optimizer, self._compile_loss, self._compile_metrics, data.element_spec)
+        if training and self._session.step_key != key:
+            self._session.step = self._step_functions(data)
+            self._session.step_key = key
+        if not training and self._session.evaluation_key != key:
+            self._session.evaluation = self._evaluation_functions()
+            self._session.evaluation_key = key
+        self._session.classifies = classifies(data.element_spec[1], outputs)
 
-    def _build_functions(self, data: UpdateBatches) -> None:
-        loss = assembly.sample_loss(self.get_compile_config().get("loss"))
-        inputs, targets, *_ = data.element_spec
-        common = {"network": self.network, "strategy": self.distribute_strategy}
-        metrics = self.compiled_metrics_or_none
-        self._session.step = assembly.build_step(
-            **common,
-            loss=loss,
+    def _refuse_unsupported(self) -> None:
+        """Refuses what Keras would honour after `compile` and this class would silently ignore."""
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            raise ValueError(
+                "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
+                "mixed_bfloat16, or compile with auto_scale_loss=False."
+            )
+        if self.steps_per_execution != 1:
+            raise ValueError(
+                f"steps_per_execution={self.steps_per_execution} is not supported: leave it at 1."
+            )
+        if getattr(self._compile_loss, "_user_loss_weights", None) is not None:
+            raise ValueError("loss_weights is not supported: scale the loss itself.")
+
+    def _step_functions(self, data: UpdateBatches) -> StepFunctions:
+        return assembly.build_step(
+            network=self.network,
+            loss=assembly.sample_loss(self.loss),
             optimizer=self.optimizer,
             settings=self.settings,
             augmentation_function=self.augmentation_function,
-            metrics=metrics,
-            inputs=inputs,
+            strategy=self.distribute_strategy,
+            metrics=self.compiled_metrics_or_none,
+            inputs=data.element_spec[0],
         )
-        self._session.evaluation = EvaluationFunctions(
-            **common,
-            sample_loss=loss,
+
+    def _evaluation_functions(self) -> EvaluationFunctions:
+        return EvaluationFunctions(
+            network=self.network,
+            sample_loss=assembly.sample_loss(self.loss),
             flip_averaging=self.settings.flip_averaging,
             micro_batch_size=self.settings.micro_batch_size,
-            metrics=metrics,
+            strategy=self.distribute_strategy,
+            metrics=self.compiled_metrics_or_none,
         )
-        self._session.classifies = classifies(targets, self._outputs(data))
 
     def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
         return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)

@@ -1,0 +1,294 @@
+"""The configuration: ranges, contradictions, documentation and JSON; without TensorFlow."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
+from tf_fullbatch.config.run import Config, deciding_differences, settings_fields
+from tf_fullbatch.config.settings import setting
+from tf_fullbatch.config.step import PENALTIES, StepConfig
+from tf_fullbatch.outcomes import UserError
+
+GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}
+
+
+class FieldsTest(unittest.TestCase):
+    def test_every_field_is_documented(self) -> None:
+        for group, field in settings_fields():
+            with self.subTest(group=group, field=field.name):
+                text = field.metadata["help"]
+                self.assertTrue(text.endswith("."), text)
+                self.assertEqual(text, " ".join(text.split()))
+
+    def test_names_are_unique_across_groups(self) -> None:
+        names = [field.name for _, field in settings_fields()]
+        self.assertEqual(len(names), len(set(names)))
+
+    def test_all_fields_of_all_groups_are_listed(self) -> None:
+        listed = {(group, field.name) for group, field in settings_fields()}
+        self.assertEqual(
+            listed, {(name, f.name) for name, group in GROUPS.items() for f in dataclasses.fields(group)}
+        )
+
+    def test_groups_are_frozen_keyword_only_and_have_no_other_attributes(self) -> None:
+        for group in [*GROUPS.values(), Config]:
+            built = group()
+            name = dataclasses.fields(group)[0].name
+            with self.assertRaises(dataclasses.FrozenInstanceError):
+                setattr(built, name, None)
+            with self.assertRaises(TypeError):
+                group("positional")
+            self.assertFalse(hasattr(built, "__dict__"))
+
+    def test_defaults_are_accepted_values(self) -> None:
+        config = Config()
+        self.assertEqual(config.step.penalty, "none")
+        self.assertIsNone(config.optimizer.batch_size)
+
+    def test_no_tensorflow_is_imported(self) -> None:
+        code = (
+            "import sys, tf_fullbatch.config.run;"
+            "print([m for m in ('tensorflow', 'keras', 'absl', 'numpy') if m in sys.modules])"
+        )
+        finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        self.assertEqual(finished.stdout.strip(), "[]")
+
+
+class RangeTest(unittest.TestCase):
+    def edges(self, limits: dict) -> tuple[list[float], list[float]]:
+        """(accepted, refused) numbers at the edges of a field's range."""
+        accepted, refused = [], []
+        if limits["minimum"] is not None:
+            accepted.append(limits["minimum"])
+            refused.append(limits["minimum"] - 1)
+        if limits["above"] is not None:
+            refused += [limits["above"], limits["above"] - 1]
+        if limits["below"] is not None:
+            refused += [limits["below"], limits["below"] + 1]
+        if limits["maximum"] is not None:
+            accepted.append(limits["maximum"])
+            refused.append(limits["maximum"] + 1)
+        return accepted, refused
+
+    def test_numbers_at_the_edges(self) -> None:
+        checked = 0
+        for group, field in settings_fields():
+            if field.metadata["choices"]:
+                continue
+            _, refused = self.edges(field.metadata)
+            for number in refused:
+                value = (number,) if isinstance(field.default, tuple) else number
+                with self.subTest(field=field.name, value=value):
+                    with self.assertRaisesRegex(UserError, f"^--{field.name}="):
+                        GROUPS[group](**{field.name: value})
+                    checked += 1
+        self.assertGreater(checked, 40)
+
+    def test_accepted_edges(self) -> None:
+        StepConfig(seed=2**31 - 1, randaugment_magnitude=1.0, micro_batch_size=1, augmentation_padding=0)
+        OptimizerConfig(decay_factor=1.0, momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
+        DataConfig(image_size=4, train_size=1)
+        RuntimeConfig(epochs=1, profile_steps=(3, 3))
+
+    def test_choices(self) -> None:
+        for group, field in settings_fields():
+            if field.metadata["choices"]:
+                with self.subTest(field=field.name):
+                    self.assertIn(field.default, field.metadata["choices"])
+                    with self.assertRaisesRegex(UserError, f"^--{field.name}=no_such: accepted are "):
+                        GROUPS[group](**{field.name: "no_such"})
+
+    def test_not_a_number(self) -> None:
+        for value in (float("nan"), float("inf"), -float("inf")):
+            with self.assertRaisesRegex(UserError, "--clip_norm=.*: must be"):
+                StepConfig(clip_norm=value)
+            with self.assertRaisesRegex(UserError, "--decay_epochs=.*: must be"):
+                OptimizerConfig(decay_epochs=(1.0, value))
+
+    def test_types(self) -> None:
+        for group, name, value in (
+            (StepConfig, "micro_batch_size", 2.5),
+            (StepConfig, "micro_batch_size", "8"),
+            (StepConfig, "micro_batch_size", None),
+            (StepConfig, "micro_batch_size", True),
+            (StepConfig, "penalty_epsilon", "0.01"),
+            (StepConfig, "penalty", 3),
+            (StepConfig, "flip_averaging", 1),
+            (OptimizerConfig, "nesterov", None),
+            (OptimizerConfig, "decay_epochs", 3.0),
+            (OptimizerConfig, "decay_epochs", ("3",)),
+            (RuntimeConfig, "profile_steps", (1.5, 3)),
+        ):
+            with (
+                self.subTest(name=name, value=value),
+                self.assertRaisesRegex(UserError, f"--{name}=.*must be"),
+            ):
+                group(**{name: value})
+        self.assertIsNone(StepConfig(clip_norm=None).clip_norm)
+        self.assertEqual(StepConfig(clip_norm=1).clip_norm, 1)
+
+    def test_messages_say_what_came_and_what_is_accepted(self) -> None:
+        with self.assertRaises(UserError) as caught:
+            StepConfig(micro_batch_size=0)
+        self.assertEqual(str(caught.exception), "--micro_batch_size=0: must be at least 1.")
+
+    def test_setting_keeps_its_arguments(self) -> None:
+        metadata = setting(1, "Help.", minimum=0, decides=False).metadata
+        self.assertEqual((metadata["minimum"], metadata["decides"], metadata["help"]), (0, False, "Help."))
+
+
+class ContradictionTest(unittest.TestCase):
+    def assert_refused(self, flags: tuple[str, ...], **groups: object) -> None:
+        """Refused in one line that names every flag to change."""
+        with self.assertRaises(UserError) as caught:
+            Config(**groups)
+        message = str(caught.exception)
+        self.assertNotIn("\n", message)
+        for flag in flags:
+            self.assertIn(f"--{flag}", message)
+
+    def test_batches(self) -> None:
+        self.assert_refused(("micro_batch_size", "batch_size"), optimizer=OptimizerConfig(batch_size=64))
+        self.assert_refused(
+            ("batch_size=500", "train_size=200"),
+            optimizer=OptimizerConfig(batch_size=500),
+            data=DataConfig(train_size=200),
+        )
+        self.assert_refused(("micro_batch_size=128", "train_size=100"), data=DataConfig(train_size=100))
+        Config(optimizer=OptimizerConfig(batch_size=128))
+
+    def test_schedules(self) -> None:
+        self.assert_refused(("warmup_epochs=61", "epochs=60"), optimizer=OptimizerConfig(warmup_epochs=61))
+        self.assert_refused(
+            ("warmup_epochs=20", "schedule_epochs=10"),
+            optimizer=OptimizerConfig(warmup_epochs=20, schedule_epochs=10),
+        )
+        self.assert_refused(("schedule=steps", "decay_epochs"), optimizer=OptimizerConfig(schedule="steps"))
+        self.assert_refused(
+            ("schedule=cosine", "decay_epochs=3"),
+            optimizer=OptimizerConfig(schedule="cosine", decay_epochs=(3.0,)),
+        )
+        Config(optimizer=OptimizerConfig(schedule="steps", decay_epochs=(30.0, 45.0)))
+
+    def test_penalties(self) -> None:
+        for name in PENALTIES[1:]:
+            with self.assertRaisesRegex(UserError, f"--penalty={name} without a strength"):
+                StepConfig(penalty=name)
+            StepConfig(penalty=name, full_gradient_penalty_strength=0.1)
+        for strength in ("penalty_strength", "full_gradient_penalty_strength"):
+            with self.assertRaisesRegex(UserError, f"--penalty=none with .*--{strength}"):
+                StepConfig(**{strength: 0.5})
+        self.assert_refused(("penalty_warmup_epochs", "penalty"), step=StepConfig(penalty_warmup_epochs=3))
+
+    def test_profile(self) -> None:
+        for steps in ((1,), (5, 3), (1, 2, 3)):
+            with self.assertRaisesRegex(UserError, "--profile_steps=.*such as 3,5"):
+                RuntimeConfig(profile_steps=steps)
+
+
+CONFIGS = st.builds(
+    lambda model, width, penalty, strength, clip, rate, decay, epochs, train: Config(
+        data=DataConfig(train_size=train),
+        model=ModelConfig(model=model, width=width),
+        step=StepConfig(
+            penalty=penalty, penalty_strength=strength if penalty != "none" else 0.0, clip_norm=clip
+        ),
+        optimizer=OptimizerConfig(
+            learning_rate=rate, schedule="steps" if decay else "published", decay_epochs=tuple(decay)
+        ),
+        runtime=RuntimeConfig(epochs=epochs, output_dir="runs/a b"),
+    ),
+    st.sampled_from(["resnet8", "mlp"]),
+    st.none() | st.integers(1, 64),
+    st.sampled_from(PENALTIES),
+    st.floats(1e-9, 1e3),
+    st.none() | st.floats(1e-9, 1e9),
+    st.floats(1e-9, 1e3),
+    st.lists(st.floats(0.5, 1e4), max_size=3),
+    st.integers(1, 10**6),
+    st.none() | st.integers(128, 10**6),
+)
+
+
+class JsonTest(unittest.TestCase):
+    @given(config=CONFIGS)
+    def test_round_trip(self, config) -> None:
+        self.assertEqual(Config.from_dict(json.loads(json.dumps(config.to_dict()))), config)
+
+    def test_every_setting_is_written(self) -> None:
+        written = Config().to_dict()
+        self.assertEqual({(g, n) for g, fields in written.items() for n in fields},
+                         {(g, f.name) for g, f in settings_fields()})  # fmt: skip
+
+    def test_unknown_and_missing_settings_are_named(self) -> None:
+        groups = Config().to_dict()
+        with self.assertRaisesRegex(
+            UserError, "configuration has the groups data, model, .*; this one has data"
+        ):
+            Config.from_dict({"data": groups["data"]})
+        with self.assertRaisesRegex(UserError, "'step': expected .*clip_norm.*got .*clip,"):
+            Config.from_dict({**groups, "step": {**groups["step"], "clip": 1}})
+        with self.assertRaisesRegex(UserError, "'model': expected"):
+            Config.from_dict({**groups, "model": {"width": 3}})
+        for wrong in ([], None, {**groups, "step": 3}):
+            with self.assertRaises(UserError):
+                Config.from_dict(wrong)
+
+    def test_values_are_checked(self) -> None:
+        groups = Config().to_dict()
+        for value in (0, "128", None, [128]):
+            with self.assertRaisesRegex(UserError, "--micro_batch_size="):
+                Config.from_dict({**groups, "step": {**groups["step"], "micro_batch_size": value}})
+
+
+class ReplacingTest(unittest.TestCase):
+    def test_replaces_by_name_and_checks(self) -> None:
+        config = Config().replacing(epochs=7, micro_batch_size=32)
+        self.assertEqual((config.runtime.epochs, config.step.micro_batch_size), (7, 32))
+        self.assertEqual(config.replacing(epochs=60, micro_batch_size=128), Config())
+        with self.assertRaisesRegex(TypeError, "no_such"):
+            config.replacing(no_such=1)
+        with self.assertRaises(UserError):
+            config.replacing(epochs=0)
+
+
+class DecidingTest(unittest.TestCase):
+    def names(self, **settings: object) -> list[str]:
+        base = Config(optimizer=OptimizerConfig(schedule_epochs=100))
+        return [name for name, _, _ in deciding_differences(base, base.replacing(**settings))]
+
+    def test_what_decides_results_is_named_with_both_values(self) -> None:
+        new = Config().replacing(micro_batch_size=64)
+        self.assertEqual(deciding_differences(Config(), new), [("micro_batch_size", 128, 64)])
+
+    def test_what_does_not_may_change(self) -> None:
+        free = {f.name for _, f in settings_fields() if not f.metadata["decides"]}
+        for name in (
+            "strategy",
+            "chunk_micro_batches",
+            "checkpoint_every",
+            "evaluate_every",
+            "output_dir",
+            "quiet",
+        ):
+            self.assertIn(name, free)
+        for name in ("seed", "batch_size", "learning_rate", "dtype_policy", "model", "accumulate_dtype"):
+            self.assertNotIn(name, free)
+        self.assertEqual(self.names(strategy="mirrored", chunk_micro_batches=3, checkpoint_every=2), [])
+
+    def test_training_may_be_lengthened_only_where_the_horizon_was_given(self) -> None:
+        self.assertEqual(self.names(epochs=90), [])
+        self.assertEqual(
+            deciding_differences(Config(), Config().replacing(epochs=90)), [("schedule_epochs", 60, 90)]
+        )
+        self.assertEqual(self.names(schedule_epochs=200), ["schedule_epochs"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,100 @@
+"""Three steps and an evaluation on 1, 2 and 3 logical CPUs; writes weights and figures to a file.
+
+A process of its own: logical devices have to be made before TensorFlow touches any.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+SAMPLES, CLASSES, MICRO_BATCH = 101, 3, 16
+EVERYTHING = {
+    "penalty": "nested_tape",
+    "penalty_strength": 0.5,
+    "full_gradient_penalty_strength": 0.3,
+    "clip_norm": 0.5,
+    "micro_batch_clip_norm": 2.0,
+    "additive_noise": 0.01,
+    "multiplicative_noise": 0.3,
+    "augmentation": "crop_flip",
+    "augmentation_padding": 2,
+}
+
+
+def build_network() -> keras.Model:
+    """A convolutional network with BatchNorm and dropout."""
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(4, 3, kernel_initializer=keras.initializers.GlorotUniform(1))(x)
+    x = keras.layers.BatchNormalization(momentum=0.9)(x)
+    x = keras.layers.Activation("relu")(x)
+    x = keras.layers.Dropout(0.2, seed=1)(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    outputs = keras.layers.Dense(CLASSES, kernel_initializer=keras.initializers.GlorotUniform(2))(x)
+    return keras.Model(inputs, outputs)
+
+
+def train(
+    strategy: tf.distribute.Strategy, batch_size: int | None, chunk: int | None, **settings: object
+) -> dict[str, list]:
+    """Weights on every replica, and figures, after three updates; the network is built in the strategy's scope."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 256, (SAMPLES, 8, 8, 1), dtype=np.uint8)
+    labels = generator.integers(0, CLASSES, SAMPLES)
+    with strategy.scope():
+        model = FullBatchModel(build_network(), micro_batch_size=MICRO_BATCH, seed=3, **settings)
+        entropy = keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="entropy")
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer=GradientDescent(0.2), loss=loss, metrics=[entropy])
+    batches = UpdateBatches(
+        images,
+        labels,
+        batch_size=batch_size,
+        micro_batch_size=MICRO_BATCH,
+        shuffle=batch_size is not None,
+        seed=3,
+        chunk_micro_batches=chunk,
+    )
+    epochs = 3 if batch_size is None else 1
+    history = model.fit(batches, epochs=epochs, verbose=0, validation_data=(images[:17], labels[:17])).history
+    copies = [[] for _ in range(strategy.num_replicas_in_sync)]
+    for variable in [*model.network.weights, *model.optimizer.variables]:
+        for copy, value in zip(copies, strategy.experimental_local_results(variable.value), strict=True):
+            copy.extend(np.ravel(value.numpy()).astype("float64").tolist())
+    evaluation = model.evaluate(images, labels, verbose=0, return_dict=True)
+    predictions = model.predict(images, batch_size=33, verbose=0)
+    return {
+        "copies": copies,
+        "history": [history[name] for name in sorted(history)],
+        "evaluation": [evaluation[name] for name in sorted(evaluation)],
+        "predictions": predictions.ravel().tolist(),
+        "steps": model.steps_completed,
+    }
+
+
+def main(path: str) -> None:
+    """Runs every case and writes name -> replicas -> results as JSON."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    results: dict[str, dict[int, dict]] = {"full": {}, "idle": {}}
+    for replicas in (1, 2, 3):
+        strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
+        if replicas != 2:
+            results["full"][replicas] = train(strategy, None, {1: None, 3: 2}[replicas], **EVERYTHING)
+        # Update batches of 40 samples, shuffled, the last of 21: two micro-batches, so that a third replica idles.
+        results["idle"][replicas] = train(strategy, 40, None)
+    Path(path).write_text(json.dumps(results))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
