@@ -50,6 +50,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "training.step",
         "training.assembly",
         "training.timeline",
+        "training.session",
         "training.update_batch_model",
         "training.full_batch_model",
         "training.ema",

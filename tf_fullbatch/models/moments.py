@@ -41,8 +41,11 @@ def moments(
     del shift
     with tf.name_scope(name or "moments"):
         mean = tf.reduce_mean(x, axes, keepdims=True)
-        variance = tf.reduce_mean(tf.math.squared_difference(x, mean), axes, keepdims=keepdims)
-        return (mean if keepdims else tf.squeeze(mean, axes)), variance
+        fixed = tf.stop_gradient(mean)
+        squares = tf.reduce_mean(tf.math.squared_difference(x, fixed), axes, keepdims=True)
+        # mean - fixed is zero in value; its derivative is what second derivatives need.
+        variance = squares - tf.square(mean - fixed)
+        return (mean, variance) if keepdims else (tf.squeeze(mean, axes), tf.squeeze(variance, axes))
 
 
 @contextlib.contextmanager
@@ -50,7 +53,7 @@ def exact_second_derivatives() -> Iterator[None]:
     """Within it, Keras' normalisation layers are run or traced with `moments` for `tf.nn.moments`.
 
     Enter it around the forward pass of whatever is differentiated twice, by nested tapes or by forward over
-    reverse. Values and gradients stay what they were, at one more reduction in each layer's backward pass. It
+    reverse. Values and gradients stay what they were. It
     may be nested and entered from several threads; the replacement lasts until the last one leaves.
     """
     global _entered

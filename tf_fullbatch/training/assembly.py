@@ -77,6 +77,23 @@ def use_xla(settings: StepConfig, network: keras.Model) -> bool:
     return settings.jit_compile == "on"
 
 
+def refuse_unsupported(model: keras.Model) -> None:
+    """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
+
+    Raises:
+        ValueError: Loss scaling, several steps an execution, or loss weights.
+    """
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
+            "mixed_bfloat16, or compile with auto_scale_loss=False."
+        )
+    if model.steps_per_execution != 1:
+        raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
+    if getattr(model._compile_loss, "_user_loss_weights", None) is not None:
+        raise ValueError("loss_weights is not supported: scale the loss itself.")
+
+
 def sample_loss(loss: Any) -> SampleLoss:
     """The loss given to `compile` as a function to one loss a sample.
 

@@ -1,7 +1,6 @@
 """How Keras' `fit` and `evaluate` hand whole update batches to `train_step` and `test_step`."""
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -13,29 +12,9 @@ from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.training import assembly
 from tf_fullbatch.training.evaluation import EvaluationFunctions, classifies
+from tf_fullbatch.training.session import ChunkListener, Session
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.timeline import EpochMeans, Timeline
-
-ChunkListener = Callable[[int, int], None]
-"""Called after each chunk of a step with (rounds done, rounds in the step)."""
-
-
-@dataclasses.dataclass(slots=True)
-class Session:
-    """What a model holds while it trains or evaluates; never saved. Whatever is None is set before its use."""
-
-    step: StepFunctions = None  # type: ignore[assignment]
-    evaluation: EvaluationFunctions = None  # type: ignore[assignment]
-    step_key: tuple = ()
-    evaluation_key: tuple = ()
-    classifies: bool = False
-    results: dict[str, float] = dataclasses.field(default_factory=dict)
-    timeline: Timeline = None  # type: ignore[assignment]
-    evaluated: UpdateBatches = None  # type: ignore[assignment]
-    validation: UpdateBatches | None = None
-    means: EpochMeans = dataclasses.field(default_factory=EpochMeans)
-    last_step: dict[str, float] = dataclasses.field(default_factory=dict)
-    chunk_listeners: list[ChunkListener] = dataclasses.field(default_factory=list)
 
 
 class UpdateBatchModel(keras.Model):
@@ -131,15 +110,7 @@ class UpdateBatchModel(keras.Model):
             first_epoch=self._session.timeline.first_epoch,
             repeats=2 if self.settings.full_gradient_penalty_strength else 1,
         )
-        validation = None
-        if validation_data is not None:
-            if len(validation_data) != 2:
-                raise ValueError(
-                    f"validation_data must be (inputs, targets), but it has {len(validation_data)} parts."
-                )
-            self._session.validation = self._one_batch(*validation_data)
-            self._prepare(self._session.validation, training=False)
-            validation = (self._session.validation.one_epoch(self.distribute_strategy), None)
+        validation = self._validation_dataset(validation_data)
         return super().fit(
             dataset,
             epochs=epochs,
@@ -192,6 +163,16 @@ class UpdateBatchModel(keras.Model):
             self._session.evaluated = self._session.validation
         return super().evaluate(x, y, verbose=verbose, callbacks=callbacks, return_dict=return_dict, **kwargs)
 
+    def _validation_dataset(self, data: tuple[np.ndarray, np.ndarray] | None) -> tuple[Any, None] | None:
+        """What Keras' `fit` takes for (inputs, targets): a data set, and no targets beside it."""
+        if data is None:
+            return None
+        if len(data) != 2:
+            raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
+        self._session.validation = self._one_batch(*data)
+        self._prepare(self._session.validation, training=False)
+        return self._session.validation.one_epoch(self.distribute_strategy), None
+
     def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
         """`evaluate` without Keras' progress bar, name -> figure."""
         results = self.evaluate(batches, verbose=0, return_dict=True)
@@ -237,7 +218,7 @@ class UpdateBatchModel(keras.Model):
 
     def _prepare(self, data: UpdateBatches, *, training: bool) -> None:
         """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
-        self._refuse_unsupported()
+        assembly.refuse_unsupported(self)
         if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
             raise ValueError(
                 f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
@@ -260,20 +241,6 @@ class UpdateBatchModel(keras.Model):
             self._session.evaluation = self._evaluation_functions()
             self._session.evaluation_key = key
         self._session.classifies = classifies(data.element_spec[1], outputs)
-
-    def _refuse_unsupported(self) -> None:
-        """Refuses what Keras would honour after `compile` and this class would silently ignore."""
-        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-            raise ValueError(
-                "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
-                "mixed_bfloat16, or compile with auto_scale_loss=False."
-            )
-        if self.steps_per_execution != 1:
-            raise ValueError(
-                f"steps_per_execution={self.steps_per_execution} is not supported: leave it at 1."
-            )
-        if getattr(self._compile_loss, "_user_loss_weights", None) is not None:
-            raise ValueError("loss_weights is not supported: scale the loss itself.")
 
     def _step_functions(self, data: UpdateBatches) -> StepFunctions:
         return assembly.build_step(
