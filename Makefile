@@ -12,7 +12,7 @@ quickstart: $(READY)  ## run the main job on the embedded data set
 test: lint  ## style, types and tests
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
-test-slow: $(READY)  ## the longer tests: recipes to their end
+test-slow: $(READY)  ## the longer tests: the quickstart to its end
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
 
 lint: $(READY)  ## style and types

@@ -169,6 +169,14 @@ def flagfile_text(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
+def settings_text(config: Config) -> str:
+    """Every setting as a flag, one a line, by group."""
+    return "\n".join(
+        f"--{setting.name}={flag_text(setting, getattr(getattr(config, group), setting.name))}"
+        for group, setting in settings_fields()
+    )
+
+
 def flag_text(setting: dataclasses.Field, value: Any) -> str:
     """A setting's value as its flag takes it."""
     if value is None:

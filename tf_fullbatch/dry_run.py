@@ -1,4 +1,4 @@
-"""What a run would be: its settings, size, memory and cost, measured on two micro-batches where that is quick."""
+"""What a run would be: its settings, size, memory and cost, by a micro-batch that is timed."""
 
 import math
 
@@ -6,10 +6,13 @@ import keras
 import numpy as np
 
 from tf_fullbatch import cli_flags, composition
+from tf_fullbatch.composition import learning_rates
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.output_dir import default_output_dir
 from tf_fullbatch.penalties import GRADIENT_EVALUATIONS
 from tf_fullbatch.reporting.tables import format_count, format_duration
+from tf_fullbatch.training.assembly import use_xla
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -25,12 +28,23 @@ def plan(config: Config) -> str:
     model = composition.build_model(config, splits.train, strategy)
     batches = composition.training_batches(config, splits.train)
     replicas = strategy.num_replicas_in_sync
-    lines = [cli_flags.flagfile_text(config).split("\n", 1)[1].strip(), ""]
-    rows = [("samples", _sample_counts(splits)), ("devices", composition.describe_devices(strategy))]
+    lines = [cli_flags.settings_text(config), ""]
+    rows = [("resolved", _resolved(config, model, batches))]
+    rows += [("samples", _sample_counts(splits)), ("devices", composition.describe_devices(strategy))]
     rows += _size(model, batches)
     rows += _cost(config, model, batches, replicas)
     width = max(len(name) for name, _ in rows)
     return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in rows])
+
+
+def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
+    """What settings that were left open come to."""
+    peak = learning_rates(config, batches.batch_size).peak
+    xla = "on" if use_xla(model.settings, model.network) else "off"
+    return (
+        f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "
+        f"peak learning rate {peak:g}, XLA {xla}, output in {config.runtime.output_dir or default_output_dir(config)}"
+    )
 
 
 def _sample_counts(splits: composition.Splits) -> str:
@@ -45,7 +59,8 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     widened = 2 if model.settings.accumulate_dtype == "float64" and keras.config.floatx() == "float32" else 1
     trainable = sum(_bytes(v) for v in model.network.trainable_variables)
     directions = {"none": 0, "nested_tape": 1, "central_differences": 4}.get(model.settings.penalty, 3)
-    gradients = trainable * (2 + widened + directions)
+    full_gradient = bool(model.settings.full_gradient_penalty_strength)
+    gradients = trainable * (2 + widened + directions + full_gradient)
     activations = _activation_bytes(model.network, batches.micro_batch_size)
     factor = 1 if model.settings.penalty in ("none", "forward_differences", "central_differences") else 2.5
     device = weights + optimizer + gradients + factor * activations

@@ -3,7 +3,7 @@
 import sys
 
 from tf_fullbatch import composition
-from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.run import Config, deciding_settings
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.outcomes import Outcome, UserError
 from tf_fullbatch.output_dir import read_config
@@ -17,10 +17,10 @@ from tf_fullbatch.training.state import TrainingState
 
 def evaluate(config: Config) -> Outcome:
     """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
-    if config.runtime.output_dir is None:
-        raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
+    assert config.runtime.output_dir is not None  # checked by Config
     folder = RunFolder(config.runtime.output_dir)
     trained = read_config(folder)
+    _refuse_other_settings(config, trained)
     composition.set_precision(trained.runtime.dtype_policy)
     strategy = composition.choose_strategy(config.runtime.strategy)
     checkpoint, notes = load_latest(folder.checkpoints)
@@ -34,7 +34,7 @@ def evaluate(config: Config) -> Outcome:
     ema = EmaWeights(model.network, trained.runtime.ema_decay) if trained.runtime.ema_decay else None
     TrainingState(model, ema).restore(checkpoint.arrays)
     for note in notes:
-        print(note, file=sys.stderr)
+        print(f"warning: {note}", file=sys.stderr)
     rows = []
     for name, samples in {"train": splits.train, **splits.evaluated}.items():
         batches = composition.evaluation_batches(trained, samples)
@@ -45,6 +45,16 @@ def evaluate(config: Config) -> Outcome:
     print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
     print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
     return Outcome.COMPLETED
+
+
+def _refuse_other_settings(config: Config, trained: Config) -> None:
+    """Refuses settings that the run was not trained with; defaults count as not given."""
+    default, there = deciding_settings(Config()), deciding_settings(trained)
+    for name, value in deciding_settings(config).items():
+        if value not in (default[name], there[name]) and name not in ("flip_averaging", "schedule_epochs"):
+            raise UserError(
+                f"--{name}={value}: --mode=evaluate takes a run's own settings, here {there[name]}. Leave it out."
+            )
 
 
 def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[str]:

@@ -151,7 +151,8 @@ GRADIENT_EVALUATIONS = {
     "forward_differences": 2,
     "central_differences": 3,
 }
-"""Gradient evaluations a sample and step; an exact product counts as one more gradient."""
+"""Gradient evaluations a sample and step. An exact product counts as one more, by convention: it takes the time of
+about two."""
 
 
 def _step_along(v: Tree, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:

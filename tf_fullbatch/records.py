@@ -65,7 +65,7 @@ STEP_COLUMNS = (
     ),
     Column(
         name="mean_squared_micro_batch_gradient_norm",
-        description="Mean over micro-batches of the squared L2 norm of each one's own gradient.",
+        description="Mean over micro-batches, weighted by samples, of the squared L2 norm of each one's own gradient.",
     ),
     Column(name="learning_rate", description="Learning rate of the update."),
     Column(name="parameter_norm", description="L2 norm of all trainable parameters after the update."),

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tf_fullbatch import cli_flags, composition, dry_run
@@ -78,7 +79,9 @@ def train(config: Config) -> Outcome:
     composition.set_precision(config.runtime.dtype_policy)
     strategy = composition.choose_strategy(config.runtime.strategy)
     splits = composition.load_splits(config)
-    model = composition.build_model(config, splits.train, strategy)
+    # A resumed run has its own weights, and goes on where the initial ones are no longer there.
+    fresh = config if checkpoint is None else config.replacing(initial_weights=None)
+    model = composition.build_model(fresh, splits.train, strategy)
     ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
     state = TrainingState(model, ema)
     if checkpoint is not None:
@@ -89,8 +92,8 @@ def train(config: Config) -> Outcome:
     batches = composition.training_batches(config, splits.train)
     evaluated = {name: composition.evaluation_batches(config, s) for name, s in splits.evaluated.items()}
     session = _Session(config, folder, model, state, ema, batches, evaluated, checkpoint)
-    for note in notes:
-        session.progress.message(note)
+    for note in notes:  # also with --quiet: damage is an error
+        print(f"warning: {note}", file=sys.stderr)
     return session.run(composition.describe_devices(strategy))
 
 
@@ -110,23 +113,15 @@ class _Session:
     ):
         self._config, self._folder, self._model, self._batches = config, folder, model, batches
         self._first_epoch = 0 if checkpoint is None else int(checkpoint.epoch)
-        step = 0 if checkpoint is None else checkpoint.step
+        self._first_step = 0 if checkpoint is None else checkpoint.step
         before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
         runtime = config.runtime
-        total_steps = runtime.epochs * batches.plan(1).steps_per_epoch
-        self.progress = ProgressLine(total_steps, sys.stderr, initial_step=step, quiet=runtime.quiet)
-        if checkpoint is not None and self._first_epoch < runtime.epochs:
-            self.progress.message(f"resuming {folder.path} after step {step} (epoch {self._first_epoch})")
-        recent = read_csv(folder.metrics, STEP_COLUMNS) if folder.metrics.exists() else []
-        self._writer = TensorBoardWriter(
-            folder.summaries,
-            resume_step=step,
-            recent_clipped=[float(row["clipped"]) for row in recent if int(row["step"]) <= step],
-        )
+        self.progress = self._open_progress()
+        self._writer = self._open_writer()
         self._recorder = run_callbacks.Recorder(
             folder,
             self._writer,
-            resume_step=step,
+            resume_step=self._first_step,
             samples_seen=before.get("samples_seen", 0),
             wall_seconds=before.get("wall_seconds", 0.0),
         )
@@ -138,8 +133,8 @@ class _Session:
             every=runtime.evaluate_every,
             epochs=runtime.epochs,
             ema=ema,
-            resume_step=step,
-            best_accuracy=before.get("best_accuracy", 0.0),
+            resume_step=self._first_step,
+            best=before.get("best"),
         )
         self._checkpointer = run_callbacks.Checkpointer(
             folder,
@@ -151,15 +146,39 @@ class _Session:
             keep=runtime.keep_checkpoints,
             best_step=before.get("best_step"),
         )
-        self._callbacks = [self._recorder]
+        self._callbacks = self._in_order(ema)
+
+    def _open_progress(self) -> ProgressLine:
+        total = self._config.runtime.epochs * self._batches.plan(1).steps_per_epoch
+        quiet = self._config.runtime.quiet
+        progress = ProgressLine(total, sys.stderr, initial_step=self._first_step, quiet=quiet)
+        if 0 < self._first_epoch < self._config.runtime.epochs:
+            progress.message(
+                f"resuming {self._folder.path} after step {self._first_step} (epoch {self._first_epoch})"
+            )
+        return progress
+
+    def _open_writer(self) -> TensorBoardWriter:
+        earlier = read_csv(self._folder.metrics, STEP_COLUMNS) if self._folder.metrics.exists() else []
+        return TensorBoardWriter(
+            self._folder.summaries,
+            resume_step=self._first_step,
+            recent_clipped=[float(row["clipped"]) for row in earlier if int(row["step"]) <= self._first_step],
+        )
+
+    def _in_order(self, ema: EmaWeights | None) -> list[keras.callbacks.Callback]:
+        """The callbacks: averages move before they are evaluated, evaluations come before checkpoints."""
+        runtime = self._config.runtime
+        callbacks: list[keras.callbacks.Callback] = [self._recorder]
         if ema is not None:
-            self._callbacks.append(run_callbacks.EmaUpdate(ema))
-        self._callbacks += [self._evaluator, self._checkpointer, run_callbacks.Progress(self.progress)]
+            callbacks.append(run_callbacks.EmaUpdate(ema))
+        callbacks += [self._evaluator, self._checkpointer, run_callbacks.Progress(self.progress)]
         if runtime.histograms_every:
-            self._callbacks.append(run_callbacks.Histograms(self._writer, runtime.histograms_every))
+            callbacks.append(run_callbacks.Histograms(self._writer, runtime.histograms_every))
         if runtime.profile_steps:
             first, last = runtime.profile_steps
-            self._callbacks.append(run_callbacks.Profiler(str(folder.summaries / "train"), first, last))
+            callbacks.append(run_callbacks.Profiler(str(self._folder.summaries / "train"), first, last))
+        return callbacks
 
     def run(self, device: str) -> Outcome:
         """Trains to the last epoch and writes what a run leaves behind, however it ends."""

@@ -46,7 +46,7 @@ class CallbacksTestCase(tf.test.TestCase):
             "epochs": 99,
             "ema": None,
             "resume_step": 0,
-            "best_accuracy": 0.0,
+            "best": None,
         }
         evaluator = Evaluator(self.run_folder, self.writer, self.progress, **(defaults | options))
         evaluator.set_model(model)
@@ -112,18 +112,30 @@ class EvaluatorTest(CallbacksTestCase):
     def test_the_best_is_the_first_of_the_highest(self):
         model = SimpleNamespace(steps_completed=0)
         accuracies = [0.5, 0.5, 0.4, float("nan"), 0.6]
-        evaluator = self.evaluator(model, [(a, 1.0) for a in accuracies], best_accuracy=0.45)
+        evaluator = self.evaluator(model, [(a, 1.0) for a in accuracies], best=(-0.45, 1.0, 0))
         improved = []
         for epoch in range(5):
             evaluator.on_epoch_end(epoch)
             improved.append(evaluator.improved)
         self.assertEqual([True, False, False, False, True], improved)
-        self.assertEqual(0.6, evaluator.best_accuracy)
+        self.assertEqual((-0.6, 1.0, 0), evaluator.best)
+
+    def test_a_tie_in_accuracy_goes_to_the_lower_loss_as_in_the_summary(self):
+        model = SimpleNamespace(steps_completed=0)
+        evaluator = self.evaluator(model, [(0.9, 0.5), (0.9, 0.3), (0.9, 0.4)])
+        improved = []
+        for epoch in range(3):
+            model.steps_completed = epoch + 1
+            evaluator.on_epoch_end(epoch)
+            improved.append(evaluator.improved)
+        self.assertEqual([True, True, False], improved)
+        rows = read_csv(self.run_folder.evaluations, EVALUATION_COLUMNS)
+        self.assertEqual(2, best_evaluation(rows)["step"])
 
     def test_the_test_split_never_chooses(self):
         evaluator = self.evaluator(SimpleNamespace(steps_completed=1), [(0.9, 0.1)], splits={"test": [0]})
         evaluator.on_epoch_end(0)
-        self.assertEqual((0.0, False), (evaluator.best_accuracy, evaluator.improved))
+        self.assertEqual((None, False), (evaluator.best, evaluator.improved))
 
     def test_averaged_weights_are_evaluated_beside_the_raw_ones(self):
         model, ema, _ = build_training()
@@ -167,14 +179,15 @@ class CheckpointerTest(CallbacksTestCase):
         self.assertEqual([16, 12, 4], self.saved())
         newest = load_checkpoint(list_checkpoints(self.run_folder.checkpoints)[0])
         self.assertEqual((8, 16), (newest.epoch, int(newest.arrays["step"])))
-        self.assertEqual({"samples_seen": 5, "best_accuracy": 0.9, "best_step": 4}, {
-            name: newest.metadata[name] for name in ("samples_seen", "best_accuracy", "best_step")
+        self.assertEqual({"samples_seen": 5, "best_step": 4}, {
+            name: newest.metadata[name] for name in ("samples_seen", "best_step")
         })  # fmt: skip
+        self.assertEqual(-0.9, newest.metadata["best"][0])
 
     def test_a_resumed_run_keeps_the_best_of_before(self):
         parts = self.checkpointer([0.1] * 8, keep=1)
         self.train(1, *parts)
-        evaluator = self.evaluator(parts[0], [(0.1, 1.0)] * 8, best_accuracy=0.1)
+        evaluator = self.evaluator(parts[0], [(0.1, 1.0)] * 8, best=(-0.1, 1.0, 0))
         again = Checkpointer(
             self.run_folder,
             parts[2]._state,

@@ -173,7 +173,7 @@ class RuntimeConfig:
     profile_steps: tuple[int, ...] = setting(
         (), "First and last step of a TensorBoard profile, such as 3,5.", minimum=1, decides=False
     )
-    quiet: bool = setting(False, "Print errors only.", decides=False)
+    quiet: bool = setting(False, "Print errors, warnings and what was asked for only.", decides=False)
     tensorflow_log: bool = setting(False, "Show TensorFlow's start-up messages.", decides=False)
     dry_run: bool = setting(
         False, "Print the resolved configuration, model size, memory and cost, and stop.", decides=False

@@ -26,6 +26,9 @@ class Config:
     def __post_init__(self) -> None:
         self._check_batches()
         self._check_schedule()
+        self._check_data()
+        if self.runtime.mode == "evaluate" and self.runtime.output_dir is None:
+            raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
 
     def _check_batches(self) -> None:
         update, micro, train = self.optimizer.batch_size, self.step.micro_batch_size, self.data.train_size
@@ -52,14 +55,41 @@ class Config:
                 f"--warmup_epochs={optimizer.warmup_epochs:g} is longer than the schedule, --schedule_epochs="
                 f"{optimizer.schedule_epochs:g}: lower --warmup_epochs or raise --schedule_epochs."
             )
+        decays = optimizer.decay_epochs
+        if list(decays) != sorted(set(decays)) or (decays and decays[-1] >= self.schedule_epochs):
+            given = ",".join(f"{epoch:g}" for epoch in decays)
+            raise UserError(
+                f"--decay_epochs={given}: give ascending epochs before the schedule's end, {self.schedule_epochs:g}."
+            )
         if (optimizer.schedule == "steps") != bool(optimizer.decay_epochs):
             given = ",".join(f"{epoch:g}" for epoch in optimizer.decay_epochs)
             raise UserError(
                 f"--schedule={optimizer.schedule} with --decay_epochs={given}: --schedule=steps needs --decay_epochs, "
                 "and no other schedule takes them."
             )
+        if self.step.penalty_warmup_epochs > runtime.epochs:
+            raise UserError(
+                f"--penalty_warmup_epochs={self.step.penalty_warmup_epochs:g} is longer than training, --epochs="
+                f"{runtime.epochs}: lower --penalty_warmup_epochs or raise --epochs."
+            )
         if self.step.penalty_warmup_epochs and self.step.penalty == "none":
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
+
+    def _check_data(self) -> None:
+        data, step, model = self.data, self.step, self.model
+        if data.dataset == "digits" and data.image_size not in (None, 8):
+            raise UserError(f"--image_size={data.image_size}: the digits are 8x8; leave it unset.")
+        if data.dataset == "digits" and step.augmentation == "randaugment":
+            raise UserError(
+                "--augmentation=randaugment needs images of 3 channels, the digits have 1: use --augmentation=crop."
+            )
+        if model.model in ("mlp", "linear"):
+            for name in ("stem", "shortcut", "norm"):
+                value, default = getattr(model, name), getattr(ModelConfig(), name)
+                if value != default:
+                    raise UserError(
+                        f"--{name}={value}: --model={model.model} has none; leave it at {default}."
+                    )
 
     @property
     def schedule_epochs(self) -> float:

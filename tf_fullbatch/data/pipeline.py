@@ -51,6 +51,7 @@ class BatchPlan:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Updates an epoch; the last one may be smaller."""
         return math.ceil(self.samples / self.update_batch_size)
 
     def step_samples(self, step: int) -> int:

@@ -83,9 +83,7 @@ def best_evaluation(evaluations: Sequence[Record]) -> dict[str, Any] | None:
     ]
     if not candidates:
         return None
-    best = min(
-        candidates, key=lambda row: (-_number(row, "accuracy"), _number(row, "loss"), _number(row, "step"))
-    )
+    best = min(candidates, key=validation_rank)
     tests = [
         row
         for row in evaluations
@@ -96,6 +94,11 @@ def best_evaluation(evaluations: Sequence[Record]) -> dict[str, Any] | None:
         "validation": _figures(best, "loss", "accuracy", "samples"),
         "test": _figures(tests[-1], "loss", "accuracy", "samples") if tests else None,
     }
+
+
+def validation_rank(row: Record) -> tuple[float, float, float]:
+    """Orders evaluations of the validation split, the best first: by accuracy, then loss, then step."""
+    return -_number(row, "accuracy"), _number(row, "loss"), _number(row, "step")
 
 
 def versions() -> dict[str, str | None]:

@@ -88,6 +88,10 @@ def refuse_unsupported(model: keras.Model) -> None:
             "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
             "mixed_bfloat16, or compile with auto_scale_loss=False."
         )
+    if model.optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            "gradient_accumulation_steps is not supported: the step itself accumulates, see fit's batch_size."
+        )
     if model.steps_per_execution != 1:
         raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
     if getattr(model._compile_loss, "_user_loss_weights", None) is not None:

@@ -1,7 +1,8 @@
 """Keras callbacks that record, evaluate, average, checkpoint and profile a run."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ import tensorflow as tf
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, CsvRecorder, RunFolder
 from tf_fullbatch.reporting.progress import ProgressLine
+from tf_fullbatch.reporting.summary import validation_rank
 from tf_fullbatch.reporting.tensorboard import TensorBoardWriter
 from tf_fullbatch.training.checkpoints import prune, save_checkpoint
 from tf_fullbatch.training.ema import EmaWeights
@@ -106,7 +108,7 @@ class Evaluator(keras.callbacks.Callback):
         epochs: The last epoch, always evaluated.
         ema: Averaged weights, or None.
         resume_step: Steps completed before this process.
-        best_accuracy: Best validation accuracy before this process.
+        best: `validation_rank` of the best validation result before this process, or None.
     """
 
     def __init__(
@@ -120,7 +122,7 @@ class Evaluator(keras.callbacks.Callback):
         epochs: int,
         ema: EmaWeights | None,
         resume_step: int,
-        best_accuracy: float,
+        best: Sequence[float] | None,
     ):
         super().__init__()
         self._evaluations = CsvRecorder(folder.evaluations, EVALUATION_COLUMNS, resume_step)
@@ -130,7 +132,7 @@ class Evaluator(keras.callbacks.Callback):
         self._every = every
         self._epochs = epochs
         self._ema = ema
-        self.best_accuracy = best_accuracy
+        self.best = None if best is None else tuple(best)
         self.improved = False
 
     @property
@@ -171,8 +173,9 @@ class Evaluator(keras.callbacks.Callback):
         self._evaluations.append(record)
         self._writer.write_evaluation(record)
         self._progress.evaluation(record)
-        if split == "validation" and record["accuracy"] > self.best_accuracy:
-            self.best_accuracy, self.improved = record["accuracy"], True
+        comparable = split == "validation" and math.isfinite(record["accuracy"])
+        if comparable and (self.best is None or validation_rank(record) < self.best):
+            self.best, self.improved = validation_rank(record), True
         return record
 
     def close(self) -> None:
@@ -235,7 +238,7 @@ class Checkpointer(keras.callbacks.Callback):
             metadata={
                 "samples_seen": self._recorder.samples_seen,
                 "wall_seconds": self._recorder.wall_seconds,
-                "best_accuracy": self._evaluator.best_accuracy,
+                "best": self._evaluator.best,
                 "best_step": self._best_step,
             },
         )

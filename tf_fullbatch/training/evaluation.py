@@ -28,6 +28,13 @@ def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean(tf.cast(correct, tf.float64))
 
 
+def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
+    """Mean of the network's outputs, at least float32, for images `[batch, height, width, channels]` and their
+    mirror images."""
+    outputs = as_full_precision(network(inputs, training=False))
+    return (outputs + as_full_precision(network(tf.reverse(inputs, axis=[2]), training=False))) / 2
+
+
 class EvaluationFunctions:
     """The compiled parts of an evaluation.
 
@@ -78,11 +85,9 @@ class EvaluationFunctions:
 
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
         """The network's outputs in inference, at least float32."""
-        outputs = as_full_precision(self._network(inputs, training=False))
         if self._flip_averaging:
-            mirrored = as_full_precision(self._network(tf.reverse(inputs, axis=[2]), training=False))
-            outputs = (outputs + mirrored) / 2
-        return outputs
+            return mirror_average(self._network, inputs)
+        return as_full_precision(self._network(inputs, training=False))
 
     def _accumulate_chunk(
         self, inputs: tf.Tensor, targets: tf.Tensor, sample_ids: tf.Tensor, first_micro_batch: tf.Tensor

@@ -13,6 +13,7 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.objective import Clock
 from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError
+from tf_fullbatch.training.evaluation import mirror_average
 from tf_fullbatch.training.update_batch_model import UpdateBatchModel
 from tf_fullbatch.trees import Tree
 
@@ -51,9 +52,7 @@ class FullBatchModel(UpdateBatchModel):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         """The network's outputs."""
         if self.settings.flip_averaging and not training:
-            return (
-                self.network(inputs, training=False) + self.network(inputs[:, :, ::-1], training=False)
-            ) / 2
+            return mirror_average(self.network, inputs)
         return self.network(inputs, training=training)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
@@ -138,6 +137,7 @@ class FullBatchModel(UpdateBatchModel):
             ("loss", "the loss"),
             ("gradient_norm", "the gradient norm"),
             ("mean_squared_micro_batch_gradient_norm", "the micro-batches' mean squared gradient norm"),
+            ("state_sum", "the sum of the normalisation statistics"),
         ):
             if not np.isfinite(figures[name]):
                 raise NonFiniteError(quantity, figures[name], self.steps_completed + 1)
@@ -145,6 +145,7 @@ class FullBatchModel(UpdateBatchModel):
     def _record(self, figures: dict[str, float]) -> dict[str, float]:
         """Keeps a step's figures and returns the epoch's means so far."""
         samples = int(figures.pop("samples"))
+        del figures["state_sum"]
         if not self._session.classifies:
             del figures["accuracy"]
         self._session.last_step = {

@@ -112,6 +112,7 @@ class StepFunctions:
             "clipped": clipped.clipped,
             "mean_squared_micro_batch_gradient_norm": squared_norm,
             "samples": rows,
+            "state_sum": tf.add_n([tf.reduce_sum(m) for m in measurements]) if measurements else tf.zeros([]),
         }
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._variables, strict=True)]
         return Update(gradient, measurements, {k: tf.cast(v, tf.float64) for k, v in scalars.items()})
