@@ -2,16 +2,22 @@
 
 import contextlib
 import io
+import json
 import tempfile
 import unittest
 from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
 from tf_fullbatch.main import main
+from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, read_csv
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
 """A run of 0.2 s a pass once it is compiled, with a ragged last micro-batch of 8."""
+
+_TIMES = ("images_per_second", "step_seconds", "wall_seconds", "seconds")
 
 
 class Ended(NamedTuple):
@@ -38,6 +44,40 @@ def tiny(output_dir: Path, *arguments: str) -> Ended:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file under a folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def steps_of(folder: Path) -> list[dict]:
+    """metrics.csv without what a clock decides."""
+    return [without_times(row) for row in read_csv(folder / "metrics.csv", STEP_COLUMNS)]
+
+
+def evaluations_of(folder: Path) -> list[dict]:
+    """evaluations.csv without what a clock decides."""
+    return [without_times(row) for row in read_csv(folder / "evaluations.csv", EVALUATION_COLUMNS)]
+
+
+def without_times(row: dict) -> dict:
+    """A row of a table without what a clock decides."""
+    return {name: value for name, value in row.items() if name not in _TIMES}
+
+
+def summary_of(folder: Path) -> dict:
+    """summary.json."""
+    return json.loads((folder / "summary.json").read_text())
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    """Tag -> (step, value) of TensorBoard's own reading of the event files in a folder."""
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    return {
+        tag: [
+            (e.step, float(e.tensor_proto.float_val[0]))
+            for e in events.Tensors(tag)
+            if e.tensor_proto.float_val
+        ]
+        for tag in events.Tags()["tensors"]
+    }
 
 
 class CommandTestCase(unittest.TestCase):

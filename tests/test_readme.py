@@ -1,12 +1,14 @@
 """What the documents say is so: their Python runs, their flags, files, links and make targets exist."""
 
 import contextlib
+import dataclasses
 import io
 import re
 import tempfile
 import unittest
 from pathlib import Path
 
+from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.config.run import settings_fields
 
 ROOT = Path(__file__).parents[1]
@@ -23,6 +25,7 @@ def blocks(document: Path, language: str) -> list[str]:
 class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
         names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name"}
+        names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
         foreign = r"pip install.*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*|.*tfds build.*"
         found = 0
         for document in DOCUMENTS:

@@ -200,7 +200,10 @@ CONFIGS = st.builds(
             penalty=penalty, penalty_strength=strength if penalty != "none" else 0.0, clip_norm=clip
         ),
         optimizer=OptimizerConfig(
-            learning_rate=rate, schedule="steps" if decay else "published", decay_epochs=tuple(decay)
+            learning_rate=rate,
+            schedule="steps" if decay else "published",
+            schedule_epochs=2e4 if decay else None,
+            decay_epochs=tuple(sorted(decay)),
         ),
         runtime=RuntimeConfig(epochs=epochs, output_dir="runs/a b"),
     ),
@@ -210,7 +213,7 @@ CONFIGS = st.builds(
     st.floats(1e-9, 1e3),
     st.none() | st.floats(1e-9, 1e9),
     st.floats(1e-9, 1e3),
-    st.lists(st.floats(0.5, 1e4), max_size=3),
+    st.lists(st.floats(0.5, 1e4), max_size=3, unique=True),
     st.integers(1, 10**6),
     st.none() | st.integers(128, 10**6),
 )

@@ -109,7 +109,7 @@ class RecursionTest(Float64TestCase):
             tf.constant([[2.0, 4.0]], tf.float64), tf.constant([1]), tf.constant([3, 2])
         )
         GradientDescent(0.5, 0.0, False, weight_decay=0.1).apply([gradient], [table])
-        self.assertAllClose(table.numpy(), [[0.95, 0.95], [-0.05, -1.05], [0.95, 0.95]], rtol=1e-14)
+        self.assertAllClose(table.numpy(), [[0.95, 0.95], [-0.05, -1.05], [0.95, 0.95]], rtol=1e-14, atol=0)
 
 
 class Float32Test(tf.test.TestCase):

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.training.tiny import SAMPLES, build_training, data
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, RunFolder, read_csv
+from tf_fullbatch.reporting.summary import best_evaluation
 from tf_fullbatch.training.callbacks import (
     Checkpointer,
     EmaUpdate,
@@ -46,7 +47,7 @@ class CallbacksTestCase(tf.test.TestCase):
             "epochs": 99,
             "ema": None,
             "resume_step": 0,
-            "best": None,
+            "best": (0.0, 0.0, 0),
         }
         evaluator = Evaluator(self.run_folder, self.writer, self.progress, **(defaults | options))
         evaluator.set_model(model)
@@ -122,7 +123,7 @@ class EvaluatorTest(CallbacksTestCase):
 
     def test_a_tie_in_accuracy_goes_to_the_lower_loss_as_in_the_summary(self):
         model = SimpleNamespace(steps_completed=0)
-        evaluator = self.evaluator(model, [(0.9, 0.5), (0.9, 0.3), (0.9, 0.4)])
+        evaluator = self.evaluator(model, [(0.9, 0.5), (0.9, 0.3), (0.9, 0.4)], best=None)
         improved = []
         for epoch in range(3):
             model.steps_completed = epoch + 1
@@ -135,7 +136,7 @@ class EvaluatorTest(CallbacksTestCase):
     def test_the_test_split_never_chooses(self):
         evaluator = self.evaluator(SimpleNamespace(steps_completed=1), [(0.9, 0.1)], splits={"test": [0]})
         evaluator.on_epoch_end(0)
-        self.assertEqual((None, False), (evaluator.best, evaluator.improved))
+        self.assertEqual(((0.0, 0.0, 0), False), (evaluator.best, evaluator.improved))
 
     def test_averaged_weights_are_evaluated_beside_the_raw_ones(self):
         model, ema, _ = build_training()
