@@ -92,7 +92,9 @@ class LossTest(Float64Case):
         log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
         self.assertAllClose(result.outputs, logits, rtol=1e-14, atol=1e-14)
         self.assertAllClose(result.loss, -log_p[np.arange(ROWS), Y].mean(), rtol=1e-14, atol=0)
-        self.assertAllClose(result.squared_norm, flat(result.gradient) @ flat(result.gradient), rtol=1e-13, atol=0)
+        self.assertAllClose(
+            result.squared_norm, flat(result.gradient) @ flat(result.gradient), rtol=1e-13, atol=0
+        )
 
     def test_regularizers_and_added_losses_count(self) -> None:
         added = build(

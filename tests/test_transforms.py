@@ -135,7 +135,10 @@ class LangevinNoiseTest(tf.test.TestCase):
         zero = trees.scale(0.0, g)
         noise = transforms.add_langevin_noise(zero, 2.0, 3, 4)
         self.assertAllClose(
-            vector(transforms.add_langevin_noise(g, 2.0, 3, 4)), vector(g) + vector(noise), rtol=1e-15, atol=1e-15
+            vector(transforms.add_langevin_noise(g, 2.0, 3, 4)),
+            vector(g) + vector(noise),
+            rtol=1e-15,
+            atol=1e-15,
         )
         half = transforms.add_langevin_noise(zero, 1.0, 3, 4)
         self.assertAllEqual(vector(noise), 2 * vector(half))
