@@ -5,7 +5,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.data.pipeline import CHUNK_BYTES, BatchPlan, UpdateBatches
+from tf_fullbatch.data.pipeline import CHUNK_BYTES, CHUNK_MICRO_BATCHES, BatchPlan, UpdateBatches
 
 PLANS = st.builds(
     lambda samples, update, micro, replicas, chunk: BatchPlan(
@@ -132,11 +132,14 @@ class UpdateBatchesTest(tf.test.TestCase):
         ((_, targets, ids, _),) = elements(data, epochs=1)
         self.assertAllEqual(ids, np.array([60, 61, 64, 67, 68, 69])[targets])
 
-    def test_chunks_have_about_the_documented_bytes(self):
-        inputs = np.zeros((4000, 64, 64, 3), np.uint8)
-        plan = UpdateBatches(inputs, np.zeros(4000), micro_batch_size=100).plan(replicas=1)
-        self.assertEqual(plan.chunk_micro_batches, CHUNK_BYTES // (100 * 64 * 64 * 3))
-        self.assertEqual(batches(23, micro_batch_size=4).plan(replicas=2).chunk_micro_batches, 3)
+    def test_default_chunks_are_bounded_in_micro_batches_and_in_bytes(self):
+        device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+        small = batches(23, micro_batch_size=4).plan(replicas=2)
+        self.assertEqual(small.chunk_micro_batches, CHUNK_MICRO_BATCHES[device])
+        large = np.broadcast_to(np.zeros((), np.uint8), (400, 512, 512, 3))
+        plan = UpdateBatches(large, np.zeros(400), micro_batch_size=50).plan(replicas=1)
+        self.assertEqual(plan.chunk_micro_batches, CHUNK_BYTES // (50 * 512 * 512 * 3))
+        self.assertEqual(plan.chunk_micro_batches, 1)
 
     def test_a_micro_batch_is_no_larger_than_the_data(self):
         self.assertEqual(batches(23).micro_batch_size, 23)
