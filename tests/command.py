@@ -11,8 +11,9 @@ from unittest import mock
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.main import main
-from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, read_csv
+from tf_fullbatch.records import read_csv
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
 """A run of 0.2 s a pass once it is compiled, with a ragged last micro-batch of 8."""

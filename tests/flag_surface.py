@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tf_fullbatch import cli_flags
+from tf_fullbatch import flag_parsing
 from tf_fullbatch.config.run import settings_fields
 
 SNAPSHOT = Path(__file__).parent / "data_files" / "flag_surface.txt"
@@ -15,7 +15,7 @@ UPDATE = "python -m tests.flag_surface"
 def flag_surface() -> str:
     """Name, type, default, accepted values, and whether a resumed run must have the same one, of every flag."""
     flag_values = flags.FlagValues()
-    cli_flags.define(flag_values)
+    flag_parsing.define([setting for _, setting in settings_fields()], flag_values)
     lines = [_line(setting, flag_values[setting.name]) for _, setting in settings_fields()]
     own = {setting.name for _, setting in settings_fields()} | {"help", "h"}
     lines += [f"--{name}" for name in sorted(set(flag_values) - own)]
@@ -27,7 +27,7 @@ def _line(setting: dataclasses.Field, flag: flags.Flag) -> str:
     parts = [
         f"--{setting.name}",
         flag.flag_type(),
-        f"default={cli_flags.flag_text(setting, setting.default)!r}",
+        f"default={flag_parsing.flag_text(setting, setting.default)!r}",
     ]
     parts += [f"{name}={value:g}" for name, value in limits.items() if value is not None]
     if setting.metadata["choices"]:

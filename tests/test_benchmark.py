@@ -18,6 +18,7 @@ from tf_fullbatch.benchmarking import contestants, device, options, report
 from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.benchmarking.ratios import BARE_LOOP, Configuration, figures, median_ratio
 from tf_fullbatch.benchmarking.rounds import Speed, Timing, jit_settings
+from tf_fullbatch.devices import precision
 from tf_fullbatch.outcomes import Outcome, UserError
 
 ROOT = Path(__file__).parents[1]
@@ -46,15 +47,15 @@ class FlagsTest(unittest.TestCase):
 
     def test_refused(self):
         for flag, message in (
-            ("--penalties=none,sideways", "'sideways' is unknown; accepted are none, nested_tape"),
+            ("--penalties=none,sideways", "--penalties=none,sideways: accepted are none, nested_tape"),
             ("--penalties=", "name at least one of none"),
             ("--penalties=none,none", "comes twice"),
-            ("--dtype_policies=float16", "'float16' is unknown; accepted are float32, tf32"),
+            ("--dtype_policies=float16", "--dtype_policies=float16: accepted are float32, tf32"),
             ("--jit_compile=maybe", "accepted are auto, on, off"),
-            ("--model=vgg", "'vgg' is unknown; accepted are resnet18"),
+            ("--model=vgg", "--model=vgg: accepted are resnet18"),
             ("--samples=0", "--samples=0: must be at least 1"),
             ("--repeats=many", "many"),
-            ("--memory_sweep=10,x", "--memory_sweep=10,x: expected whole numbers"),
+            ("--memory_sweep=10,x", "memory_sweep=10,x: expected a whole number"),
             ("--memory_sweep=0", "--memory_sweep=.*: must be at least 1"),
             ("--json=/no/such/folder/a.json", "file in an existing folder"),
             (f"--json={ROOT}", "file in an existing folder"),
@@ -168,7 +169,7 @@ class ContestantsTest(tf.test.TestCase):
             ("float64", ("float64", "float64", False)),
             ("mixed_bfloat16", ("mixed_bfloat16", "float32", False)),
         ):
-            with contestants.precision(policy):
+            with precision(policy):
                 self.assertEqual((keras.config.dtype_policy().name, keras.config.floatx(), tf32()), inside)
             self.assertEqual((keras.config.dtype_policy().name, keras.config.floatx(), tf32()), before)
 

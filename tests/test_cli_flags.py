@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.flag_surface import SNAPSHOT, UPDATE, flag_surface
-from tf_fullbatch import cli_flags
+from tf_fullbatch import cli_flags, flag_parsing
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.outcomes import UserError
 
@@ -41,7 +41,7 @@ class SurfaceTest(unittest.TestCase):
         text = cli_flags.help_text()
         for _, setting in settings_fields():
             line = next(line for line in text.splitlines() if line.startswith(f"  --{setting.name}="))
-            self.assertIn(cli_flags.flag_text(setting, setting.default), line)
+            self.assertIn(flag_parsing.flag_text(setting, setting.default), line)
             for choice in setting.metadata["choices"]:
                 self.assertIn(choice, line)
             self.assertIn(setting.metadata["help"], text)
@@ -242,7 +242,7 @@ class RunFlagsTest(unittest.TestCase):
         # One setting at a time, so that a flag that cannot say some value does not hide behind the others.
         for _, setting in settings_fields():
             with self.subTest(setting=setting.name):
-                text = cli_flags.flag_text(setting, setting.default)
+                text = flag_parsing.flag_text(setting, setting.default)
                 self.assertEqual(parse(f"--{setting.name}={text}"), Config())
 
 

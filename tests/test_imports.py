@@ -39,6 +39,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "optim.build",
     ),
     "L5": (
+        "columns",
         "records",
         "reporting.tables",
         "reporting.progress",
@@ -58,8 +59,10 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "training.checkpoint_files",
         "training.checkpoints",
         "training.callbacks",
+        "devices",
     ),
     "L6": (
+        "flag_parsing",
         "cli_flags",
         "output_dir",
         "composition",
@@ -86,6 +89,7 @@ WITHOUT_TENSORFLOW = (
     "data.splits",
     "data.sources",
     "schedules",
+    "columns",
     "records",
     "reporting.tables",
     "reporting.progress",
@@ -94,13 +98,14 @@ WITHOUT_TENSORFLOW = (
     "reporting.curves",
     "training.checkpoint_files",
     "training.checkpoints",
+    "flag_parsing",
     "cli_flags",
     "output_dir",
     "main",
     "benchmarking.options",
     "benchmark",
 )
-ABSL_FLAGS = ("cli_flags", "benchmarking.options")
+ABSL_FLAGS = ("flag_parsing",)
 
 
 def modules() -> dict[str, ast.Module]:

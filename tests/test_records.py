@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_fullbatch import records
+from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, CsvRecorder, RunFolder, read_csv
+from tf_fullbatch.records import CsvRecorder, RunFolder, read_csv
 
 
 class RecordsTest(unittest.TestCase):

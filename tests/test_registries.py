@@ -2,11 +2,11 @@
 
 import unittest
 
-from tf_fullbatch import losses, penalties, schedules, transforms
+from tf_fullbatch import losses, penalties, schedules
 from tf_fullbatch.config import groups, step
 from tf_fullbatch.config.run import settings_fields
 from tf_fullbatch.data import augment
-from tf_fullbatch.models import build, layers
+from tf_fullbatch.models import build
 from tf_fullbatch.optim import build as optim_build
 
 FIELDS = {field.name: field for _, field in settings_fields()}
@@ -18,13 +18,8 @@ class RegistriesTest(unittest.TestCase):
             (step.PENALTIES, penalties.PENALTIES),
             (step.AUGMENTATIONS, augment.AUGMENTATIONS),
             (groups.MODELS, build.MODELS),
-            (groups.SHORTCUTS, layers.SHORTCUTS),
-            (groups.STEMS, layers.STEMS),
-            (groups.NORMS, layers.NORMS),
-            (groups.ACTIVATIONS, layers.ACTIVATIONS),
             (groups.OPTIMIZERS, optim_build.OPTIMIZERS),
             (groups.SCHEDULES, schedules.SCHEDULES),
-            (FIELDS["clip_norm_type"].metadata["choices"], transforms.NORM_TYPES),
             (FIELDS["learning_rate_scaling"].metadata["choices"], schedules.BATCH_SIZE_SCALINGS),
         ):
             with self.subTest(accepted=accepted):

@@ -13,8 +13,9 @@ import numpy as np
 
 from tests.command import TINY, CommandTestCase, command, contents, evaluations_of, scalars, summary_of, tiny
 from tf_fullbatch import cli_flags
+from tf_fullbatch.columns import STEP_COLUMNS
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.records import STEP_COLUMNS, RunFolder, read_csv
+from tf_fullbatch.records import RunFolder, read_csv
 from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint, load_latest
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

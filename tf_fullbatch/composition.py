@@ -1,4 +1,4 @@
-"""From a configuration to its parts: devices, precision, data, network, compiled model."""
+"""From a configuration to its parts: devices, data, network, compiled model, and the state of a training."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch import devices
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.data.sources import LabelledImages, load_dataset, pixel_statistics
@@ -20,7 +21,10 @@ from tf_fullbatch.optim.gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.schedules import EpochRates, scale_learning_rate
+from tf_fullbatch.training.checkpoints import Checkpoint
+from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.state import TrainingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +35,13 @@ class Splits:
         train: Training samples.
         validation: Samples held out of the training set; None where there are none.
         test: Test samples; None where the source has none.
+        test_split: The source's name of the split that serves as test; None where there is none.
     """
 
     train: LabelledImages
     validation: LabelledImages | None
     test: LabelledImages | None
+    test_split: str | None
 
     @property
     def evaluated(self) -> dict[str, LabelledImages]:
@@ -43,30 +49,50 @@ class Splits:
         named = {"validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
 
-
-def set_precision(dtype_policy: str) -> None:
-    """Sets Keras' and TensorFlow's precision for this process."""
-    policy = "float32" if dtype_policy == "tf32" else dtype_policy
-    keras.config.set_floatx("float64" if policy == "float64" else "float32")
-    keras.config.set_dtype_policy(policy)
-    tf.config.experimental.enable_tensor_float_32_execution(dtype_policy == "tf32")
-
-
-def choose_strategy(name: str) -> tf.distribute.Strategy:
-    """The strategy of a name: `auto` mirrors over the machine's GPUs where there are several."""
-    several = len(tf.config.list_logical_devices("GPU")) > 1
-    if name == "mirrored" or (name == "auto" and several):
-        return tf.distribute.MirroredStrategy()
-    return tf.distribute.get_strategy()
+    def __str__(self) -> str:
+        counted = {"training": self.train, **self.evaluated}
+        text = ", ".join(f"{len(samples):,} {name}" for name, samples in counted.items())
+        if self.test_split in (None, "test"):
+            return text
+        return f"{text} (the source's split {self.test_split!r}: it has no labelled test split)"
 
 
-def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """Devices in words, such as "2 x NVIDIA H200" or "CPU"."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
-        return f"CPU, {strategy.num_replicas_in_sync} replica{'s' * (strategy.num_replicas_in_sync > 1)}"
-    name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-    return f"{strategy.num_replicas_in_sync} x {name}"
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything that a configuration names, made.
+
+    Attributes:
+        strategy: The strategy over this process' devices.
+        splits: The data.
+        model: The compiled model.
+        ema: The moving average of its weights; None without --ema_decay.
+        state: What a checkpoint of them holds.
+    """
+
+    strategy: tf.distribute.Strategy
+    splits: Splits
+    model: FullBatchModel
+    ema: EmaWeights | None
+    state: TrainingState
+
+
+def assemble(config: Config, checkpoint: Checkpoint | None = None) -> Assembly:
+    """Sets precision and devices, loads the data, and builds the model, restored where there is a checkpoint.
+
+    Raises:
+        UserError: Something that the configuration names is not to be had or does not fit.
+    """
+    devices.set_precision(config.runtime.dtype_policy)
+    strategy = devices.choose_strategy(config.runtime.strategy)
+    splits = load_splits(config)
+    if checkpoint is not None:  # it has its own weights; the initial ones may be gone
+        config = config.replacing(initial_weights=None)
+    model = build_model(config, splits.train, strategy)
+    ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
+    state = TrainingState(model, ema)
+    if checkpoint is not None:
+        state.restore(checkpoint.arrays)
+    return Assembly(strategy, splits, model, ema, state)
 
 
 def load_splits(config: Config) -> Splits:
@@ -87,6 +113,7 @@ def load_splits(config: Config) -> Splits:
         dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
         dataset.train.select(validation) if len(validation) else None,
         dataset.test,
+        dataset.test_split,
     )
     for name, size in (
         ("micro_batch_size", config.step.micro_batch_size),
@@ -174,7 +201,7 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
         optimizer.build(network.trainable_variables)
         model.compile(optimizer=optimizer, loss=SparseCrossentropy(config.optimizer.label_smoothing))
     # Refuses now, before anything is written, what the step cannot be built from.
-    model._prepare(batches, training=True)
+    model.prepare(batches, training=True)
     return model
 
 

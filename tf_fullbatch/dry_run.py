@@ -9,6 +9,7 @@ from tf_fullbatch import cli_flags, composition
 from tf_fullbatch.composition import learning_rates
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.devices import describe_devices
 from tf_fullbatch.output_dir import default_output_dir
 from tf_fullbatch.penalties import GRADIENT_EVALUATIONS
 from tf_fullbatch.reporting.tables import format_count, format_duration
@@ -22,15 +23,13 @@ def plan(config: Config) -> str:
     Raises:
         UserError: As training would.
     """
-    composition.set_precision(config.runtime.dtype_policy)
-    strategy = composition.choose_strategy(config.runtime.strategy)
-    splits = composition.load_splits(config)
-    model = composition.build_model(config, splits.train, strategy)
+    parts = composition.assemble(config)
+    model, splits = parts.model, parts.splits
     batches = composition.training_batches(config, splits.train)
-    replicas = strategy.num_replicas_in_sync
+    replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]
     rows = [("resolved", _resolved(config, model, batches))]
-    rows += [("samples", _sample_counts(splits)), ("devices", composition.describe_devices(strategy))]
+    rows += [("samples", str(splits)), ("devices", describe_devices(parts.strategy))]
     rows += _size(model, batches)
     rows += _cost(config, model, batches, replicas)
     width = max(len(name) for name, _ in rows)
@@ -45,11 +44,6 @@ def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> 
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "
         f"peak learning rate {peak:g}, XLA {xla}, output in {config.runtime.output_dir or default_output_dir(config)}"
     )
-
-
-def _sample_counts(splits: composition.Splits) -> str:
-    counts = {"train": splits.train, **splits.evaluated}
-    return ", ".join(f"{len(samples):,} {name}" for name, samples in counts.items())
 
 
 def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]]:

@@ -10,9 +10,7 @@ from tf_fullbatch.output_dir import read_config
 from tf_fullbatch.records import RunFolder
 from tf_fullbatch.reporting.tables import format_table
 from tf_fullbatch.training.checkpoints import load_latest
-from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.state import TrainingState
 
 
 def evaluate(config: Config) -> Outcome:
@@ -21,27 +19,24 @@ def evaluate(config: Config) -> Outcome:
     folder = RunFolder(config.runtime.output_dir)
     trained = read_config(folder)
     _refuse_other_settings(config, trained)
-    composition.set_precision(trained.runtime.dtype_policy)
-    strategy = composition.choose_strategy(config.runtime.strategy)
     checkpoint, notes = load_latest(folder.checkpoints)
     if checkpoint is None:
         raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
-    trained = trained.replacing(data_dir=config.data.data_dir or trained.data.data_dir)
-    if config.step.flip_averaging:
-        trained = trained.replacing(flip_averaging=True)
-    splits = composition.load_splits(trained)
-    model = composition.build_model(trained.replacing(initial_weights=None), splits.train, strategy)
-    ema = EmaWeights(model.network, trained.runtime.ema_decay) if trained.runtime.ema_decay else None
-    TrainingState(model, ema).restore(checkpoint.arrays)
+    trained = trained.replacing(
+        data_dir=config.data.data_dir or trained.data.data_dir,
+        strategy=config.runtime.strategy,
+        flip_averaging=config.step.flip_averaging or trained.step.flip_averaging,
+    )
+    parts = composition.assemble(trained, checkpoint)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     rows = []
-    for name, samples in {"train": splits.train, **splits.evaluated}.items():
+    for name, samples in {"train": parts.splits.train, **parts.splits.evaluated}.items():
         batches = composition.evaluation_batches(trained, samples)
-        rows.append(_row(name, "raw", model, batches))
-        if ema is not None:
-            with ema.applied():
-                rows.append(_row(name, "ema", model, batches))
+        rows.append(_row(name, "raw", parts.model, batches))
+        if parts.ema is not None:
+            with parts.ema.applied():
+                rows.append(_row(name, "ema", parts.model, batches))
     print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
     print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
     return Outcome.COMPLETED

@@ -10,20 +10,13 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch import cli_flags, composition, dry_run
+from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.devices import describe_devices
 from tf_fullbatch.evaluate import evaluate
 from tf_fullbatch.outcomes import DeviceMemoryError, Outcome, RunError, UserError
 from tf_fullbatch.output_dir import check_folder, default_output_dir, finished_summary
-from tf_fullbatch.records import (
-    EVALUATION_COLUMNS,
-    STEP_COLUMNS,
-    RunFolder,
-    naming_failures,
-    read_csv,
-    write_json,
-    write_text,
-)
+from tf_fullbatch.records import RunFolder, naming_failures, read_csv, write_json, write_text
 from tf_fullbatch.reporting.curves import plot_curves
 from tf_fullbatch.reporting.progress import ProgressLine
 from tf_fullbatch.reporting.summary import run_summary
@@ -31,9 +24,6 @@ from tf_fullbatch.reporting.tables import summary_table
 from tf_fullbatch.reporting.tensorboard import TensorBoardWriter, code_block
 from tf_fullbatch.training import callbacks as run_callbacks
 from tf_fullbatch.training.checkpoints import Checkpoint, list_checkpoints, load_latest
-from tf_fullbatch.training.ema import EmaWeights
-from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.state import TrainingState
 
 
 def execute(config: Config) -> Outcome:
@@ -76,46 +66,28 @@ def train(config: Config) -> Outcome:
             print(f"nothing to do: {folder.path} has its {config.runtime.epochs} epochs", file=sys.stderr)
             print(summary_table(summary))
         return Outcome.COMPLETED
-    composition.set_precision(config.runtime.dtype_policy)
-    strategy = composition.choose_strategy(config.runtime.strategy)
-    splits = composition.load_splits(config)
-    # A resumed run has its own weights, and goes on where the initial ones are no longer there.
-    fresh = config if checkpoint is None else config.replacing(initial_weights=None)
-    model = composition.build_model(fresh, splits.train, strategy)
-    ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
-    state = TrainingState(model, ema)
-    if checkpoint is not None:
-        state.restore(checkpoint.arrays)
+    parts = composition.assemble(config, checkpoint)
     folder.create()
     write_json(folder.config, config.to_dict())
     write_text(folder.flags, cli_flags.flagfile_text(config))
-    batches = composition.training_batches(config, splits.train)
-    evaluated = {name: composition.evaluation_batches(config, s) for name, s in splits.evaluated.items()}
-    session = _Session(config, folder, model, state, ema, batches, evaluated, checkpoint)
     for note in notes:  # also with --quiet: damage is an error
         print(f"warning: {note}", file=sys.stderr)
-    return session.run(composition.describe_devices(strategy))
+    if not config.runtime.quiet:
+        print(f"{config.data.dataset}: {parts.splits} samples", file=sys.stderr)
+    return _Session(config, folder, parts, checkpoint).run()
 
 
 class _Session:
     """One process' part of a run: callbacks wired together, the fit, and the end of it."""
 
     def __init__(
-        self,
-        config: Config,
-        folder: RunFolder,
-        model: FullBatchModel,
-        state: TrainingState,
-        ema: EmaWeights | None,
-        batches: UpdateBatches,
-        evaluated: dict[str, UpdateBatches],
-        checkpoint: Checkpoint | None,
+        self, config: Config, folder: RunFolder, parts: composition.Assembly, checkpoint: Checkpoint | None
     ):
-        self._config, self._folder, self._model, self._batches = config, folder, model, batches
+        self._config, self._folder, self._parts = config, folder, parts
+        self._batches = composition.training_batches(config, parts.splits.train)
         self._first_epoch = 0 if checkpoint is None else int(checkpoint.epoch)
         self._first_step = 0 if checkpoint is None else checkpoint.step
         before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
-        runtime = config.runtime
         self.progress = self._open_progress()
         self._writer = self._open_writer()
         self._recorder = run_callbacks.Recorder(
@@ -125,28 +97,32 @@ class _Session:
             samples_seen=before.get("samples_seen", 0),
             wall_seconds=before.get("wall_seconds", 0.0),
         )
-        self._evaluator = run_callbacks.Evaluator(
+        self._evaluator = self._build_evaluator(before)
+        self._checkpointer = run_callbacks.Checkpointer(
             folder,
+            parts.state,
+            self._recorder,
+            self._evaluator,
+            every=config.runtime.checkpoint_every,
+            epochs=config.runtime.epochs,
+            keep=config.runtime.keep_checkpoints,
+            best_step=before.get("best_step"),
+        )
+        self._callbacks = self._in_order()
+
+    def _build_evaluator(self, before: dict[str, Any]) -> run_callbacks.Evaluator:
+        splits = self._parts.splits.evaluated
+        return run_callbacks.Evaluator(
+            self._folder,
             self._writer,
             self.progress,
-            splits=evaluated,
-            every=runtime.evaluate_every,
-            epochs=runtime.epochs,
-            ema=ema,
+            splits={name: composition.evaluation_batches(self._config, s) for name, s in splits.items()},
+            every=self._config.runtime.evaluate_every,
+            epochs=self._config.runtime.epochs,
+            ema=self._parts.ema,
             resume_step=self._first_step,
             best=before.get("best"),
         )
-        self._checkpointer = run_callbacks.Checkpointer(
-            folder,
-            state,
-            self._recorder,
-            self._evaluator,
-            every=runtime.checkpoint_every,
-            epochs=runtime.epochs,
-            keep=runtime.keep_checkpoints,
-            best_step=before.get("best_step"),
-        )
-        self._callbacks = self._in_order(ema)
 
     def _open_progress(self) -> ProgressLine:
         total = self._config.runtime.epochs * self._batches.plan(1).steps_per_epoch
@@ -166,12 +142,12 @@ class _Session:
             recent_clipped=[float(row["clipped"]) for row in earlier if int(row["step"]) <= self._first_step],
         )
 
-    def _in_order(self, ema: EmaWeights | None) -> list[keras.callbacks.Callback]:
+    def _in_order(self) -> list[keras.callbacks.Callback]:
         """The callbacks: averages move before they are evaluated, evaluations come before checkpoints."""
         runtime = self._config.runtime
         callbacks: list[keras.callbacks.Callback] = [self._recorder]
-        if ema is not None:
-            callbacks.append(run_callbacks.EmaUpdate(ema))
+        if self._parts.ema is not None:
+            callbacks.append(run_callbacks.EmaUpdate(self._parts.ema))
         callbacks += [self._evaluator, self._checkpointer, run_callbacks.Progress(self.progress)]
         if runtime.histograms_every:
             callbacks.append(run_callbacks.Histograms(self._writer, runtime.histograms_every))
@@ -180,7 +156,7 @@ class _Session:
             callbacks.append(run_callbacks.Profiler(str(self._folder.summaries / "train"), first, last))
         return callbacks
 
-    def run(self, device: str) -> Outcome:
+    def run(self) -> Outcome:
         """Trains to the last epoch and writes what a run leaves behind, however it ends."""
         outcome, message = Outcome.COMPLETED, ""
         self._describe()
@@ -202,14 +178,14 @@ class _Session:
             self._recorder.close()
             self._evaluator.close()
             self._writer.close()
-        self._finish(outcome, message, device)
+        self._finish(outcome, message)
         return outcome
 
     def _fit(self) -> None:
         epochs = self._config.runtime.epochs
         if self._first_epoch < epochs:
             with _naming_memory_failures():
-                self._model.fit(
+                self._parts.model.fit(
                     self._batches,
                     epochs=epochs,
                     initial_epoch=self._first_epoch,
@@ -228,20 +204,20 @@ class _Session:
         ordered = {name: flat[name] for name in first} | flat
         self._writer.write_hparams(ordered, [*columns, ("train", "loss")])
 
-    def _finish(self, outcome: Outcome, message: str, device: str) -> None:
+    def _finish(self, outcome: Outcome, message: str) -> None:
         metrics = read_csv(self._folder.metrics, STEP_COLUMNS)
         evaluations = read_csv(self._folder.evaluations, EVALUATION_COLUMNS)
         # Aside first: a killed process leaves the old model whole.
         aside = self._folder.model.with_name(".model.aside.keras")
         with naming_failures(self._folder.model):
-            self._model.network.save(aside)
+            self._parts.model.network.save(aside)
             aside.replace(self._folder.model)
         summary = run_summary(
             outcome=outcome,
             metrics=metrics,
             evaluations=evaluations,
             output_dir=self._folder.path,
-            device=device,
+            device=describe_devices(self._parts.strategy),
             message=message,
         )
         write_json(self._folder.summary, summary)

@@ -11,9 +11,8 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_fullbatch import trees
+from tf_fullbatch.config.step import CLIP_NORM_TYPES
 from tf_fullbatch.data.stateless import LOSS_WEIGHT_STREAMS, random_bits
-
-NORM_TYPES = ("l2", "inf")
 
 # Keeps this noise apart from other draws that start from the same (seed, step).
 _LANGEVIN_STREAM = 0x4C41
@@ -25,13 +24,11 @@ class Clipped(NamedTuple):
     Attributes:
         gradient: The clipped gradient, leaf by leaf.
         norm: `|g|_2` before clipping, whichever norm the threshold is for: the norm that is reported.
-        compared_norm: The norm of `norm_type` before clipping, which was compared with the threshold.
         clipped: Boolean scalar: whether the gradient was changed.
     """
 
     gradient: trees.Tree
     norm: tf.Tensor
-    compared_norm: tf.Tensor
     clipped: tf.Tensor
 
 
@@ -50,19 +47,19 @@ def clip_by_norm(gradient: Sequence[tf.Tensor], clip_norm: float | None, norm_ty
 
     Source: Pascanu et al. 2013 (arXiv 1211.5063), algorithm 1; the 1e-6 is PyTorch's.
     """
-    if norm_type not in NORM_TYPES:
-        raise ValueError(f"norm_type is {norm_type!r}; accepted are {', '.join(map(repr, NORM_TYPES))}.")
+    if norm_type not in CLIP_NORM_TYPES:
+        raise ValueError(f"norm_type is {norm_type!r}; accepted are {', '.join(map(repr, CLIP_NORM_TYPES))}.")
     if clip_norm is not None and not clip_norm > 0:
         raise ValueError(f"clip_norm is {clip_norm}; it must be positive, or None for no clipping.")
     norm = trees.global_norm(gradient)
     compared = norm if norm_type == "l2" else tf.cast(trees.max_norm(gradient), norm.dtype)
     if clip_norm is None:
-        return Clipped(list(gradient), norm, compared, tf.constant(False))
+        return Clipped(list(gradient), norm, tf.constant(False))
     exceeds = compared > clip_norm
     factor = clip_norm / (compared + 1e-6)
     # A selection, not a factor of 1: a product would flush denormal numbers to zero.
     clipped = [tf.where(exceeds, tf.cast(factor, g.dtype) * g, g) for g in gradient]
-    return Clipped(clipped, norm, compared, exceeds)
+    return Clipped(clipped, norm, exceeds)
 
 
 def add_langevin_noise(

@@ -16,11 +16,6 @@ def scalar(value: tf.Tensor | float, dtype: tf.DType | str) -> tf.Tensor:
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
 
 
-def add(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
-    """`x + y`, leaf by leaf."""
-    return [a + b for a, b in zip(x, y, strict=True)]
-
-
 def subtract(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
     """`x - y`, leaf by leaf."""
     return [a - b for a, b in zip(x, y, strict=True)]
@@ -34,11 +29,6 @@ def scale(factor: tf.Tensor | float, x: Sequence[tf.Tensor]) -> Tree:
 def add_scaled(x: Sequence[tf.Tensor], factor: tf.Tensor | float, y: Sequence[tf.Tensor]) -> Tree:
     """`x + factor * y` with a scalar factor cast to each leaf's dtype."""
     return [a + scalar(factor, b.dtype) * b for a, b in zip(x, y, strict=True)]
-
-
-def cast(x: Sequence[tf.Tensor], dtype: tf.DType | str) -> Tree:
-    """Every leaf as `dtype`."""
-    return [tf.cast(a, dtype) for a in x]
 
 
 def dot(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> tf.Tensor:

@@ -143,55 +143,6 @@ class RangeTest(unittest.TestCase):
         self.assertEqual((metadata["minimum"], metadata["decides"], metadata["help"]), (0, False, "Help."))
 
 
-class ContradictionTest(unittest.TestCase):
-    def assert_refused(self, flags: tuple[str, ...], **groups: object) -> None:
-        """Refused in one line that names every flag to change."""
-        with self.assertRaises(UserError) as caught:
-            Config(**groups)
-        message = str(caught.exception)
-        self.assertNotIn("\n", message)
-        for flag in flags:
-            self.assertIn(f"--{flag}", message)
-
-    def test_batches(self) -> None:
-        self.assert_refused(("micro_batch_size", "batch_size"), optimizer=OptimizerConfig(batch_size=64))
-        self.assert_refused(
-            ("batch_size=500", "train_size=200"),
-            optimizer=OptimizerConfig(batch_size=500),
-            data=DataConfig(train_size=200),
-        )
-        self.assert_refused(("micro_batch_size=128", "train_size=100"), data=DataConfig(train_size=100))
-        Config(optimizer=OptimizerConfig(batch_size=128))
-
-    def test_schedules(self) -> None:
-        self.assert_refused(("warmup_epochs=61", "epochs=60"), optimizer=OptimizerConfig(warmup_epochs=61))
-        self.assert_refused(
-            ("warmup_epochs=20", "schedule_epochs=10"),
-            optimizer=OptimizerConfig(warmup_epochs=20, schedule_epochs=10),
-        )
-        self.assert_refused(("schedule=steps", "decay_epochs"), optimizer=OptimizerConfig(schedule="steps"))
-        self.assert_refused(
-            ("schedule=cosine", "decay_epochs=3"),
-            optimizer=OptimizerConfig(schedule="cosine", decay_epochs=(3.0,)),
-        )
-        Config(optimizer=OptimizerConfig(schedule="steps", decay_epochs=(30.0, 45.0)))
-
-    def test_penalties(self) -> None:
-        for name in PENALTIES[1:]:
-            with self.assertRaisesRegex(UserError, f"--penalty={name} without a strength"):
-                StepConfig(penalty=name)
-            StepConfig(penalty=name, full_gradient_penalty_strength=0.1)
-        for strength in ("penalty_strength", "full_gradient_penalty_strength"):
-            with self.assertRaisesRegex(UserError, f"--penalty=none with .*--{strength}"):
-                StepConfig(**{strength: 0.5})
-        self.assert_refused(("penalty_warmup_epochs", "penalty"), step=StepConfig(penalty_warmup_epochs=3))
-
-    def test_profile(self) -> None:
-        for steps in ((1,), (5, 3), (1, 2, 3)):
-            with self.assertRaisesRegex(UserError, "--profile_steps=.*such as 3,5"):
-                RuntimeConfig(profile_steps=steps)
-
-
 CONFIGS = st.builds(
     lambda model, width, penalty, strength, clip, rate, decay, epochs, train: Config(
         data=DataConfig(train_size=train),

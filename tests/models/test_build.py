@@ -5,7 +5,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.models.build import ACTIVATIONS, MODELS, NORMS, SHORTCUTS, STEMS, build_network
+from tf_fullbatch.config.groups import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
+from tf_fullbatch.models.build import MODELS, build_network
 from tf_fullbatch.models.layers import layer_seed
 
 # The CIFAR-10 training set's statistics, in units of pixel / 255.

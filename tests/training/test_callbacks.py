@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from tests.training.tiny import SAMPLES, build_training, data
+from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.records import EVALUATION_COLUMNS, STEP_COLUMNS, RunFolder, read_csv
+from tf_fullbatch.records import RunFolder, read_csv
 from tf_fullbatch.reporting.summary import best_evaluation
 from tf_fullbatch.training.callbacks import (
     Checkpointer,

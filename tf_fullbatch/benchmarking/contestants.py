@@ -1,8 +1,7 @@
 """What is timed: the full-batch step, and the bare loop of forward and backward passes beside it."""
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
@@ -44,26 +43,6 @@ def random_data(samples: int, image_size: int, num_classes: int) -> Data:
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (samples, image_size, image_size, 3), dtype=np.uint8)
     return Data(images, random.integers(0, num_classes, samples, dtype=np.int32))
-
-
-@contextlib.contextmanager
-def precision(dtype_policy: str) -> Iterator[None]:
-    """Within it, Keras and TensorFlow compute in a precision of `config.groups.DTYPE_POLICIES`."""
-    tf32 = tf.config.experimental.enable_tensor_float_32_execution
-    before = (
-        keras.config.dtype_policy(),
-        keras.config.floatx(),
-        tf.config.experimental.tensor_float_32_execution_enabled(),
-    )
-    keras.config.set_dtype_policy("float32" if dtype_policy == "tf32" else dtype_policy)
-    keras.config.set_floatx("float64" if dtype_policy == "float64" else "float32")
-    tf32(dtype_policy == "tf32")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before[0])
-        keras.config.set_floatx(before[1])
-        tf32(before[2])
 
 
 def network(model: str, image_size: int, num_classes: int) -> keras.Model:

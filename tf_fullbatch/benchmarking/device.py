@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tf_fullbatch.devices import gpu_name
+
 _STATUS = Path("/proc/self/status")
 _CLEAR = Path("/proc/self/clear_refs")
 
@@ -46,11 +48,8 @@ def peaks() -> Peaks:
 
 def description() -> dict[str, Any]:
     """Device in words, cores of this process, TensorFlow's threads (0: one a core), bfloat16 instructions."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU")
-        bfloat16 = None
-    else:
+    name, bfloat16 = gpu_name(), None
+    if name is None:
         name = _cpu_info("model name") or platform.processor() or platform.machine()
         instructions = (_cpu_info("flags") or _cpu_info("Features") or "").split()
         bfloat16 = bool({"avx512_bf16", "amx_bf16", "bf16"} & set(instructions))

@@ -68,6 +68,7 @@ def _first_micro_batch(
 
     from tf_fullbatch.benchmarking import contestants
     from tf_fullbatch.data.pipeline import UpdateBatches
+    from tf_fullbatch.devices import precision
 
     finished: list[float] = []
 
@@ -76,7 +77,7 @@ def _first_micro_batch(
         tf.test.experimental.sync_devices()
         finished.append(time.time())
 
-    with contestants.precision(dtype_policy):
+    with precision(dtype_policy):
         net = contestants.network(model, image_size, num_classes)
         trained = contestants.full_batch_model(net, penalty, micro_batch_size, jit_compile)
         trained.chunk_listeners.append(listen)

@@ -10,6 +10,7 @@ from tf_fullbatch.benchmarking import contestants, device
 from tf_fullbatch.benchmarking.contestants import Contestant, Data
 from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.benchmarking.ratios import BARE_LOOP, Configuration
+from tf_fullbatch.devices import precision
 from tf_fullbatch.outcomes import DeviceMemoryError
 
 Progress = Callable[[str], None]
@@ -50,7 +51,7 @@ def measure_speed(options: Options, progress: Progress) -> Speed:
     entries: dict[Configuration, Contestant] = {}
     flops = None
     for policy in options.dtype_policies:
-        with contestants.precision(policy):
+        with precision(policy):
             net = contestants.network(options.model, options.image_size, options.num_classes)
             flops = contestants.gradient_flops(net)
             for jit in jit_settings(options):
@@ -89,7 +90,7 @@ def name(configuration: Configuration) -> str:
 
 
 def _timed(configuration: Configuration, contestant: Contestant, data: Data) -> Timing:
-    with contestants.precision(configuration.dtype_policy):
+    with precision(configuration.dtype_policy):
         device.reset_peaks()
         cpu = time.process_time()
         try:

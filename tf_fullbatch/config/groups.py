@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
 from tf_fullbatch.outcomes import UserError
 
 MODELS = (
@@ -74,6 +74,11 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        absent = {
+            "mlp": ("stem", "shortcut", "norm"),
+            "linear": ("stem", "shortcut", "norm", "activation", "width"),
+        }
+        refuse_without_effect(self, absent.get(self.model, ()), f"with --model={self.model}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,7 +96,8 @@ class OptimizerConfig:
     )
     optimizer: str = setting(
         "gradient_descent",
-        "gradient_descent (with momentum, Nesterov and coupled weight decay as published) or adamw.",
+        "gradient_descent (with momentum, Nesterov and coupled weight decay as published) or adamw (Keras', with "
+        "betas 0.9 and 0.999).",
         choices=OPTIMIZERS,
     )
     learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
@@ -123,6 +129,10 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.schedule != "steps":
+            refuse_without_effect(self, ("decay_factor",), f"with --schedule={self.schedule}")
+        if self.optimizer == "adamw":
+            refuse_without_effect(self, ("momentum", "nesterov"), "with --optimizer=adamw")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -76,20 +76,13 @@ class Config:
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
 
     def _check_data(self) -> None:
-        data, step, model = self.data, self.step, self.model
+        data, step = self.data, self.step
         if data.dataset == "digits" and data.image_size not in (None, 8):
             raise UserError(f"--image_size={data.image_size}: the digits are 8x8; leave it unset.")
         if data.dataset == "digits" and step.augmentation == "randaugment":
             raise UserError(
                 "--augmentation=randaugment needs images of 3 channels, the digits have 1: use --augmentation=crop."
             )
-        if model.model in ("mlp", "linear"):
-            for name in ("stem", "shortcut", "norm"):
-                value, default = getattr(model, name), getattr(ModelConfig(), name)
-                if value != default:
-                    raise UserError(
-                        f"--{name}={value}: --model={model.model} has none; leave it at {default}."
-                    )
 
     @property
     def schedule_epochs(self) -> float:

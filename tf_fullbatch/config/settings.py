@@ -58,7 +58,27 @@ def check_ranges(group: Any) -> None:
         value = getattr(group, field.name)
         problem = _type_problem(field.type, value) or _problem(field, value)
         if problem:
-            raise UserError(f"--{field.name}={value}: {problem}.")
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+            raise UserError(f"--{field.name}={shown}: {problem}.")
+
+
+def refuse_without_effect(group: Any, names: tuple[str, ...], reason: str) -> None:
+    """Refuses settings that were given a value but would change nothing.
+
+    Args:
+        group: A dataclass made with `setting`.
+        names: Fields that nothing reads.
+        reason: Why, beginning a clause, such as "without --clip_norm".
+
+    Raises:
+        UserError: One of them is not at its default.
+    """
+    for field in dataclasses.fields(group):
+        value = getattr(group, field.name)
+        if field.name in names and value != field.default:
+            raise UserError(
+                f"--{field.name}={value} has no effect {reason}: leave it at {field.default}, its default."
+            )
 
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
@@ -90,11 +110,15 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
     limits = field.metadata
     if value is None or isinstance(value, bool):
         return None
-    if isinstance(value, str):
-        if limits["choices"] and value not in limits["choices"]:
-            return f"accepted are {', '.join(limits['choices'])}"
-        return None
-    for number in value if isinstance(value, tuple) else (value,):
+    items = value if isinstance(value, tuple) else (value,)
+    choices = limits["choices"]
+    if choices:
+        if not items:
+            return f"name at least one of {', '.join(choices)}"
+        return None if set(items) <= set(choices) else f"accepted are {', '.join(choices)}"
+    for number in items:
+        if isinstance(number, str):
+            continue
         if not math.isfinite(number):
             return "must be a finite number"
         if limits["minimum"] is not None and number < limits["minimum"]:

@@ -5,10 +5,11 @@ The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and fl
 
 from dataclasses import dataclass
 
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
 from tf_fullbatch.outcomes import UserError
 
 PENALTIES = ("none", "nested_tape", "forward_over_reverse", "forward_differences", "central_differences")
+CLIP_NORM_TYPES = ("l2", "inf")
 AUGMENTATIONS = ("none", "crop", "crop_flip", "randaugment")
 
 
@@ -51,7 +52,7 @@ class StepConfig:
         "Largest norm of the averaged, penalised gradient (published: 0.25). Unset: no clipping.",
         above=0,
     )
-    clip_norm_type: str = setting("l2", "Norm that is clipped.", choices=("l2", "inf"))
+    clip_norm_type: str = setting("l2", "Norm that is clipped.", choices=CLIP_NORM_TYPES)
     micro_batch_clip_norm: float | None = setting(
         None, "Largest norm of each micro-batch's penalised gradient. Unset: no clipping.", above=0
     )
@@ -109,3 +110,13 @@ class StepConfig:
                 f"--penalty={self.penalty} without a strength: set --penalty_strength (published: 0.5) or "
                 "--full_gradient_penalty_strength above 0, or --penalty=none."
             )
+        if self.clip_norm is None and self.micro_batch_clip_norm is None:
+            refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
+        if self.augmentation != "randaugment":
+            refuse_without_effect(
+                self,
+                ("randaugment_magnitude", "randaugment_operations"),
+                f"with --augmentation={self.augmentation}",
+            )
+        if self.augmentation == "none":
+            refuse_without_effect(self, ("augmentation_padding",), "without --augmentation")

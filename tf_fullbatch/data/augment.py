@@ -18,7 +18,7 @@ def build_augmentation(
     *,
     padding: int,
     seed: int | tf.Tensor,
-    magnitude: float = 0.5,
+    magnitude: float = 0.3,
     augmentations_per_image: int = 2,
 ) -> Augmentation | None:
     """Builds the augmentation of a name in `AUGMENTATIONS`.

@@ -69,12 +69,6 @@ class Dataset:
     test_split: str | None
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels) of every image."""
-        _, height, width, channels = self.train.images.shape
-        return height, width, channels
-
-    @property
     def num_classes(self) -> int:
         """Number of classes C."""
         return self.train.num_classes

@@ -84,10 +84,6 @@ def read_splits(
             f"the data set {builder.name!r} has no split 'train', only {', '.join(splits)}; choose another"
         )
     test_split = next((s for s in ("test", "validation") if s in splits and _has_labels(builder, s)), None)
-    if test_split == "validation":
-        absl_logging.warning(
-            "%s has no labelled test split: its split 'validation' serves as one", builder.name
-        )
     names = ["train"] if test_split is None else ["train", test_split]
     shape = _image_shape(builder, image_size)
     _check_memory(builder.name, sum(splits[s].num_examples for s in names) * math.prod(shape))

@@ -6,15 +6,8 @@ from functools import partial
 import keras
 import numpy as np
 
-from tf_fullbatch.models.layers import (
-    ACTIVATIONS,
-    NORMS,
-    SHORTCUTS,
-    STEMS,
-    LayerChoices,
-    float_dtype,
-    layer_seed,
-)
+from tf_fullbatch.config.groups import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
+from tf_fullbatch.models.layers import LayerChoices, float_dtype, layer_seed
 from tf_fullbatch.models.resnet import RESNETS, ResNetSpec, resnet_features
 from tf_fullbatch.models.small import linear_features, mlp_features
 

@@ -10,11 +10,6 @@ from dataclasses import dataclass
 
 import keras
 
-STEMS = ("auto", "cifar", "imagenet", "efficient")
-SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
-NORMS = ("batch", "group", "none")
-ACTIVATIONS = ("relu", "silu", "gelu", "softplus")
-
 STEM_STRIDES = {"cifar": 1, "imagenet": 4, "efficient": 4}
 
 _LARGE_IMAGE_SIDE = 96

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 _THOUSANDS = ("", "k", "M", "G", "T", "P")
 
@@ -48,15 +48,13 @@ def format_table(
     headers: Sequence[str],
     rows: Sequence[Sequence[object]],
     align: str = "",
-    style: Literal["plain", "markdown"] = "plain",
 ) -> str:
-    """A table of text, without a line end after its last line.
+    """A table of text: columns two spaces apart, a rule under the headings, no line end after the last line.
 
     Args:
         headers: One heading a column.
         rows: The cells of each row; None is shown as "-", everything else as `str` shows it.
         align: One character a column, `<` (left) or `>` (right); left for all columns where it is empty.
-        style: "plain" (columns two spaces apart, a rule under the headings) or "markdown".
 
     Raises:
         ValueError: A row or `align` does not have one item a column.
@@ -68,21 +66,13 @@ def format_table(
     for number, row in enumerate(cells):
         if len(row) != len(headers):
             raise ValueError(f"row {number} has {len(row)} cells; expected {len(headers)}, one a heading")
-    if style == "markdown":
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in cells]
-    smallest = 3 if style == "markdown" else 1
-    widths = [max(smallest, *map(len, column)) for column in zip(headers, *cells, strict=True)]
+    widths = [max(1, *map(len, column)) for column in zip(headers, *cells, strict=True)]
 
     def line(row: Sequence[str]) -> str:
         padded = [f"{cell:{side}{width}}" for cell, side, width in zip(row, align, widths, strict=True)]
-        return f"| {' | '.join(padded)} |" if style == "markdown" else "  ".join(padded).rstrip()
+        return "  ".join(padded).rstrip()
 
-    if style == "markdown":
-        rule = [
-            ("-" * (w - 1) + ":") if side == ">" else "-" * w for side, w in zip(align, widths, strict=True)
-        ]
-    else:
-        rule = ["-" * width for width in widths]
+    rule = ["-" * width for width in widths]
     return "\n".join(map(line, [headers, rule, *cells]))
 
 

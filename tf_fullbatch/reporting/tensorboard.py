@@ -18,7 +18,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tf_fullbatch.records import STEP_COLUMNS, Record, naming_failures
+from tf_fullbatch.columns import STEP_COLUMNS, Record
+from tf_fullbatch.records import naming_failures
 
 # Tags sort by their text: the digit keeps the groups in the order a run is read in.
 STEP_TAGS = {

@@ -102,7 +102,7 @@ class UpdateBatchModel(keras.Model):
             )
         elif y is not None or batch_size is not None or shuffle:
             raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
-        self._prepare(x, training=True)
+        self.prepare(x, training=True)
         plan = x.plan(self.distribute_strategy.num_replicas_in_sync)
         self._session.timeline = Timeline(plan, self.steps_completed)
         dataset = x.distributed(
@@ -155,7 +155,7 @@ class UpdateBatchModel(keras.Model):
                     f"evaluate() takes UpdateBatches of one step an epoch, but these have batch_size="
                     f"{data.batch_size} for {len(data)} samples: leave batch_size unset."
                 )
-            self._prepare(data, training=False)
+            self.prepare(data, training=False)
             self._session.evaluated = data
             x, y = data.one_epoch(self.distribute_strategy), None
             kwargs["steps"] = 1
@@ -170,7 +170,7 @@ class UpdateBatchModel(keras.Model):
         if len(data) != 2:
             raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
         self._session.validation = self._one_batch(*data)
-        self._prepare(self._session.validation, training=False)
+        self.prepare(self._session.validation, training=False)
         return self._session.validation.one_epoch(self.distribute_strategy), None
 
     def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
@@ -178,6 +178,47 @@ class UpdateBatchModel(keras.Model):
         results = self.evaluate(batches, verbose=0, return_dict=True)
         assert isinstance(results, dict)
         return results
+
+    def prepare(self, data: UpdateBatches, *, training: bool) -> None:
+        """Builds network, optimizer, metrics and compiled functions for the data's shapes, once.
+
+        `fit` and `evaluate` call it; call it yourself to have a model refused before anything else happens.
+
+        Args:
+            data: Update batches of the shapes to come.
+            training: Prepare for `fit`; else for `evaluate`.
+
+        Raises:
+            ValueError: The model cannot be trained, or evaluated, on such data.
+        """
+        assembly.refuse_unsupported(self)
+        if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
+            raise ValueError(
+                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
+                f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
+            )
+        with self.distribute_strategy.scope():
+            self.build((None, *data.inputs.shape[1:]))
+            if not self.network.trainable_variables:
+                raise ValueError(
+                    f"The network {self.network.name!r} has no trainable weights: there is nothing to train. Give it "
+                    "layers with weights, or set trainable=True on those it has."
+                )
+            outputs = self._outputs(data)
+            if not self.optimizer.built:
+                self.optimizer.build(self.network.trainable_variables)
+            metrics = self.compiled_metrics_or_none
+            if metrics is not None and not metrics.built:
+                metrics.build(_symbolic(data.element_spec[1]), outputs)
+        # The objects themselves: an id may come back once its object is gone.
+        key = (self.optimizer, self._compile_loss, self._compile_metrics, data.element_spec)
+        if training and self._session.step_key != key:
+            self._session.step = self._step_functions(data)
+            self._session.step_key = key
+        if not training and self._session.evaluation_key != key:
+            self._session.evaluation = self._evaluation_functions()
+            self._session.evaluation_key = key
+        self._session.classifies = classifies(data.element_spec[1], outputs)
 
     def make_train_function(self, force: bool = False) -> None:
         """`train_step` loops over chunks in Python and compiles what is inside."""
@@ -197,7 +238,7 @@ class UpdateBatchModel(keras.Model):
         return self._session.results
 
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Nothing to do: `_prepare` builds from shapes, where Keras would average a batch over replicas."""
+        """Nothing to do: `prepare` builds from shapes, where Keras would average a batch over replicas."""
 
     def _outputs(self, data: UpdateBatches) -> keras.KerasTensor:
         """Shape and dtype of the network's outputs."""
@@ -215,32 +256,6 @@ class UpdateBatchModel(keras.Model):
                 f"{method}() was called within strategy.scope(): only making and compiling the model belongs there. "
                 f"Call {method}() after the with block."
             )
-
-    def _prepare(self, data: UpdateBatches, *, training: bool) -> None:
-        """Builds network, optimizer, metrics and compiled functions for the data's shapes, once."""
-        assembly.refuse_unsupported(self)
-        if data.micro_batch_size != min(self.settings.micro_batch_size, len(data)):
-            raise ValueError(
-                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
-                f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
-            )
-        with self.distribute_strategy.scope():
-            self.build((None, *data.inputs.shape[1:]))
-            outputs = self._outputs(data)
-            if not self.optimizer.built:
-                self.optimizer.build(self.network.trainable_variables)
-            metrics = self.compiled_metrics_or_none
-            if metrics is not None and not metrics.built:
-                metrics.build(_symbolic(data.element_spec[1]), outputs)
-        # The objects themselves: an id may come back once its object is gone.
-        key = (self.optimizer, self._compile_loss, self._compile_metrics, data.element_spec)
-        if training and self._session.step_key != key:
-            self._session.step = self._step_functions(data)
-            self._session.step_key = key
-        if not training and self._session.evaluation_key != key:
-            self._session.evaluation = self._evaluation_functions()
-            self._session.evaluation_key = key
-        self._session.classifies = classifies(data.element_spec[1], outputs)
 
     def _step_functions(self, data: UpdateBatches) -> StepFunctions:
         return assembly.build_step(

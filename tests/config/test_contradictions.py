@@ -1,0 +1,105 @@
+"""Settings that contradict each other, or that nothing would read, are refused; without TensorFlow."""
+
+import unittest
+
+from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.step import PENALTIES, StepConfig
+from tf_fullbatch.outcomes import UserError
+
+
+class ContradictionTest(unittest.TestCase):
+    def assert_refused(self, flags: tuple[str, ...], **groups: object) -> None:
+        """Refused in one line that names every flag to change."""
+        with self.assertRaises(UserError) as caught:
+            Config(**groups)
+        message = str(caught.exception)
+        self.assertNotIn("\n", message)
+        for flag in flags:
+            self.assertIn(f"--{flag}", message)
+
+    def test_batches(self) -> None:
+        self.assert_refused(("micro_batch_size", "batch_size"), optimizer=OptimizerConfig(batch_size=64))
+        self.assert_refused(
+            ("batch_size=500", "train_size=200"),
+            optimizer=OptimizerConfig(batch_size=500),
+            data=DataConfig(train_size=200),
+        )
+        self.assert_refused(("micro_batch_size=128", "train_size=100"), data=DataConfig(train_size=100))
+        Config(optimizer=OptimizerConfig(batch_size=128))
+
+    def test_schedules(self) -> None:
+        self.assert_refused(("warmup_epochs=61", "epochs=60"), optimizer=OptimizerConfig(warmup_epochs=61))
+        self.assert_refused(
+            ("warmup_epochs=20", "schedule_epochs=10"),
+            optimizer=OptimizerConfig(warmup_epochs=20, schedule_epochs=10),
+        )
+        self.assert_refused(("schedule=steps", "decay_epochs"), optimizer=OptimizerConfig(schedule="steps"))
+        self.assert_refused(
+            ("schedule=cosine", "decay_epochs=3"),
+            optimizer=OptimizerConfig(schedule="cosine", decay_epochs=(3.0,)),
+        )
+        Config(optimizer=OptimizerConfig(schedule="steps", decay_epochs=(30.0, 45.0)))
+
+    def test_penalties(self) -> None:
+        for name in PENALTIES[1:]:
+            with self.assertRaisesRegex(UserError, f"--penalty={name} without a strength"):
+                StepConfig(penalty=name)
+            StepConfig(penalty=name, full_gradient_penalty_strength=0.1)
+        for strength in ("penalty_strength", "full_gradient_penalty_strength"):
+            with self.assertRaisesRegex(UserError, f"--penalty=none with .*--{strength}"):
+                StepConfig(**{strength: 0.5})
+        self.assert_refused(("penalty_warmup_epochs", "penalty"), step=StepConfig(penalty_warmup_epochs=3))
+
+    def test_profile(self) -> None:
+        for steps in ((1,), (5, 3), (1, 2, 3)):
+            with self.assertRaisesRegex(UserError, "--profile_steps=.*such as 3,5"):
+                RuntimeConfig(profile_steps=steps)
+
+
+class WithoutEffectTest(unittest.TestCase):
+    def assert_refused(self, group: type, reason: str, given: dict[str, object], **others: object) -> None:
+        """Each of the given settings is refused with the others there, and its default is not."""
+        group(**others)
+        for name, value in given.items():
+            with self.subTest(name=name, others=others):
+                with self.assertRaisesRegex(
+                    UserError, f"^--{name}={value} has no effect {reason}: leave it at "
+                ):
+                    group(**others, **{name: value})
+                group(**others, **{name: group.__dataclass_fields__[name].default})
+
+    def test_step(self) -> None:
+        self.assert_refused(StepConfig, "without --clip_norm", {"clip_norm_type": "inf"})
+        self.assert_refused(StepConfig, "without --augmentation", {"augmentation_padding": 2})
+        for augmentation in ("none", "crop_flip"):
+            self.assert_refused(
+                StepConfig,
+                f"with --augmentation={augmentation}",
+                {"randaugment_magnitude": 0.5, "randaugment_operations": 1},
+                augmentation=augmentation,
+            )
+        StepConfig(augmentation="randaugment", randaugment_operations=1, augmentation_padding=2)
+        StepConfig(clip_norm=1.0, clip_norm_type="inf")
+        StepConfig(micro_batch_clip_norm=1.0, clip_norm_type="inf")
+
+    def test_optimizer(self) -> None:
+        self.assert_refused(
+            OptimizerConfig, "with --optimizer=adamw", {"momentum": 0.5, "nesterov": False}, optimizer="adamw"
+        )
+        self.assert_refused(
+            OptimizerConfig, "with --schedule=cosine", {"decay_factor": 0.5}, schedule="cosine"
+        )
+        OptimizerConfig(schedule="steps", decay_epochs=(3.0,), decay_factor=0.5)
+
+    def test_model(self) -> None:
+        layers = {"stem": "cifar", "shortcut": "pad", "norm": "group"}
+        self.assert_refused(ModelConfig, "with --model=mlp", layers, model="mlp")
+        self.assert_refused(
+            ModelConfig, "with --model=linear", layers | {"width": 8, "activation": "gelu"}, model="linear"
+        )
+        ModelConfig(model="mlp", width=8, activation="gelu")
+
+
+if __name__ == "__main__":
+    unittest.main()

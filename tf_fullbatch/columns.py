@@ -1,0 +1,89 @@
+"""The columns of a run's tables: metrics.csv has one row a step, evaluations.csv one an evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Value = int | float | str
+Record = Mapping[str, Value | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Column:
+    """One column of a table of records.
+
+    Attributes:
+        name: The key of a record and the heading in the CSV file.
+        kind: Type of the values: `int`, `float` or `str`. A blank cell means that nothing was measured.
+        unit: Unit of the values; empty for pure numbers and names.
+        description: What is measured, and when.
+    """
+
+    name: str
+    kind: type[int] | type[float] | type[str] = float
+    unit: str = ""
+    description: str
+
+
+STEP_COLUMNS = (
+    Column(name="step", kind=int, unit="steps", description="Optimizer updates completed, counted from 1."),
+    Column(name="epoch", unit="passes", description="Passes over the training set completed."),
+    Column(name="samples_seen", kind=int, unit="samples", description="Training samples used so far."),
+    Column(
+        name="loss",
+        unit="nats",
+        description="Mean cross-entropy, with the layers' regularisation losses, over the update batch, at "
+        "the weights before the update.",
+    ),
+    Column(
+        name="accuracy", unit="fraction", description="Fraction of the update batch classified correctly."
+    ),
+    Column(name="penalised_objective", unit="nats", description="Loss plus penalty, without weight decay."),
+    Column(
+        name="penalty",
+        unit="nats",
+        description="The gradient penalty alone: learning rate / 8 times squared gradient norms.",
+    ),
+    Column(
+        name="gradient_norm",
+        description="L2 norm of the gradient of the whole update batch (penalty included), before clipping.",
+    ),
+    Column(
+        name="clipped",
+        kind=int,
+        unit="0 or 1",
+        description="1 where the gradient's norm exceeded the clipping threshold, else 0.",
+    ),
+    Column(
+        name="mean_squared_micro_batch_gradient_norm",
+        description="Mean over micro-batches, weighted by samples, of the squared L2 norm of each one's own gradient.",
+    ),
+    Column(name="learning_rate", description="Learning rate of the update."),
+    Column(name="parameter_norm", description="L2 norm of all trainable parameters after the update."),
+    Column(name="update_norm", description="L2 norm of the change the update made to the parameters."),
+    Column(name="images_per_second", unit="images/s", description="Training samples a second of the step."),
+    Column(name="step_seconds", unit="s", description="Duration of the step."),
+    Column(
+        name="wall_seconds",
+        unit="s",
+        description="Time since the run began, summed over its resumes, evaluations included.",
+    ),
+)
+
+EVALUATION_COLUMNS = (
+    Column(name="step", kind=int, unit="steps", description="Optimizer updates completed when evaluated."),
+    Column(name="epoch", unit="passes", description="Passes over the training set completed."),
+    Column(name="split", kind=str, description="The samples evaluated: validation or test."),
+    Column(
+        name="weights",
+        kind=str,
+        description="The weights evaluated: raw (as trained) or ema (their exponential moving average).",
+    ),
+    Column(
+        name="loss",
+        unit="nats",
+        description="Mean cross-entropy, with the layers' regularisation losses, over the split.",
+    ),
+    Column(name="accuracy", unit="fraction", description="Fraction of the split classified correctly."),
+    Column(name="samples", kind=int, unit="samples", description="Samples evaluated."),
+    Column(name="seconds", unit="s", description="Duration of the evaluation."),
+)
