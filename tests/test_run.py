@@ -88,7 +88,7 @@ class DryRunTest(CommandTestCase):
         self.assertFalse(output.exists())
         facts = dict(line.split("  ", 1) for line in ended.out.splitlines() if "  " in line)
         facts = {name: text.strip() for name, text in facts.items()}
-        self.assertEqual("200 train, 50 validation, 450 test", facts["samples"])
+        self.assertEqual("200 training, 50 validation, 450 test", facts["samples"])
         self.assertEqual(f"{64 * 10 + 10} trainable", facts["parameters"])
         self.assertTrue(
             facts["steps"].startswith("20 in 10 passes of 2; 2 micro-batches of 64"), facts["steps"]
@@ -126,7 +126,7 @@ class ProcessTest(CommandTestCase):
         done = self.run_command(*TINY, "--epochs=2", "--output_dir=öut put")
         self.assertEqual(0, done.returncode, done.stderr)
         for line in done.stderr.splitlines():
-            self.assertRegex(line, r"^step \d/2 ")
+            self.assertRegex(line, r"^(step \d/2 |digits: 200 training, 450 test samples$)")
         self.assertIn("training completed", done.stdout)
         self.assertTrue((self.folder / "öut put" / "summary.json").exists())
 

@@ -45,7 +45,8 @@ class _Several(flags.ArgumentParser):
     """Parses numbers or words separated by commas into a tuple; nothing gives the empty tuple."""
 
     def __init__(self, kind: type):
-        self._parse_one = str.strip if kind is str else _Number(kind, None).parse
+        self._numbers = kind is not str
+        self._parse_one = _Number(kind, None).parse if self._numbers else str.strip
         super().__init__()
 
     def parse(self, argument: Any) -> tuple:
@@ -54,7 +55,7 @@ class _Several(flags.ArgumentParser):
         return tuple(self._parse_one(part) for part in str(argument).split(",") if part.strip())
 
     def flag_type(self) -> str:
-        return "comma-separated list"
+        return "comma-separated numbers" if self._numbers else "comma-separated words"
 
 
 def define(fields: Sequence[Field], flag_values: flags.FlagValues) -> None:

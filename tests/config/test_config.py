@@ -91,8 +91,10 @@ class RangeTest(unittest.TestCase):
         self.assertGreater(checked, 40)
 
     def test_accepted_edges(self) -> None:
-        StepConfig(seed=2**31 - 1, randaugment_magnitude=1.0, micro_batch_size=1, augmentation_padding=0)
-        OptimizerConfig(decay_factor=1.0, momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
+        StepConfig(seed=2**31 - 1, micro_batch_size=1)
+        StepConfig(augmentation="randaugment", randaugment_magnitude=1.0, augmentation_padding=0)
+        OptimizerConfig(momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
+        OptimizerConfig(schedule="steps", decay_epochs=(1.0,), decay_factor=1.0)
         DataConfig(image_size=4, train_size=1)
         RuntimeConfig(epochs=1, profile_steps=(3, 3))
 

@@ -70,7 +70,9 @@ class WithoutEffectTest(unittest.TestCase):
                 group(**others, **{name: group.__dataclass_fields__[name].default})
 
     def test_step(self) -> None:
-        self.assert_refused(StepConfig, "without --clip_norm", {"clip_norm_type": "inf"})
+        self.assert_refused(
+            StepConfig, "without --clip_norm or --micro_batch_clip_norm", {"clip_norm_type": "inf"}
+        )
         self.assert_refused(StepConfig, "without --augmentation", {"augmentation_padding": 2})
         for augmentation in ("none", "crop_flip"):
             self.assert_refused(
