@@ -10,12 +10,14 @@ import numpy as np
 import tensorflow as tf
 
 from tests.command import CommandTestCase, command, contents, tiny
+from tests.without_tensorflow import run_all
+from tf_fullbatch.columns import STEP_COLUMNS
 from tf_fullbatch.outcomes import Outcome
-from tf_fullbatch.records import STEP_COLUMNS, RunFolder, read_csv
+from tf_fullbatch.records import RunFolder, read_csv
 from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint
 from tf_fullbatch.training.step import StepFunctions
 
-# Arguments -> what the line says. None of these needs TensorFlow.
+# Arguments -> what the line says. None of these may need TensorFlow.
 REFUSED_FLAGS = {
     "--epohcs=3": ("epohcs", "Did you mean: epochs"),
     "--epochs=three": ("--epochs=three", "whole number"),
@@ -71,12 +73,14 @@ REFUSED_RUNS = {
 
 
 class RefusedTest(CommandTestCase):
-    def test_flags(self):
-        for arguments, parts in REFUSED_FLAGS.items():
+    def test_flags_within_a_second_and_without_tensorflow(self):
+        output = self.folder / "run"
+        ends = run_all([[f"--output_dir={output}", *arguments.split()] for arguments in REFUSED_FLAGS])
+        for (arguments, parts), ended in zip(REFUSED_FLAGS.items(), ends, strict=True):
             with self.subTest(arguments=arguments):
-                output = self.folder / "run"
-                self.assert_refused(command(f"--output_dir={output}", *arguments.split()), *parts)
-                self.assertFalse(output.exists())
+                self.assert_refused(ended, *parts)
+                self.assertLess(ended.cpu_seconds, 1.0)
+        self.assertFalse(output.exists())
 
     def test_runs(self):
         for arguments, parts in REFUSED_RUNS.items():

@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tests.float64 import Float64Case
 from tf_fullbatch.network_state import NetworkState
 
 FEATURES = 4
@@ -62,18 +63,6 @@ def run_step(network: keras.Model, micro_batches: list[np.ndarray]) -> NetworkSt
 def samples(*sizes: int) -> list[np.ndarray]:
     generator = np.random.default_rng(7)
     return [generator.normal(1.0, 2.0, (size, FEATURES)) for size in sizes]
-
-
-class Float64Case(tf.test.TestCase, parameterized.TestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        keras.config.set_floatx("float64")
-        keras.config.set_dtype_policy("float64")
-
-    def tearDown(self) -> None:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
-        super().tearDown()
 
 
 class BatchNormTest(Float64Case):

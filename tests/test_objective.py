@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tests.float64 import Float64Case
+from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tf_fullbatch import trees
 from tf_fullbatch.network_state import NetworkState
 from tf_fullbatch.objective import Clock, MicroBatch, Objective
 from tf_fullbatch.penalties import EXACT, PENALTIES
 
-ROWS, FEATURES, CLASSES = 7, 5, 3
+ROWS = 7
 GENERATOR = np.random.default_rng(11)
 X = tf.constant(GENERATOR.normal(size=(ROWS, FEATURES)))
 Y = tf.constant(GENERATOR.integers(0, CLASSES, ROWS))
@@ -24,9 +26,7 @@ def sample_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 
 def build(*hidden: keras.layers.Layer, **settings: Any) -> Objective:
     """An objective on a smooth network with some more layers before its head."""
-    keras.utils.set_random_seed(3)
-    layers = [keras.Input((FEATURES,)), keras.layers.Dense(4, activation="softplus"), *hidden]
-    network = keras.Sequential([*layers, keras.layers.Dense(CLASSES)])
+    network = softplus_network(*hidden)
     state = NetworkState(network, tf.TensorSpec([None, FEATURES], tf.float64))
     return Objective(network, state, sample_loss, **settings)
 
@@ -69,22 +69,12 @@ def flat(x: trees.Tree) -> np.ndarray:
     return trees.flatten(x).numpy()
 
 
-class Float64Case(tf.test.TestCase, parameterized.TestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        keras.config.set_floatx("float64")
-        keras.config.set_dtype_policy("float64")
-
-    def tearDown(self) -> None:
-        keras.config.set_floatx("float32")
-        keras.config.set_dtype_policy("float32")
-        super().tearDown()
-
+class ObjectiveCase(Float64Case):
     def assert_close(self, found: Any, expected: Any, tolerance: float = 1e-12) -> None:
         self.assertLess(np.linalg.norm(found - expected), tolerance * np.linalg.norm(expected))
 
 
-class LossTest(Float64Case):
+class LossTest(ObjectiveCase):
     def test_value_outputs_and_norm(self) -> None:
         objective = build()
         result = gradient(objective, batch(), clock())
@@ -99,7 +89,7 @@ class LossTest(Float64Case):
     def test_regularizers_and_added_losses_count(self) -> None:
         added = build(
             keras.layers.Dense(
-                4, kernel_initializer="identity", kernel_regularizer=keras.regularizers.L2(0.3)
+                UNITS, kernel_initializer="identity", kernel_regularizer=keras.regularizers.L2(0.3)
             ),
             keras.layers.ActivityRegularization(l2=0.1),
         )
@@ -107,7 +97,7 @@ class LossTest(Float64Case):
         hidden = added.network.layers[0](X).numpy()
         cross_entropy = np.mean(sample_loss(Y, added.network(X)))
         # Keras divides activity losses by the batch size; its coefficients are float32.
-        expected = cross_entropy + 0.3 * 4 + 0.1 * np.sum(hidden**2) / ROWS
+        expected = cross_entropy + 0.3 * UNITS + 0.1 * np.sum(hidden**2) / ROWS
         self.assertAllClose(ours.loss, expected, rtol=1e-7, atol=0)
         with tf.GradientTape() as tape:
             logits = added.network(X, training=True)
@@ -147,7 +137,7 @@ class LossTest(Float64Case):
         self.assertAllEqual(gradient(augmented, batch(), when).loss, gradient(plain, moved, when).loss)
 
 
-class PenaltyTest(Float64Case):
+class PenaltyTest(ObjectiveCase):
     @parameterized.parameters(*EXACT)
     def test_coefficient_against_the_explicit_hessian(self, name: str) -> None:
         objective = build(penalty=name)
@@ -235,7 +225,7 @@ class RandomnessTest(Float64Case):
         self.assertLen(np.unique(different), different.size)
 
 
-class CompiledTest(Float64Case):
+class CompiledTest(ObjectiveCase):
     def test_xla_gives_the_same(self) -> None:
         layers = [keras.layers.BatchNormalization(), keras.layers.LayerNormalization()]
         plain, compiled = (build(*layers, penalty="nested_tape", jit_compile=jit) for jit in (False, True))
@@ -250,7 +240,7 @@ class HalfPrecisionTest(tf.test.TestCase):
         keras.config.set_dtype_policy("mixed_bfloat16")
         self.addCleanup(keras.config.set_dtype_policy, "float32")
         objective = build(penalty="nested_tape")
-        when = Clock(*clock()[:2], *trees.cast(clock()[2:], "float32"))
+        when = Clock(*clock()[:2], *(tf.cast(number, "float32") for number in clock()[2:]))
         result = gradient(objective, batch(), when)
         self.assertEqual(
             {result.outputs.dtype, result.loss.dtype, *(g.dtype for g in result.gradient)}, {tf.float32}

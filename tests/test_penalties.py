@@ -170,7 +170,7 @@ class ZeroDirectionTest(tf.test.TestCase, parameterized.TestCase):
     def test_is_no_penalty(self, name: str) -> None:
         problem = SoftplusNet()
         for dtype in ("float32", "float64"):
-            theta = trees.cast(problem.theta, dtype)
+            theta = [tf.cast(leaf, dtype) for leaf in problem.theta]
             problem.x = tf.cast(problem.x, dtype)
             point = PENALTIES[name](problem.loss, theta, lambda g: trees.scale(0.0, g), 0.01)
             self.assertAllEqual(trees.flatten(point.product), np.zeros(26))
@@ -198,7 +198,7 @@ class CompiledTest(tf.test.TestCase, parameterized.TestCase):
         @tf.function
         def three_times(theta: trees.Tree) -> trees.Tree:
             def body(i: tf.Tensor, *total: tf.Tensor) -> tuple[tf.Tensor, ...]:
-                return (i + 1, *trees.add(total, product(theta)))
+                return (i + 1, *trees.add_scaled(total, 1.0, product(theta)))
 
             return tf.while_loop(
                 lambda i, *_: i < 3, body, [0, *trees.scale(0.0, theta)], parallel_iterations=1

@@ -47,10 +47,6 @@ class TableTest(unittest.TestCase):
             forward differences     31000      -"""
         self.assertEqual(format_table(self.headers, self.rows, "<>>"), textwrap.dedent(expected))
 
-    def test_markdown(self):
-        table = format_table(("a", "c"), ((1, "x|y"),), "><", style="markdown")
-        self.assertEqual(table, "|   a | c    |\n| --: | ---- |\n|   1 | x\\|y |")
-
     def test_no_rows_and_left_by_default(self):
         self.assertEqual(format_table(("a", "bc"), ()), "a  bc\n-  --")
 

@@ -121,7 +121,7 @@ class RestoreTest(StateTestCase):
         model, ema, state = build_training()
         train(model, ema, 0, 2)
         arrays = state.capture()
-        other, other_ema, other_state = build_training(seed=5)
+        other, other_ema, other_state = build_training(initial_seed=5)
         self.assertNotAllClose(other.network.weights[0].numpy(), arrays["network/000/dense/kernel"])
         other_state.restore(arrays)
         self.assert_equal_bits(other_state.capture(), arrays)
@@ -155,7 +155,7 @@ class RestoreTest(StateTestCase):
                 previous = keras.config.dtype_policy()
                 keras.config.set_dtype_policy(dtype)
                 try:
-                    state, other_state = (build_training(seed=seed)[2] for seed in (0, 5))
+                    state, other_state = (build_training(initial_seed=seed)[2] for seed in (0, 5))
                 finally:
                     keras.config.set_dtype_policy(previous)
                 arrays = state.capture()
@@ -177,7 +177,7 @@ class StrictnessTest(StateTestCase):
 
     def setUp(self):
         super().setUp()
-        model, ema, self.state = build_training(seed=5)
+        model, ema, self.state = build_training(initial_seed=5)
         train(model, ema, 0, 1)
         self.arrays = build_training()[2].capture()
 
@@ -223,24 +223,42 @@ class StrictnessTest(StateTestCase):
 
 
 class ResumeTest(StateTestCase):
-    def test_continues_bit_for_bit_as_if_never_interrupted(self):
-        model, ema, state = build_training()
-        train(model, ema, 0, 6)
+    def assert_continues(self, stops: tuple[int, ...], last: int, *, batches: dict, **settings) -> None:
+        """Trains `last` epochs at a stretch, and from checkpoints at `stops`; the bits must be the same."""
+        model, ema, state = build_training(**settings)
+        train(model, ema, 0, last, **batches)
         expected, figures = state.capture(), model.last_step
-        for stop in (1, 3):
+        for stop in stops:
             folder = self.folder()
-            model, ema, state = build_training()
-            train(model, ema, 0, stop)
-            save_checkpoint(folder, step=stop, epoch=stop, arrays=state.capture(), metadata={})
+            model, ema, state = build_training(**settings)
+            train(model, ema, 0, stop, **batches)
+            step = model.steps_completed
+            save_checkpoint(folder, step=step, epoch=stop, arrays=state.capture(), metadata={})
             # Another initial seed and other seeds in the dropout layer: nothing may be left of them.
             keras.utils.set_random_seed(stop)
-            resumed, ema, state = build_training(seed=5)
+            resumed, ema, state = build_training(initial_seed=5, **settings)
             checkpoint, _ = load_latest(folder)
             state.restore(checkpoint.arrays)
-            train(resumed, ema, stop, 6)
+            train(resumed, ema, stop, last, **batches)
             self.assert_equal_bits(state.capture(), expected)
-            for name in ("step", "loss", "gradient_norm", "update_norm"):
+            for name in ("step", "loss", "penalised_objective", "gradient_norm", "update_norm"):
                 self.assertEqual(resumed.last_step[name], figures[name])
+
+    def test_continues_bit_for_bit_as_if_never_interrupted(self):
+        self.assert_continues((1, 3), 6, batches={})
+
+    def test_so_it_does_with_the_full_gradient_penalty_on_shuffled_update_batches(self):
+        self.assert_continues(
+            (2,),
+            4,
+            batches={"batch_size": 9, "shuffle": True},  # 9, 9 and 4 of the 22 samples
+            micro_batch_size=4,
+            penalty="forward_differences",
+            penalty_strength=0.5,
+            full_gradient_penalty_strength=0.3,
+            penalty_warmup_epochs=3,
+            seed=11,
+        )
 
 
 class MirroredTest(StateTestCase):
@@ -259,7 +277,7 @@ class MirroredTest(StateTestCase):
             "before", "restored", "applied", "after applied", "continued"
         )})  # fmt: skip
         # One replica in another process goes on from there; sums over replicas are rounded otherwise.
-        model, ema, state = build_training(seed=5)
+        model, ema, state = build_training(initial_seed=5)
         state.restore(load_checkpoint(f"{folder}/step-00000002").arrays)
         train(model, ema, 2, 4)
         expected = load_checkpoint(f"{folder}/step-00000004").arrays

@@ -1,5 +1,7 @@
 """A tiny training with everything a resume must carry: BatchNorm, dropout, momentum, a moving average."""
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -32,11 +34,22 @@ def build_training(
     optimizer: keras.optimizers.Optimizer | None = None,
     *,
     units: int = 5,
-    seed: int = 0,
+    initial_seed: int = 0,
     averaged: bool = True,
+    micro_batch_size: int = 8,
+    **settings: Any,
 ) -> tuple[FullBatchModel, EmaWeights | None, TrainingState]:
-    """A built model, its moving average and its state; within a strategy's scope where there is one."""
-    model = FullBatchModel(build_network(units, seed), micro_batch_size=8)
+    """A built model, its moving average and its state; within a strategy's scope where there is one.
+
+    Args:
+        optimizer: Gradient descent by default.
+        units: Of the hidden layer.
+        initial_seed: Seed of the initial weights.
+        averaged: Whether there is a moving average.
+        micro_batch_size: Samples a micro-batch.
+        **settings: As for `FullBatchModel`.
+    """
+    model = FullBatchModel(build_network(units, initial_seed), micro_batch_size=micro_batch_size, **settings)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=optimizer or GradientDescent(0.1), loss=loss)
     model.optimizer.build(model.network.trainable_variables)
@@ -44,7 +57,15 @@ def build_training(
     return model, ema, TrainingState(model, ema)
 
 
-def train(model: FullBatchModel, ema: EmaWeights | None, first: int, last: int) -> None:
-    """Full-batch steps `first` to `last` - 1, each followed by an update of the moving average."""
+def train(model: FullBatchModel, ema: EmaWeights | None, first: int, last: int, **batches: Any) -> None:
+    """Epochs `first` to `last` - 1, each followed by an update of the moving average.
+
+    Args:
+        model: Built.
+        ema: The moving average, if any.
+        first: Epochs made before.
+        last: Epochs made afterwards.
+        **batches: `batch_size` and `shuffle`, as for `fit`; without them an epoch is one full-batch step.
+    """
     callbacks = [keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ema.update())] if ema else []
-    model.fit(*data(), initial_epoch=first, epochs=last, callbacks=callbacks, verbose=0)
+    model.fit(*data(), initial_epoch=first, epochs=last, callbacks=callbacks, verbose=0, **batches)

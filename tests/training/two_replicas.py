@@ -38,7 +38,7 @@ def main(folder: str) -> None:
     found["differing before"] = differing(strategy, state, saved)
     found["copies"] = [len(strategy.experimental_local_results(v.value)) for v in state._variables.values()]
     with strategy.scope():
-        resumed, resumed_ema, resumed_state = build_training(seed=7)
+        resumed, resumed_ema, resumed_state = build_training(initial_seed=7)
     resumed_state.restore(load_checkpoint(path).arrays)
     found["differing restored"] = differing(strategy, resumed_state, saved)
     with ema.applied():
