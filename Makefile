@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test test-slow lint benchmark clean
+.PHONY: quickstart test test-slow test-faults lint benchmark clean
 
 quickstart: $(READY)  ## run the main job on the embedded data set
 	$(BIN)/python -m tf_fullbatch.main --flagfile=flags/quickstart.flags
@@ -14,6 +14,9 @@ test: lint  ## style, types and tests
 
 test-slow: $(READY)  ## the longer tests: the quickstart to its end
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
+
+test-faults: $(READY)  ## a quarter of an hour of faults: killed processes, full disks, lost workers
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m faults
 
 lint: $(READY)  ## style and types
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """What the command says when it is used wrongly, or when a run cannot go on: one line, an exit code, no harm."""
 
 import json
+import shutil
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -209,17 +210,21 @@ class FoldersOfRunsTest(CommandTestCase):
             checkpoint.with_name("moved-away").rmdir()
         self.assert_refused_untouched("no checkpoint to evaluate", arguments=("--mode=evaluate",))
 
+    def test_an_ended_run_without_its_checkpoints_is_not_overwritten(self):
+        shutil.rmtree(self.folder / "checkpoints")
+        self.assert_refused_untouched("holds a run that has ended", "Restore checkpoints/")
+
     def test_initial_weights_that_do_not_fit(self):
         (self.folder / "garbage.keras").write_bytes(b"PK garbage")
         (self.folder / "garbage.weights.h5").write_bytes(b"garbage")
         keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save(self.folder / "other.keras")
         (self.folder / "empty").mkdir()
         cases = {
-            "garbage.keras": "does not fit --model=resnet_tiny",
-            "garbage.weights.h5": "does not fit --model=resnet_tiny",
+            "garbage.keras": "garbage.keras is damaged, or of another network",
+            "garbage.weights.h5": "garbage.weights.h5 is damaged, or of another network",
             "other.keras": "does not fit --model=resnet_tiny",
             "empty": "model.keras",
-            "config.json": "does not fit",
+            "config.json": "it is another kind of file. Give a run folder",
         }
         for name, part in cases.items():
             with self.subTest(name=name):
@@ -247,7 +252,7 @@ class EndsTest(CommandTestCase):
         self.assertEqual(Outcome.NON_FINITE.exit_code, ended.code)
         self.assertEqual(3, ended.code)
         line = ended.err.splitlines()[-1]
-        self.assertRegex(line, r"^error: the (loss|gradient norm) is (nan|inf) in step 2: ")
+        self.assertRegex(line, r"^error: the (loss|gradient norm) is (nan|inf) in step 2, first seen in ")
         self.assertIn("the weights of step 1 are kept", line)
         self.assertEqual(("NON_FINITE", 1), (self.summary()["outcome"], self.summary()["steps"]))
         self.assertIn(self.summary()["message"], line)

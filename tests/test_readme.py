@@ -3,11 +3,15 @@
 import contextlib
 import dataclasses
 import io
+import os
 import re
+import subprocess
+import sys
 import tempfile
 import unittest
 from pathlib import Path
 
+from tf_fullbatch import launch_local
 from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.config.run import settings_fields
 
@@ -26,7 +30,9 @@ class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
         names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name"}
         names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
+        names |= {field.name for field in dataclasses.fields(launch_local.Options)}
         foreign = r"pip install.*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*|.*tfds build.*"
+        foreign += r"|#SBATCH.*|--signal=TERM"
         found = 0
         for document in DOCUMENTS:
             for line in document.read_text(encoding="utf-8").splitlines():
@@ -72,7 +78,18 @@ class DocumentsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             with contextlib.redirect_stdout(out):
                 exec(compile(shorter, "README.md", "exec"), {"__name__": "readme"})
-            self.assertTrue(Path("model.keras").is_file())
+            # As the text below it says, in a process that has not trained.
+            (load,) = re.findall(r"`(keras\.saving\.load_model\(.*?\))`", (ROOT / "README.md").read_text())
+            (before,) = re.findall(r"`(from tf_fullbatch import \w+)`", (ROOT / "README.md").read_text())
+            program = f"import keras\n{before}\nprint({load}.steps_completed)"
+            loaded = subprocess.run(
+                [sys.executable, "-c", program],
+                env=os.environ | {"PYTHONPATH": str(ROOT)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            self.assertEqual("3", loaded.stdout.strip(), loaded.stderr)
         self.assertRegex(out.getvalue(), r"^validation accuracy 0\.\d{3}, last step: \{'step': 3")
 
 

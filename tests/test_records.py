@@ -233,7 +233,7 @@ class FilesTest(RecordsTest):
         expected = (
             "config.json run.flags metrics.csv evaluations.csv summaries checkpoints model.keras summary.json"
         )
-        self.assertEqual(names, {*expected.split(), "curves.png"})
+        self.assertEqual(names, {*expected.split(), "curves.png", ".lock"})
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """Interrupted and lengthened runs: they end as if nothing had happened."""
 
+import signal
+import time
 import unittest
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -16,7 +19,7 @@ from tests.command import (
     tiny,
 )
 from tf_fullbatch.outcomes import Outcome
-from tf_fullbatch.training.checkpoints import load_latest
+from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint, load_latest
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -56,49 +59,105 @@ class ResumeTest(CommandTestCase):
 class InterruptedTest(CommandTestCase):
     draws_curves = False
 
-    def interrupt(self, at_step: int, *arguments: str) -> Ended:
+    def setUp(self) -> None:
+        super().setUp()
+        self.output = self.folder / "run"
+
+    def interrupt(self, at_step: int, *arguments: str, number: int = signal.SIGTERM) -> Ended:
+        """Runs the command; a signal comes when step `at_step` begins."""
         original = FullBatchModel.train_step
 
         def train_step(model: FullBatchModel, iterator):
             if model.steps_completed + 1 == at_step:
-                raise KeyboardInterrupt
+                send(number, model)
             return original(model, iterator)
 
         with mock.patch.object(FullBatchModel, "train_step", train_step):
-            return tiny(self.folder, "--epochs=4", *arguments)
+            return tiny(self.output, "--epochs=4", *arguments)
 
-    def test_the_last_completed_epoch_is_kept_and_gone_on_from(self):
-        arguments = ("--learning_rate=0.3", "--profile_steps=1,4")
-        ended = self.interrupt(4, *arguments)
+    def assert_interrupted(self, ended: Ended, name: str, step: int) -> None:
+        """The end of an interrupted run: code, message, summary, and the checkpoint that is kept."""
         self.assertEqual(Outcome.INTERRUPTED.exit_code, ended.code)
+        kept = f"step-{step:08d}"
         self.assertEqual(
-            "error: interrupted; the checkpoint step-00000003 is kept. The same command goes on from there.",
+            f"error: interrupted by {name}: {kept} is kept. The same command goes on from there.",
             ended.err.splitlines()[-1],
         )
         self.assertEqual(
-            ("INTERRUPTED", 3), (summary_of(self.folder)["outcome"], summary_of(self.folder)["steps"])
+            ("INTERRUPTED", step), (summary_of(self.output)["outcome"], summary_of(self.output)["steps"])
         )
-        ended = self.assert_done(tiny(self.folder, "--epochs=4", *arguments))
+        self.assertTrue((self.output / "checkpoints" / kept).is_dir())
+
+    def assert_equal_runs(self, whole: Path, parts: Path) -> None:
+        """Records and weights are those of a run that was never interrupted."""
+        self.assertEqual(steps_of(whole), steps_of(parts))
+        self.assertEqual(evaluations_of(whole), evaluations_of(parts))
+        one, other = (load_checkpoint(list_checkpoints(f / "checkpoints")[0]) for f in (whole, parts))
+        self.assertEqual(one.step, other.step)
+        for name, array in one.arrays.items():
+            self.assertEqual(array.tobytes(), other.arrays[name].tobytes(), name)
+
+    def test_the_last_completed_step_is_kept_and_gone_on_from(self):
+        arguments = ("--learning_rate=0.3", "--profile_steps=1,4")
+        self.assert_interrupted(self.interrupt(4, *arguments), "SIGTERM", 3)
+        ended = self.assert_done(tiny(self.output, "--epochs=4", *arguments))
         self.assertIn("after step 3 (epoch 3)", ended.err)
-        self.assertEqual([1, 2, 3, 4], [row["step"] for row in steps_of(self.folder)])
-        self.assertEqual("COMPLETED", summary_of(self.folder)["outcome"])
+        self.assertEqual([1, 2, 3, 4], [row["step"] for row in steps_of(self.output)])
+        self.assertEqual("COMPLETED", summary_of(self.output)["outcome"])
 
     def test_within_an_epoch_of_several_steps(self):
-        ended = self.interrupt(7, "--batch_size=64", "--quiet")
-        self.assertEqual(5, ended.code)
+        arguments = ("--batch_size=64", "--shuffle", "--augmentation=crop", "--ema_decay=0.5", "--quiet")
+        ended = self.interrupt(7, *arguments, number=signal.SIGINT)
         self.assertEqual("", ended.out)
-        # Step 6 is not at an epoch's end, and epoch 1 was not due for a checkpoint.
-        self.assertEqual(
-            "error: interrupted; no checkpoint was saved yet. The same command starts anew.\n", ended.err
-        )
-        self.assert_done(tiny(self.folder, "--epochs=4", "--batch_size=64", "--quiet"))
-        self.assertEqual(list(range(1, 17)), [row["step"] for row in steps_of(self.folder)])
+        self.assert_interrupted(ended, "SIGINT", 6)
+        self.assert_done(tiny(self.output, "--epochs=4", *arguments))
+        whole = self.folder / "whole"
+        self.assert_done(tiny(whole, "--epochs=4", *arguments))
+        self.assert_equal_runs(whole, self.output)
+
+    def test_within_an_evaluation(self):
+        arguments = ("--validation_size=50", "--ema_decay=0.5", "--evaluate_every=2")
+        original = FullBatchModel.test_step
+
+        def test_step(model: FullBatchModel, iterator):
+            calls.append(model.steps_completed)
+            if len(calls) == 3:  # validation raw and averaged are done, test is not
+                send(signal.SIGTERM, model)
+            return original(model, iterator)
+
+        calls: list[int] = []
+        with mock.patch.object(FullBatchModel, "test_step", test_step):
+            ended = tiny(self.output, "--epochs=4", *arguments)
+        self.assert_interrupted(ended, "SIGTERM", 2)
+        self.assertEqual([], evaluations_of(self.output))
+        self.assert_done(tiny(self.output, "--epochs=4", *arguments))
+        whole = self.folder / "whole"
+        self.assert_done(tiny(whole, "--epochs=4", *arguments))
+        self.assert_equal_runs(whole, self.output)
+
+    def test_before_the_first_step_is_complete(self):
+        ended = self.interrupt(1)
+        self.assertEqual(Outcome.INTERRUPTED.exit_code, ended.code)
+        self.assertIn("no step was completed", ended.err)
+        self.assert_done(tiny(self.output, "--epochs=4"))
+        self.assertEqual([1, 2, 3, 4], [row["step"] for row in steps_of(self.output)])
 
     def test_before_training(self):
-        with mock.patch("tf_fullbatch.composition.load_splits", side_effect=KeyboardInterrupt):
-            ended = tiny(self.folder)
-        self.assert_refused(ended, "interrupted", "same command", code=5)
+        def interrupted(*_: object) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+        with mock.patch("tf_fullbatch.composition.load_splits", side_effect=interrupted):
+            ended = tiny(self.output)
+        self.assert_refused(ended, "interrupted by SIGTERM", "same command", code=5)
         self.assertEqual({}, contents(self.folder))
+
+
+def send(number: int, model: FullBatchModel) -> None:
+    """Sends a signal to this process and waits until it is heard."""
+    signal.raise_signal(number)
+    deadline = time.monotonic() + 10
+    while model.stop_requested() is None and time.monotonic() < deadline:
+        pass
 
 
 if __name__ == "__main__":

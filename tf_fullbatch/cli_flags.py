@@ -61,7 +61,9 @@ def help_text() -> str:
 
 def flagfile_text(config: Config) -> str:
     """A flagfile that repeats a run: every setting that differs from its default."""
-    lines = ["# Repeats this run: python -m tf_fullbatch.main --flagfile=run.flags"]
+    lines = [
+        "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
+    ]
     for group, setting in settings_fields():
         value = getattr(getattr(config, group), setting.name)
         if value != setting.default:
@@ -84,7 +86,9 @@ def _resolved_path(name: str, value: str) -> str:
             f"--{name}={value!r}: a path with line ends, control characters or bytes that are no text is not accepted."
         )
     try:
-        path = Path(value).expanduser()
+        path = Path(value).expanduser() if value.startswith("~") else Path(value)
     except RuntimeError as error:  # there is no home folder
         raise UserError(f"--{name}={value}: {error} Give the whole path.") from error
-    return str(path.absolute() if name in _READ_PATHS else path)
+    text = str(path.absolute() if name in _READ_PATHS else path)
+    # Path drops a leading "./", without which run.flags would name the home folder or no folder at all.
+    return f"./{text}" if text.startswith("~") or text == "none" else text

@@ -62,7 +62,7 @@ class Assembly:
     """Everything that a configuration names, made.
 
     Attributes:
-        strategy: The strategy over this process' devices.
+        strategy: Where the variables live.
         splits: The data.
         model: The compiled model.
         ema: The moving average of its weights; None without --ema_decay.
@@ -76,14 +76,17 @@ class Assembly:
     state: TrainingState
 
 
-def assemble(config: Config, checkpoint: Checkpoint | None = None) -> Assembly:
-    """Sets precision and devices, loads the data, and builds the model, restored where there is a checkpoint.
+def assemble(
+    config: Config, strategy: tf.distribute.Strategy, checkpoint: Checkpoint | None = None
+) -> Assembly:
+    """Sets the precision, loads the data, and builds the model, restored where there is a checkpoint.
 
     Raises:
         UserError: Something that the configuration names is not to be had or does not fit.
     """
     devices.set_precision(config.runtime.dtype_policy)
-    strategy = devices.choose_strategy(config.runtime.strategy)
+    if config.runtime.deterministic:
+        devices.make_deterministic(config.step.seed)
     splits = load_splits(config)
     if checkpoint is not None:  # it has its own weights; the initial ones may be gone
         config = config.replacing(initial_weights=None)
@@ -102,7 +105,11 @@ def load_splits(config: Config) -> Splits:
         UserError: The data set or the sizes are not to be had, or batches do not fit the training set.
     """
     data = config.data
-    dataset = load_dataset(data.dataset, data_dir=data.data_dir, image_size=data.image_size)
+    try:
+        dataset = load_dataset(data.dataset, data_dir=data.data_dir, image_size=data.image_size)
+    except UserError as error:
+        named = str(error).startswith("--")
+        raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
     train, validation = split_train(
         dataset.train.labels,
         num_classes=dataset.num_classes,
@@ -234,20 +241,29 @@ def load_initial_weights(network: keras.Model, source: str) -> None:
         UserError: The file is missing, damaged, or of another network.
     """
     path = Path(source).expanduser()
-    if path.is_dir():
-        path = path / "model.keras"
-    if not path.is_file():
-        raise UserError(
-            f"--initial_weights={source}: there is no {path}. Give a run folder, .keras or .weights.h5."
-        )
+    try:
+        if path.is_dir():
+            path = path / "model.keras"
+        found = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"--initial_weights={source}: {error.strerror or error}.") from error
+    accepted = path.name.endswith((".keras", ".weights.h5"))
+    if not (found and accepted):
+        problem = f"there is no {path}" if not found else "it is another kind of file"
+        raise UserError(f"--initial_weights={source}: {problem}. Give a run folder, .keras or .weights.h5.")
     try:
         if path.name.endswith(".weights.h5"):
             network.load_weights(path)
             return
-        loaded = keras.models.load_model(path, compile=False)
-        network.set_weights(loaded.get_weights())
-    except Exception as error:  # Keras raises many kinds for damaged files and for other architectures
+        weights = keras.models.load_model(path, compile=False).get_weights()
+    except Exception as error:  # Keras raises many kinds, for damaged files and for other architectures
         reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--initial_weights={source}: does not fit --model={network.name} ({reason})."
+            f"--initial_weights={source}: {path.name} is damaged, or of another network ({reason})."
         ) from error
+    if [w.shape for w in weights] != [w.shape for w in network.get_weights()]:
+        raise UserError(
+            f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, "
+            "--width, --norm and so on that it was trained with."
+        )
+    network.set_weights(weights)

@@ -9,7 +9,7 @@ from tf_fullbatch import cli_flags, composition
 from tf_fullbatch.composition import learning_rates
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.devices import describe_devices
+from tf_fullbatch.devices import choose_strategy, describe_devices
 from tf_fullbatch.output_dir import default_output_dir
 from tf_fullbatch.penalties import GRADIENT_EVALUATIONS
 from tf_fullbatch.reporting.tables import format_count, format_duration
@@ -23,7 +23,7 @@ def plan(config: Config) -> str:
     Raises:
         UserError: As training would.
     """
-    parts = composition.assemble(config)
+    parts = composition.assemble(config, choose_strategy(config.runtime))
     model, splits = parts.model, parts.splits
     batches = composition.training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync

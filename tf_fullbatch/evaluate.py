@@ -5,6 +5,7 @@ import sys
 from tf_fullbatch import composition
 from tf_fullbatch.config.run import Config, deciding_settings
 from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.devices import choose_strategy
 from tf_fullbatch.outcomes import Outcome, UserError
 from tf_fullbatch.output_dir import read_config
 from tf_fullbatch.records import RunFolder
@@ -25,9 +26,11 @@ def evaluate(config: Config) -> Outcome:
     trained = trained.replacing(
         data_dir=config.data.data_dir or trained.data.data_dir,
         strategy=config.runtime.strategy,
+        num_replicas=config.runtime.num_replicas,
+        simulate_devices=config.runtime.simulate_devices,
         flip_averaging=config.step.flip_averaging or trained.step.flip_averaging,
     )
-    parts = composition.assemble(trained, checkpoint)
+    parts = composition.assemble(trained, choose_strategy(trained.runtime), checkpoint)
     for note in notes:
         print(f"warning: {note}", file=sys.stderr)
     rows = []

@@ -4,6 +4,7 @@ Every command of the package reads its flags here; what a flag is called, accept
 """
 
 import dataclasses
+import re
 import shlex
 import types
 import typing
@@ -16,6 +17,9 @@ from absl import flags
 from tf_fullbatch.outcomes import UserError
 
 Field = dataclasses.Field
+
+_DEEPEST = 50
+"""Flagfiles within flagfiles."""
 
 
 class _Number(flags.ArgumentParser):
@@ -83,10 +87,13 @@ def parse(argv: Sequence[str], fields: Sequence[Field]) -> dict[str, Any] | None
     """
     flag_values = flags.FlagValues()
     define(fields, flag_values)
+    arguments = expand_flagfiles(argv[1:])
+    _refuse_long_names(arguments, longest=max(len(field.name) for field in fields) + 10)
     try:
-        rest = flag_values([argv[0], *expand_flagfiles(argv[1:])])
-    except flags.Error as error:
-        raise UserError(" ".join(str(error).split()) + " (--help lists all flags)") from error
+        rest = flag_values([argv[0], *arguments])
+    except (flags.Error, ValueError) as error:  # a plain ValueError for --noname=value
+        said = re.sub(r"\('Non-boolean argument.*\)", "expected true or false", " ".join(str(error).split()))
+        raise UserError(f"{said} (--help lists all flags)") from error
     if flag_values["help"].value:
         return None
     if len(rest) > 1:
@@ -122,9 +129,11 @@ def expand_flagfiles(
             if not remaining:
                 raise UserError("--flagfile needs a file: --flagfile=FILE.")
             value = remaining.pop(0)
-        path = ((folder or Path()) / Path(value).expanduser()).resolve()
+        path = _flagfile_path(value, folder or Path())
         if path in seen:
             raise UserError(f"--flagfile={value}: the file includes itself.")
+        if len(seen) == _DEEPEST:
+            raise UserError(f"--flagfile={value}: flagfiles within flagfiles, more than {_DEEPEST} deep.")
         expanded += expand_flagfiles(_lines(path, value), path.parent, (*seen, path))
     return expanded
 
@@ -166,6 +175,23 @@ def _parser(field: Field) -> flags.ArgumentParser | None:
     if kind is bool:
         return flags.BooleanParser()
     return _Number(kind, none_word(field)) if kind in (int, float) else None
+
+
+def _refuse_long_names(arguments: Sequence[str], longest: int) -> None:
+    """Refuses names that cannot be flags and that absl, looking for a similar one, takes seconds or fails over."""
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if name.startswith("-") and len(name) > longest:
+            raise UserError(
+                f"Unknown command line flag '{name.lstrip('-')[:longest]}...' (--help lists all flags)"
+            )
+
+
+def _flagfile_path(value: str, folder: Path) -> Path:
+    try:
+        return (folder / Path(value).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # no such home, a circle of links, a null character
+        raise UserError(f"--flagfile={value}: {error}. Give the path of a flagfile.") from error
 
 
 def _lines(path: Path, shown: str) -> list[str]:

@@ -169,9 +169,14 @@ class Objective:
             full_gradient: Tree, gradient of the whole update batch; None without the full-gradient penalty.
             penalised: False leaves the penalty out.
         """
-        if self._augmentation is not None:
-            batch = batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, clock.epoch))
+        batch = self.augmented(batch, clock)
         return self._gradient(list(theta), list(state), batch, clock, full_gradient, penalised)
+
+    def augmented(self, batch: MicroBatch, clock: Clock) -> MicroBatch:
+        """The micro-batch as the network gets it."""
+        if self._augmentation is None:
+            return batch
+        return batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, clock.epoch))
 
     def _micro_batch_gradient(
         self,

@@ -1,13 +1,18 @@
 """Which folder a run may write to, and whose folder it is."""
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
 from tf_fullbatch.outcomes import Outcome, UserError
 from tf_fullbatch.records import RunFolder, naming_failures, read_json
+from tf_fullbatch.reporting.tables import summary_table
 from tf_fullbatch.training.checkpoints import Checkpoint, list_checkpoints
 
 
@@ -25,10 +30,10 @@ def check_folder(folder: RunFolder, config: Config) -> None:
     """
     path = folder.path
     with naming_failures(path):
-        exists = path.exists()
+        exists, holds_run = path.exists(), folder.config.exists()
     if exists and not path.is_dir():
         raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
-    if folder.config.exists():
+    if holds_run:
         old = read_config(folder)
         differences = deciding_differences(old, config)
         if differences and _has_results(folder):
@@ -50,6 +55,36 @@ def check_folder(folder: RunFolder, config: Config) -> None:
         _probe_writable(probe)
 
 
+@contextlib.contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Holds a run's folder for this process; the system gives the lock up when the process ends, however it ends.
+
+    A folder that was made for the lock and got nothing else is removed.
+
+    Raises:
+        UserError: Another process trains there, or the folder cannot be written.
+    """
+    made = not folder.path.exists()
+    folder.create()
+    lock = FileLock(folder.lock)
+    with naming_failures(folder.lock):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"--output_dir={folder.path} is in use by another process that trains there. Wait for it, or choose "
+                "another --output_dir."
+            ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the folder may be gone, or hold results by now
+            lock.release()
+            folder.lock.unlink(missing_ok=True)
+            if made:
+                folder.path.rmdir()
+
+
 def _has_results(folder: RunFolder) -> bool:
     """Whether there is a completed step to lose."""
     lines = folder.metrics.read_bytes().count(b"\n") if folder.metrics.exists() else 0
@@ -68,12 +103,17 @@ def read_config(folder: RunFolder) -> Config:
     Raises:
         UserError: The folder holds no run, or its configuration is damaged or of another version.
     """
-    if not folder.config.exists():
+    with naming_failures(folder.config):
+        exists = folder.config.exists()
+    if not exists:
         raise UserError(f"--output_dir={folder.path}: there is no run (no config.json). Give a run's folder.")
     try:
         return Config.from_dict(read_json(folder.config))
     except (UserError, TypeError) as error:  # a value of another type fails in a comparison
-        raise UserError(f"{folder.config}: {error} Another version wrote it, or it is damaged.") from error
+        raise UserError(
+            f"--output_dir={folder.path}: its config.json is damaged or of another version ({error}) Restore it, or "
+            "choose another --output_dir."
+        ) from error
 
 
 def finished_summary(
@@ -82,9 +122,14 @@ def finished_summary(
     """What summary.json says of a run that has all its epochs and all its files; None where there is work to do.
 
     Raises:
-        UserError: The run has more epochs than are asked for.
+        UserError: The run has more epochs than are asked for, or its checkpoints are gone.
     """
     if checkpoint is None:
+        if folder.summary.exists() and _has_results(folder):
+            raise UserError(
+                f"--output_dir={folder.path} holds a run that has ended, but none of its checkpoints: to train there "
+                "would overwrite it. Restore checkpoints/, or choose another --output_dir."
+            )
         return None
     if checkpoint.epoch > config.runtime.epochs:
         raise UserError(
@@ -96,6 +141,13 @@ def finished_summary(
     try:
         summary = read_json(folder.summary)
         ended = (summary["outcome"], summary["steps"])
-    except (UserError, KeyError, TypeError):  # not there, or damaged: it is written anew
+        summary_table(summary)  # everything that is shown is there
+    except (
+        UserError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ):  # not there, or damaged: it is written anew
         return None
     return summary if ended == (Outcome.COMPLETED.name, checkpoint.step) else None

@@ -1,7 +1,6 @@
 """What a run writes down: its files, and how they are written and read back."""
 
 import contextlib
-import csv
 import json
 import math
 import os
@@ -28,6 +27,7 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.summary = self.path / "summary.json"
         self.curves = self.path / "curves.png"
+        self.lock = self.path / ".lock"
 
     def create(self) -> Self:
         """Makes the folder where it is missing; raises `UserError` where it cannot be made."""
@@ -93,7 +93,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(
             f"{os.fspath(path)} is not valid JSON ({error}). Restore the file or delete it."
         ) from error
@@ -147,6 +147,7 @@ class CsvRecorder:
                 f"{self._path.name} has no column {', '.join(unknown)}; it has {self._header().strip()}"
             )
         with naming_failures(self._path):
+            self._path.stat()  # a file that was removed would swallow its rows without a word
             self._file.write(self._line(record))
             self._file.flush()
 
@@ -204,12 +205,21 @@ def read_csv(path: str | os.PathLike[str], columns: Iterable[Column]) -> list[di
             "wrote it: move it away or choose another --output_dir."
         )
     rows = []
-    for number, cells in enumerate(csv.reader(lines[1:]), start=2):
+    for number, line in enumerate(lines[1:], start=2):
         try:
-            pairs = zip(columns, cells, strict=True)
-            rows.append({column.name: column.kind(cell) for column, cell in pairs if cell})
+            rows.append(_row(line, columns))
         except ValueError as error:
             raise UserError(
                 f"{os.fspath(path)}, line {number} is damaged ({error}). Restore or delete it."
             ) from error
     return rows
+
+
+def _row(line: str, columns: Sequence[Column]) -> dict[str, Value]:
+    if '"' in line:  # `_cell` writes none
+        raise ValueError("a quote")
+    pairs = zip(columns, line.split(","), strict=True)
+    row: dict[str, Value] = {column.name: column.kind(cell) for column, cell in pairs if cell}
+    if "step" not in row and any(column.name == "step" for column in columns):
+        raise ValueError("no step")
+    return row

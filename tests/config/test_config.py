@@ -236,7 +236,7 @@ class DecidingTest(unittest.TestCase):
             self.assertIn(name, free)
         for name in ("seed", "batch_size", "learning_rate", "dtype_policy", "model", "accumulate_dtype"):
             self.assertNotIn(name, free)
-        self.assertEqual(self.names(strategy="mirrored", chunk_micro_batches=3, checkpoint_every=2), [])
+        self.assertEqual(self.names(strategy="mirrored", chunk_micro_batches=3, checkpoint_every="2"), [])
 
     def test_training_may_be_lengthened_only_where_the_horizon_was_given(self) -> None:
         self.assertEqual(self.names(epochs=90), [])

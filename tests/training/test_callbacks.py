@@ -1,11 +1,9 @@
 """What the callbacks write and when: records, evaluations, averages, checkpoints, histograms, profiles."""
 
 import tempfile
-from pathlib import Path
 from types import SimpleNamespace
 from unittest import mock
 
-import numpy as np
 import tensorflow as tf
 
 from tests.training.tiny import SAMPLES, build_training, data
@@ -14,7 +12,6 @@ from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.records import RunFolder, read_csv
 from tf_fullbatch.reporting.summary import best_evaluation
 from tf_fullbatch.training.callbacks import (
-    Checkpointer,
     EmaUpdate,
     Evaluator,
     Histograms,
@@ -22,7 +19,6 @@ from tf_fullbatch.training.callbacks import (
     Progress,
     Recorder,
 )
-from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint
 
 
 class CallbacksTestCase(tf.test.TestCase):
@@ -150,83 +146,6 @@ class EvaluatorTest(CallbacksTestCase):
         self.assertEqual([("raw", 0.1), ("ema", 0.2)], [(r["weights"], r["accuracy"]) for r in records])
         self.assertEqual([False, True], swapped)
         self.assertFalse(ema.swapped)
-
-
-class CheckpointerTest(CallbacksTestCase):
-    def checkpointer(self, accuracies, **options):
-        model = SimpleNamespace(steps_completed=0)
-        evaluator = self.evaluator(model, [(a, 1.0) for a in accuracies])
-        state = SimpleNamespace(capture=lambda: {"step": np.array(model.steps_completed)})
-        defaults = {"every": 3, "epochs": 8, "keep": 2, "best_step": None}
-        checkpointer = Checkpointer(
-            self.run_folder, state, self.recorder(samples_seen=5), evaluator, **(defaults | options)
-        )
-        checkpointer.set_model(model)
-        return model, evaluator, checkpointer
-
-    def train(self, epochs, model, evaluator, checkpointer):
-        """Ends epochs of two steps each."""
-        for epoch in range(epochs):
-            model.steps_completed += 2
-            evaluator.on_epoch_end(epoch)
-            checkpointer.on_epoch_end(epoch)
-
-    def saved(self) -> list[int]:
-        return [load_checkpoint(path).step for path in list_checkpoints(self.run_folder.checkpoints)]
-
-    def test_cadence_best_and_last(self):
-        # The best so far is saved when it comes (epochs 1 and 2), and stays while newer ones go.
-        parts = self.checkpointer([0.1, 0.9, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2])
-        self.train(8, *parts)
-        self.assertEqual([16, 12, 4], self.saved())
-        newest = load_checkpoint(list_checkpoints(self.run_folder.checkpoints)[0])
-        self.assertEqual((8, 16), (newest.epoch, int(newest.arrays["step"])))
-        self.assertEqual({"samples_seen": 5, "best_step": 4}, {
-            name: newest.metadata[name] for name in ("samples_seen", "best_step")
-        })  # fmt: skip
-        self.assertEqual(-0.9, newest.metadata["best"][0])
-
-    def test_a_resumed_run_keeps_the_best_of_before(self):
-        parts = self.checkpointer([0.1] * 8, keep=1)
-        self.train(1, *parts)
-        evaluator = self.evaluator(parts[0], [(0.1, 1.0)] * 8, best=(-0.1, 1.0, 0))
-        again = Checkpointer(
-            self.run_folder,
-            parts[2]._state,
-            self.recorder(),
-            evaluator,
-            every=1,
-            epochs=8,
-            keep=1,
-            best_step=2,
-        )
-        again.set_model(parts[0])
-        for epoch in range(1, 4):
-            parts[0].steps_completed += 2
-            evaluator.on_epoch_end(epoch)
-            again.on_epoch_end(epoch)
-        self.assertEqual([8, 2], self.saved())
-
-    def test_an_early_end_saves_the_last_epoch_where_the_state_is_still_its_own(self):
-        model, evaluator, checkpointer = self.checkpointer([0.0] * 8)
-        checkpointer.save_last_epoch()
-        self.assertEqual([], self.saved())  # nothing was trained
-        self.train(2, model, evaluator, checkpointer)
-        model.steps_completed += 1  # a step into epoch 3
-        checkpointer.save_last_epoch()
-        self.assertEqual([], self.saved())
-        model.steps_completed -= 1
-        checkpointer.save_last_epoch()
-        self.assertEqual([4], self.saved())
-        self.assertEqual(2, load_checkpoint(list_checkpoints(self.run_folder.checkpoints)[0]).epoch)
-
-    def test_a_saved_epoch_is_not_saved_again(self):
-        parts = self.checkpointer([0.0] * 8)
-        self.train(3, *parts)
-        (path,) = list_checkpoints(self.run_folder.checkpoints)
-        before = Path(path / "manifest.json").stat().st_ino
-        parts[2].save_last_epoch()
-        self.assertEqual(before, Path(path / "manifest.json").stat().st_ino)
 
 
 if __name__ == "__main__":

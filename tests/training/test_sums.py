@@ -26,8 +26,8 @@ class SumsTest(tf.test.TestCase):
         sums, values = empty(), trees(len(weights))
         for weight, tree in zip(weights, values, strict=True):
             sums.add(tf.constant(weight), tree)
-        totals, count = sums.reduced()
-        self.assertEqual(float(count), sum(weights))
+        totals, count, stops = sums.reduced(tf.constant(1.0))
+        self.assertEqual((float(count), float(stops)), (sum(weights), 1.0))
         for i, shape in enumerate(SHAPES):
             expected = sum((w * t[i].numpy() for w, t in zip(weights, values, strict=True)), np.zeros(shape))
             self.assertAllClose(totals[i], expected, rtol=1e-14, atol=1e-13)
@@ -37,8 +37,8 @@ class SumsTest(tf.test.TestCase):
         sums.add(tf.constant(3), first)
         sums.clear()
         sums.add(tf.constant(1), second)
-        totals, count = sums.reduced()
-        self.assertEqual(float(count), 1)
+        totals, count, stops = sums.reduced(tf.constant(0.0))
+        self.assertEqual((float(count), float(stops)), (1.0, 0.0))
         for total, value in zip(totals, second, strict=True):
             self.assertAllEqual(total, value)
 
@@ -46,7 +46,7 @@ class SumsTest(tf.test.TestCase):
         sums = empty()
         sums.add(tf.constant(1), [tf.fill(shape, tf.constant(np.nan, tf.float64)) for shape in SHAPES])
         sums.clear()
-        self.assertAllEqual(sums.reduced()[0][0], np.zeros((2, 3)))
+        self.assertAllEqual(sums.reduced(tf.constant(0.0))[0][0], np.zeros((2, 3)))
 
     def test_dtype_is_that_of_the_sums_whatever_is_added(self):
         # 1 + 2^-30 is lost in float32, and kept where float32 values are summed in float64.
@@ -54,7 +54,7 @@ class SumsTest(tf.test.TestCase):
             sums = Sums([tf.zeros([])], dtype, tf.distribute.get_strategy())
             for value in (1.0, 2.0**-30):
                 sums.add(tf.constant(1), [tf.constant(value, tf.float32)])
-            (total,), _ = sums.reduced()
+            (total,), _, _ = sums.reduced(tf.constant(0.0))
             self.assertEqual(total.dtype.name, dtype)
             self.assertEqual(float(total) - 1, kept)
 
@@ -62,13 +62,13 @@ class SumsTest(tf.test.TestCase):
         # 3 * 1.0078125 is no bfloat16.
         sums = Sums([tf.zeros([])], "float32", tf.distribute.get_strategy())
         sums.add(tf.constant(3), [tf.constant(1.0078125, tf.bfloat16)])
-        self.assertEqual(float(sums.reduced()[0][0]), 3.0234375)
+        self.assertEqual(float(sums.reduced(tf.constant(0.0))[0][0]), 3.0234375)
 
     def test_counts_every_sample_of_a_large_data_set(self):
         sums = Sums([], "float32", tf.distribute.get_strategy())
         for _ in range(3):
             sums.add(tf.constant(2**22 + 1), [])
-        self.assertEqual(int(sums.reduced()[1]), 3 * (2**22 + 1))
+        self.assertEqual(int(sums.reduced(tf.constant(0.0))[1]), 3 * (2**22 + 1))
 
     def test_trees_of_another_length_are_refused(self):
         with self.assertRaises(ValueError):

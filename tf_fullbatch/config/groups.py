@@ -1,5 +1,6 @@
 """The groups of a run's settings beside the step's: data, network, optimizer, runtime."""
 
+import re
 from dataclasses import dataclass
 
 from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
@@ -167,15 +168,35 @@ class RuntimeConfig:
     )
     strategy: str = setting(
         "auto",
-        "Devices: one_device, mirrored (all GPUs of the machine), or auto (mirrored where there are several GPUs).",
-        choices=("auto", "one_device", "mirrored"),
+        "Devices: one_device, mirrored (all GPUs of the machine), multi_worker (the cluster of TF_CONFIG), or auto "
+        "(multi_worker where TF_CONFIG names a cluster, else mirrored where there are several GPUs).",
+        choices=("auto", "one_device", "mirrored", "multi_worker"),
+        decides=False,
+    )
+    num_replicas: int | None = setting(
+        None, "Devices to mirror over. Unset: all visible ones.", minimum=1, decides=False
+    )
+    simulate_devices: int = setting(
+        0,
+        "Make this many logical CPUs, to try several replicas anywhere; 0 for none.",
+        minimum=0,
+        decides=False,
+    )
+    deterministic: bool = setting(
+        False,
+        "Bit-identical weights on a rerun, a resume and for any chunk size, on the same kind and number of devices.",
         decides=False,
     )
     chunk_micro_batches: int | None = setting(
         None, "Micro-batches handed to a replica at once; speed alone, never results. Unset: by size.",
         minimum=1, decides=False,
     )  # fmt: skip
-    checkpoint_every: int = setting(10, "Epochs between checkpoints.", minimum=1, decides=False)
+    checkpoint_every: str = setting(
+        "10m",
+        "Steps between checkpoints, or minutes: 10m. The last step, the best by validation, and the last before an "
+        "interruption are saved in any case.",
+        decides=False,
+    )
     keep_checkpoints: int = setting(3, "Newest checkpoints kept, beside the best.", minimum=1, decides=False)
     histograms_every: int = setting(
         0, "Epochs between weight histograms in TensorBoard; 0 for none.", minimum=0, decides=False
@@ -193,4 +214,22 @@ class RuntimeConfig:
         check_ranges(self)
         if len(self.profile_steps) not in (0, 2) or list(self.profile_steps) != sorted(self.profile_steps):
             given = ",".join(map(str, self.profile_steps))
-            raise UserError(f"--profile_steps={given}: give two numbers, first and last step, such as 3,5.")
+            raise UserError(
+                f"--profile_steps={given}: give two ascending numbers, first and last step, such as 3,5."
+            )
+        if self.strategy in ("one_device", "multi_worker"):
+            refuse_without_effect(self, ("num_replicas",), f"with --strategy={self.strategy}")
+        if not re.fullmatch(r"[1-9]\d{0,8}m?", self.checkpoint_every):
+            raise UserError(
+                f"--checkpoint_every={self.checkpoint_every}: give steps, such as 50, or minutes, such as 10m."
+            )
+
+    @property
+    def checkpoint_steps(self) -> int | None:
+        """Steps between checkpoints; None where they are timed."""
+        return None if self.checkpoint_every.endswith("m") else int(self.checkpoint_every)
+
+    @property
+    def checkpoint_seconds(self) -> float | None:
+        """Seconds between checkpoints; None where steps are counted."""
+        return 60.0 * int(self.checkpoint_every[:-1]) if self.checkpoint_every.endswith("m") else None

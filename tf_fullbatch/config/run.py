@@ -29,6 +29,8 @@ class Config:
         self._check_data()
         if self.runtime.mode == "evaluate" and self.runtime.output_dir is None:
             raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
+        if self.runtime.mode == "evaluate" and self.runtime.dry_run:
+            raise UserError("--dry_run plans a training; with --mode=evaluate leave it out.")
 
     def _check_batches(self) -> None:
         update, micro, train = self.optimizer.batch_size, self.step.micro_batch_size, self.data.train_size

@@ -118,8 +118,10 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         return None if set(items) <= set(choices) else f"accepted are {', '.join(choices)}"
     for number in items:
         if isinstance(number, str):
+            if not number.isprintable():
+                return "line ends, control characters and bytes that are no text are not accepted"
             continue
-        if not math.isfinite(number):
+        if not _is_finite(number):
             return "must be a finite number"
         if limits["minimum"] is not None and number < limits["minimum"]:
             return f"must be at least {limits['minimum']}"
@@ -130,3 +132,10 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if limits["maximum"] is not None and number > limits["maximum"]:
             return f"must be at most {limits['maximum']}"
     return None
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number beyond every float
+        return False

@@ -66,18 +66,18 @@ class BatchPlan:
         """Chunks a replica in step `step` of an epoch."""
         return math.ceil(math.ceil(self.micro_batches(step) / self.replicas) / self.chunk_micro_batches)
 
-    def chunk(self, step: int, round_: int, replica: int) -> tuple[np.ndarray, int]:
-        """Positions within the epoch, int64 `[rows]`, and the index of the chunk's first micro-batch."""
+    def micro_batch(self, step: int, index: int) -> np.ndarray:
+        """Positions within the epoch of micro-batch `index` of step `step`, int64 `[rows]`; none beyond the last."""
         begin = step * self.update_batch_size
         end = begin + self.step_samples(step)
+        start = begin + index * self.micro_batch_size
+        return np.arange(start, max(start, min(start + self.micro_batch_size, end)), dtype=np.int64)
+
+    def chunk(self, step: int, round_: int, replica: int) -> tuple[np.ndarray, int]:
+        """Positions within the epoch, int64 `[rows]`, and the index of the chunk's first micro-batch."""
         first = replica + self.replicas * round_ * self.chunk_micro_batches
-        ranges = []
-        for m in range(first, first + self.replicas * self.chunk_micro_batches, self.replicas):
-            start = begin + m * self.micro_batch_size
-            ranges.append(
-                np.arange(start, max(start, min(start + self.micro_batch_size, end)), dtype=np.int64)
-            )
-        return np.concatenate(ranges), first
+        indices = range(first, first + self.replicas * self.chunk_micro_batches, self.replicas)
+        return np.concatenate([self.micro_batch(step, index) for index in indices]), first
 
 
 class UpdateBatches:
@@ -174,6 +174,7 @@ class UpdateBatches:
         plan: BatchPlan,
         replicas: range,
         first_epoch: int = 0,
+        first_step: int = 0,
         epochs: int | None = None,
         repeats: int = 1,
     ) -> tf.data.Dataset:
@@ -183,22 +184,23 @@ class UpdateBatches:
             plan: How steps are cut.
             replicas: The replicas fed by this host.
             first_epoch: Epoch to begin with.
+            first_step: Step within that epoch to begin with.
             epochs: How many; None without end.
             repeats: How often each step's chunks come (2 with the full-gradient penalty).
         """
 
         def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
-            epoch = first_epoch
+            epoch, begin = first_epoch, first_step
             while epochs is None or epoch < first_epoch + epochs:
                 order = self.order(epoch)
-                for step in range(plan.steps_per_epoch):
+                for step in range(begin, plan.steps_per_epoch):
                     for _ in range(repeats):
                         for round_ in range(plan.rounds(step)):
                             for replica in replicas:
                                 positions, first = plan.chunk(step, round_, replica)
                                 rows = positions if order is None else order[positions]
-                                yield *self._take(rows), first
-                epoch += 1
+                                yield *self.take(rows), first
+                epoch, begin = epoch + 1, 0
 
         return tf.data.Dataset.from_generator(chunks, output_signature=self.element_spec).prefetch(
             2 * len(replicas)
@@ -209,6 +211,7 @@ class UpdateBatches:
         strategy: tf.distribute.Strategy,
         *,
         first_epoch: int = 0,
+        first_step: int = 0,
         epochs: int | None = None,
         repeats: int = 1,
     ) -> tf.distribute.DistributedDataset:
@@ -219,7 +222,12 @@ class UpdateBatches:
             count = context.num_replicas_in_sync // context.num_input_pipelines
             replicas = range(context.input_pipeline_id * count, (context.input_pipeline_id + 1) * count)
             return self.dataset(
-                plan=plan, replicas=replicas, first_epoch=first_epoch, epochs=epochs, repeats=repeats
+                plan=plan,
+                replicas=replicas,
+                first_epoch=first_epoch,
+                first_step=first_step,
+                epochs=epochs,
+                repeats=repeats,
             )
 
         return strategy.distribute_datasets_from_function(local)
@@ -230,7 +238,7 @@ class UpdateBatches:
             self._one_epoch[strategy] = self.distributed(strategy, epochs=1)
         return self._one_epoch[strategy]
 
-    def _take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs, targets and sample ids of some rows; a contiguous run is a view, not a copy."""
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
             part = slice(rows[0], rows[-1] + 1)

@@ -1,7 +1,7 @@
 """Puts the compiled parts of a step together from settings, network, loss and optimizer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -12,48 +12,82 @@ from tf_fullbatch.network_state import NetworkState
 from tf_fullbatch.objective import Objective, SampleLoss
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.penalties import EXACT
+from tf_fullbatch.training.evaluation import EvaluationFunctions
 from tf_fullbatch.training.step import StepFunctions
 
 
-def build_step(
-    *,
-    network: keras.Model,
-    loss: SampleLoss,
-    optimizer: keras.optimizers.Optimizer,
-    settings: StepConfig,
-    augmentation_function: Augmentation | None,
-    strategy: tf.distribute.Strategy,
-    metrics: keras.metrics.Metric | None,
-    inputs: tf.TensorSpec,
-) -> StepFunctions:
-    """The compiled step of a built network.
+class Trainable(Protocol):
+    """What is asked of the model that a step is made for (`UpdateBatchModel`)."""
+
+    network: keras.Model
+    settings: StepConfig
+    augmentation_function: Augmentation | None
+    loss: Any
+    optimizer: keras.optimizers.Optimizer
+    distribute_strategy: tf.distribute.Strategy
+    compiled_metrics_or_none: keras.metrics.Metric | None
+
+
+def build_step(model: Trainable, inputs: tf.TensorSpec) -> StepFunctions:
+    """The compiled step of a compiled model whose network and optimizer are built.
 
     Args:
-        network: The network, its variables made.
-        loss: One loss a sample.
-        optimizer: A built optimizer.
-        settings: The step's settings.
-        augmentation_function: In place of the settings' augmentation, if any.
-        strategy: The strategy in whose scope everything was made.
-        metrics: Metrics given to `compile`, if any.
+        model: The model.
         inputs: Shape and dtype of a batch of inputs.
 
     Raises:
         UserError: Settings that this network cannot be trained with.
     """
+    settings = model.settings
     objective = Objective(
-        network,
-        NetworkState(network, inputs),
-        loss,
+        model.network,
+        NetworkState(model.network, inputs),
+        sample_loss(model.loss),
         penalty=settings.penalty,
         penalty_epsilon=settings.penalty_epsilon,
-        augmentation=augmentation_function or _augmentation(settings),
+        augmentation=model.augmentation_function or _augmentation(settings),
         seed=settings.seed,
-        jit_compile=use_xla(settings, network),
+        jit_compile=use_xla(settings, model.network),
     )
     return StepFunctions(
-        objective=objective, optimizer=optimizer, settings=settings, strategy=strategy, metrics=metrics
+        objective=objective,
+        optimizer=model.optimizer,
+        settings=settings,
+        strategy=model.distribute_strategy,
+        metrics=model.compiled_metrics_or_none,
     )
+
+
+def build_evaluation(model: Trainable) -> EvaluationFunctions:
+    """The compiled evaluation of a compiled model whose network is built."""
+    return EvaluationFunctions(
+        network=model.network,
+        sample_loss=sample_loss(model.loss),
+        flip_averaging=model.settings.flip_averaging,
+        micro_batch_size=model.settings.micro_batch_size,
+        strategy=model.distribute_strategy,
+        metrics=model.compiled_metrics_or_none,
+    )
+
+
+def network_outputs(network: keras.Model, inputs: tf.TensorSpec) -> keras.KerasTensor:
+    """Shape and dtype of a network's outputs.
+
+    Raises:
+        ValueError: It has not exactly one.
+    """
+    outputs = network.compute_output_spec(symbolic(inputs))
+    if not isinstance(outputs, keras.KerasTensor):
+        raise ValueError(
+            f"The network {network.name!r} returns a {type(outputs).__name__}, but it must return one tensor: "
+            "give keras.Model(inputs, outputs) a single output."
+        )
+    return outputs
+
+
+def symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
+    """A spec as Keras has it."""
+    return keras.KerasTensor(spec.shape, spec.dtype.name)
 
 
 def use_xla(settings: StepConfig, network: keras.Model) -> bool:

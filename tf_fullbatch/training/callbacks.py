@@ -1,4 +1,4 @@
-"""Keras callbacks that record, evaluate, average, checkpoint and profile a run."""
+"""Keras callbacks that record, evaluate, average and profile a run."""
 
 import math
 import time
@@ -15,9 +15,7 @@ from tf_fullbatch.records import CsvRecorder, RunFolder
 from tf_fullbatch.reporting.progress import ProgressLine
 from tf_fullbatch.reporting.summary import validation_rank
 from tf_fullbatch.reporting.tensorboard import TensorBoardWriter
-from tf_fullbatch.training.checkpoints import prune, save_checkpoint
 from tf_fullbatch.training.ema import EmaWeights
-from tf_fullbatch.training.state import TrainingState
 
 
 class Recorder(keras.callbacks.Callback):
@@ -58,6 +56,10 @@ class Recorder(keras.callbacks.Callback):
         record["clipped"] = int(record["clipped"])
         self._metrics.append(record)
         self._writer.write_step(record)
+
+    def flush(self) -> None:
+        """Hands every summary so far to the operating system; rows of metrics.csv are there already."""
+        self._writer.flush()
 
     def close(self) -> None:
         """Closes metrics.csv."""
@@ -156,12 +158,14 @@ class Evaluator(keras.callbacks.Callback):
             if self._ema is not None:
                 with self._ema.applied():
                     records.append(self._evaluate(split, "ema", samples, epoch))
+        for record in records:  # all or, where one was interrupted, none: a resumed run makes them again
+            self._record(record)
         return records
 
     def _evaluate(self, split: str, weights: str, samples: UpdateBatches, epoch: float) -> dict[str, Any]:
         started = time.monotonic()
         results = self.model.evaluate_batches(samples)
-        record = {
+        return {
             "step": self.model.steps_completed,
             "epoch": epoch,
             "split": split,
@@ -171,86 +175,18 @@ class Evaluator(keras.callbacks.Callback):
             "samples": len(samples),
             "seconds": time.monotonic() - started,
         }
+
+    def _record(self, record: dict[str, Any]) -> None:
         self._evaluations.append(record)
         self._writer.write_evaluation(record)
         self._progress.evaluation(record)
-        comparable = split == "validation" and math.isfinite(record["accuracy"])
+        comparable = record["split"] == "validation" and math.isfinite(record["accuracy"])
         if comparable and (self.best is None or validation_rank(record) < self.best):
             self.best, self.improved = validation_rank(record), True
-        return record
 
     def close(self) -> None:
         """Closes evaluations.csv."""
         self._evaluations.close()
-
-
-class Checkpointer(keras.callbacks.Callback):
-    """Saves the complete state at a cadence, at the end, and where validation accuracy is the best so far.
-
-    Args:
-        folder: The run folder.
-        state: What is saved.
-        recorder: For samples seen and time spent.
-        evaluator: For the best so far.
-        every: Epochs between checkpoints.
-        epochs: The last epoch, always saved.
-        keep: Newest checkpoints kept, beside the best.
-        best_step: Step of the best checkpoint so far, or None.
-    """
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        state: TrainingState,
-        recorder: Recorder,
-        evaluator: Evaluator,
-        *,
-        every: int,
-        epochs: int,
-        keep: int,
-        best_step: int | None,
-    ):
-        super().__init__()
-        self._folder = folder
-        self._state = state
-        self._recorder = recorder
-        self._evaluator = evaluator
-        self._every = every
-        self._epochs = epochs
-        self._keep = keep
-        self._best_step = best_step
-        self._unsaved: tuple[int, int] | None = None
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        completed = epoch + 1
-        self._unsaved = completed, self.model.steps_completed
-        if self._evaluator.improved:
-            self._best_step = self.model.steps_completed
-        if completed % self._every == 0 or completed == self._epochs or self._evaluator.improved:
-            self.save(completed)
-
-    def save(self, epoch: int) -> None:
-        """Saves a checkpoint now and removes old ones."""
-        save_checkpoint(
-            self._folder.checkpoints,
-            step=self.model.steps_completed,
-            epoch=epoch,
-            arrays=self._state.capture(),
-            metadata={
-                "samples_seen": self._recorder.samples_seen,
-                "wall_seconds": self._recorder.wall_seconds,
-                "best": self._evaluator.best,
-                "best_step": self._best_step,
-            },
-        )
-        protected = () if self._best_step is None else (self._best_step,)
-        prune(self._folder.checkpoints, keep=self._keep, protect=protected)
-        self._unsaved = None
-
-    def save_last_epoch(self) -> None:
-        """After an early end: saves the last completed epoch, unless it is saved or a later step changed the state."""
-        if self._unsaved is not None and self._unsaved[1] == self.model.steps_completed:
-            self.save(self._unsaved[0])
 
 
 class Histograms(keras.callbacks.Callback):

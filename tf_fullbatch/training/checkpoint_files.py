@@ -150,8 +150,8 @@ def _naming_damage(folder: Path) -> Iterator[None]:
     """Turns what reading damaged files raises into a one-line `UserError`."""
     try:
         yield
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # zipfile, zlib and NumPy raise many kinds for damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, OSError) and error.strerror:
             reason = f"{Path(error.filename or folder).name}: {error.strerror}"
         raise UserError(

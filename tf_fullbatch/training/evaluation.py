@@ -77,10 +77,14 @@ class EvaluationFunctions:
         self._strategy.run(self._accumulate_chunk, args=tuple(next(iterator)))
 
     @tf.function(autograph=False)
-    def reduce(self) -> dict[str, tf.Tensor]:
-        """`loss`, `accuracy` (means) and `samples` over all replicas, float64 scalars."""
-        (loss, correct), rows = self._sums.reduced()
-        results = {"loss": loss / rows, "accuracy": correct / rows, "samples": rows}
+    def reduce(self, stopping: tf.Tensor) -> dict[str, tf.Tensor]:
+        """`loss`, `accuracy` (means), `samples` and `stopping` over all replicas, float64 scalars.
+
+        Args:
+            stopping: See `Sums.reduced`.
+        """
+        (loss, correct), rows, stops = self._sums.reduced(stopping)
+        results = {"loss": loss / rows, "accuracy": correct / rows, "samples": rows, "stopping": stops}
         return {k: tf.cast(v, tf.float64) for k, v in results.items()}
 
     def outputs(self, inputs: tf.Tensor) -> tf.Tensor:

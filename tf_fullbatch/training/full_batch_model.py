@@ -9,10 +9,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch import losses  # noqa: F401, for Keras to find when it loads a compiled model
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.objective import Clock
-from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError
+from tf_fullbatch.optim import gradient_descent, keras_schedule  # noqa: F401, likewise
+from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError, RunInterruptedError
+from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.evaluation import mirror_average
 from tf_fullbatch.training.update_batch_model import UpdateBatchModel
 from tf_fullbatch.trees import Tree
@@ -72,18 +75,23 @@ class FullBatchModel(UpdateBatchModel):
 
         Raises:
             NonFiniteError: Loss or gradient is not finite; nothing was assigned.
+            RunInterruptedError: A stop was requested; nothing was assigned.
             DeviceMemoryError: A micro-batch does not fit the device.
         """
         started = time.perf_counter()
         step, clock = self._session.step, self._clock()
         full_gradient = None
         if self.settings.full_gradient_penalty_strength:
-            self._accumulate(iterator, clock, None, penalised=False)
-            full_gradient = step.mean_gradient()
-        micro_batches = self._accumulate(iterator, clock, full_gradient, penalised=True)
-        update = step.reduce(clock, full_gradient)
+            stopping = self._accumulate(iterator, clock, None, penalised=False)
+            full_gradient, stops = step.mean_gradient(stopping)
+            self._refuse_to_go_on(stops)
+        stopping = self._accumulate(iterator, clock, full_gradient, penalised=True)
+        update = step.reduce(clock, full_gradient, stopping)
         figures = {name: float(value) for name, value in update.scalars.items()}
-        self._refuse_non_finite(figures)
+        self._refuse_to_go_on(figures.pop("stopping"))
+        self._refuse_non_finite(figures, clock, full_gradient)
+        timeline = self._session.timeline
+        micro_batches = timeline.plan.micro_batches(timeline.step_in_epoch(self.steps_completed))
         norms = step.apply(update, tf.constant(micro_batches, tf.int64))
         figures |= {name: float(value) for name, value in norms.items()}
         figures["learning_rate"] = float(clock.learning_rate)
@@ -110,13 +118,15 @@ class FullBatchModel(UpdateBatchModel):
 
     def _accumulate(
         self, iterator: Iterator, clock: Clock, full_gradient: Tree | None, *, penalised: bool
-    ) -> int:
-        """Sums up one pass over the update batch; returns the number of its micro-batches."""
+    ) -> tf.Tensor:
+        """Sums up one pass over the update batch; returns 1.0 where a stop was requested within it, else 0.0."""
         timeline = self._session.timeline
         step_in_epoch = timeline.step_in_epoch(int(clock.step))
         rounds = timeline.plan.rounds(step_in_epoch)
         self._session.step.begin()
         for done in range(1, rounds + 1):
+            if self.stop_requested() is not None:
+                return tf.constant(1.0)
             try:
                 self._session.step.accumulate(iterator, clock, full_gradient, penalised)
             except tf.errors.ResourceExhaustedError as error:
@@ -130,9 +140,14 @@ class FullBatchModel(UpdateBatchModel):
                 ) from error
             for listener in self.chunk_listeners:
                 listener(done, rounds)
-        return timeline.plan.micro_batches(step_in_epoch)
+        return tf.constant(0.0)
 
-    def _refuse_non_finite(self, figures: dict[str, float]) -> None:
+    def _refuse_to_go_on(self, stops: tf.Tensor | float) -> None:
+        """Raises `RunInterruptedError` where a worker stops."""
+        if float(stops):
+            raise RunInterruptedError(self.stop_requested() or "another worker")
+
+    def _refuse_non_finite(self, figures: dict[str, float], clock: Clock, full_gradient: Tree | None) -> None:
         for name, quantity in (
             ("loss", "the loss"),
             ("gradient_norm", "the gradient norm"),
@@ -140,7 +155,16 @@ class FullBatchModel(UpdateBatchModel):
             ("state_sum", "the sum of the normalisation statistics"),
         ):
             if not np.isfinite(figures[name]):
-                raise NonFiniteError(quantity, figures[name], self.steps_completed + 1)
+                timeline = self._session.timeline
+                step = StepInQuestion(
+                    self._session.trained,
+                    timeline.plan,
+                    timeline.step_in_epoch(self.steps_completed),
+                    clock,
+                    full_gradient,
+                )
+                origin = diagnose(self._session.step.objective, step)
+                raise NonFiniteError(quantity, figures[name], self.steps_completed + 1, origin)
 
     def _record(self, figures: dict[str, float]) -> dict[str, float]:
         """Keeps a step's figures and returns the epoch's means so far."""
@@ -163,9 +187,15 @@ class FullBatchModel(UpdateBatchModel):
         """The evaluation of a whole data set, from an iterator over its chunks."""
         plan = self._session.evaluated.plan(self.distribute_strategy.num_replicas_in_sync)
         self._session.evaluation.begin()
+        stopping = 0.0
         for _ in range(plan.rounds(0)):
+            if self.stop_requested() is not None:
+                stopping = 1.0
+                break
             self._session.evaluation.accumulate(iterator)
-        figures = {name: float(value) for name, value in self._session.evaluation.reduce().items()}
+        reduced = self._session.evaluation.reduce(tf.constant(stopping))
+        figures = {name: float(value) for name, value in reduced.items()}
+        self._refuse_to_go_on(figures["stopping"])
         shown = ("loss", "accuracy") if self._session.classifies else ("loss",)
         return self._results({name: figures[name] for name in shown})
 

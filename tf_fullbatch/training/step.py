@@ -48,7 +48,7 @@ class StepFunctions:
         strategy: tf.distribute.Strategy,
         metrics: keras.metrics.Metric | None,
     ):
-        self._objective = objective
+        self.objective = objective
         self._optimizer = optimizer
         self._settings = settings
         self._strategy = strategy
@@ -78,16 +78,22 @@ class StepFunctions:
         self._strategy.run(self._accumulate_chunk, args=(*element, clock, full_gradient, penalised))
 
     @tf.function(autograph=False)
-    def mean_gradient(self) -> Tree:
-        """The averaged gradient in the variables' dtypes, neither clipped nor noisy."""
-        sums, rows = self._sums.reduced()
+    def mean_gradient(self, stopping: tf.Tensor) -> tuple[Tree, tf.Tensor]:
+        """The averaged gradient in the variables' dtypes, neither clipped nor noisy, and the sum of `stopping`."""
+        sums, rows, stops = self._sums.reduced(stopping)
         gradient = trees.scale(1 / rows, sums[: len(self._variables)])
-        return [tf.cast(g, v.dtype) for g, v in zip(gradient, self._variables, strict=True)]
+        return [tf.cast(g, v.dtype) for g, v in zip(gradient, self._variables, strict=True)], stops
 
     @tf.function(autograph=False)
-    def reduce(self, clock: Clock, full_gradient: Sequence[tf.Tensor] | None) -> Update:
-        """Reduces the sums over the replicas and transforms the averaged gradient."""
-        sums, rows = self._sums.reduced()
+    def reduce(self, clock: Clock, full_gradient: Sequence[tf.Tensor] | None, stopping: tf.Tensor) -> Update:
+        """Reduces the sums over the replicas and transforms the averaged gradient.
+
+        Args:
+            clock: The step.
+            full_gradient: Tree, gradient of the whole update batch; None without the full-gradient penalty.
+            stopping: See `Sums.reduced`; where its sum, among the scalars, is not 0, the rest means nothing.
+        """
+        sums, rows, stops = self._sums.reduced(stopping)
         means = trees.scale(1 / rows, sums)
         count = len(self._variables)
         gradient = means[:count]
@@ -112,6 +118,7 @@ class StepFunctions:
             "clipped": clipped.clipped,
             "mean_squared_micro_batch_gradient_norm": squared_norm,
             "samples": rows,
+            "stopping": stops,
             "state_sum": tf.add_n([tf.reduce_sum(m) for m in measurements]) if measurements else tf.zeros([]),
         }
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._variables, strict=True)]
@@ -127,7 +134,7 @@ class StepFunctions:
         before = [tf.identity(v.value) for v in self._variables]
         self._optimizer.apply(update.gradient, self._variables)
         after = [tf.convert_to_tensor(v.value) for v in self._variables]
-        state = self._objective.state
+        state = self.objective.state
         for variable, value in zip(
             state.measured, state.updated_values(update.measurements, micro_batches), strict=True
         ):
@@ -152,7 +159,7 @@ class StepFunctions:
         size = self._settings.micro_batch_size
         rows = tf.shape(sample_ids)[0]
         stride = self._strategy.num_replicas_in_sync
-        theta, state = self._objective.theta(), self._objective.state.values()
+        theta, state = self.objective.theta(), self.objective.state.values()
 
         def body(i: tf.Tensor) -> tf.Tensor:
             part = slice(i * size, tf.minimum((i + 1) * size, rows))
@@ -163,7 +170,7 @@ class StepFunctions:
                 first_micro_batch + tf.cast(i, tf.int64) * stride,
                 self._loss_weights(sample_ids[part], clock),
             )
-            result = self._objective.gradient(theta, state, batch, clock, full_gradient, penalised=penalised)
+            result = self.objective.gradient(theta, state, batch, clock, full_gradient, penalised=penalised)
             gradient = result.gradient
             if penalised:  # not in the pass before it, which measures the gradient itself
                 gradient = transforms.clip_by_norm(

@@ -39,13 +39,19 @@ class Sums:
             variable.assign_add(weight * tf.cast(value, variable.dtype))
         self._count.assign_add(weight)
 
-    def reduced(self) -> tuple[Tree, tf.Tensor]:
-        """(sums over all replicas, count over all replicas), by one all-reduce; cross-replica context."""
-        like = [*self._variables, self._count]
-        vectors = self._strategy.run(lambda: trees.flatten([tf.convert_to_tensor(v) for v in like]))
+    def reduced(self, stopping: tf.Tensor) -> tuple[Tree, tf.Tensor, tf.Tensor]:
+        """(sums, count, stopping) over all replicas, by one all-reduce; cross-replica context.
+
+        Args:
+            stopping: Scalar, 1 where this worker was asked to stop, else 0. It travels with the sums, so that all
+                workers learn of it in the same step.
+        """
+        like = [*self._variables, self._count, stopping]
+        dtype = self._count.dtype
+        vectors = self._strategy.run(lambda: trees.flatten([tf.cast(v, dtype) for v in like]))
         vector = self._strategy.reduce(tf.distribute.ReduceOp.SUM, vectors, axis=None)
-        *sums, count = trees.unflatten(vector, like)
-        return sums, count
+        *sums, count, stops = trees.unflatten(vector, like)
+        return sums, count, stops
 
 
 def _scratch(shape: Sequence[int], dtype: str) -> tf.Variable:

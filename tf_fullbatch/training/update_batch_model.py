@@ -11,9 +11,8 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.augment import Augmentation
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.training import assembly
-from tf_fullbatch.training.evaluation import EvaluationFunctions, classifies
-from tf_fullbatch.training.session import ChunkListener, Session
-from tf_fullbatch.training.step import StepFunctions
+from tf_fullbatch.training.evaluation import classifies
+from tf_fullbatch.training.session import ChunkListener, Session, StopRequested
 from tf_fullbatch.training.timeline import EpochMeans, Timeline
 
 
@@ -55,6 +54,18 @@ class UpdateBatchModel(keras.Model):
         return self._session.chunk_listeners
 
     @property
+    def stop_requested(self) -> StopRequested:
+        """Asked before each chunk of a step or an evaluation; where it names a reason, that is dropped.
+
+        `fit` and `evaluate` then raise `tf_fullbatch.outcomes.RunInterruptedError`, on every worker in the same step.
+        """
+        return self._session.stop_requested
+
+    @stop_requested.setter
+    def stop_requested(self, asked: StopRequested) -> None:
+        self._session.stop_requested = asked
+
+    @property
     def steps_completed(self) -> int:
         """Optimizer updates made so far."""
         return int(self.optimizer.iterations.numpy())
@@ -71,6 +82,7 @@ class UpdateBatchModel(keras.Model):
         shuffle: bool = False,
         initial_epoch: int = 0,
         validation_freq: int | Sequence[int] = 1,
+        initial_step: int = 0,
     ) -> keras.callbacks.History:
         """Trains for a number of epochs, each of ceil(N / batch_size) updates.
 
@@ -85,6 +97,8 @@ class UpdateBatchModel(keras.Model):
             shuffle: Draw a new order each epoch; not with `UpdateBatches`.
             initial_epoch: Epoch to start at.
             validation_freq: As for `keras.Model.fit`.
+            initial_step: Updates of the initial epoch that were made already, of a run that was interrupted
+                within it. Callbacks then see a training of the rest of that epoch, and one of the others.
 
         Returns:
             The history of the epochs: sample-weighted means over their steps.
@@ -104,16 +118,18 @@ class UpdateBatchModel(keras.Model):
             raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
         self.prepare(x, training=True)
         plan = x.plan(self.distribute_strategy.num_replicas_in_sync)
-        self._session.timeline = Timeline(plan, self.steps_completed)
+        self._session.timeline = Timeline(plan, self.steps_completed, initial_step)
+        self._session.trained = x
         dataset = x.distributed(
             self.distribute_strategy,
             first_epoch=self._session.timeline.first_epoch,
+            first_step=initial_step,
             repeats=2 if self.settings.full_gradient_penalty_strength else 1,
         )
         validation = self._validation_dataset(validation_data)
-        return super().fit(
+        history = super().fit(
             dataset,
-            epochs=epochs,
+            epochs=initial_epoch + 1 if initial_step else epochs,
             shuffle=False,
             verbose=verbose,
             callbacks=callbacks,
@@ -121,7 +137,18 @@ class UpdateBatchModel(keras.Model):
             validation_steps=1 if validation is not None else None,
             validation_freq=validation_freq,
             initial_epoch=initial_epoch,
-            steps_per_epoch=plan.steps_per_epoch,
+            steps_per_epoch=plan.steps_per_epoch - initial_step,
+        )
+        if not initial_step or initial_epoch + 1 >= epochs or self.stop_training:
+            return history
+        return self.fit(
+            x,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=callbacks,
+            validation_data=validation_data,
+            initial_epoch=initial_epoch + 1,
+            validation_freq=validation_freq,
         )
 
     def evaluate(
@@ -204,19 +231,19 @@ class UpdateBatchModel(keras.Model):
                     f"The network {self.network.name!r} has no trainable weights: there is nothing to train. Give it "
                     "layers with weights, or set trainable=True on those it has."
                 )
-            outputs = self._outputs(data)
+            outputs = assembly.network_outputs(self.network, data.element_spec[0])
             if not self.optimizer.built:
                 self.optimizer.build(self.network.trainable_variables)
             metrics = self.compiled_metrics_or_none
             if metrics is not None and not metrics.built:
-                metrics.build(_symbolic(data.element_spec[1]), outputs)
+                metrics.build(assembly.symbolic(data.element_spec[1]), outputs)
         # The objects themselves: an id may come back once its object is gone.
         key = (self.optimizer, self._compile_loss, self._compile_metrics, data.element_spec)
         if training and self._session.step_key != key:
-            self._session.step = self._step_functions(data)
+            self._session.step = assembly.build_step(self, data.element_spec[0])
             self._session.step_key = key
         if not training and self._session.evaluation_key != key:
-            self._session.evaluation = self._evaluation_functions()
+            self._session.evaluation = assembly.build_evaluation(self)
             self._session.evaluation_key = key
         self._session.classifies = classifies(data.element_spec[1], outputs)
 
@@ -229,8 +256,14 @@ class UpdateBatchModel(keras.Model):
         self.test_function = self.test_step
 
     def reset_metrics(self) -> None:
-        """Forgets the epoch's means; called by Keras at the beginning of epochs and evaluations."""
-        super().reset_metrics()
+        """Forgets the epoch's means; called by Keras at the beginning of epochs and evaluations.
+
+        The metrics given to `compile` are reset on each replica by itself. Keras would reset them, and its own mean of
+        the loss, from outside, which costs an all-reduce a variable.
+        """
+        metrics = self.compiled_metrics_or_none
+        if metrics is not None and metrics.built:
+            self.distribute_strategy.run(metrics.reset_state)
         self._session.means = EpochMeans()
 
     def get_metrics_result(self) -> dict[str, float]:
@@ -240,44 +273,12 @@ class UpdateBatchModel(keras.Model):
     def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
         """Nothing to do: `prepare` builds from shapes, where Keras would average a batch over replicas."""
 
-    def _outputs(self, data: UpdateBatches) -> keras.KerasTensor:
-        """Shape and dtype of the network's outputs."""
-        outputs = self.network.compute_output_spec(_symbolic(data.element_spec[0]))
-        if not isinstance(outputs, keras.KerasTensor):
-            raise ValueError(
-                f"The network {self.network.name!r} returns a {type(outputs).__name__}, but it must return one tensor: "
-                "give keras.Model(inputs, outputs) a single output."
-            )
-        return outputs
-
     def _refuse_scope(self, method: str) -> None:
         if tf.distribute.in_cross_replica_context():
             raise ValueError(
                 f"{method}() was called within strategy.scope(): only making and compiling the model belongs there. "
                 f"Call {method}() after the with block."
             )
-
-    def _step_functions(self, data: UpdateBatches) -> StepFunctions:
-        return assembly.build_step(
-            network=self.network,
-            loss=assembly.sample_loss(self.loss),
-            optimizer=self.optimizer,
-            settings=self.settings,
-            augmentation_function=self.augmentation_function,
-            strategy=self.distribute_strategy,
-            metrics=self.compiled_metrics_or_none,
-            inputs=data.element_spec[0],
-        )
-
-    def _evaluation_functions(self) -> EvaluationFunctions:
-        return EvaluationFunctions(
-            network=self.network,
-            sample_loss=assembly.sample_loss(self.loss),
-            flip_averaging=self.settings.flip_averaging,
-            micro_batch_size=self.settings.micro_batch_size,
-            strategy=self.distribute_strategy,
-            metrics=self.compiled_metrics_or_none,
-        )
 
     def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
         return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)
@@ -293,10 +294,6 @@ class UpdateBatchModel(keras.Model):
         compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
         self._session.results = {**compiled, **figures}
         return self._session.results
-
-
-def _symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
-    return keras.KerasTensor(spec.shape, spec.dtype.name)
 
 
 def _required(targets: np.ndarray | None) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Trainings on several replicas and workers, each in processes of its own."""

@@ -1,0 +1,102 @@
+"""Where a step says that something not finite came from."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.devices import precision
+from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.outcomes import NonFiniteError
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+SAMPLES = 22
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """Inputs `[22, 3]` and labels of 2 classes."""
+    generator = np.random.default_rng(1)
+    return generator.normal(size=(SAMPLES, 3)).astype("float32"), generator.integers(0, 2, SAMPLES)
+
+
+def network(*middle: keras.layers.Layer) -> keras.Model:
+    """Dense layers "first" and "last" around others."""
+    inputs = x = keras.Input((3,))
+    for layer in (keras.layers.Dense(4, name="first"), *middle, keras.layers.Dense(2, name="last")):
+        x = layer(x)
+    return keras.Model(inputs, x)
+
+
+class DiagnosisTest(tf.test.TestCase):
+    def message(self, built: keras.Model, x: np.ndarray, y: np.ndarray, **options) -> str:
+        """What `fit` refuses with."""
+        batching = {name: options.pop(name) for name in ("batch_size", "shuffle") if name in options}
+        model = FullBatchModel(built, micro_batch_size=4, **options)
+        model.compile(
+            optimizer=GradientDescent(0.1),
+            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        )
+        batches = UpdateBatches(x, y, micro_batch_size=4, seed=0, **batching)
+        with self.assertRaises(NonFiniteError) as caught:
+            model.fit(batches, verbose=0)
+        return str(caught.exception)
+
+    def test_an_input(self):
+        x, y = data()
+        x[13, 1] = np.nan
+        message = self.message(network(keras.layers.BatchNormalization()), x, y)
+        self.assertIn("samples 12 to 15 (micro-batch 3), in the input of sample 13: the update", message)
+
+    def test_an_input_in_a_later_shuffled_step(self):
+        x, y = data()
+        x[13, 1] = np.inf
+        place = int(np.flatnonzero(UpdateBatches(x, y, shuffle=True).order(0) == 13)[0])
+        micro_batch = place % 12 // 4
+        message = self.message(network(), x, y, batch_size=12, shuffle=True)
+        self.assertIn(f"in step {place // 12 + 1}, first seen in samples {place // 4 * 4} to ", message)
+        self.assertIn(f"of epoch 1's order (micro-batch {micro_batch}), in the input of sample 13", message)
+
+    def test_a_layer(self):
+        x, y = data()
+        built = network(keras.layers.Activation(lambda v: keras.ops.exp(1e4 * v * v), name="explosive"))
+        message = self.message(built, x, y, penalty="nested_tape", penalty_strength=0.5)
+        self.assertIn("(micro-batch 0), in the output of layer 'explosive'", message)
+
+    def test_a_gradient(self):
+        # sqrt(|x|) has value 0 and an infinite slope at 0.
+        x, y = data()
+        x[:] = 0
+        built = network(keras.layers.Activation(lambda v: keras.ops.sqrt(keras.ops.abs(v))))
+        self.assertIn("in the gradient of 'first/bias'", self.message(built, x, y))
+
+    def test_a_sum(self):
+        # Each micro-batch's gradient is large but finite; four samples' weight times it is not.
+        x, y = data()
+        built = network()
+        built.layers[-1].kernel.assign(tf.zeros((4, 2)))
+        x[:] = 1e38
+        built.layers[1].kernel.assign(tf.ones((3, 4)) / 3)
+        y[:] = 0
+        message = self.message(built, x, y)
+        self.assertIn("every micro-batch is finite by itself: their sum overflows", message)
+
+    def test_a_network_without_a_graph_of_layers(self):
+        class Subclassed(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.dense = keras.layers.Dense(2)
+
+            def call(self, x, training=None):
+                return keras.ops.log(self.dense(x) * 0 - 1.0)
+
+        self.assertIn("(micro-batch 0), in the loss", self.message(Subclassed(), *data()))
+
+    def test_bfloat16(self):
+        x, y = data()
+        with precision("mixed_bfloat16"):
+            built = network(keras.layers.Activation(lambda v: v * 1e38 * 1e38, name="beyond"))
+            self.assertIn("in the output of layer 'beyond'", self.message(built, x, y))
+
+
+if __name__ == "__main__":
+    tf.test.main()
