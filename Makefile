@@ -12,7 +12,7 @@ quickstart: $(READY)  ## run the main job on the embedded data set
 test: lint  ## style, types and tests
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
 
-test-slow: $(READY)  ## the longer tests: the quickstart to its end
+test-slow: $(READY)  ## the longer tests: quickstart to its end, replica table, fuzzed processes
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
 
 test-faults: $(READY)  ## a quarter of an hour of faults: killed processes, full disks, lost workers

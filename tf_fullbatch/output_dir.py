@@ -79,8 +79,10 @@ def locked(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):  # the folder may be gone, or hold results by now
+            folder.lock.unlink(
+                missing_ok=True
+            )  # while it is held: who waits for this file looks for a new one
             lock.release()
-            folder.lock.unlink(missing_ok=True)
             if made:
                 folder.path.rmdir()
 

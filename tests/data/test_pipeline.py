@@ -195,12 +195,20 @@ class DistributedTest(tf.test.TestCase):
         chunks = [e[2].numpy().tolist() for e in data.distributed(tf.distribute.get_strategy(), epochs=1)]
         self.assertEqual(chunks, [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]])
 
-    def test_one_epoch_can_be_iterated_over_again(self):
-        data = batches(10, micro_batch_size=4)
-        once = data.one_epoch(tf.distribute.get_strategy())
-        self.assertIs(once, data.one_epoch(tf.distribute.get_strategy()))
+    def test_from_the_start_again_and_again(self):
+        data = batches(10, micro_batch_size=4, chunk_micro_batches=1)
+        once = data.from_the_start(tf.distribute.get_strategy())
+        self.assertIs(once, data.from_the_start(tf.distribute.get_strategy()))
         for _ in range(2):
-            self.assertEqual(sum(len(e[2]) for e in once), 10)
+            chunks = iter(once)
+            found = [next(chunks)[2].numpy().tolist() for _ in range(4)]
+            self.assertEqual([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9], [0, 1, 2, 3]], found)
+
+    def test_endless_data_need_no_agreement_on_their_end(self):
+        # Workers of a cluster would all-reduce, at every chunk, whether each has one more.
+        strategy = tf.distribute.get_strategy()
+        chunks = batches(10).distributed(strategy)
+        self.assertEqual(tf.data.INFINITE_CARDINALITY, tf.data.experimental.cardinality(chunks).numpy())
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ class DamagedCheckpointTest(FaultTestCase):
                 self.assertEqual(before, contents(folder))
 
     def test_all_deleted(self):
-        """Without any checkpoint the run starts again, and ends as it did."""
-        whole, folder = self.undisturbed(*WHOLE), self.copy(self.undisturbed(*FIRST), "run")
+        folder = self.copy(self.undisturbed(*FIRST), "run")
         shutil.rmtree(folder / "checkpoints")
+        before = contents(folder)
         with faults("all checkpoints deleted"):
-            self.assert_done(finish(folder, *WHOLE))
-            self.assert_same_run(whole, folder)
+            self.assert_ended(finish(folder, *WHOLE), 2, "none of its checkpoints")
+            self.assertEqual(before, contents(folder))

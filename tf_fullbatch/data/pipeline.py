@@ -129,7 +129,7 @@ class UpdateBatches:
         self.shuffle = shuffle
         self.seed = seed
         self._chunk_micro_batches = chunk_micro_batches
-        self._one_epoch: dict[tf.distribute.Strategy, tf.distribute.DistributedDataset] = {}
+        self._from_the_start: dict[tf.distribute.Strategy, tf.distribute.DistributedDataset] = {}
         self.plan(replicas=1)
 
     def __len__(self) -> int:
@@ -202,9 +202,11 @@ class UpdateBatches:
                                 yield *self.take(rows), first
                 epoch, begin = epoch + 1, 0
 
-        return tf.data.Dataset.from_generator(chunks, output_signature=self.element_spec).prefetch(
-            2 * len(replicas)
-        )
+        dataset = tf.data.Dataset.from_generator(chunks, output_signature=self.element_spec)
+        if epochs is None:
+            # Else the workers of a cluster ask each other, by an all-reduce a chunk, whether all have one more.
+            dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return dataset.prefetch(2 * len(replicas))
 
     def distributed(
         self,
@@ -232,11 +234,11 @@ class UpdateBatches:
 
         return strategy.distribute_datasets_from_function(local)
 
-    def one_epoch(self, strategy: tf.distribute.Strategy) -> tf.distribute.DistributedDataset:
-        """`distributed` for the first epoch alone; made once, to be iterated over many times."""
-        if strategy not in self._one_epoch:
-            self._one_epoch[strategy] = self.distributed(strategy, epochs=1)
-        return self._one_epoch[strategy]
+    def from_the_start(self, strategy: tf.distribute.Strategy) -> tf.distribute.DistributedDataset:
+        """`distributed`, made once to be iterated over many times, each time from the first epoch."""
+        if strategy not in self._from_the_start:
+            self._from_the_start[strategy] = self.distributed(strategy)
+        return self._from_the_start[strategy]
 
     def take(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Inputs, targets and sample ids of some rows; a contiguous run is a view, not a copy."""

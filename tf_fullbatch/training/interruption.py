@@ -68,6 +68,8 @@ class StopRequests:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Runs in the main thread, once it runs Python again."""
         if self._announce is None:
+            # TensorFlow may be in the midst of starting; what it says of its half-built objects is of no use.
+            sys.unraisablehook = lambda unraisable: None
             raise RunInterruptedError(
                 signal.Signals(number).name, "no step was under way. The same command starts again"
             )

@@ -184,7 +184,7 @@ class UpdateBatchModel(keras.Model):
                 )
             self.prepare(data, training=False)
             self._session.evaluated = data
-            x, y = data.one_epoch(self.distribute_strategy), None
+            x, y = data.from_the_start(self.distribute_strategy), None
             kwargs["steps"] = 1
         elif self._session.validation is not None:
             self._session.evaluated = self._session.validation
@@ -198,7 +198,7 @@ class UpdateBatchModel(keras.Model):
             raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
         self._session.validation = self._one_batch(*data)
         self.prepare(self._session.validation, training=False)
-        return self._session.validation.one_epoch(self.distribute_strategy), None
+        return self._session.validation.from_the_start(self.distribute_strategy), None
 
     def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
         """`evaluate` without Keras' progress bar, name -> figure."""
