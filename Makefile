@@ -15,7 +15,7 @@ test: lint  ## style, types and tests
 test-slow: $(READY)  ## the longer tests: quickstart to its end, replica table, fuzzed processes
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
 
-test-faults: $(READY)  ## a quarter of an hour of faults: killed processes, full disks, lost workers
+test-faults: $(READY)  ## faults: killed processes, full disks, lost workers, signals
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m faults
 
 lint: $(READY)  ## style and types
