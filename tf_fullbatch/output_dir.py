@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,7 @@ def _has_results(folder: RunFolder) -> bool:
 
 
 def _probe_writable(folder: Path) -> None:
-    probe = folder / ".tf_fullbatch-write-test"
+    probe = folder / f".tf_fullbatch-write-test-{os.getpid()}"  # its own: several workers may look at once
     probe.touch()
     probe.unlink()
 
