@@ -87,7 +87,6 @@ class RunInterruptedError(RunError):
 
     def __init__(self, by: str, advice: str = ""):
         super().__init__(f"interrupted by {by}" + (f": {advice}" if advice else ""))
-        self.by = by
 
 
 class WorkerLostError(RunError):

@@ -80,9 +80,8 @@ def locked(folder: RunFolder) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):  # the folder may be gone, or hold results by now
-            folder.lock.unlink(
-                missing_ok=True
-            )  # while it is held: who waits for this file looks for a new one
+            # While it is held: who waits for this file looks for a new one.
+            folder.lock.unlink(missing_ok=True)
             lock.release()
             if made:
                 folder.path.rmdir()
@@ -145,12 +144,7 @@ def finished_summary(
         summary = read_json(folder.summary)
         ended = (summary["outcome"], summary["steps"])
         summary_table(summary)  # everything that is shown is there
-    except (
-        UserError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ):  # not there, or damaged: it is written anew
+    # Not there, or damaged: it is written anew.
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return None
     return summary if ended == (Outcome.COMPLETED.name, checkpoint.step) else None

@@ -53,8 +53,6 @@ def naming_lost_workers() -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.ResourceExhaustedError:
-        raise
     except tf.errors.OpError as error:
         # The message is a long trace of the graph; what happened stands behind this, or last.
         said = error.message.partition("aborted by: ")[2] or error.message.strip().splitlines()[-1]
@@ -199,7 +197,7 @@ class RunSession:
         model, epochs = self._parts.model, self._config.runtime.epochs
         model.stop_requested = lambda: self._stops.requested
         several = multi_worker(self._config.runtime.strategy) is not None
-        with naming_memory_failures(), naming_lost_workers() if several else contextlib.nullcontext():
+        with naming_lost_workers() if several else contextlib.nullcontext(), naming_memory_failures():
             if not self._epoch_ended:  # the epoch's evaluation was interrupted
                 self._end_epoch(self._first_epoch - 1)
             if self._first_epoch < epochs:
@@ -221,8 +219,7 @@ class RunSession:
 
     def _describe(self) -> None:
         """Configuration and hyperparameters, for TensorBoard."""
-        groups = self._config.to_dict()
-        self._writer.write_config(code_block(json.dumps(groups, indent=2)))
+        self._writer.write_config(code_block(json.dumps(self._config.to_dict(), indent=2)))
         flat = deciding_settings(self._config) | {"epochs": self._config.runtime.epochs}
         splits = [s for s in ("validation", "test") if s in self._evaluator.split_names]
         columns = [(split, figure) for split in splits for figure in ("accuracy", "loss")]

@@ -85,7 +85,7 @@ class UpdateBatches:
 
     Args:
         inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]` or any other array.
-        targets: `[samples]` or `[samples, ...]`.
+        targets: `[samples]` or `[samples, ...]`; None is refused with a message of its own.
         batch_size: Samples an update; None for all.
         micro_batch_size: Samples a forward and backward pass.
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
@@ -95,13 +95,13 @@ class UpdateBatches:
             and of memory on the device alone, never of results.
 
     Raises:
-        ValueError: Lengths that differ, no samples, or sizes that do not fit.
+        ValueError: No targets, lengths that differ, no samples, or sizes that do not fit.
     """
 
     def __init__(
         self,
         inputs: np.ndarray,
-        targets: np.ndarray,
+        targets: np.ndarray | None,
         *,
         batch_size: int | None = None,
         micro_batch_size: int = 128,
@@ -110,6 +110,8 @@ class UpdateBatches:
         seed: int = 0,
         chunk_micro_batches: int | None = None,
     ):
+        if targets is None:
+            raise ValueError("y is missing: give the targets, one a sample.")
         inputs, targets = np.asarray(inputs), np.asarray(targets)
         if len(inputs) != len(targets) or len(inputs) == 0:
             raise ValueError(

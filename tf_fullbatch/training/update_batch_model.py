@@ -106,14 +106,7 @@ class UpdateBatchModel(keras.Model):
         self._assert_compile_called("fit")
         self._refuse_scope("fit")
         if not isinstance(x, UpdateBatches):
-            x = UpdateBatches(
-                x,
-                _required(y),
-                batch_size=batch_size,
-                micro_batch_size=self.settings.micro_batch_size,
-                shuffle=shuffle,
-                seed=self.settings.seed,
-            )
+            x = self._as_batches(x, y, batch_size, shuffle)
         elif y is not None or batch_size is not None or shuffle:
             raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
         self.prepare(x, training=True)
@@ -176,7 +169,7 @@ class UpdateBatchModel(keras.Model):
         self._assert_compile_called("evaluate")
         self._refuse_scope("evaluate")
         if not kwargs.get("_use_cached_eval_dataset"):
-            data = x if isinstance(x, UpdateBatches) else self._one_batch(x, _required(y))
+            data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
             if data.plan(replicas=1).steps_per_epoch != 1:
                 raise ValueError(
                     f"evaluate() takes UpdateBatches of one step an epoch, but these have batch_size="
@@ -196,7 +189,7 @@ class UpdateBatchModel(keras.Model):
             return None
         if len(data) != 2:
             raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
-        self._session.validation = self._one_batch(*data)
+        self._session.validation = self._as_batches(*data)
         self.prepare(self._session.validation, training=False)
         return self._session.validation.from_the_start(self.distribute_strategy), None
 
@@ -280,8 +273,18 @@ class UpdateBatchModel(keras.Model):
                 f"Call {method}() after the with block."
             )
 
-    def _one_batch(self, x: np.ndarray, y: np.ndarray) -> UpdateBatches:
-        return UpdateBatches(x, y, micro_batch_size=self.settings.micro_batch_size)
+    def _as_batches(
+        self, x: np.ndarray, y: np.ndarray | None, batch_size: int | None = None, shuffle: bool = False
+    ) -> UpdateBatches:
+        settings = self.settings
+        return UpdateBatches(
+            x,
+            y,
+            batch_size=batch_size,
+            micro_batch_size=settings.micro_batch_size,
+            shuffle=shuffle,
+            seed=settings.seed,
+        )
 
     @property
     def compiled_metrics_or_none(self) -> keras.metrics.Metric | None:
@@ -294,9 +297,3 @@ class UpdateBatchModel(keras.Model):
         compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
         self._session.results = {**compiled, **figures}
         return self._session.results
-
-
-def _required(targets: np.ndarray | None) -> np.ndarray:
-    if targets is None:
-        raise ValueError("y is missing: give the targets, one a sample.")
-    return targets
