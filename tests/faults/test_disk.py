@@ -1,6 +1,8 @@
 """Full, read-only and vanishing disks: one line that says so, and nothing earlier harmed."""
 
 import contextlib
+import functools
+import resource
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from tests.faults.tally import faults
 pytestmark = pytest.mark.faults
 
 FULL = r"cannot write \S+: No space left on device\. Free space there"
+TOO_LARGE = r"cannot write \S+: File too large\. Free space there"
 FORBIDDEN = r"cannot write \S+: (Permission denied|Read-only file system)\. "
 FIRST = (*SHORT, "--epochs=5", "--schedule_epochs=30")
 MANY = (*SHORT, "--keep_checkpoints=100")
@@ -43,6 +46,11 @@ def fill(disk: Path) -> None:
     with contextlib.suppress(OSError), (disk / "filler").open("ab", buffering=0) as file:
         while True:
             file.write(bytes(4096))
+
+
+def limit_file_size(size: int) -> None:
+    """In a new process: no file gets larger than this many bytes; Python ignores the signal, and writing fails."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 def permit(folder: Path, writing: bool) -> None:
@@ -106,6 +114,19 @@ class FullDiskTest(FaultTestCase):
                 self.assertEqual(before, contents(self.disk))
         remount(self.disk, "rw")
         self.go_on_with_space()
+
+
+class FileSizeTest(FaultTestCase):
+    """A limit of a file's size stands for the full disk where no disk can be mounted."""
+
+    def test_a_file_grows_beyond_the_limit(self):
+        for size in (1_000, 8_000, 40_000):
+            folder = self.folder / str(size)
+            with self.subTest(size), faults("file size limit"):
+                ended = finish(folder, *SHORT, before=functools.partial(limit_file_size, size))
+                self.assert_ended(ended, 2, TOO_LARGE)
+                self.assert_done(finish(folder, *SHORT))
+                self.assert_same_run(self.undisturbed(*SHORT), folder)
 
 
 class PermissionTest(FaultTestCase):

@@ -56,7 +56,7 @@ def save_checkpoint(
     """Writes a checkpoint, whole or not at all; one of the same step is replaced.
 
     Args:
-        folder: The folder of checkpoints; made where it is missing.
+        folder: The folder of checkpoints; made where it is missing, in a folder that is there.
         step: Optimizer updates completed.
         epoch: Passes over the training set completed.
         arrays: Name -> array with one of `checkpoint_files.DTYPES`; any name will do.
@@ -74,7 +74,7 @@ def save_checkpoint(
         raise ValueError(f"step is {step}; it must not be negative.")
     final, aside = folder / f"step-{step:08d}", _aside(folder, step)
     with records.naming_failures(final):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)  # not its parents: a run whose folder was deleted ends
         _clear_up(folder)
         try:
             aside.mkdir()
