@@ -42,7 +42,7 @@ class RegistriesTest(unittest.TestCase):
             self.assertEqual(FIELDS[name].metadata["choices"], accepted)
 
     def test_every_operator_has_a_cost(self) -> None:
-        self.assertEqual(set(penalties.GRADIENT_EVALUATIONS), set(step.PENALTIES))
+        self.assertEqual(set(step.GRADIENT_EVALUATIONS), set(step.PENALTIES))
 
     def test_label_smoothing_has_the_losss_range(self) -> None:
         limits = FIELDS["label_smoothing"].metadata

@@ -59,16 +59,20 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
-def flagfile_text(config: Config) -> str:
-    """A flagfile that repeats a run: every setting that differs from its default."""
-    lines = [
-        "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
-    ]
+def arguments(config: Config) -> list[str]:
+    """The flags of a configuration: every setting that differs from its default."""
+    given = []
     for group, setting in settings_fields():
         value = getattr(getattr(config, group), setting.name)
         if value != setting.default:
-            lines.append(shlex.quote(f"--{setting.name}={flag_text(setting, value)}"))
-    return "\n".join(lines) + "\n"
+            given.append(f"--{setting.name}={flag_text(setting, value)}")
+    return given
+
+
+def flagfile_text(config: Config) -> str:
+    """A flagfile that repeats a run."""
+    comment = "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
+    return "\n".join([comment, *map(shlex.quote, arguments(config))]) + "\n"
 
 
 def settings_text(config: Config) -> str:

@@ -122,14 +122,7 @@ def load_splits(config: Config) -> Splits:
         dataset.test,
         dataset.test_split,
     )
-    for name, size in (
-        ("micro_batch_size", config.step.micro_batch_size),
-        ("batch_size", config.optimizer.batch_size),
-    ):
-        if size is not None and size > len(splits.train):
-            raise UserError(
-                f"--{name}={size} is larger than the training set of {len(splits.train)} samples: lower --{name}."
-            )
+    config.check_training_set(len(splits.train))
     return splits
 
 

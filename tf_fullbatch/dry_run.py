@@ -11,7 +11,6 @@ from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.devices import choose_strategy, describe_devices
 from tf_fullbatch.output_dir import default_output_dir
-from tf_fullbatch.penalties import GRADIENT_EVALUATIONS
 from tf_fullbatch.reporting.tables import format_count, format_duration
 from tf_fullbatch.training.assembly import use_xla
 from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -74,7 +73,7 @@ def _cost(
 ) -> list[tuple[str, str]]:
     """Steps, gradient evaluations and the time they would take here."""
     epochs, step_plan = config.runtime.epochs, batches.plan(replicas)
-    evaluations = GRADIENT_EVALUATIONS[config.step.penalty] + bool(config.step.full_gradient_penalty_strength)
+    evaluations = config.step.gradient_evaluations
     samples = epochs * len(batches)
     seconds = _micro_batch_seconds(model, batches)
     total = seconds * epochs * len(batches) / batches.micro_batch_size / replicas

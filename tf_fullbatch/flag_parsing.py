@@ -66,8 +66,11 @@ def define(fields: Sequence[Field], flag_values: flags.FlagValues) -> None:
     """Defines one flag a field, and --help."""
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=flag_values)
     for field in fields:
-        parser, default, text = _parser(field), field.default, field.metadata["help"]
-        if isinstance(parser, flags.BooleanParser):
+        parser, text = _parser(field), field.metadata["help"]
+        default: Any = field.default
+        if field.metadata["repeated"]:
+            flags.DEFINE_multi_string(field.name, list(default), text, flag_values=flag_values)
+        elif isinstance(parser, flags.BooleanParser):
             flags.DEFINE_bool(field.name, default, text, flag_values=flag_values)
         elif parser is None:
             flags.DEFINE_string(field.name, default, text, flag_values=flag_values)
@@ -87,7 +90,7 @@ def parse(argv: Sequence[str], fields: Sequence[Field]) -> dict[str, Any] | None
     """
     flag_values = flags.FlagValues()
     define(fields, flag_values)
-    arguments = expand_flagfiles(argv[1:])
+    arguments = [argument.text for argument in located_arguments(argv[1:])]
     _refuse_long_names(arguments, longest=max(len(field.name) for field in fields) + 10)
     try:
         rest = flag_values([argv[0], *arguments])
@@ -102,39 +105,49 @@ def parse(argv: Sequence[str], fields: Sequence[Field]) -> dict[str, Any] | None
         )
     values = {field.name: flag_values[field.name].value for field in fields}
     for field in fields:
+        if field.metadata["repeated"]:
+            values[field.name] = tuple(values[field.name])
         if field.default is None and values[field.name] in ("", none_word(field)):
             values[field.name] = None
     return values
 
 
-def expand_flagfiles(
-    arguments: Sequence[str], folder: Path | None = None, seen: tuple[Path, ...] = ()
-) -> list[str]:
-    """Replaces each --flagfile=FILE by the flags in it, one a line; `#` begins a comment.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument, and the folder that a relative path in it is meant from."""
+
+    text: str
+    folder: Path
+
+
+def located_arguments(
+    arguments: Sequence[str], folder: Path = Path(), seen: tuple[Path, ...] = ()
+) -> list[Argument]:
+    """The arguments with each --flagfile=FILE replaced by the flags in it, one a line; `#` begins a comment.
 
     A file named within a flagfile is looked for beside that flagfile.
 
     Raises:
         UserError: A file that cannot be read, or that includes itself.
     """
-    expanded: list[str] = []
+    expanded: list[Argument] = []
     remaining = list(arguments)
     while remaining:
         argument = remaining.pop(0)
         name, equals, value = argument.partition("=")
         if name.lstrip("-") != "flagfile" or not name.startswith("-"):
-            expanded.append(argument)
+            expanded.append(Argument(argument, folder))
             continue
         if not equals:
             if not remaining:
                 raise UserError("--flagfile needs a file: --flagfile=FILE.")
             value = remaining.pop(0)
-        path = _flagfile_path(value, folder or Path())
+        path = _flagfile_path(value, folder)
         if path in seen:
             raise UserError(f"--flagfile={value}: the file includes itself.")
         if len(seen) == _DEEPEST:
             raise UserError(f"--flagfile={value}: flagfiles within flagfiles, more than {_DEEPEST} deep.")
-        expanded += expand_flagfiles(_lines(path, value), path.parent, (*seen, path))
+        expanded += located_arguments(_lines(path, value), path.parent, (*seen, path))
     return expanded
 
 

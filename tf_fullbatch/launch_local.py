@@ -4,10 +4,8 @@ Each worker is `python -m tf_fullbatch.main` with the same flags and a TF_CONFIG
 on to all of them, and where one fails the others are ended; the launcher returns what the first one returned.
 """
 
-import ctypes
 import dataclasses
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -19,12 +17,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from tf_fullbatch import flag_parsing
+from tf_fullbatch import child_processes, flag_parsing
 from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.outcomes import RunError, UserError
 
 _POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1  # of <sys/prctl.h>
 _TERMINATE_SECONDS = 8.0
 """From the first failure to SIGKILL for those still running."""
 _SAVE_SECONDS = 60.0
@@ -53,8 +50,7 @@ def main(argv: Sequence[str]) -> int:
             raise UserError(
                 "the flags of the run come after --: launch_local --workers=2 -- --flagfile=FILE."
             )
-        command = [sys.executable, "-m", "tf_fullbatch.main", *passed_on]
-        return Launcher(Options(**values).workers, command).run()
+        return Launcher(Options(**values).workers, [*child_processes.RUN, *passed_on]).run()
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.outcome.exit_code
@@ -108,15 +104,11 @@ class Launcher:
 
     def _start(self) -> None:
         for index, config in enumerate(cluster_configs(free_ports(self._count))):
-            # A session of its own: Ctrl-C at the terminal reaches the launcher alone, which passes it on once.
-            process = subprocess.Popen(
+            process = child_processes.start(
                 self._command,
-                env=os.environ | {"TF_CONFIG": config},
-                start_new_session=True,
+                {"TF_CONFIG": config},
                 stdout=None if index == 0 else subprocess.PIPE,
                 stderr=None if index == 0 else subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=_end_with_the_launcher,
             )
             self._processes.append(process)
             if process.stdout is not None:
@@ -130,7 +122,7 @@ class Launcher:
         while None in (codes := [process.poll() for process in self._processes]):
             failed = [returned for returned in codes if returned]
             if failed and not code:
-                code = _shell_code(failed[0])
+                code = child_processes.shell_code(failed[0])
                 deadline = time.monotonic() + (_SAVE_SECONDS if self._signalled else _TERMINATE_SECONDS)
                 if not self._signalled:
                     self._send_all(signal.SIGTERM)
@@ -139,7 +131,9 @@ class Launcher:
             time.sleep(_POLL_SECONDS)
         for printer in self._printers:
             printer.join()
-        return code or next((_shell_code(p.returncode) for p in self._processes if p.returncode), 0)
+        return code or next(
+            (child_processes.shell_code(p.returncode) for p in self._processes if p.returncode), 0
+        )
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
         self._signalled = True
@@ -161,17 +155,6 @@ def _split(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:
         return arguments, False, []
     place = arguments.index("--")
     return arguments[:place], True, arguments[place + 1 :]
-
-
-def _shell_code(code: int) -> int:
-    """An exit code; of a process that a signal ended, what a shell would report."""
-    return 128 - code if code < 0 else code
-
-
-def _end_with_the_launcher() -> None:
-    """In a new worker, on Linux: have the system send it SIGTERM when the launcher is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _print_lines(stream: IO[bytes], index: int) -> None:

@@ -144,16 +144,6 @@ PENALTIES: dict[str, HessianVectorProduct | None] = {
 EXACT = ("nested_tape", "forward_over_reverse")
 """The operators that differentiate the loss twice."""
 
-GRADIENT_EVALUATIONS = {
-    "none": 1,
-    "nested_tape": 2,
-    "forward_over_reverse": 2,
-    "forward_differences": 2,
-    "central_differences": 3,
-}
-"""Gradient evaluations a sample and step. An exact product counts as one more, by convention: it takes the time of
-about two."""
-
 
 def _step_along(v: Tree, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
     """(e, 1/e) for `e = epsilon / |v|`, both zero where `v = 0`."""

@@ -223,9 +223,8 @@ class RunSession:
         flat = deciding_settings(self._config) | {"epochs": self._config.runtime.epochs}
         splits = [s for s in ("validation", "test") if s in self._evaluator.split_names]
         columns = [(split, figure) for split in splits for figure in ("accuracy", "loss")]
-        first = ("batch_size", "penalty", "penalty_strength", "learning_rate", "clip_norm")
-        ordered = {name: flat[name] for name in first} | flat
-        self._writer.write_hparams(ordered, [*columns, ("train", "loss")])
+        shown = self._config.runtime.hparams or None
+        self._writer.write_hparams(flat, [*columns, ("train", "loss")], shown)
 
     def _finish(self, outcome: Outcome, message: str) -> None:
         if self._chief:

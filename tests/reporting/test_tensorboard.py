@@ -158,13 +158,20 @@ class TensorBoardTest(unittest.TestCase):
         )
         found = {name: getattr(value, value.WhichOneof("kind")) for name, value in start.hparams.items()}
         self.assertEqual(found, {**values, "clip": "-", "blocks": "[2, 2]"})
-        self.assertTrue(start.group_name.startswith("run ("))
+        self.assertRegex(start.group_name, r"^[^/]+/run \(/.*\)$")
         experiment = hparams_metadata.parse_experiment_plugin_data(contents[hparams_metadata.EXPERIMENT_TAG])
         self.assertEqual([info.name for info in experiment.hparam_infos], list(values))
         tags = [info.name.tag for info in experiment.metric_infos]
         self.assertEqual(tags, ["5 results/test accuracy", "5 results/train loss"])
         self.assertEqual([self.points(".", tag) for tag in tags], [[(4, 0.25)], [(4, 0.25)]])
         self.assertNotIn("5 results/validation accuracy", self.read(".").Tags()["tensors"])
+
+    def test_some_hyperparameters_alone_are_columns(self):
+        writer = self.writer()
+        writer.write_hparams({"lr": 0.4, "seed": 3, "momentum": 0.9}, shown=("seed", "lr"))
+        contents = self.read(".").PluginTagToContent("hparams")
+        experiment = hparams_metadata.parse_experiment_plugin_data(contents[hparams_metadata.EXPERIMENT_TAG])
+        self.assertEqual([info.name for info in experiment.hparam_infos], ["seed", "lr"])
 
     def test_histograms(self):
         writer = self.writer()

@@ -5,7 +5,7 @@ from typing import Any
 
 from tf_fullbatch.benchmarking.ratios import BARE_LOOP, Configuration, figures
 from tf_fullbatch.benchmarking.rounds import Speed, Timing, name
-from tf_fullbatch.penalties import GRADIENT_EVALUATIONS
+from tf_fullbatch.config.step import GRADIENT_EVALUATIONS
 from tf_fullbatch.reporting.tables import format_count, format_table
 
 SPEED_COLUMNS = (

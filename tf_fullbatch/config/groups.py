@@ -204,6 +204,11 @@ class RuntimeConfig:
     profile_steps: tuple[int, ...] = setting(
         (), "First and last step of a TensorBoard profile, such as 3,5.", minimum=1, decides=False
     )
+    hparams: tuple[str, ...] = setting(
+        (),
+        "Settings that are columns of TensorBoard's HParams tab, separated by commas. Empty: all that decide results.",
+        decides=False,
+    )
     quiet: bool = setting(False, "Print errors, warnings and what was asked for only.", decides=False)
     tensorflow_log: bool = setting(False, "Show TensorFlow's start-up messages.", decides=False)
     dry_run: bool = setting(

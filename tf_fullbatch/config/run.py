@@ -1,6 +1,7 @@
 """The configuration of a whole run: the groups of settings and the checks across them."""
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,10 @@ class Config:
         self._check_batches()
         self._check_schedule()
         self._check_data()
+        known = [setting_field.name for _, setting_field in settings_fields()]
+        for name in self.runtime.hparams:
+            if name not in known:
+                raise UserError(f"--hparams={name}: there is no such setting (--help lists all).")
         if self.runtime.mode == "evaluate" and self.runtime.output_dir is None:
             raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
         if self.runtime.mode == "evaluate" and self.runtime.dry_run:
@@ -39,11 +44,22 @@ class Config:
                 f"--micro_batch_size={micro} is larger than the update batch, --batch_size={update}: lower "
                 "--micro_batch_size or raise --batch_size."
             )
-        for name, value in (("micro_batch_size", micro), ("batch_size", update)):
-            if train is not None and value is not None and value > train:
-                raise UserError(
-                    f"--{name}={value} is larger than the training set, --train_size={train}: lower --{name}."
-                )
+        if train is not None:
+            self.check_training_set(train)
+
+    def check_training_set(self, samples: int) -> None:
+        """Refuses batches that are larger than a training set of so many samples.
+
+        Raises:
+            UserError: One of them is.
+        """
+        size = f", --train_size={samples}" if samples == self.data.train_size else f" of {samples} samples"
+        for name, value in (
+            ("micro_batch_size", self.step.micro_batch_size),
+            ("batch_size", self.optimizer.batch_size),
+        ):
+            if value is not None and value > samples:
+                raise UserError(f"--{name}={value} is larger than the training set{size}: lower --{name}.")
 
     def _check_schedule(self) -> None:
         optimizer, runtime = self.optimizer, self.runtime
@@ -160,3 +176,9 @@ def deciding_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]
     """(name, old, new) of every setting that decides results and differs."""
     before, after = deciding_settings(old), deciding_settings(new)
     return [(name, before[name], after[name]) for name in before if before[name] != after[name]]
+
+
+def differing_settings(configs: Sequence[Config]) -> list[str]:
+    """Names of the settings in which runs differ: those that decide results, and the length."""
+    settings = [deciding_settings(config) | {"epochs": config.runtime.epochs} for config in configs]
+    return [name for name in settings[0] if any(one[name] != settings[0][name] for one in settings)]

@@ -23,6 +23,7 @@ def setting(
     below: float | None = None,
     maximum: float | None = None,
     decides: bool = True,
+    repeated: bool = False,
 ) -> Any:
     """A dataclass field with documentation and a range.
 
@@ -35,6 +36,7 @@ def setting(
         below: Numbers must be smaller than this.
         maximum: Largest accepted number.
         decides: Whether the field decides a run's results, so that a resumed run must have the same value.
+        repeated: Of a tuple of strings: each use of the flag adds an entry, commas and all.
     """
     metadata = {
         "help": help_text,
@@ -44,6 +46,7 @@ def setting(
         "below": below,
         "maximum": maximum,
         "decides": decides,
+        "repeated": repeated,
     }
     return dataclasses.field(default=default, metadata=metadata)
 

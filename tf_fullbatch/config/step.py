@@ -9,6 +9,15 @@ from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, se
 from tf_fullbatch.outcomes import UserError
 
 PENALTIES = ("none", "nested_tape", "forward_over_reverse", "forward_differences", "central_differences")
+GRADIENT_EVALUATIONS = {
+    "none": 1,
+    "nested_tape": 2,
+    "forward_over_reverse": 2,
+    "forward_differences": 2,
+    "central_differences": 3,
+}
+"""Gradient evaluations a sample and step of each penalty. An exact product counts as one more, by convention: it
+takes the time of about two."""
 CLIP_NORM_TYPES = ("l2", "inf")
 AUGMENTATIONS = ("none", "crop", "crop_flip", "randaugment")
 
@@ -120,3 +129,8 @@ class StepConfig:
             )
         if self.augmentation == "none":
             refuse_without_effect(self, ("augmentation_padding",), "without --augmentation")
+
+    @property
+    def gradient_evaluations(self) -> int:
+        """Gradient evaluations a sample and step: those of the penalty, one more where the whole gradient is needed."""
+        return GRADIENT_EVALUATIONS[self.penalty] + bool(self.full_gradient_penalty_strength)

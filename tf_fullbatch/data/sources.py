@@ -99,6 +99,19 @@ def load_dataset(name: str, *, data_dir: str | None = None, image_size: int | No
     return _load_tfds(name, data_dir, image_size)
 
 
+def count_training_samples(name: str, data_dir: str | None) -> int | None:
+    """Samples of a data set's whole training set; None where that is not known before it is prepared.
+
+    Raises:
+        UserError: There is no such data set or folder.
+    """
+    if name == DIGITS:
+        return len(_load_digits(None).train)
+    from tf_fullbatch.data import tfds_source  # here, since it imports TensorFlow
+
+    return tfds_source.count_training_samples(name, data_dir=data_dir)
+
+
 def pixel_statistics(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The exact mean and standard deviation of each channel, in units of pixel / 255.
 

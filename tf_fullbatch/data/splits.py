@@ -37,7 +37,7 @@ def split_train(
     labels = np.asarray(labels)
     if labels.ndim != 1 or (len(labels) and (labels.min() < 0 or labels.max() >= num_classes)):
         raise ValueError(f"labels must be a vector of classes 0..{num_classes - 1}, got shape {labels.shape}")
-    _check_sizes(len(labels), train_size, validation_size)
+    check_sizes(len(labels), train_size, validation_size)
     keys = _keys(len(labels))
     validation = _deal(labels, keys, from_back=True)[:validation_size]
     rest = np.setdiff1d(np.arange(len(labels)), validation, assume_unique=True)
@@ -45,8 +45,12 @@ def split_train(
     return np.sort(train), np.sort(validation)
 
 
-def _check_sizes(available: int, train_size: int | None, validation_size: int) -> None:
-    """Refuses sizes that leave no training sample or ask for more than there are."""
+def check_sizes(available: int, train_size: int | None, validation_size: int) -> None:
+    """Refuses sizes that leave no training sample or ask for more than there are.
+
+    Raises:
+        UserError: Sizes that do not fit the `available` samples of the source's training set.
+    """
     if not 0 <= validation_size < available:
         raise UserError(
             f"--validation_size={validation_size}: the training set has {available} samples and keeps at "

@@ -42,18 +42,34 @@ def open_builder(name: str, *, data_dir: str | None, other_names: list[str]) -> 
     Raises:
         UserError: `data_dir` is no readable folder, the set is unknown, or it cannot be prepared.
     """
+    builder = _find_builder(name, data_dir, other_names)
+    with _quiet():
+        _image_and_label(builder)  # before a download that would be in vain
+        _prepare(builder, name)
+    return builder
+
+
+def count_training_samples(name: str, *, data_dir: str | None) -> int | None:
+    """How many samples a set has to train on, as far as TFDS knows without preparing it; else None.
+
+    Raises:
+        UserError: As `open_builder`.
+    """
+    splits = _find_builder(name, data_dir, []).info.splits
+    return splits["train"].num_examples if "train" in splits else None
+
+
+def _find_builder(name: str, data_dir: str | None, other_names: list[str]) -> tfds.core.DatasetBuilder:
+    """The builder of a TFDS set, prepared or not."""
     if data_dir is not None and not (
         pathlib.Path(data_dir).is_dir() and os.access(data_dir, os.R_OK | os.X_OK)
     ):
         raise UserError(f"--data_dir={data_dir} is not a folder that can be read; give an existing one")
     with _quiet():
         try:
-            builder = tfds.builder(name, data_dir=data_dir)
+            return tfds.builder(name, data_dir=data_dir)
         except (ValueError, AssertionError, OSError) as error:  # a name not found is a ValueError too
             raise UserError(_cannot_open(name, other_names, error)) from error
-        _image_and_label(builder)  # before a download that would be in vain
-        _prepare(builder, name)
-    return builder
 
 
 def num_classes(builder: tfds.core.DatasetBuilder) -> int:

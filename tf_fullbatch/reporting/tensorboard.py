@@ -1,6 +1,5 @@
 """A run's TensorBoard summaries, written as event files without loading TensorFlow."""
 
-import json
 import os
 import socket
 import time
@@ -13,13 +12,13 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
-from tensorboard.plugins.hparams import summary_v2 as hparams_plugin
 from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from tf_fullbatch.columns import STEP_COLUMNS, Record
 from tf_fullbatch.records import naming_failures
+from tf_fullbatch.reporting.hparams import experiment_summary, result_tag, session_summary
 
 # Tags sort by their text: the digit keeps the groups in the order a run is read in.
 STEP_TAGS = {
@@ -36,7 +35,6 @@ STEP_TAGS = {
     "step_seconds": "4 speed/seconds per step",
     "epoch": "4 speed/passes over the training set",
 }
-RESULT_GROUP = "5 results"
 DISTRIBUTION_GROUP = "6 distributions"
 CLIPPED_TAG = "2 gradient/clipped fraction of recent updates"
 CLIPPED_WINDOW = 100
@@ -132,7 +130,10 @@ class TensorBoardWriter:
         self.flush()
 
     def write_hparams(
-        self, hparams: Mapping[str, Any], metrics: Iterable[tuple[str, str]] = (("test", "accuracy"),)
+        self,
+        hparams: Mapping[str, Any],
+        metrics: Iterable[tuple[str, str]] = (("test", "accuracy"),),
+        shown: Iterable[str] | None = None,
     ) -> None:
         """Writes the hyperparameters, a row of the HParams tab; call it before the first step.
 
@@ -140,27 +141,18 @@ class TensorBoardWriter:
         itself, so the `metrics` are also written there, as "5 results/<run> <key>".
 
         Args:
-            hparams: Name to value; the tab sorts its columns by name. None and empty values show as "-",
-                lists and dictionaries as JSON.
-            metrics: The measured columns: pairs of a run (`train`, `validation`, `test`, `validation-ema`,
-                `test-ema`) and a key of `STEP_TAGS`.
+            hparams: Name to value, see `hparams.session_summary`.
+            metrics: The measured columns, see `hparams.experiment_summary`.
+            shown: The hyperparameters that are columns; None for all.
         """
-        values = {name: _hparam(value) for name, value in hparams.items()}
         metrics = tuple(metrics)
         self._results = frozenset(metrics)
-        columns = [
-            hparams_plugin.Metric(_result_tag(run, key), display_name=f"{run} {key.replace('_', ' ')}")
-            for run, key in metrics
-        ]
-        experiment = hparams_plugin.hparams_config_pb(
-            hparams=[hparams_plugin.HParam(name) for name in values], metrics=columns
-        )
         root, now, step = self._file(_ROOT), self._clock(), self._resume_step + 1
-        root.write(step, now, experiment)
+        root.write(step, now, experiment_summary(hparams if shown is None else shown, metrics))
         # The folder tells runs apart: without it, two runs with equal settings would be shown as one.
         folder = self._folder.resolve()
-        trial = f"{folder.parent.name} ({folder})"
-        root.write(step, now, hparams_plugin.hparams_pb(values, trial_id=trial, start_time_secs=now))
+        trial = f"{folder.parent.parent.name}/{folder.parent.name} ({folder})"
+        root.write(step, now, session_summary(hparams, trial, now))
         self.flush()
 
     def flush(self) -> None:
@@ -185,7 +177,7 @@ class TensorBoardWriter:
 
     def _write_results(self, run: str, step: int, record: Record) -> None:
         values = [
-            (_result_tag(run, key), float(value), "")
+            (result_tag(run, key), float(value), "")
             for key in STEP_TAGS
             if (run, key) in self._results and (value := record.get(key)) is not None
         ]
@@ -244,10 +236,6 @@ def _scalars(record: Record, descriptions: Mapping[str, str]) -> list[tuple[str,
     ]
 
 
-def _result_tag(run: str, key: str) -> str:
-    return f"{RESULT_GROUP}/{run} {key.replace('_', ' ')}"
-
-
 def evaluation_run(split: str, weights: str) -> str:
     """The subfolder of an evaluation: the split, with "-ema" for averaged weights."""
     return split if weights == "raw" else f"{split}-{weights}"
@@ -269,11 +257,3 @@ def _event_file_name(folder: Path, now: float) -> str:
 
 def _has_stamp(path: Path) -> bool:
     return path.name.split(".")[3].isdigit()
-
-
-def _hparam(value: Any) -> bool | float | str:
-    if isinstance(value, bool | int | float | str) and value != "":
-        return value
-    if value in (None, ""):
-        return "-"
-    return json.dumps(value, default=str)

@@ -1,0 +1,136 @@
+"""A run from its records: how far it got, and every kind of damage in one line."""
+
+import math
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.comparison.made_runs import BASE, CLIPPED, SGD, config, write_run
+from tf_fullbatch.comparison.runs import Status, read_run
+from tf_fullbatch.records import RunFolder, read_json, write_json, write_text
+
+
+class ReadRunTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = RunFolder(Path(folder.name) / "run")
+
+    def test_completed(self):
+        write_run(self.folder, SGD.replacing(seed=7), 0.9, validation=0.8, ema=0.91)
+        run = read_run(self.folder)
+        self.assertEqual((run.status, run.reason, run.seed), (Status.COMPLETED, "", 7))
+        self.assertAlmostEqual(run.accuracy("test"), 90)
+        self.assertAlmostEqual(run.accuracy("validation"), 80)
+        self.assertAlmostEqual(run.accuracy("test", "ema"), 91)
+        self.assertIsNone(run.accuracy("validation", "ema"))
+        self.assertEqual((run.last("step"), run.last("samples_seen")), (16, 256))
+
+    def test_the_last_evaluation_counts_and_not_the_best(self):
+        write_run(self.folder, BASE, 0.9)
+        lines = self.folder.evaluations.read_text().splitlines(keepends=True)
+        lines[2] = lines[2].replace(",0.9,", ",0.99,")
+        write_text(self.folder.evaluations, "".join(lines))
+        run = read_run(self.folder)
+        self.assertAlmostEqual(run.evaluations["accuracy"].max(), 0.99)
+        self.assertAlmostEqual(run.accuracy("test"), 90)
+
+    def test_gradient_evaluations_are_those_of_the_settings(self):
+        for settings, count in (
+            (BASE, 1),
+            (CLIPPED, 2),
+            (config(penalty="central_differences", penalty_strength=1.0), 3),
+            (config(penalty="nested_tape", full_gradient_penalty_strength=1.0), 3),
+        ):
+            write_run(self.folder, settings, 0.9)
+            self.assertEqual(read_run(self.folder).gradient_evaluations_per_sample, count)
+
+    def test_how_far_it_got(self):
+        for choices, status, reason in (
+            ({"passes": 2, "outcome": None}, Status.UNFINISHED, "unfinished: 2 of 4 passes"),
+            ({"passes": 2, "outcome": "INTERRUPTED"}, Status.UNFINISHED, "unfinished: 2 of 4 passes"),
+            ({"passes": 2, "outcome": "COMPLETED"}, Status.UNFINISHED, "unfinished: 2 of 4 passes"),
+            ({"passes": 0}, Status.NOT_STARTED, "not started: no step yet"),
+            ({"outcome": None}, Status.COMPLETED, ""),
+            ({"passes": 2, "outcome": "NON_FINITE"}, Status.ENDED,
+             "ended early: NON_FINITE after 2 of 4 passes: loss is nan in step 9"),
+        ):  # fmt: skip
+            with self.subTest(choices):
+                write_run(self.folder, BASE, 0.9, **choices)
+                run = read_run(self.folder)
+                self.assertEqual((run.status, run.reason), (status, reason))
+                self.folder.summary.unlink(missing_ok=True)
+
+    def test_a_summary_from_before_a_resume_does_not_count(self):
+        write_run(self.folder, BASE, 0.9, passes=2, outcome="NON_FINITE")
+        summary = read_json(self.folder.summary)
+        write_json(self.folder.summary, summary | {"steps": 1})
+        self.assertEqual(read_run(self.folder).status, Status.UNFINISHED)
+
+    def test_the_study_says_how_many_passes(self):
+        write_run(self.folder, config(schedule_epochs=4.0), 0.9)
+        longer = config(schedule_epochs=4.0, epochs=8)
+        run = read_run(self.folder, 0, longer)
+        self.assertEqual((run.status, run.planned_passes), (Status.UNFINISHED, 8))
+
+    def test_all_passes_without_the_last_evaluation(self):
+        write_run(self.folder, BASE, 0.9, validation=0.8, outcome=None)
+        lines = self.folder.evaluations.read_text().splitlines(keepends=True)
+        write_text(self.folder.evaluations, "".join(lines[:-1]))  # the test split's is missing
+        run = read_run(self.folder)
+        self.assertEqual(run.status, Status.UNFINISHED)
+        self.assertIn("the last evaluation is missing", run.reason)
+
+    def test_a_cut_last_line_is_not_damage(self):
+        write_run(self.folder, BASE, 0.9, passes=3, outcome=None)
+        with self.folder.metrics.open("a") as file:
+            file.write("4,4.0,25")
+        self.assertEqual(read_run(self.folder).last("step"), 3)
+
+    def test_no_folder(self):
+        run = read_run(RunFolder("/no/such/folder"), seed=3)
+        self.assertEqual((run.status, run.seed, run.started), (Status.NOT_STARTED, 3, False))
+        self.assertTrue(math.isnan(run.last("loss")))
+
+    def test_damage_is_one_line(self):
+        def half(path: Path) -> None:
+            text = path.read_text()
+            write_text(path, text[: len(text) // 2])
+
+        damages = (
+            (lambda: half(self.folder.config), "config.json is damaged or of another version"),
+            (lambda: write_json(self.folder.config, {"data": {}}), "a configuration has the groups"),
+            (lambda: write_text(self.folder.metrics, "step,loss\n1,2\n"), "of its columns it lacks epoch, "),
+            (lambda: write_text(self.folder.metrics, self.folder.metrics.read_text() + "x,y\n"), "line 6 is damaged"),
+            (lambda: write_text(self.folder.evaluations, "\n"), "damaged or of another version"),
+            (lambda: (self.folder.evaluations.unlink(), self.folder.evaluations.mkdir()), "cannot read"),
+        )  # fmt: skip
+        for number, (damage, reason) in enumerate(damages):
+            with self.subTest(reason):
+                self.folder = write_run(self.folder.path.with_name(f"run{number}"), BASE, 0.9)
+                damage()
+                run = read_run(self.folder)
+                self.assertEqual(run.status, Status.LEFT_OUT)
+                self.assertIn(reason, run.reason)
+                self.assertNotIn("\n", run.reason)
+
+    def test_damaged_summary_is_a_note(self):
+        for content, note in (
+            ("{", "not valid JSON"),
+            ("[]", "format version None"),
+            ('{"format_version": 9}', "format version 9, this tf_fullbatch reads 1"),
+            ('{"format_version": 1, "outcome": 3}', "summary.json is damaged"),
+        ):
+            with self.subTest(content):
+                write_run(self.folder, BASE, 0.9)
+                write_text(self.folder.summary, content)
+                run = read_run(self.folder)
+                self.assertEqual(run.status, Status.COMPLETED)
+                self.assertIn(note, run.notes[0])
+
+    def test_other_settings_than_the_study_says(self):
+        write_run(self.folder, BASE.replacing(seed=2), 0.9)
+        self.assertEqual(read_run(self.folder, 2, BASE).status, Status.COMPLETED)
+        run = read_run(self.folder, 1, BASE)
+        self.assertEqual(run.status, Status.LEFT_OUT)
+        self.assertIn("--seed: 1 in the study, 2 in the run", run.reason)

@@ -1,0 +1,137 @@
+"""A study's flags: rows, seeds and comparisons; a bad one is refused before anything runs."""
+
+import contextlib
+import os
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.studies.studies import in_folder
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.studies import definition
+from tf_fullbatch.studies.record import Published, Study
+
+ROW = "--row=a {folder}/a.flags"
+OUTPUT = "--output_dir=out"
+
+
+class DefinitionTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = in_folder(Path(self.enterContext(tempfile.TemporaryDirectory())), "a.flags", "b.flags")
+
+    def parse(self, *arguments: str) -> Study:
+        parsed = definition.parse(["study", *(a.format(folder=self.folder) for a in arguments)])
+        assert parsed is not None
+        return parsed[1]
+
+    def config(self, *arguments: str) -> Config:
+        return self.parse(*arguments, OUTPUT).rows[0].config
+
+    def test_whole(self):
+        study = self.parse(
+            ROW,
+            "--row=b {folder}/b.flags --learning_rate=0.3 '--data_dir=a b'",
+            "--seeds=4,2",
+            "--published=a 95.70+-0.11 A table, column 3",
+            "--published=b 12 elsewhere",
+            "--compare=b a",
+            "--waterfall=a,b",
+            "--title=Two rows",
+            OUTPUT,
+        )
+        self.assertEqual(["a", "b"], [row.name for row in study.rows])
+        self.assertEqual(0.3, study.rows[1].config.optimizer.learning_rate)
+        self.assertEqual(str(Path("a b").absolute()), study.rows[1].config.data.data_dir)
+        self.assertEqual((4, 2), study.seeds)
+        self.assertEqual(
+            Published(accuracy=95.7, spread=0.11, source="A table, column 3"), study.rows[0].published
+        )
+        self.assertEqual(Published(accuracy=12.0, spread=None, source="elsewhere"), study.rows[1].published)
+        self.assertEqual(
+            ((("b", "a"),), ("a", "b"), "Two rows"), (study.compare, study.waterfall, study.title)
+        )
+
+    def test_defaults(self):
+        study = self.parse(ROW, "--output_dir=x/ladder")
+        self.assertEqual(
+            ((0, 1, 2), (), (), "ladder"), (study.seeds, study.compare, study.waterfall, study.title)
+        )
+        self.assertIsNone(study.rows[0].published)
+
+    def test_which_flags_win(self):
+        self.assertEqual("linear", self.config(ROW).model.model)
+        self.assertEqual("mlp", self.config(ROW, "--all_rows=--model=mlp").model.model)
+        self.assertEqual(
+            "resnet8", self.config(ROW + " --model=resnet8", "--all_rows=--model=mlp").model.model
+        )
+        several = self.config(ROW, "--all_rows=--model=mlp --epochs=3", "--all_rows=--epochs=7")
+        self.assertEqual(("mlp", 7), (several.model.model, several.runtime.epochs))
+
+    def test_a_rows_flagfile_is_looked_for_beside_the_studys(self):
+        in_folder(self.folder / "rows", "c.flags")
+        (self.folder / "study.flags").write_text("--row='c rows/c.flags --epochs=2'  # a comment\n" + OUTPUT)
+        study = self.parse("--flagfile={folder}/study.flags")
+        self.assertEqual(("c", 2), (study.rows[0].name, study.rows[0].config.runtime.epochs))
+        self.enterContext(contextlib.chdir(self.folder))
+        self.assertEqual(study, self.parse("--row=c rows/c.flags --epochs=2", OUTPUT))
+
+    def test_help(self):
+        self.assertIsNone(definition.parse(["study", "--help"]))
+        for name in (
+            "--row=",
+            "--all_rows=",
+            "--seeds=",
+            "--published=",
+            "--compare=",
+            "--jobs=",
+            "--dry_run=",
+        ):
+            self.assertIn(name, definition.help_text())
+
+    def test_refused(self):
+        b = "--row=b {folder}/b.flags"
+        for arguments, said in (
+            ((), "a study needs rows"),
+            ((ROW, "--output_dir="), "a study needs a folder"),
+            ((ROW, "--row=a {folder}/b.flags", OUTPUT), "there are two rows 'a'"),
+            ((ROW, "--row=A {folder}/b.flags", OUTPUT), "there are two rows 'A'"),
+            (("--row=a", OUTPUT), "after the name, give the flagfile"),
+            (("--row=", OUTPUT), "begin with a name"),
+            (("--row=../a {folder}/a.flags", OUTPUT), "begin with a name"),
+            (("--row=a --epochs=3", OUTPUT), "after the name, give the flagfile"),
+            (("--row=a {folder}/none.flags", OUTPUT), "row 'a': --flagfile=.*none.flags: cannot read it"),
+            ((ROW + " --epochs=0", OUTPUT), "row 'a': --epochs=0: must be at least 1"),
+            ((ROW + " --epohcs=1", OUTPUT), "row 'a': Unknown command line flag 'epohcs'"),
+            ((ROW + " extra", OUTPUT), "row 'a': unexpected argument 'extra'"),
+            ((ROW + " --help", OUTPUT), "row 'a': --help is no setting"),
+            ((ROW + " --seed=3", OUTPUT), "row 'a': --seed is given by the study"),
+            ((ROW + " --output_dir=x", OUTPUT), "row 'a': --output_dir is given by the study"),
+            ((ROW + " --dry_run", OUTPUT), "row 'a': --dry_run is given by the study"),
+            ((ROW + " 'open", OUTPUT), "No closing quotation"),
+            ((ROW, "--all_rows=--train_size=0", OUTPUT), "row 'a': --train_size=0"),
+            ((ROW, "--seeds=", OUTPUT), "--seeds= is empty"),
+            ((ROW, "--seeds=1,1", OUTPUT), "a value comes twice"),
+            ((ROW, "--seeds=x", OUTPUT), "expected a whole number"),
+            ((ROW, "--jobs=0", OUTPUT), "must be at least 1"),
+            ((ROW, "--published=a high somewhere", OUTPUT), "expected 'NAME PERCENT"),
+            ((ROW, "--published=a 101 somewhere", OUTPUT), "expected 'NAME PERCENT"),
+            ((ROW, "--published=a 95", OUTPUT), "say where the figure stands"),
+            ((ROW, "--published=c 95 somewhere", OUTPUT), "there is no row 'c'; the rows are a"),
+            ((ROW, "--published=a 95 x", "--published=a 96 y", OUTPUT), "has a published figure already"),
+            ((ROW, b, "--compare=a", OUTPUT), "expected the names of two rows"),
+            ((ROW, b, "--compare=a a", OUTPUT), "expected the names of two rows"),
+            ((ROW, b, "--compare=a c", OUTPUT), "--compare: there is no row 'c'; the rows are a, b"),
+            ((ROW, b, "--waterfall=a,c", OUTPUT), "--waterfall: there is no row 'c'"),
+            ((ROW, b, "--waterfall=a,a", OUTPUT), "a value comes twice"),
+            ((ROW, "surplus", OUTPUT), "unexpected argument 'surplus'"),
+        ):
+            with self.subTest(arguments=arguments):
+                with self.assertRaisesRegex(UserError, said) as caught:
+                    self.parse(*arguments)
+                self.assertNotIn("\n", str(caught.exception))
+        self.assertFalse(os.path.exists("out"))  # noqa: PTH110
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,57 @@
+"""study.json: what was written is read back; anything else is one line."""
+
+import json
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.studies.studies import TINY, published, study
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.studies.record import FILE_NAME, Row, Study, read_study, run_folder, write_study
+
+
+class RecordTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_read_back(self):
+        whole = Study(
+            title="Zwölf Zeilen",
+            rows=(Row(name="a", config=TINY, published=published()), Row(name="b", config=TINY)),
+            seeds=(3, 1),
+            compare=(("a", "b"),),
+            waterfall=("b", "a"),
+        )
+        write_study(self.folder, whole)
+        self.assertEqual(whole, read_study(self.folder))
+
+    def test_run_folder(self):
+        self.assertEqual(self.folder / "fb" / "seed-7", run_folder(self.folder, "fb", 7).path)
+
+    def test_damaged_or_of_another_version(self):
+        write_study(self.folder, study("a"))
+        whole = json.loads((self.folder / FILE_NAME).read_text())
+        row = whole["rows"][0]
+        for content, said in (
+            (whole | {"format_version": 2}, "format version 2, this tf_fullbatch reads 1"),
+            ([], "damaged"),
+            (whole | {"rows": None}, "damaged"),
+            (whole | {"rows": [row | {"published": {"accuracy": 3}}]}, "damaged"),
+            (whole | {"rows": [row | {"config": {}}]}, "a configuration has the groups"),
+            (whole | {"seeds": ["x"]}, "damaged"),
+            (whole | {"compare": [["a"]]}, "damaged"),
+            ({k: v for k, v in whole.items() if k != "title"}, "damaged"),
+        ):
+            (self.folder / FILE_NAME).write_text(json.dumps(content))
+            with self.subTest(said=said, content=content), self.assertRaisesRegex(UserError, said):
+                read_study(self.folder)
+        (self.folder / FILE_NAME).write_text(json.dumps(whole)[:100])
+        with self.assertRaisesRegex(UserError, "not valid JSON"):
+            read_study(self.folder)
+        (self.folder / FILE_NAME).unlink()
+        with self.assertRaisesRegex(UserError, "cannot read"):
+            read_study(self.folder)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,185 @@
+"""What each ingredient adds, as a waterfall; and paired differences over seeds with their intervals."""
+
+import textwrap
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from tf_fullbatch.comparison import style
+from tf_fullbatch.comparison.differences import PairedDifference
+from tf_fullbatch.comparison.rows import SPLITS, Row
+from tf_fullbatch.comparison.tables import MINUS, signed
+
+_BAR = 0.44
+_PUBLISHED_BELOW = 0.36
+_LABEL_WIDTH = 28
+
+
+def waterfall(rows: Sequence[Row]) -> Figure:
+    """Accuracy of each row, top to bottom: seeds as dots, their mean as a line, a bar for the gain over the row before.
+
+    Means and gains are over the seeds all rows have, see `shared_seeds`; other seeds are open dots. Published figures
+    stand below each row's own as open markers.
+    """
+    figure = style.new_figure(12, 1.7 + 0.78 * len(rows))
+    panel = figure.subplots()
+    split = waterfall_split(rows)
+    seeds = shared_seeds(rows)
+    means = [_mean(row.accuracies(split), seeds) for row in rows]
+    for y, row in enumerate(rows):
+        before = means[y - 1] if y else None
+        _gain_bar(panel, y, before, means[y])
+        _seeds_and_mean(panel, y, row.accuracies(split), seeds, means[y])
+        _published(panel, y, row)
+    panel.set_yticks(range(len(rows)), [textwrap.fill(row.name, _LABEL_WIDTH) for row in rows])
+    panel.set_ylim(len(rows) - 0.4, -0.6)
+    panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
+    style.finish(panel)
+    panel.grid(False, axis="y")
+    panel.margins(x=0.1)
+    _waterfall_legend(figure, rows)
+    return figure
+
+
+def waterfall_split(rows: Sequence[Row]) -> str:
+    """The samples a waterfall's accuracies are of: test, or validation where no row has test figures."""
+    return next((split for split in SPLITS if any(row.accuracies(split) for row in rows)), SPLITS[0])
+
+
+def shared_seeds(rows: Sequence[Row]) -> list[int]:
+    """The seeds that all rows with a completed run have completed, so that a gain is never one of seeds."""
+    split = waterfall_split(rows)
+    completed = [set(row.accuracies(split)) for row in rows if row.accuracies(split)]
+    return sorted(set.intersection(*completed)) if completed else []
+
+
+def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
+    """Each pair's differences as dots; with several seeds their mean and its 95 % interval."""
+    figure = style.new_figure(12, 1.6 + 0.62 * len(differences))
+    panel = figure.subplots()
+    panel.axvline(0, color=style.GREY, linewidth=1.2)
+    for y, pair in enumerate(differences):
+        values = list(pair.differences.values())
+        panel.plot(values, _heights(y + 0.18, len(values)), "o", color=style.GAIN, markersize=6, alpha=0.75)
+        if pair.interval is not None and pair.interval.half_width is not None:
+            panel.errorbar(
+                pair.interval.mean, y - 0.15, xerr=pair.interval.half_width, fmt="D", color="#000000",
+                markersize=6, capsize=5, linewidth=1.6,
+            )  # fmt: skip
+        if not values:
+            panel.text(0, y, " no seed completed in both", va="center", color=style.GREY)
+    splits = {pair.split for pair in differences}
+    panel.set_yticks(range(len(differences)), [_pair_label(pair, len(splits) > 1) for pair in differences])
+    panel.set_ylim(len(differences) - 0.4, -0.6)
+    words = splits.pop() if len(splits) == 1 else "test or validation"
+    panel.set_xlabel(f"Difference in {words} accuracy (percentage points)")
+    style.finish(panel)
+    panel.grid(False, axis="y")
+    panel.margins(x=0.08)
+    _difference_legend(figure, differences)
+    return figure
+
+
+def _pair_label(pair: PairedDifference, with_split: bool) -> str:
+    split = f" ({pair.split})" if with_split else ""
+    return textwrap.fill(f"{pair.first} {MINUS} {pair.second}{split}", 2 * _LABEL_WIDTH)
+
+
+def _mean(accuracies: dict[int, float], seeds: Sequence[int]) -> float | None:
+    values = [accuracies[seed] for seed in seeds if seed in accuracies]
+    return float(np.mean(values)) if values else None
+
+
+def _gain_bar(panel: Axes, y: int, before: float | None, mean: float | None) -> None:
+    if before is None or mean is None:
+        return
+    gain = mean - before
+    color = style.GREY if abs(gain) < 0.005 else style.GAIN if gain > 0 else style.LOSS
+    panel.barh(y, gain, left=before, height=_BAR, color=color, alpha=0.3, linewidth=0)
+    panel.plot(
+        [before, before], [y - 1 + _BAR / 2, y + _BAR / 2], color=style.GREY, linewidth=0.9, linestyle=":"
+    )
+    label = panel.annotate(
+        signed(gain), ((before + mean) / 2, y - _BAR / 2), (0, 3), textcoords="offset points", ha="center",
+        va="bottom", fontsize=10, fontweight="bold", color=color, zorder=5,
+    )  # fmt: skip
+    label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+
+
+def _heights(y: float, count: int, step: float = 0.05) -> list[float]:
+    """Heights of a few dots around y, so that equal values do not hide each other."""
+    return [y + step * (i - (count - 1) / 2) for i in range(count)]
+
+
+def _seeds_and_mean(
+    panel: Axes, y: int, accuracies: dict[int, float], seeds: Sequence[int], mean: float | None
+) -> None:
+    if not accuracies:
+        panel.annotate(
+            "no completed run", (0.01, y), xycoords=("axes fraction", "data"), va="center", color=style.GREY
+        )
+        return
+    if mean is not None and len(seeds) > 1:
+        panel.plot([mean, mean], [y - _BAR / 2, y + _BAR / 2], color="#000000", linewidth=2.2)
+    heights = _heights(y, len(accuracies))
+    for height, (seed, value) in zip(heights, accuracies.items(), strict=True):
+        face = "#000000" if seed in seeds else "none"
+        panel.plot(value, height, "o", color="#000000", markerfacecolor=face, markersize=5.5, alpha=0.6)
+
+
+def _published(panel: Axes, y: int, row: Row) -> None:
+    if row.published is not None:
+        panel.errorbar(
+            row.published.accuracy, y + _PUBLISHED_BELOW, xerr=row.published.spread, fmt="D", color="#9A5B86",
+            markerfacecolor="none", markersize=6, capsize=3, linewidth=1.2,
+        )  # fmt: skip
+
+
+def _waterfall_legend(figure: Figure, rows: Sequence[Row]) -> None:
+    seeds = shared_seeds(rows)
+    every = {seed for row in rows for seed in row.accuracies(waterfall_split(rows))}
+    dot = {"marker": "o", "color": "#000000", "alpha": 0.6, "linestyle": "none"}
+    entries: list[tuple[Artist, str]] = []
+    if seeds:
+        entries.append((Line2D([], [], **dot), "a seed"))  # type: ignore[arg-type]
+    if every - set(seeds):
+        hollow = Line2D([], [], markerfacecolor="none", **dot)  # type: ignore[arg-type]
+        entries.append((hollow, "a seed not completed in every row"))
+    if len(seeds) > 1:
+        entries.append((Line2D([], [], color="#000000", linewidth=2.2), "mean over seeds"))
+    bars = {to_hex(bar.get_facecolor()).upper() for bar in figure.axes[0].patches}
+    words = {
+        style.GAIN: "gain over the row above (percentage points)",
+        style.LOSS: "loss (percentage points)",
+    }
+    entries += [
+        (Patch(color=color, alpha=0.3, linewidth=0), text) for color, text in words.items() if color in bars
+    ]
+    if any(row.published for row in rows):
+        marker = Line2D([], [], marker="D", color="#9A5B86", markerfacecolor="none", linestyle="none")
+        entries.append((marker, "published"))
+    _legend_below(figure, entries)
+
+
+def _difference_legend(figure: Figure, differences: Sequence[PairedDifference]) -> None:
+    dot = Line2D([], [], marker="o", color=style.GAIN, alpha=0.75, linestyle="none")
+    entries: list[tuple[Artist, str]] = [(dot, "a seed")]
+    if any(len(pair.differences) > 1 for pair in differences):
+        mean = Line2D([], [], marker="D", color="#000000", linewidth=1.6)
+        entries.append((mean, "mean and 95 % interval (Student's t)"))
+    _legend_below(figure, entries)
+
+
+def _legend_below(figure: Figure, entries: Sequence[tuple[Artist, str]]) -> None:
+    if not entries:
+        return
+    handles, labels = zip(*entries, strict=True)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=10
+    )

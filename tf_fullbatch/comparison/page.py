@@ -1,0 +1,209 @@
+"""The report of a comparison: report.html, report.md, results.csv and the figures."""
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from tf_fullbatch.comparison import curve_plots, gain_plots, style, tables
+from tf_fullbatch.comparison.differences import (
+    ONE_SEED,
+    PairedDifference,
+    interval_in_words,
+    paired_differences,
+)
+from tf_fullbatch.comparison.rows import Comparison
+from tf_fullbatch.records import RunFolder, naming_failures, write_text
+
+_PLOTS = "plots"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A figure on the page.
+
+    Attributes:
+        name: Of its files in plots/.
+        alt: What it shows, for those who do not see it.
+        notes: How to read it, a sentence or two each.
+        uri: The SVG itself, as a data: URI.
+    """
+
+    name: str
+    alt: str
+    notes: tuple[str, ...]
+    uri: str
+
+
+def write_report(comparison: Comparison, folder: Path) -> list[Path]:
+    """Writes the report, each file whole, and returns the paths of those to look at.
+
+    Raises:
+        UserError: The folder or a file in it cannot be written.
+    """
+    with naming_failures(folder):
+        (folder / _PLOTS).mkdir(parents=True, exist_ok=True)
+    write_text(folder / "results.csv", tables.results_csv(comparison))
+    context = _context(comparison, folder / _PLOTS)
+    environment = Environment(
+        loader=PackageLoader("tf_fullbatch.comparison"),
+        autoescape=lambda name: bool(name and name.endswith(".html.j2")),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["md"] = markdown_text
+    names = ("report.html", "report.md")
+    for name in names:
+        write_text(folder / name, environment.get_template(f"{name}.j2").render(context))
+    return [folder / name for name in (*names, "results.csv", _PLOTS)]
+
+
+def markdown_text(text: str) -> str:
+    """Text as a cell or a line of Markdown: nothing in it is read as markup."""
+    for mark in "\\`*[]|":
+        text = text.replace(mark, f"\\{mark}")
+    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
+
+
+def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
+    differences = paired_differences(comparison)
+    return {
+        "title": comparison.title,
+        "facts": list(_facts(comparison)),
+        "results": tables.rows_table(comparison),
+        "results_notes": list(_results_notes(comparison)),
+        "sources": tables.sources_of(comparison),
+        "missing": comparison.missing(),
+        "curves": _learning_curves(comparison, plots),
+        "along": _along_training(comparison, plots),
+        "waterfalls": list(_waterfalls(comparison, plots)),
+        "differences": tables.differences_table(differences),
+        "difference_picture": _differences(differences, plots) if differences else None,
+        "settings": tables.settings_table(comparison),
+    }
+
+
+def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    runs = comparison.runs
+    completed = sum(run.completed for run in runs)
+    yield "Runs", f"{completed} of {len(runs)} completed, in {_number(len(comparison.rows), 'row')}"
+    dates = _dates(comparison)
+    if dates:
+        yield "Records of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    devices = tables.devices(runs)
+    yield "Device", "; ".join(devices) or "not recorded"
+    packages: dict[str, set[str]] = {}
+    for run in runs:
+        for package, version in run.summary.get("versions", {}).items():
+            packages.setdefault(str(package), set()).add(str(version or "unknown"))
+    versions = [f"{package} {', '.join(sorted(found))}" for package, found in packages.items()]
+    yield "Versions", "; ".join(versions) or "not recorded"
+    revisions = {str(run.summary["git_revision"]) for run in runs if run.summary.get("git_revision")}
+    if revisions:
+        yield "Revision", ", ".join(sorted(revisions))
+    yield "Read from", ", ".join(map(str, comparison.sources))
+
+
+def _dates(comparison: Comparison) -> list[str]:
+    """The days (UTC) on which records were last written, in order."""
+    stamps = []
+    for run in comparison.runs:
+        folder = RunFolder(run.folder)
+        stamps += [path.stat().st_mtime for path in (folder.metrics, folder.summary) if path.exists()]
+    return sorted(datetime.fromtimestamp(stamp, UTC).date().isoformat() for stamp in stamps)
+
+
+def _results_notes(comparison: Comparison) -> Iterator[str]:
+    yield (
+        "Accuracy is that of the last evaluation, with the weights as trained; the report chooses nothing by it. "
+        "± is the sample standard deviation over completed seeds; a run that is not completed is not averaged."
+    )
+    if any(row.split != "test" for row in comparison.rows):
+        yield "Rows marked (validation) have no test split: theirs is the accuracy on the validation split."
+    yield (
+        "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 a "
+        "sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted as "
+        "one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on the "
+        "whole gradient."
+    )
+    if len(tables.devices(comparison.runs)) > 1:
+        yield "The runs were made on different devices: their wall times do not compare."
+    if all(len(row.completed) <= 1 for row in comparison.rows):
+        yield ONE_SEED
+
+
+def _learning_curves(comparison: Comparison, plots: Path) -> Picture:
+    notes = (
+        "Above: classification error at the evaluations, with the weights as trained. Below: training loss before "
+        "each update, averaged over neighbouring steps where they are many. Lines are means over completed seeds; an "
+        "axis is logarithmic where one row is at least four times as long as another.",
+        "For equal compute, compare rows at the same place of the middle column. Before its end a curve is not what a "
+        "shorter run would reach, whose learning rate would have decayed by then.",
+    )
+    alt = "Error and training loss of every row against passes, gradient evaluations and wall time"
+    return _picture(curve_plots.learning_curves(comparison), plots, "learning_curves", alt, notes)
+
+
+def _along_training(comparison: Comparison, plots: Path) -> Picture:
+    notes = [
+        "The gradient norm is that of an update batch's gradient (of SGD: of a mini-batch's), penalty included. The "
+        "mean squared micro-batch gradient norm is the quantity the penalty is to hold down; the penalty itself is it "
+        "times strength and learning rate / 8, and so falls with the learning rate.",
+        "Clipped steps are shown for rows with a clipping threshold, penalties for rows with one.",
+    ]
+    sizes = sorted({row.config.step.micro_batch_size for row in comparison.rows})
+    if len(sizes) > 1:
+        notes.append(
+            f"The rows' micro-batches have {', '.join(map(str, sizes))} samples: smaller ones have larger squared "
+            "norms by themselves, so compare those of one size."
+        )
+    alt = "Gradient norm, clipped steps, mean squared micro-batch gradient norm and penalty against passes"
+    return _picture(curve_plots.along_training(comparison), plots, "along_training", alt, tuple(notes))
+
+
+def _waterfalls(comparison: Comparison, plots: Path) -> Iterator[Picture]:
+    for number, names in enumerate(comparison.waterfalls, start=1):
+        rows = [comparison.row(name) for name in names]
+        seeds = gain_plots.shared_seeds(rows)
+        shown = ", ".join(map(str, seeds))
+        if len(seeds) > 1:
+            note = f"Means and gains are over the seeds completed in every row that has any: {shown}."
+        elif seeds:
+            note = f"Gains are of seed {shown} alone, the only one completed in every row that has any. {ONE_SEED}"
+        else:
+            note = "No seed is completed in every row that has any: no gains are shown."
+        notes = ["Each row adds an ingredient to the row above it.", note]
+        if any(row.published for row in rows):
+            notes.append(
+                "Open markers are the published figures, see the sources below the table of results."
+            )
+        name = "waterfall" if len(comparison.waterfalls) == 1 else f"waterfall_{number}"
+        alt = f"Accuracy of {', '.join(names)}, and the gain of each over the one before"
+        yield _picture(gain_plots.waterfall(rows), plots, name, alt, tuple(notes))
+
+
+def _differences(differences: list[PairedDifference], plots: Path) -> Picture:
+    counts = [len(pair.differences) for pair in differences if pair.differences]
+    notes = (
+        "The accuracy of one row minus that of another with the same seed; right of 0 the first is better.",
+        interval_in_words(counts) if counts else "No pair has a seed that is completed in both rows.",
+    )
+    alt = "Paired differences of accuracy over seeds, with intervals where there are several seeds"
+    return _picture(gain_plots.difference_plot(differences), plots, "paired_differences", alt, notes)
+
+
+def _picture(figure: Figure, plots: Path, name: str, alt: str, notes: tuple[str, ...]) -> Picture:
+    style.save(figure, plots, name)
+    encoded = base64.b64encode((plots / f"{name}.svg").read_bytes()).decode()
+    return Picture(name=name, alt=alt, notes=notes, uri=f"data:image/svg+xml;base64,{encoded}")
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,241 @@
+"""The rows to compare: the runs of studies and of other folders, those that differ by their seed alone together."""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tf_fullbatch.comparison.runs import Run, Status, read_run
+from tf_fullbatch.config.run import Config, deciding_settings
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.records import RunFolder
+from tf_fullbatch.studies.record import FILE_NAME, Published, read_study, run_folder
+
+SPLITS = ("test", "validation")
+"""In the order in which they are preferred for the figure of a row."""
+_SEED = re.compile(r"[-_/. ]?seed[-_=]?\d+$")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """Runs that differ by their seed alone.
+
+    Attributes:
+        name: Its name, unlike that of every other row.
+        runs: In the order of the seeds asked for; folders that were never made included.
+        config: Its settings; the seed in them means nothing.
+        published: The figure to compare with; None where there is none.
+    """
+
+    name: str
+    runs: tuple[Run, ...]
+    config: Config
+    published: Published | None = None
+
+    @property
+    def completed(self) -> tuple[Run, ...]:
+        """The runs whose figures may be averaged."""
+        return tuple(run for run in self.runs if run.completed)
+
+    @property
+    def split(self) -> str:
+        """The samples its accuracy is of: test, or validation where no run evaluated a test split."""
+        measured = [s for s in SPLITS if any(run.accuracy(s) is not None for run in self.runs)]
+        return measured[0] if measured else SPLITS[0]
+
+    def accuracies(self, split: str, weights: str = "raw") -> dict[int, float]:
+        """Seed -> accuracy in percent at the end of training, of the completed runs."""
+        found = {run.seed: run.accuracy(split, weights) for run in self.completed}
+        return {seed: value for seed, value in found.items() if seed is not None and value is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """Everything a report is made from.
+
+    Attributes:
+        title: A line for people.
+        sources: The folders given.
+        rows: In the order they are shown.
+        pairs: Names of rows (a, b) whose difference a - b is asked for.
+        waterfalls: Names of rows that each add an ingredient to the one before, one tuple a waterfall.
+        problems: What could not be read and belongs to no row, one line each.
+    """
+
+    title: str
+    sources: tuple[Path, ...]
+    rows: tuple[Row, ...]
+    pairs: tuple[tuple[str, str], ...]
+    waterfalls: tuple[tuple[str, ...], ...]
+    problems: tuple[str, ...]
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """The runs of all rows."""
+        return tuple(run for row in self.rows for run in row.runs)
+
+    def row(self, name: str) -> Row:
+        """The row of a name."""
+        return next(row for row in self.rows if row.name == name)
+
+    def missing(self) -> list[str]:
+        """What the report lacks and why, one line each."""
+        lines = [
+            f"{row.name}, seed {run.seed}: {reason}"
+            for row in self.rows
+            for run in row.runs
+            for reason in (run.reason, *run.notes)
+            if reason
+        ]
+        return lines + list(self.problems)
+
+
+@dataclass(slots=True)
+class _Source:
+    """The rows of one study, or of all other folders."""
+
+    title: str
+    rows: list[tuple[str, Row]]
+    """Each with the name that is put before its own where that is not unique."""
+    pairs: Sequence[tuple[str, str]] = ()
+    waterfall: Sequence[str] = ()
+
+
+def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
+    """Reads studies, runs, and folders with runs anywhere below them.
+
+    Args:
+        paths: Each a folder with a study.json, with a config.json, or with such folders below.
+
+    Raises:
+        UserError: A folder that does not exist or holds no run, or no row can be made of all of them.
+    """
+    sources: list[_Source] = []
+    single: list[tuple[str, str, Run]] = []
+    problems: list[str] = []
+    seen: set[Path] = set()
+    for given in map(Path, paths):
+        for folder in _found(given):
+            if folder.resolve() in seen:
+                continue
+            seen.add(folder.resolve())
+            if not (folder / FILE_NAME).exists():
+                single.append((_own_name(folder, given), given.resolve().name, read_run(RunFolder(folder))))
+                continue
+            try:
+                sources.append(_study_source(folder))
+            except UserError as error:
+                problems.append(str(error))
+    if single:
+        sources.append(_grouped(single, problems))
+    if not any(source.rows for source in sources):
+        raise UserError(f"nothing to report: {'; '.join(problems)}")
+    return _joined(sources, tuple(map(Path, paths)), problems)
+
+
+def _found(path: Path) -> Iterator[Path]:
+    """The folders of studies and runs in a folder, itself included, but not those within runs and studies."""
+    accepted = "give the folder of a study (study.json), of a run (config.json), or one that holds runs"
+    if not path.is_dir():
+        what = "it is a file" if path.exists() else "no such folder"
+        raise UserError(f"{path}: {what}; {accepted}.")
+    empty = True
+    for folder, below, files in os.walk(path):
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        if FILE_NAME in files or "config.json" in files:
+            below.clear()
+            empty = False
+            yield Path(folder)
+    if empty:
+        raise UserError(f"{path}: no run and no study there or anywhere below; {accepted}.")
+
+
+def _own_name(folder: Path, given: Path) -> str:
+    """A run's folder as seen from what was given, without the seed."""
+    relative = folder.relative_to(given).as_posix()
+    name = folder.resolve().name if relative == "." else relative
+    return _SEED.sub("", name) or folder.resolve().parent.name
+
+
+def _study_source(folder: Path) -> _Source:
+    study = read_study(folder)
+    rows = [
+        Row(
+            name=row.name,
+            runs=tuple(
+                read_run(run_folder(folder, row.name, seed), seed, row.config) for seed in study.seeds
+            ),
+            config=row.config,
+            published=row.published,
+        )
+        for row in study.rows
+    ]
+    known = {row.name for row in rows}
+    unknown = sorted({name for names in (*study.compare, study.waterfall) for name in names} - known)
+    if unknown:
+        raise UserError(
+            f"{folder / FILE_NAME} is damaged: it compares {', '.join(unknown)}, which it has no row of."
+        )
+    return _Source(
+        study.title, [(folder.resolve().name, row) for row in rows], study.compare, study.waterfall
+    )
+
+
+def _grouped(single: Sequence[tuple[str, str, Run]], problems: list[str]) -> _Source:
+    """Rows of runs whose deciding settings and lengths are equal but for the seed; a repeated seed begins another."""
+    groups: dict[tuple[str, int], list[tuple[str, str, Run]]] = {}
+    repeats: Counter[tuple[str, int | None]] = Counter()
+    for name, prefix, run in single:
+        if run.config is None or run.status is Status.LEFT_OUT:
+            problems.append(f"{run.folder}: {run.reason}")
+            continue
+        settings = deciding_settings(run.config) | {"epochs": run.planned_passes, "seed": None}
+        key = json.dumps(settings)
+        groups.setdefault((key, repeats[key, run.seed]), []).append((name, prefix, run))
+        repeats[key, run.seed] += 1
+    rows = []
+    for members in groups.values():
+        name, prefix, first = members[0]
+        runs = sorted((run for _, _, run in members), key=lambda run: run.seed or 0)
+        assert first.config is not None
+        rows.append((prefix, Row(name=name, runs=tuple(runs), config=first.config)))
+    return _Source("", rows)
+
+
+def _joined(sources: Sequence[_Source], paths: tuple[Path, ...], problems: Sequence[str]) -> Comparison:
+    counts = Counter(row.name for source in sources for _, row in source.rows)
+    used: set[str] = set()
+    rows: list[Row] = []
+    pairs: list[tuple[str, str]] = []
+    waterfalls: list[tuple[str, ...]] = []
+    for source in sources:
+        names = {}
+        for prefix, row in source.rows:
+            wanted = row.name if counts[row.name] == 1 else f"{prefix}/{row.name}"
+            names[row.name] = _unused(wanted, used)
+            rows.append(replace(row, name=names[row.name]))
+        pairs += [(names[a], names[b]) for a, b in source.pairs]
+        if source.waterfall:
+            waterfalls.append(tuple(names[name] for name in source.waterfall))
+    if not pairs:
+        pairs = [(row.name, rows[0].name) for row in rows[1:]]
+    titles = [source.title for source in sources if source.title]
+    return Comparison(
+        title="; ".join(titles) or "Comparison of runs",
+        sources=paths,
+        rows=tuple(rows),
+        pairs=tuple(pairs),
+        waterfalls=tuple(waterfalls),
+        problems=tuple(problems),
+    )
+
+
+def _unused(name: str, used: set[str]) -> str:
+    """The name, or with the first number that makes it new."""
+    numbered = (f"{name} ({number})" for number in range(2, len(used) + 3))
+    chosen = next(candidate for candidate in (name, *numbered) if candidate not in used)
+    used.add(chosen)
+    return chosen

@@ -1,0 +1,150 @@
+"""How the report's figures look: a colour and a line a row, axes, and the files they are saved to."""
+
+import io
+import math
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullLocator
+
+from tf_fullbatch.records import write_bytes
+
+# Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002), without their yellow,
+# which is too pale for lines on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GAIN, LOSS, GREY = "#0072B2", "#D55E00", "#555555"
+# Neighbours differ in both, so that curves that coincide show through each other.
+_LINES = ("-", (0, (4, 1.3)), (0, (1.4, 0.9)), (0, (6, 1.2, 1.4, 1.2)))
+_MOST_IN_A_LEGEND_LINE = 4
+_THOUSANDS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+# Without it the names inside an SVG are random: the figures of the same records are the same files.
+_SVG: Any = {"svg.hashsalt": "tf_fullbatch"}
+
+
+def row_style(index: int) -> dict[str, Any]:
+    """Colour and line of the index-th row: 28 combinations."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches wide and high, that keeps its labels inside."""
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Writes folder/name.svg and folder/name.png, each whole."""
+    kinds: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 130}}
+    for kind, options in kinds.items():
+        picture = io.BytesIO()
+        with mpl.rc_context(_SVG):
+            figure.savefig(picture, format=kind, **options)
+        write_bytes(folder / f"{name}.{kind}", picture.getvalue())
+
+
+def finish(panel: Axes) -> None:
+    """Grid, spines, and a word where nothing was measured."""
+    panel.grid(True, color="#DDDDDD", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    if not panel.lines:
+        panel.text(0.5, 0.5, "not measured", transform=panel.transAxes, ha="center", va="center", color=GREY)
+
+
+def row_legend(figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artist, str]] = ()) -> float:
+    """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow."""
+    handles: list[Artist] = [Line2D([], [], linewidth=2, **row_style(i)) for i in range(len(names))]
+    handles += [artist for artist, _ in notes]
+    labels = [textwrap.shorten(name, 40, placeholder="…") for name in names] + [text for _, text in notes]
+    columns = min(_MOST_IN_A_LEGEND_LINE, len(labels))
+    if max(map(len, labels), default=0) > 28:
+        columns = min(columns, 3)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+        fontsize=10,
+        handlelength=3.2,
+    )
+    return 0.24 * -(-len(labels) // columns)
+
+
+def band_note() -> tuple[Artist, str]:
+    """The legend's entry for the range over seeds."""
+    return Patch(color=GREY, alpha=0.2, linewidth=0), "range over seeds"
+
+
+def unfinished_note() -> tuple[Artist, str]:
+    """The legend's entry for a run that is not completed."""
+    return Line2D(
+        [], [], color=GREY, linewidth=1, marker="x", markersize=7, markeredgewidth=1.8
+    ), "run not completed: ends here"
+
+
+def log_y(panel: Axes) -> None:
+    """A logarithmic y axis where any value is positive; what is not positive is left out of it."""
+    low, high = float(panel.dataLim.minposy), float(panel.dataLim.y1)
+    if not (np.isfinite(low) and 0 < low <= high):
+        return
+    panel.set_yscale("log", nonpositive="mask")
+    decades = np.log10(high / low)
+    margin = 10 ** (0.04 * decades + 0.01)
+    steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
+    panel.set_ylim(low / margin, high * margin)
+    panel.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    panel.yaxis.set_minor_locator(NullLocator())
+    plain = FuncFormatter(lambda value, _: f"{value:g}")
+    panel.yaxis.set_major_formatter(plain if decades <= 3 else LogFormatterSciNotation())
+
+
+def x_axis(panel: Axes, ends: Sequence[float], unit: str) -> None:
+    """The x axis of curves of these lengths: logarithmic where one is at least 4 times as long as another.
+
+    Args:
+        panel: Its x values are numbers of `unit`.
+        ends: Where each row's curve ends.
+        unit: Shown with plain numbers; "" for numbers with thousands letters.
+    """
+    ends = [end for end in ends if np.isfinite(end) and end > 0]
+    if not ends:
+        return
+    longest, shortest = max(ends), min(ends)
+    if longest >= 4 * shortest:
+        panel.set_xscale("log", nonpositive="mask")
+        panel.set_xlim(shortest / 30, 1.08 * longest)
+        panel.xaxis.set_major_locator(LogLocator(subs=(1.0,) if longest > 100 * shortest else (1.0, 3.0)))
+        panel.xaxis.set_minor_locator(NullLocator())
+    else:
+        panel.set_xlim(0, 1.03 * longest)
+        panel.locator_params(axis="x", nbins=6)
+    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if unit else count(value)))
+
+
+def count(value: float) -> str:
+    """A tick's number with a thousands letter: 2500000 -> "2.5M"."""
+    for size, letter in _THOUSANDS:
+        if abs(value) >= size:
+            return f"{value / size:g}{letter}"
+    return f"{value:g}"
+
+
+def time_unit(ends: Sequence[float]) -> tuple[float, str]:
+    """(seconds a unit, name) of a unit that suits the shortest and the longest of these times in seconds."""
+    ends = [end for end in ends if end > 0]
+    middle = math.sqrt(min(ends) * max(ends)) if ends else 0.0
+    units = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
+    return next(((size, name) for size, name in units if middle >= 2 * size), (1.0, "seconds"))

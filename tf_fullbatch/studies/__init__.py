@@ -1,0 +1,1 @@
+"""Studies: several runs, each with several seeds, made to be compared."""

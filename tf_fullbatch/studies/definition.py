@@ -1,0 +1,207 @@
+"""What a study is asked to be: its flags, and the rows they describe; imports no TensorFlow."""
+
+import dataclasses
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_fullbatch import cli_flags, flag_parsing
+from tf_fullbatch.config.run import Config, settings_fields
+from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.flag_parsing import help_lines
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.studies.record import Published, Row, Study
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
+_PUBLISHED = re.compile(r"(\S+)\s+(\d+(?:\.\d+)?)(?:\+-(\d+(?:\.\d+)?))?(?:\s+(.*))?")
+_OWN = ("seed", "output_dir", "mode", "dry_run")
+"""Settings of a run that the study itself gives."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The study's settings; each is a flag of the same name."""
+
+    title: str = setting("", "A line about the study for its report.")
+    row: tuple[str, ...] = setting(
+        (),
+        "A row, 'NAME FLAGFILE [--flag=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
+        "for beside that one), and flags that win over it. Once a row.",
+        repeated=True,
+    )
+    all_rows: tuple[str, ...] = setting(
+        (),
+        "Flags of every row, such as '--data_dir=DIR --model=resnet8'; they win over the rows' flagfiles, the rows' "
+        "own flags win over them. May be given several times.",
+        repeated=True,
+    )
+    seeds: tuple[int, ...] = setting(
+        (0, 1, 2), "Seeds, separated by commas; every row is run with each.", minimum=0, below=2**31
+    )
+    published: tuple[str, ...] = setting(
+        (), "'NAME PERCENT[+-SPREAD] SOURCE': the published test accuracy of a row.", repeated=True
+    )
+    compare: tuple[str, ...] = setting(
+        (), "'A B': report the difference of rows A - B, seed by seed. Once a pair.", repeated=True
+    )
+    waterfall: tuple[str, ...] = setting(
+        (), "Rows, separated by commas, that each add an ingredient to the one before."
+    )
+    output_dir: str | None = setting(None, "The study's folder; a study already there is gone on with.")
+    jobs: int = setting(1, "Runs side by side, each in a process of its own.", minimum=1)
+    dry_run: bool = setting(False, "Print the plan with its cost, and stop.")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for name in ("seeds", "waterfall"):
+            given = getattr(self, name)
+            if len(set(given)) != len(given):
+                raise UserError(f"--{name}={','.join(map(str, given))}: a value comes twice; name each once.")
+        if not self.seeds:
+            raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
+        if not self.row:
+            raise UserError("a study needs rows: --row='NAME FLAGFILE [--flag=value ...]', once a row.")
+        if self.output_dir is None:
+            raise UserError("a study needs a folder: --output_dir=DIR.")
+
+
+def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
+    """The options and the study that command-line arguments describe; None where they ask for help.
+
+    Args:
+        argv: The program's name and its arguments.
+
+    Raises:
+        UserError: An unknown flag, a value that does not parse, or a row, pair or figure that is refused.
+    """
+    arguments = [
+        _with_absolute_flagfile(argument.text, argument.folder)
+        for argument in flag_parsing.located_arguments(argv[1:])
+    ]
+    values = flag_parsing.parse([argv[0], *arguments], dataclasses.fields(Options))
+    if values is None:
+        return None
+    options = Options(**values)
+    return options, _study(options)
+
+
+def help_text() -> str:
+    """All flags with their defaults."""
+    lines = [
+        "usage: python -m tf_fullbatch.study [--flagfile=FILE] [--name=value ...]",
+        "",
+        "Runs every row with every seed, one after another, each in a folder of its own. The same command goes on",
+        "where it was interrupted; python -m tf_fullbatch.report DIR makes tables and plots of what is there.",
+        "",
+        "  --flagfile=FILE",
+        "      Read flags from a file, one a line; later flags win. flags/studies has some.",
+    ]
+    return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
+
+
+def _study(options: Options) -> Study:
+    common = _split("all_rows", " ".join(options.all_rows))
+    published: dict[str, Published] = {}
+    for text in options.published:
+        name, figure = _published(text)
+        if name in published:
+            raise UserError(f"--published={text!r}: row {name!r} has a published figure already; give one.")
+        published[name] = figure
+    rows: list[Row] = []
+    for text in options.row:
+        row = _row(text, common, published)
+        if any(row.name.lower() == other.name.lower() for other in rows):  # some file systems ignore case
+            raise UserError(f"--row={text!r}: there are two rows {row.name!r}; give each a name of its own.")
+        rows.append(row)
+    names = [row.name for row in rows]
+    pairs = tuple(_pair(text) for text in options.compare)
+    _check_known("published", published, names)
+    _check_known("compare", [name for pair in pairs for name in pair], names)
+    _check_known("waterfall", options.waterfall, names)
+    assert options.output_dir is not None
+    return Study(
+        title=options.title or Path(options.output_dir).name,
+        rows=tuple(rows),
+        seeds=options.seeds,
+        compare=pairs,
+        waterfall=options.waterfall,
+    )
+
+
+def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> Row:
+    name, *rest = _split("row", text) or [""]
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"--row={text!r}: begin with a name of letters, digits and . _ + - (it names a folder), then a flagfile."
+        )
+    if not rest or rest[0].startswith("-"):
+        raise UserError(f"--row={text!r}: after the name, give the flagfile of a run, then its flags.")
+    flagfile, *own = rest
+    return Row(
+        name=name,
+        config=_config(name, [f"--flagfile={flagfile}", *common, *own]),
+        published=published.get(name),
+    )
+
+
+def _config(name: str, arguments: list[str]) -> Config:
+    """The settings of a row, those refused that are the study's own to give."""
+    try:
+        given = cli_flags.parse(["study", *arguments])
+    except UserError as error:
+        raise UserError(f"row {name!r}: {error}") from error
+    if given is None:
+        raise UserError(f"row {name!r}: --help is no setting of a run; leave it out.")
+    for group, field in settings_fields():
+        if field.name in _OWN and getattr(getattr(given, group), field.name) != field.default:
+            raise UserError(
+                f"row {name!r}: --{field.name} is given by the study (--seeds, --output_dir); leave it out of the row "
+                "and its flagfile."
+            )
+    return given
+
+
+def _published(text: str) -> tuple[str, Published]:
+    match = _PUBLISHED.fullmatch(text.strip())
+    if match is None or float(match[2]) > 100:
+        raise UserError(f"--published={text!r}: expected 'NAME PERCENT[+-SPREAD] SOURCE', such as 'sgd 95.70+-0.11 "
+                        "Geiping et al. 2022'.")  # fmt: skip
+    if not match[4]:
+        raise UserError(f"--published={text!r}: say where the figure stands, after it.")
+    spread = None if match[3] is None else float(match[3])
+    return match[1], Published(accuracy=float(match[2]), spread=spread, source=match[4])
+
+
+def _pair(text: str) -> tuple[str, str]:
+    names = text.split()
+    if len(names) != 2 or names[0] == names[1]:
+        raise UserError(
+            f"--compare={text!r}: expected the names of two rows, 'A B', for the difference A - B."
+        )
+    return names[0], names[1]
+
+
+def _check_known(flag: str, given: Sequence[str] | dict[str, Published], names: Sequence[str]) -> None:
+    for name in given:
+        if name not in names:
+            raise UserError(f"--{flag}: there is no row {name!r}; the rows are {', '.join(names)}.")
+
+
+def _with_absolute_flagfile(argument: str, folder: Path) -> str:
+    """A row of a study's flagfile with the row's own flagfile found beside it."""
+    flag, equals, text = argument.partition("=")
+    if flag.lstrip("-") != "row" or not equals:
+        return argument
+    parts = _split("row", text)
+    if len(parts) > 1 and not parts[1].startswith("-"):
+        parts[1] = str(folder / Path(parts[1]).expanduser())
+    return f"{flag}={shlex.join(parts)}"
+
+
+def _split(flag: str, text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise UserError(f"--{flag}={text!r}: {error}.") from error

@@ -1,0 +1,185 @@
+"""Runs the runs of a study, each in a process of its own, so that none is in another's way."""
+
+import os
+import signal
+import subprocess
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from tf_fullbatch import child_processes, cli_flags
+from tf_fullbatch.columns import EVALUATION_COLUMNS
+from tf_fullbatch.outcomes import Outcome, RunInterruptedError
+from tf_fullbatch.records import naming_failures, read_csv
+from tf_fullbatch.reporting.tables import format_duration, format_percentage
+from tf_fullbatch.studies.progress import StudyProgress
+from tf_fullbatch.studies.runs import Run
+
+_POLL_SECONDS = 0.2
+_SAVE_SECONDS = 60.0
+"""From a passed-on signal to SIGKILL: runs finish a chunk and save."""
+_LOG_TAIL_BYTES = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run that did not complete.
+
+    Attributes:
+        run: The run.
+        code: Its process' exit code.
+        reason: The last line it printed.
+    """
+
+    run: Run
+    code: int
+    reason: str
+
+
+class StudyExecution:
+    """Starts runs, `jobs` of them side by side, and waits for them.
+
+    Args:
+        runs: In the order in which they are started; those that are finished are passed over.
+        jobs: Runs side by side.
+        progress: Is told what happens.
+    """
+
+    def __init__(self, runs: Sequence[Run], jobs: int, progress: StudyProgress):
+        self._runs = list(runs)
+        self._jobs = jobs
+        self._progress = progress
+        self._active: dict[int, _Active] = {}
+        self._failures: list[Failure] = []
+        self._signal: signal.Signals | None = None
+        self._stop_at = float("inf")
+
+    def execute(self) -> list[Failure]:
+        """Runs what is not finished yet; the runs that failed.
+
+        Raises:
+            RunInterruptedError: A signal came; the runs under way saved their last completed step.
+        """
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            self._work_off(deque(self._unfinished()))
+        finally:
+            for active in self._active.values():
+                active.process.kill()
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._progress.close()
+        if self._signal is not None:
+            raise RunInterruptedError(
+                self._signal.name,
+                "runs under way kept their last completed step; the same command goes on from there",
+            )
+        return self._failures
+
+    def _unfinished(self) -> list[Run]:
+        left = [run for run in self._runs if not run.is_finished()]
+        if len(left) < len(self._runs):
+            self._progress.message(
+                f"{len(self._runs) - len(left)} of {len(self._runs)} runs are finished already."
+            )
+        return left
+
+    def _work_off(self, waiting: deque[Run]) -> None:
+        while self._active or (waiting and self._signal is None):
+            for slot in range(self._jobs):
+                if slot not in self._active and waiting and self._signal is None:
+                    self._active[slot] = self._start(waiting.popleft(), slot)
+            for slot, active in list(self._active.items()):
+                if active.process.poll() is not None:
+                    del self._active[slot]
+                    self._note_end(active)
+                elif time.monotonic() > self._stop_at:
+                    active.process.kill()
+            self._progress.update([active.run for active in self._active.values()])
+            time.sleep(_POLL_SECONDS)
+
+    def _start(self, run: Run, slot: int) -> "_Active":
+        self._progress.begun(run)
+        with naming_failures(run.log):
+            run.log.parent.mkdir(parents=True, exist_ok=True)
+            with run.log.open("ab") as log:
+                process = child_processes.start(
+                    [*child_processes.RUN, *cli_flags.arguments(run.config)],
+                    environment_of_job(slot, self._jobs, os.environ),
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                )
+        return _Active(run, process, time.monotonic())
+
+    def _note_end(self, active: "_Active") -> None:
+        run, code = active.run, child_processes.shell_code(active.process.returncode)
+        if code == 0:
+            spent = format_duration(time.monotonic() - active.begun)
+            self._progress.ended(run, f"{_test_accuracy(run)} in {spent}")
+        elif self._signal is not None and code == Outcome.INTERRUPTED.exit_code:
+            self._progress.ended(run, "interrupted")
+        else:
+            reason = _last_line(run) or f"exit code {code}"
+            self._failures.append(Failure(run, code, reason))
+            self._progress.ended(run, f"failed ({reason.rstrip('.')}); {run.log} has more")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self._signal is not None:
+            self._stop_at = 0.0  # a second one: at once
+        else:
+            self._signal, self._stop_at = signal.Signals(number), time.monotonic() + _SAVE_SECONDS
+        for active in self._active.values():
+            if active.process.poll() is None:
+                active.process.send_signal(number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Active:
+    """A run under way."""
+
+    run: Run
+    process: subprocess.Popen
+    begun: float
+
+
+def environment_of_job(
+    slot: int, jobs: int, environment: "os._Environ[str] | dict[str, str]"
+) -> dict[str, str]:
+    """What is added to the environment of a run in place `slot` of `jobs` side by side.
+
+    The devices that CUDA_VISIBLE_DEVICES names are dealt out where there are at least as many as jobs; runs that
+    share one take its memory as they need it. The cores are shared evenly.
+    """
+    if jobs == 1:
+        return {}
+    added = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
+    added |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    devices = [
+        name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name not in ("", "-1")
+    ]
+    if len(devices) >= jobs:
+        added["CUDA_VISIBLE_DEVICES"] = ",".join(devices[slot::jobs])
+    return added
+
+
+def _test_accuracy(run: Run) -> str:
+    rows = [row for row in read_csv(run.folder.evaluations, EVALUATION_COLUMNS) if row["weights"] == "raw"]
+    last = {str(row["split"]): float(row["accuracy"]) for row in rows if "accuracy" in row}
+    return (
+        ", ".join(f"{split} accuracy {format_percentage(value)}" for split, value in last.items()) or "done"
+    )
+
+
+def _last_line(run: Run) -> str:
+    """The error that a run's process ended with: the last line of its log."""
+    try:
+        with run.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.removeprefix("error: ") for line in reversed(lines) if line.strip()), "")

@@ -1,0 +1,93 @@
+"""The progress of a study: a line when a run begins and ends, and on a terminal one line that is redrawn."""
+
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from tf_fullbatch.reporting.tables import format_duration
+from tf_fullbatch.studies.runs import Run
+
+_REDRAW_SECONDS = 1.0
+
+
+class StudyProgress:
+    """Shows how much of a study's work is done, and when it will be.
+
+    Work is counted in gradient evaluations where the data sets' sizes are known, else in gradient evaluations a
+    sample. The time left follows from the pace of this process' own runs, start-up and evaluations included.
+
+    Args:
+        runs: All runs of the study.
+        stream: Where to write, such as `sys.stderr`.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(self, runs: Sequence[Run], stream: TextIO, clock: Callable[[], float] = time.monotonic):
+        self._runs = list(runs)
+        self._stream = stream
+        self._clock = clock
+        self._terminal = stream.isatty()
+        known = all(run.cost.total is not None for run in runs)
+        self._work = {run: float(_work(run, known)) for run in runs}
+        self._finished: set[Run] = set()
+        self._begun = clock()
+        self._done_before = self._done()
+        self._drawn_at = -_REDRAW_SECONDS
+        self._drawn_width = 0
+
+    def message(self, text: str) -> None:
+        """Prints a line of its own."""
+        self._erase()
+        self._write(text + "\n")
+
+    def begun(self, run: Run) -> None:
+        """A run was started."""
+        self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}")
+
+    def ended(self, run: Run, how: str) -> None:
+        """A run ended; what is left of a failed one is not to be done."""
+        self._work[run] *= run.fraction()
+        self._finished.add(run)
+        self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}: {how}. {self._whole()}")
+
+    def update(self, active: Sequence[Run]) -> None:
+        """Redraws the line on a terminal, at most once a second."""
+        if not self._terminal or self._clock() - self._drawn_at < _REDRAW_SECONDS:
+            return
+        parts = [f"{run} {int(100 * run.fraction())}%" for run in active]
+        line = " | ".join([self._whole(), *parts])[: shutil.get_terminal_size().columns - 1]
+        self._write("\r" + line + " " * (self._drawn_width - len(line)))
+        self._drawn_width, self._drawn_at = len(line), self._clock()
+
+    def close(self) -> None:
+        """Removes the redrawn line."""
+        self._erase()
+
+    def _done(self) -> float:
+        return sum(
+            work * (1 if run in self._finished else run.fraction()) for run, work in self._work.items()
+        )
+
+    def _whole(self) -> str:
+        done, total = self._done(), sum(self._work.values())
+        text = f"Study {int(100 * done / total) if total else 100}%"
+        seconds, here = self._clock() - self._begun, done - self._done_before
+        if here > 0 and done < total:
+            text += f", ETA {format_duration(seconds / here * (total - done))}"
+        return text
+
+    def _erase(self) -> None:
+        if self._drawn_width:
+            self._write("\r" + " " * self._drawn_width + "\r")
+            self._drawn_width = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+
+def _work(run: Run, known: bool) -> int:
+    total = run.cost.total if known else run.cost.passes * run.cost.gradient_evaluations
+    assert total is not None
+    return total

@@ -1,0 +1,117 @@
+"""What a study writes down about itself: study.json, from which its report is made."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.records import RunFolder, read_json, write_json
+
+FORMAT_VERSION = 1
+FILE_NAME = "study.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """A figure from the literature.
+
+    Attributes:
+        accuracy: Test accuracy in percent.
+        spread: What follows its +-, in percentage points; None where nothing does.
+        source: Where it stands.
+    """
+
+    accuracy: float
+    spread: float | None
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One configuration of a study, run with every seed.
+
+    Attributes:
+        name: Its name in tables and its folder.
+        config: Its settings; `seed` and `output_dir` differ from run to run and mean nothing here.
+        published: The figure to compare with; None where there is none.
+    """
+
+    name: str
+    config: Config
+    published: Published | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Study:
+    """Rows, seeds, and what is compared.
+
+    Attributes:
+        title: A line for people.
+        rows: In the order they are run and shown.
+        seeds: Every row is run with each.
+        compare: Pairs of rows (a, b) whose difference a - b, seed by seed, is asked for.
+        waterfall: Rows that each add an ingredient to the one before; empty for none.
+    """
+
+    title: str
+    rows: tuple[Row, ...]
+    seeds: tuple[int, ...]
+    compare: tuple[tuple[str, str], ...] = ()
+    waterfall: tuple[str, ...] = ()
+
+
+def run_folder(study_dir: str | os.PathLike[str], row: str, seed: int) -> RunFolder:
+    """Where the run of a row with a seed is kept."""
+    return RunFolder(Path(study_dir) / row / f"seed-{seed}")
+
+
+def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
+    """Writes study.json, whole or not at all."""
+    write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **dataclasses.asdict(study)})
+
+
+def read_study(study_dir: str | os.PathLike[str]) -> Study:
+    """The study in a folder.
+
+    Raises:
+        UserError: There is none, or its study.json is damaged or of another version.
+    """
+    path = Path(study_dir) / FILE_NAME
+    content = read_json(path)
+    try:
+        version = content["format_version"]
+        if version != FORMAT_VERSION:
+            raise UserError(
+                f"{path} has format version {version!r}, this tf_fullbatch reads {FORMAT_VERSION}: use the version "
+                "that wrote it, or choose another folder."
+            )
+        return _study(content)
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Restore it, or start the study again in another "
+            "folder."
+        ) from error
+
+
+def _study(content: dict[str, Any]) -> Study:
+    return Study(
+        title=str(content["title"]),
+        rows=tuple(map(_row, content["rows"])),
+        seeds=tuple(map(int, content["seeds"])),
+        compare=tuple((str(a), str(b)) for a, b in content["compare"]),
+        waterfall=tuple(map(str, content["waterfall"])),
+    )
+
+
+def _row(content: dict[str, Any]) -> Row:
+    published = content["published"]
+    return Row(
+        name=str(content["name"]),
+        config=Config.from_dict(content["config"]),
+        published=None if published is None else Published(**published),
+    )

@@ -1,0 +1,91 @@
+"""The command `python -m tf_fullbatch.study`: several runs, each with several seeds, to be compared."""
+
+import sys
+from collections.abc import Sequence
+
+from tf_fullbatch import report
+from tf_fullbatch.main import quiet_tensorflow
+from tf_fullbatch.outcomes import Outcome, RunError
+from tf_fullbatch.output_dir import locked
+from tf_fullbatch.records import RunFolder
+from tf_fullbatch.reporting.tables import format_count, format_table
+from tf_fullbatch.studies import definition
+from tf_fullbatch.studies.definition import Options
+from tf_fullbatch.studies.execution import Failure, StudyExecution
+from tf_fullbatch.studies.progress import StudyProgress
+from tf_fullbatch.studies.record import Study, write_study
+from tf_fullbatch.studies.runs import Run, check_study_folder, runs_of
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
+    try:
+        parsed = definition.parse(argv)
+        if parsed is None:
+            print(definition.help_text())
+            return 0
+        return execute(*parsed)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.outcome.exit_code
+    except KeyboardInterrupt:  # while runs are under way, they are told and waited for
+        print("error: interrupted while no run was under way; start the same command again", file=sys.stderr)
+        return Outcome.INTERRUPTED.exit_code
+
+
+def execute(options: Options, study: Study) -> int:
+    """Runs a study, or prints its plan; the exit code is that of the first run that failed."""
+    assert options.output_dir is not None
+    check_study_folder(options.output_dir, study)
+    with quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
+        runs = runs_of(study, options.output_dir)
+    if options.dry_run:
+        print(plan_text(study, runs))
+        return 0
+    with locked(RunFolder(options.output_dir)):
+        write_study(options.output_dir, study)
+        failures = StudyExecution(runs, options.jobs, StudyProgress(runs, sys.stderr)).execute()
+    print(f"{len(runs) - len(failures)} of {len(runs)} runs completed.")
+    _print_failures(failures)
+    report.execute([options.output_dir], report.Options())
+    return failures[0].code if failures else 0
+
+
+def plan_text(study: Study, runs: Sequence[Run]) -> str:
+    """The rows with their cost, and what is done already."""
+    seeds = len(study.seeds)
+    cells: list[list[object]] = []
+    for row in study.rows:
+        own = [run for run in runs if run.row is row]
+        cost, done = own[0].cost, sum(run.is_finished() for run in own)
+        cells.append(
+            [row.name, f"{cost.passes:,}", cost.training_samples, cost.gradient_evaluations,
+             _times(cost.samples, seeds), _times(cost.total, seeds), f"{done} of {seeds}"]
+        )  # fmt: skip
+    headers = ["row", "passes", "samples a pass", "gradient evaluations a sample"]
+    headers += ["samples, all seeds", "gradient evaluations, all seeds", "runs finished"]
+    totals = [run.cost.total for run in runs if run.cost.total is not None]
+    lines = [
+        study.title,
+        f"{len(study.rows)} rows, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs",
+        "",
+    ]
+    lines += [format_table(headers, cells, "<" + ">" * 6), ""]
+    if len(totals) == len(runs):
+        lines.append(f"In all {format_count(sum(totals))} gradient evaluations of a sample.")
+    else:
+        lines.append("The size of a data set is known once it is prepared.")
+    return "\n".join(lines)
+
+
+def _times(count: int | None, factor: int) -> str | None:
+    return None if count is None else format_count(count * factor)
+
+
+def _print_failures(failures: Sequence[Failure]) -> None:
+    for failure in failures:
+        print(f"error: {failure.run} failed (exit code {failure.code}): {failure.reason}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
