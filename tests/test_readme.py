@@ -11,9 +11,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tf_fullbatch import launch_local
+from tf_fullbatch import launch_local, report
 from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.studies import definition
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -30,7 +31,8 @@ class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
         names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name"}
         names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
-        names |= {field.name for field in dataclasses.fields(launch_local.Options)}
+        for options in (launch_local.Options, definition.Options, report.Options):
+            names |= {field.name for field in dataclasses.fields(options)}
         foreign = r"pip install.*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*|.*tfds build.*"
         foreign += r"|#SBATCH.*|--signal=TERM"
         found = 0
