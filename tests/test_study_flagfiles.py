@@ -64,6 +64,14 @@ class StudyFlagfilesTest(unittest.TestCase):
                 digits = len(said[1].partition(".")[2])
                 self.assertEqual(said[1], f"{cost / factors[said[2]]:.{digits}f}")
 
+    def test_names_of_equal_compute_say_the_gradient_evaluations_a_sample(self):
+        for name in NAMES:
+            if name.startswith("equal_compute"):
+                for row in study(name).rows:
+                    with self.subTest(name=name, row=row.name):
+                        cost = row.config.runtime.epochs * row.config.step.gradient_evaluations
+                        self.assertEqual(int(row.name.rpartition("_")[2]), cost)
+
     def test_ladders_hold_the_published_rows_and_figures(self):
         self.assertGreater(len(LADDERS), 2)
         for name in LADDERS:
@@ -93,10 +101,12 @@ class StudyFlagfilesTest(unittest.TestCase):
                     self.assertEqual(published.learning_rate, config.optimizer.learning_rate)
                     self.assertEqual(published.strength, config.step.penalty_strength)
                     self.assertEqual(published.shuffle, config.optimizer.shuffle)
-                    self.assertEqual(published.clip is None, config.step.clip_norm is None)
+                    self.assertEqual(published.clip, config.step.clip_norm)
+                    penalty = "forward_differences" if published.strength else "none"
+                    self.assertEqual((penalty, 0.01), (config.step.penalty, config.step.penalty_epsilon))
 
-    def test_nothing_is_chosen_by_test_data(self):
-        # Where settings were scaled, by validation samples held out of the training set.
+    def test_subsets_hold_out_validation_samples(self):
+        # Whoever scales settings chooses by these and never by test data.
         for name in NAMES:
             for row in study(name).rows:
                 if row.config.data.train_size is not None:

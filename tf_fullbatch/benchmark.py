@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tf_fullbatch import console
 from tf_fullbatch.benchmarking import options as benchmark_options
 from tf_fullbatch.benchmarking.options import Options
 from tf_fullbatch.outcomes import Outcome, RunError
@@ -28,6 +29,8 @@ def main(argv: Sequence[str]) -> int:
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.outcome.exit_code
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return Outcome.USER_ERROR.exit_code
@@ -100,4 +103,4 @@ def _progress(text: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    console.run_command(main)

@@ -39,7 +39,7 @@ def parse(argv: Sequence[str]) -> Config | None:
         return None
     for name in _PATHS:
         if values[name] is not None:
-            values[name] = _resolved_path(name, values[name])
+            values[name] = resolved_path(name, values[name])
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():
         groups.setdefault(group, {})[setting.name] = values[setting.name]
@@ -83,8 +83,12 @@ def settings_text(config: Config) -> str:
     )
 
 
-def _resolved_path(name: str, value: str) -> str:
-    """A path with its "~" replaced, absolute where it is read."""
+def resolved_path(name: str, value: str) -> str:
+    """A path given as the flag `name`: with its "~" replaced, absolute where it is read.
+
+    Raises:
+        UserError: It is no path.
+    """
     if not value.isprintable():
         raise UserError(
             f"--{name}={value!r}: a path with line ends, control characters or bytes that are no text is not accepted."

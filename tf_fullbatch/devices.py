@@ -9,6 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_fullbatch import processor
 from tf_fullbatch.config.groups import RuntimeConfig
 from tf_fullbatch.outcomes import UserError
 
@@ -165,12 +166,16 @@ def gpu_name() -> str | None:
 
 
 def describe_devices(strategy: tf.distribute.Strategy) -> str:
-    """Devices in words, such as "2 x NVIDIA H200" or "CPU, 1 replica"."""
+    """Devices in words, such as "2 x NVIDIA H200" or "AMD EPYC 7B13, 2 cores, 1 replica"."""
     replicas, gpu = strategy.num_replicas_in_sync, gpu_name()
     if gpu is None or "CPU" in strategy.extended.worker_devices[0]:
-        text = f"CPU, {replicas} replica{'s' * (replicas > 1)}"
+        text = f"{processor.name()}, {_counted(processor.cores(), 'core')}, {_counted(replicas, 'replica')}"
     else:
         text = f"{replicas} x {gpu}"
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return f"{text} on {strategy.cluster_resolver.cluster_spec().num_tasks('worker')} workers"
     return text
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count > 1)}"

@@ -142,7 +142,7 @@ def located_arguments(
             if not remaining:
                 raise UserError("--flagfile needs a file: --flagfile=FILE.")
             value = remaining.pop(0)
-        path = _flagfile_path(value, folder)
+        path = flagfile_path(value, folder)
         if path in seen:
             raise UserError(f"--flagfile={value}: the file includes itself.")
         if len(seen) == _DEEPEST:
@@ -200,7 +200,12 @@ def _refuse_long_names(arguments: Sequence[str], longest: int) -> None:
             )
 
 
-def _flagfile_path(value: str, folder: Path) -> Path:
+def flagfile_path(value: str, folder: Path) -> Path:
+    """The absolute path of a flagfile that is named from a folder.
+
+    Raises:
+        UserError: It is no path.
+    """
     try:
         return (folder / Path(value).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:  # no such home, a circle of links, a null character

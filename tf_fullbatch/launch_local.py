@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import IO
 
-from tf_fullbatch import child_processes, flag_parsing
+from tf_fullbatch import child_processes, console, flag_parsing
 from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.outcomes import RunError, UserError
 
@@ -178,4 +178,4 @@ def _help_text() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    console.run_command(main)

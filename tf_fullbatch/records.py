@@ -12,6 +12,8 @@ from typing import Any, Self
 from tf_fullbatch.columns import Column, Record, Value
 from tf_fullbatch.outcomes import UserError
 
+_TAIL_BYTES = 8192
+
 
 class RunFolder:
     """The named files of a run's output folder; creates nothing by itself."""
@@ -111,6 +113,21 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return repr(value)
     return value
+
+
+def tail_lines(path: str | os.PathLike[str], offset: int = 0) -> list[str]:
+    """The last lines of a text file that may be long, of some thousand characters in all; the first may be cut.
+
+    Args:
+        path: The file; what cannot be read has no lines.
+        offset: Bytes at its beginning that do not count.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            file.seek(max(offset, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+            return file.read().decode(errors="replace").splitlines(keepends=True)
+    except OSError:
+        return []
 
 
 class CsvRecorder:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch import flag_parsing
+from tf_fullbatch import cli_flags, console, flag_parsing
 from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.flag_parsing import help_lines
 from tf_fullbatch.outcomes import Outcome, RunError, UserError
@@ -39,6 +39,8 @@ def parse(argv: Sequence[str]) -> tuple[list[str], Options] | None:
     values = flag_parsing.parse([argv[0], *flags], dataclasses.fields(Options))
     if values is None:
         return None
+    if values["output_dir"] is not None:
+        values["output_dir"] = cli_flags.resolved_path("output_dir", values["output_dir"])
     options = Options(**values)
     if not folders:
         raise UserError("no folder to report on: name one or more study or run folders (--help says more).")
@@ -93,6 +95,8 @@ def main(argv: Sequence[str]) -> int:
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.outcome.exit_code
+    except BrokenPipeError:
+        raise
     except OSError as error:
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return Outcome.USER_ERROR.exit_code
@@ -121,4 +125,4 @@ def _separate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    console.run_command(main)

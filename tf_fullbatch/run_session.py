@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_fullbatch import composition
 from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.config.run import Config, deciding_settings
+from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.devices import describe_devices, multi_worker
 from tf_fullbatch.outcomes import (
     DeviceMemoryError,
@@ -220,11 +220,10 @@ class RunSession:
     def _describe(self) -> None:
         """Configuration and hyperparameters, for TensorBoard."""
         self._writer.write_config(code_block(json.dumps(self._config.to_dict(), indent=2)))
-        flat = deciding_settings(self._config) | {"epochs": self._config.runtime.epochs}
         splits = [s for s in ("validation", "test") if s in self._evaluator.split_names]
         columns = [(split, figure) for split in splits for figure in ("accuracy", "loss")]
         shown = self._config.runtime.hparams or None
-        self._writer.write_hparams(flat, [*columns, ("train", "loss")], shown)
+        self._writer.write_hparams(compared_settings(self._config), [*columns, ("train", "loss")], shown)
 
     def _finish(self, outcome: Outcome, message: str) -> None:
         if self._chief:

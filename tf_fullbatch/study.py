@@ -1,11 +1,11 @@
 """The command `python -m tf_fullbatch.study`: several runs, each with several seeds, to be compared."""
 
+import shlex
 import sys
 from collections.abc import Sequence
 
-from tf_fullbatch import report
-from tf_fullbatch.main import quiet_tensorflow
-from tf_fullbatch.outcomes import Outcome, RunError
+from tf_fullbatch import console, report
+from tf_fullbatch.outcomes import Outcome, RunError, UserError
 from tf_fullbatch.output_dir import locked
 from tf_fullbatch.records import RunFolder
 from tf_fullbatch.reporting.tables import format_count, format_table
@@ -37,18 +37,33 @@ def execute(options: Options, study: Study) -> int:
     """Runs a study, or prints its plan; the exit code is that of the first run that failed."""
     assert options.output_dir is not None
     check_study_folder(options.output_dir, study)
-    with quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
+    with console.quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
         runs = runs_of(study, options.output_dir)
     if options.dry_run:
         print(plan_text(study, runs))
         return 0
     with locked(RunFolder(options.output_dir)):
         write_study(options.output_dir, study)
-        failures = StudyExecution(runs, options.jobs, StudyProgress(runs, sys.stderr)).execute()
+        execution = StudyExecution(runs, options.jobs, StudyProgress(runs, sys.stderr))
+        try:
+            execution.execute()
+        finally:
+            failures = execution.failures
+            _print_failures(failures)
     print(f"{len(runs) - len(failures)} of {len(runs)} runs completed.")
-    _print_failures(failures)
-    report.execute([options.output_dir], report.Options())
+    _report(options.output_dir)
     return failures[0].code if failures else 0
+
+
+def _report(study_dir: str) -> None:
+    """Writes the report; the runs are worth more than it, so what hinders it is said and no more."""
+    try:
+        report.execute([study_dir], report.Options())
+    except BrokenPipeError:
+        raise
+    except (UserError, OSError) as error:
+        again = f"python -m tf_fullbatch.report {shlex.quote(study_dir)}"
+        print(f"error: the report was not written ({error}); later: {again}", file=sys.stderr)
 
 
 def plan_text(study: Study, runs: Sequence[Run]) -> str:
@@ -88,4 +103,4 @@ def _print_failures(failures: Sequence[Failure]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv))
+    console.run_command(main)

@@ -110,6 +110,12 @@ class PlotsTest(unittest.TestCase):
         low, high = figure.axes[0].collections[0].get_segments()[0][:, 0]
         self.assertAlmostEqual((high - low) / 2, 2.484, delta=1e-3)
 
+    def test_a_dollar_sign_is_no_formula(self):
+        figure = style.new_figure(4, 3)
+        style.row_legend(figure, [r"a$\frac$", "x$y$"])
+        style.save(figure, self.folder, "dollars")  # an unfinished formula would not parse
+        self.assertIn(r"\$y\$", figure.legends[0].get_texts()[1].get_text())
+
     def test_files_are_the_same_every_time(self):
         write_run(self.folder / "a", SGD, 0.9)
         for name in ("one", "two"):

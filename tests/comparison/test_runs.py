@@ -5,9 +5,13 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import numpy as np
+
 from tests.comparison.made_runs import BASE, CLIPPED, SGD, config, write_run
+from tf_fullbatch.columns import STEP_COLUMNS
 from tf_fullbatch.comparison.runs import Status, read_run
-from tf_fullbatch.records import RunFolder, read_json, write_json, write_text
+from tf_fullbatch.records import CsvRecorder, RunFolder, read_csv, read_json, write_json, write_text
+from tf_fullbatch.studies.record import run_log
 
 
 class ReadRunTest(unittest.TestCase):
@@ -86,6 +90,42 @@ class ReadRunTest(unittest.TestCase):
         with self.folder.metrics.open("a") as file:
             file.write("4,4.0,25")
         self.assertEqual(read_run(self.folder).last("step"), 3)
+
+    def test_numbers_are_read_as_elsewhere(self):
+        columns = STEP_COLUMNS
+        rows: list[dict[str, float]] = [
+            {"step": 1, "epoch": 0.1, "loss": math.nan, "gradient_norm": math.inf, "penalty": 5e-324},
+            {"step": 2, "epoch": 0.2, "loss": 0.1 + 0.2, "update_norm": 1 / 3, "learning_rate": -math.inf},
+        ]
+        write_run(self.folder, BASE, 0.9)
+        with CsvRecorder(self.folder.metrics, columns) as metrics:
+            for row in rows:
+                metrics.append(row)
+        found = read_run(self.folder).metrics
+        self.assertEqual([column.name for column in columns], list(found.columns))
+        for line, row in enumerate(read_csv(self.folder.metrics, columns)):
+            for column in columns:
+                np.testing.assert_array_equal(row.get(column.name, np.nan), found[column.name].iloc[line])
+
+    def test_validation_alone_in_the_only_evaluation_may_lack_the_test(self):
+        last = BASE.replacing(epochs=1, validation_size=100)
+        write_run(self.folder, last, None, validation=0.9, outcome=None)
+        run = read_run(self.folder)
+        self.assertEqual(Status.UNFINISHED, run.status)
+        self.assertIn("the last evaluation is missing", run.reason)
+
+    def test_more_passes_than_the_study_says(self):
+        write_run(self.folder, BASE, 0.9)
+        run = read_run(self.folder, 0, BASE.replacing(epochs=3, schedule_epochs=4))
+        self.assertEqual(
+            (Status.LEFT_OUT, "the run has 4 passes, its study says 3"), (run.status, run.reason)
+        )
+
+    def test_failed_at_its_start(self):
+        run_log(self.folder).write_text("starting\nerror: --train_size=9: too few\n")
+        run = read_run(self.folder, 0)
+        self.assertEqual(Status.NOT_STARTED, run.status)
+        self.assertEqual("failed at its start: --train_size=9: too few", run.reason)
 
     def test_no_folder(self):
         run = read_run(RunFolder("/no/such/folder"), seed=3)

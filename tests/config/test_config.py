@@ -188,9 +188,9 @@ class JsonTest(unittest.TestCase):
             UserError, "configuration has the groups data, model, .*; this one has data"
         ):
             Config.from_dict({"data": groups["data"]})
-        with self.assertRaisesRegex(UserError, "'step': expected .*clip_norm.*got .*clip,"):
+        with self.assertRaisesRegex(UserError, "'step' lacks nothing, and clip is unknown"):
             Config.from_dict({**groups, "step": {**groups["step"], "clip": 1}})
-        with self.assertRaisesRegex(UserError, "'model': expected"):
+        with self.assertRaisesRegex(UserError, "'model' lacks activation, .*, and nothing is unknown"):
             Config.from_dict({**groups, "model": {"width": 3}})
         for wrong in ([], None, {**groups, "step": 3}):
             with self.assertRaises(UserError):

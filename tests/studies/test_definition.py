@@ -5,6 +5,7 @@ import os
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from tests.studies.studies import in_folder
 from tf_fullbatch.config.run import Config
@@ -73,8 +74,19 @@ class DefinitionTest(unittest.TestCase):
         (self.folder / "study.flags").write_text("--row='c rows/c.flags --epochs=2'  # a comment\n" + OUTPUT)
         study = self.parse("--flagfile={folder}/study.flags")
         self.assertEqual(("c", 2), (study.rows[0].name, study.rows[0].config.runtime.epochs))
+        (self.folder / "study.flags").write_text(
+            "--row 'c rows/c.flags'\n--all_rows='--flagfile=rows/d.flags'\n" + OUTPUT
+        )
+        (self.folder / "rows" / "d.flags").write_text("--epochs=2")
+        self.assertEqual(study, self.parse("--flagfile={folder}/study.flags"))
         self.enterContext(contextlib.chdir(self.folder))
         self.assertEqual(study, self.parse("--row=c rows/c.flags --epochs=2", OUTPUT))
+
+    def test_the_home_folder(self):
+        with mock.patch.dict(os.environ, HOME=str(self.folder)):
+            parsed = definition.parse(["study", ROW.format(folder=self.folder), "--output_dir=~/studies"])
+        assert parsed is not None
+        self.assertEqual(str(self.folder / "studies"), parsed[0].output_dir)
 
     def test_help(self):
         self.assertIsNone(definition.parse(["study", "--help"]))
@@ -105,6 +117,11 @@ class DefinitionTest(unittest.TestCase):
             ((ROW + " --epohcs=1", OUTPUT), "row 'a': Unknown command line flag 'epohcs'"),
             ((ROW + " extra", OUTPUT), "row 'a': unexpected argument 'extra'"),
             ((ROW + " --help", OUTPUT), "row 'a': --help is no setting"),
+            ((ROW + " --mode=evaluate", OUTPUT), "row 'a': --mode is given by the study"),
+            ((ROW + " --hparams=seed", OUTPUT), "row 'a': --hparams is given by the study"),
+            (("--row=report {folder}/a.flags", OUTPUT), "report is the study's own"),
+            (("--row=Study.json {folder}/a.flags", OUTPUT), "Study.json is the study's own"),
+            (("--row=a ~nobody-of-that-name/x.flags", OUTPUT), "Give the path of a flagfile"),
             ((ROW + " --seed=3", OUTPUT), "row 'a': --seed is given by the study"),
             ((ROW + " --output_dir=x", OUTPUT), "row 'a': --output_dir is given by the study"),
             ((ROW + " --dry_run", OUTPUT), "row 'a': --dry_run is given by the study"),

@@ -4,6 +4,7 @@ import io
 import os
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -13,8 +14,9 @@ from pathlib import Path
 from unittest import mock
 
 from tests.studies.studies import study
-from tf_fullbatch import child_processes
-from tf_fullbatch.outcomes import RunInterruptedError
+from tf_fullbatch import child_processes, processor
+from tf_fullbatch.outcomes import RunInterruptedError, UserError
+from tf_fullbatch.studies import execution
 from tf_fullbatch.studies.execution import Failure, StudyExecution, environment_of_job
 from tf_fullbatch.studies.progress import StudyProgress
 from tf_fullbatch.studies.runs import Run, runs_of
@@ -42,7 +44,9 @@ class ExecutionTest(unittest.TestCase):
         ]
 
     def execute(self, runs: list[Run], jobs: int = 1) -> list[Failure]:
-        return StudyExecution(runs, jobs, StudyProgress(runs, self.out)).execute()
+        study_execution = StudyExecution(runs, jobs, StudyProgress(runs, self.out))
+        study_execution.execute()
+        return study_execution.failures
 
     def test_a_failed_run_is_in_nobodys_way(self):
         runs = self.runs(COMPLETES, FAILS)
@@ -54,9 +58,61 @@ class ExecutionTest(unittest.TestCase):
         said = self.out.getvalue().splitlines()
         self.assertEqual("[1/4] completes, seed 0", said[0])
         self.assertRegex(said[1], r"\[1/4\] completes, seed 0: test accuracy 75.00 % in .*\. Study 25%, ETA ")
-        self.assertRegex(said[3], r"failed \(the loss is nan in step 2\); .*fails/seed-0\.log has more")
+        self.assertRegex(said[3], r"failed with exit code 3 \(the loss is nan in step 2\)\. Study")
         self.assertIn("Study 100%", said[-1])
         self.assertIn("a line before", runs[1].log.read_text())
+
+    def test_one_that_cannot_be_started_is_in_nobodys_way(self):
+        (self.folder / FAILS).touch()  # where its folder is to be
+        runs = self.runs(COMPLETES, FAILS, seeds=(0,))
+        for jobs in (1, 2):
+            (failure,) = self.execute(runs, jobs)
+            self.assertEqual((runs[1], 2), (failure.run, failure.code))
+            self.assertRegex(failure.reason, "cannot write .*fails/seed-0.log")
+            self.assertTrue(runs[0].folder.evaluations.exists())
+
+    def test_one_without_evaluations_is_done(self):
+        run = self.runs(COMPLETES, seeds=(0,))[0]
+        with mock.patch.object(execution, "read_csv", side_effect=UserError("damaged")):
+            self.assertEqual([], self.execute([run]))
+        self.assertIn("completes, seed 0: done in", self.out.getvalue())
+
+    def test_what_earlier_processes_said_is_no_reason(self):
+        run = self.runs(FAILS, seeds=(0,))[0]
+        run.log.parent.mkdir()
+        run.log.write_text("error: an old one\n")
+        with mock.patch.object(
+            child_processes, "RUN", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+        ):
+            (failure,) = self.execute([run])
+        self.assertEqual(
+            (137, f"it did not say why; {run.log} has all it said"), (failure.code, failure.reason)
+        )
+
+    def test_a_signal_while_a_run_is_started_reaches_it(self):
+        start = child_processes.start
+
+        def start_and_signal(*arguments: object, **options: object) -> subprocess.Popen:
+            process = start(*arguments, **options)  # type: ignore[arg-type]
+            while not (run.folder.path / "waiting").exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), signal.SIGTERM)  # before the run is known to be under way
+            return process
+
+        run = self.runs(WAITS, seeds=(0,))[0]
+        started = time.monotonic()
+        with (
+            mock.patch.object(child_processes, "start", start_and_signal),
+            self.assertRaises(RunInterruptedError),
+        ):
+            self.execute([run])
+        self.assertLess(time.monotonic() - started, 30)
+        self.assertIn("interrupted", self.out.getvalue())
+
+    def test_no_more_jobs_than_runs(self):
+        run = self.runs(COMPLETES, seeds=(0,))[0]
+        self.execute([run], jobs=8)
+        self.assertEqual("-", (run.folder.path / "environment").read_text())
 
     def test_finished_runs_are_not_run_again(self):
         runs = self.runs(COMPLETES)
@@ -74,7 +130,7 @@ class ExecutionTest(unittest.TestCase):
         self.assertEqual([True, True, False], begun)  # nothing is started after a signal
         self.assertEqual(2, self.out.getvalue().count("interrupted"))
         threads = {(run.folder.path / "environment").read_text() for run in runs[:2]}
-        self.assertEqual({str(max(1, len(os.sched_getaffinity(0)) // 2))}, threads)
+        self.assertEqual({str(max(1, processor.cores() // 2))}, threads)
 
     def test_a_second_signal_ends_at_once_what_does_not_listen(self):
         started = time.monotonic()
@@ -85,7 +141,7 @@ class ExecutionTest(unittest.TestCase):
     def test_what_does_not_listen_is_killed(self):
         with mock.patch("tf_fullbatch.studies.execution._SAVE_SECONDS", 0.5):
             self.execute_and_signal(self.runs(IGNORES, seeds=(0,)), signal.SIGTERM, waiting=1)
-        self.assertIn("failed", self.out.getvalue())
+        self.assertIn("killed; its last checkpoint is kept. Study 25%", self.out.getvalue())
 
     def execute_and_signal(
         self, runs: list[Run], number: int, *, waiting: int, jobs: int = 1, again: bool = False
@@ -129,6 +185,11 @@ class EnvironmentTest(unittest.TestCase):
     def test_one_job_is_left_alone(self):
         self.assertEqual({}, environment_of_job(0, 1, {"CUDA_VISIBLE_DEVICES": "0,1"}))
 
+    def test_what_the_user_set_stays(self):
+        added = environment_of_job(0, 2, {"OMP_NUM_THREADS": "7"})
+        self.assertNotIn("OMP_NUM_THREADS", added)
+        self.assertIn("TF_NUM_INTRAOP_THREADS", added)
+
 
 class Terminal(io.StringIO):
     """A terminal."""
@@ -152,7 +213,9 @@ class ProgressTest(unittest.TestCase):
             before = out.getvalue()
             progress.update([runs[1]])
             self.assertEqual(before, out.getvalue())  # at most once a second
-            progress.ended(runs[1], "failed")  # the other half of it is not to be done
+            progress.ended(runs[1], "interrupted")
+            self.assertIn("interrupted. Study 37%", out.getvalue())
+            progress.ended(runs[1], "failed", failed=True)  # the other half of it is not to be done
             self.assertTrue(re.search(r"Study 42%, ETA 42s", out.getvalue()), out.getvalue())
 
 

@@ -37,16 +37,30 @@ class RecordTest(unittest.TestCase):
             ([], "damaged"),
             (whole | {"rows": None}, "damaged"),
             (whole | {"rows": [row | {"published": {"accuracy": 3}}]}, "damaged"),
-            (whole | {"rows": [row | {"config": {}}]}, "a configuration has the groups"),
+            (
+                whole | {"rows": [row | {"published": {"accuracy": "x", "spread": None, "source": ""}}]},
+                "damaged",
+            ),
+            (
+                whole | {"rows": [row | {"config": {}}]},
+                r"study.json is damaged or .* \(row 'a': a configuration has the groups",
+            ),
+            (
+                whole | {"rows": [row | {"config": row["config"] | {"data": {"old": 1}}}]},
+                "study.json is .*lacks data_dir, .*, and old is unknown",
+            ),
             (whole | {"seeds": ["x"]}, "damaged"),
             (whole | {"compare": [["a"]]}, "damaged"),
             ({k: v for k, v in whole.items() if k != "title"}, "damaged"),
         ):
             (self.folder / FILE_NAME).write_text(json.dumps(content))
-            with self.subTest(said=said, content=content), self.assertRaisesRegex(UserError, said):
+            with self.subTest(said=said, content=content), self.assertRaisesRegex(UserError, said) as caught:
                 read_study(self.folder)
+            self.assertIn(str(self.folder / FILE_NAME), str(caught.exception))
         (self.folder / FILE_NAME).write_text(json.dumps(whole)[:100])
-        with self.assertRaisesRegex(UserError, "not valid JSON"):
+        with self.assertRaisesRegex(
+            UserError, "damaged: not valid JSON .* Restore it, or start the study again in another folder"
+        ):
             read_study(self.folder)
         (self.folder / FILE_NAME).unlink()
         with self.assertRaisesRegex(UserError, "cannot read"):

@@ -82,6 +82,17 @@ class FolderTest(unittest.TestCase):
         self.accepted(study("a"))  # b was not begun
         self.accepted(study("a", "b", evaluate_every=3))
 
+    def test_nothing_is_taken_away(self):
+        write_study(self.folder, study("a", "b", seeds=(0, 1)))
+        (self.folder / "a" / "seed-1").mkdir(parents=True)
+        self.accepted(study("a", "b", seeds=(1,)))  # seed 0 was not begun
+        with self.assertRaisesRegex(UserError, r"--seeds=0: \S+seed-1 is there, of another seed"):
+            self.accepted(study("a", "b", seeds=(0,)))
+        write_records(runs_of(study("a", seeds=(1,)), self.folder)[0], epochs=4)
+        self.accepted(study("a", "b", epochs=4, schedule_epochs=4))
+        with self.assertRaisesRegex(UserError, "row 'a': --epochs=3, but the run in .* has 4 passes already"):
+            self.accepted(study("a", "b", epochs=3, schedule_epochs=4))
+
     def test_refused(self):
         write_study(self.folder, study("a", "b"))
         (self.folder / "a").mkdir()

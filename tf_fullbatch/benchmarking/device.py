@@ -1,7 +1,5 @@
 """The machine: its name, its threads, and the peak memory of this process and of its accelerator."""
 
-import os
-import platform
 import resource
 import sys
 from pathlib import Path
@@ -9,6 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tf_fullbatch import processor
 from tf_fullbatch.devices import gpu_name
 
 _STATUS = Path("/proc/self/status")
@@ -50,14 +49,13 @@ def description() -> dict[str, Any]:
     """Device in words, cores of this process, TensorFlow's threads (0: one a core), bfloat16 instructions."""
     name, bfloat16 = gpu_name(), None
     if name is None:
-        name = _cpu_info("model name") or platform.processor() or platform.machine()
-        instructions = (_cpu_info("flags") or _cpu_info("Features") or "").split()
+        name = processor.name()
+        instructions = (processor.info("flags") or processor.info("Features") or "").split()
         bfloat16 = bool({"avx512_bf16", "amx_bf16", "bf16"} & set(instructions))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "device": name,
         "bfloat16_instructions": bfloat16,
-        "cores": cores,
+        "cores": processor.cores(),
         "intra_op_threads": tf.config.threading.get_intra_op_parallelism_threads(),
         "inter_op_threads": tf.config.threading.get_inter_op_parallelism_threads(),
     }
@@ -74,11 +72,3 @@ def _host_peak() -> int:
                 return int(line.split()[1]) * 1024
     largest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return largest if sys.platform == "darwin" else largest * 1024
-
-
-def _cpu_info(key: str) -> str | None:
-    """The first value of a key in Linux' description of the processor."""
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    values = [line.partition(":")[2].strip() for line in lines if line.partition(":")[0].strip() == key]
-    return values[0] if values else None

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_fullbatch.comparison import style
-from tf_fullbatch.comparison.rows import Comparison, Row
+from tf_fullbatch.comparison.rows import ComparedRow, Comparison
 from tf_fullbatch.comparison.series import Curve, error_curves, metric_curves
 
 _CLIPPED_BINS = 40
@@ -87,7 +87,9 @@ def along_training(comparison: Comparison) -> Figure:
 
 
 def _all(
-    comparison: Comparison, curves: Callable[[Row], list[Curve]], rows: Sequence[Row] | None = None
+    comparison: Comparison,
+    curves: Callable[[ComparedRow], list[Curve]],
+    rows: Sequence[ComparedRow] | None = None,
 ) -> list[_Drawn]:
     chosen = comparison.rows if rows is None else rows
     return [_Drawn(curves(row), i) for i, row in enumerate(comparison.rows) if row in chosen]

@@ -63,6 +63,7 @@ def interval_in_words(counts: Sequence[int]) -> str:
     single = f" For pairs with one seed: {ONE_SEED[0].lower()}{ONE_SEED[1:]}" if 1 in counts else ""
     return (
         "With s the sample standard deviation of a pair's differences, half the width of the 95 % interval (Student's "
-        f"t) around their mean is {widths}{more}. Each interval is one by itself: of twenty, one is expected to miss."
+        f"t) around their mean is {widths}{more}. Each interval is one by itself: of twenty, one is expected to miss. "
+        "They are about other seeds on the same samples: other test samples would move the figures further."
         f"{single}"
     )

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from tf_fullbatch.comparison import style
 from tf_fullbatch.comparison.differences import PairedDifference
-from tf_fullbatch.comparison.rows import SPLITS, Row
+from tf_fullbatch.comparison.rows import SPLITS, ComparedRow
 from tf_fullbatch.comparison.tables import MINUS, signed
 
 _BAR = 0.44
@@ -21,7 +21,7 @@ _PUBLISHED_BELOW = 0.36
 _LABEL_WIDTH = 28
 
 
-def waterfall(rows: Sequence[Row]) -> Figure:
+def waterfall(rows: Sequence[ComparedRow]) -> Figure:
     """Accuracy of each row, top to bottom: seeds as dots, their mean as a line, a bar for the gain over the row before.
 
     Means and gains are over the seeds all rows have, see `shared_seeds`; other seeds are open dots. Published figures
@@ -37,7 +37,7 @@ def waterfall(rows: Sequence[Row]) -> Figure:
         _gain_bar(panel, y, before, means[y])
         _seeds_and_mean(panel, y, row.accuracies(split), seeds, means[y])
         _published(panel, y, row)
-    panel.set_yticks(range(len(rows)), [textwrap.fill(row.name, _LABEL_WIDTH) for row in rows])
+    panel.set_yticks(range(len(rows)), [style.literal(textwrap.fill(row.name, _LABEL_WIDTH)) for row in rows])
     panel.set_ylim(len(rows) - 0.4, -0.6)
     panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
     style.finish(panel)
@@ -47,12 +47,12 @@ def waterfall(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def waterfall_split(rows: Sequence[Row]) -> str:
+def waterfall_split(rows: Sequence[ComparedRow]) -> str:
     """The samples a waterfall's accuracies are of: test, or validation where no row has test figures."""
     return next((split for split in SPLITS if any(row.accuracies(split) for row in rows)), SPLITS[0])
 
 
-def shared_seeds(rows: Sequence[Row]) -> list[int]:
+def shared_seeds(rows: Sequence[ComparedRow]) -> list[int]:
     """The seeds that all rows with a completed run have completed, so that a gain is never one of seeds."""
     split = waterfall_split(rows)
     completed = [set(row.accuracies(split)) for row in rows if row.accuracies(split)]
@@ -88,7 +88,7 @@ def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
 
 def _pair_label(pair: PairedDifference, with_split: bool) -> str:
     split = f" ({pair.split})" if with_split else ""
-    return textwrap.fill(f"{pair.first} {MINUS} {pair.second}{split}", 2 * _LABEL_WIDTH)
+    return style.literal(textwrap.fill(f"{pair.first} {MINUS} {pair.second}{split}", 2 * _LABEL_WIDTH))
 
 
 def _mean(accuracies: dict[int, float], seeds: Sequence[int]) -> float | None:
@@ -122,7 +122,11 @@ def _seeds_and_mean(
 ) -> None:
     if not accuracies:
         panel.annotate(
-            "no completed run", (0.01, y), xycoords=("axes fraction", "data"), va="center", color=style.GREY
+            "no completed run with this figure",
+            (0.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=style.GREY,
         )
         return
     if mean is not None and len(seeds) > 1:
@@ -133,7 +137,7 @@ def _seeds_and_mean(
         panel.plot(value, height, "o", color="#000000", markerfacecolor=face, markersize=5.5, alpha=0.6)
 
 
-def _published(panel: Axes, y: int, row: Row) -> None:
+def _published(panel: Axes, y: int, row: ComparedRow) -> None:
     if row.published is not None:
         panel.errorbar(
             row.published.accuracy, y + _PUBLISHED_BELOW, xerr=row.published.spread, fmt="D", color="#9A5B86",
@@ -141,7 +145,7 @@ def _published(panel: Axes, y: int, row: Row) -> None:
         )  # fmt: skip
 
 
-def _waterfall_legend(figure: Figure, rows: Sequence[Row]) -> None:
+def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
     seeds = shared_seeds(rows)
     every = {seed for row in rows for seed in row.accuracies(waterfall_split(rows))}
     dot = {"marker": "o", "color": "#000000", "alpha": 0.6, "linestyle": "none"}

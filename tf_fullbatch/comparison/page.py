@@ -133,6 +133,8 @@ def _results_notes(comparison: Comparison) -> Iterator[str]:
         "one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on the "
         "whole gradient."
     )
+    if comparison.side_by_side > 1:
+        yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
     if len(tables.devices(comparison.runs)) > 1:
         yield "The runs were made on different devices: their wall times do not compare."
     if all(len(row.completed) <= 1 for row in comparison.rows):
@@ -155,7 +157,8 @@ def _along_training(comparison: Comparison, plots: Path) -> Picture:
     notes = [
         "The gradient norm is that of an update batch's gradient (of SGD: of a mini-batch's), penalty included. The "
         "mean squared micro-batch gradient norm is the quantity the penalty is to hold down; the penalty itself is it "
-        "times strength and learning rate / 8, and so falls with the learning rate.",
+        "times strength and learning rate / 8 (with the whole gradient's, where that is asked for), and so falls with "
+        "the learning rate.",
         "Clipped steps are shown for rows with a clipping threshold, penalties for rows with one.",
     ]
     sizes = sorted({row.config.step.micro_batch_size for row in comparison.rows})

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tf_fullbatch.comparison.runs import Run, Status, read_run
-from tf_fullbatch.config.run import Config, deciding_settings
+from tf_fullbatch.comparison.runs import RecordedRun, Status, read_run
+from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.records import RunFolder
 from tf_fullbatch.studies.record import FILE_NAME, Published, read_study, run_folder
@@ -20,7 +20,7 @@ _SEED = re.compile(r"[-_/. ]?seed[-_=]?\d+$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class ComparedRow:
     """Runs that differ by their seed alone.
 
     Attributes:
@@ -31,12 +31,12 @@ class Row:
     """
 
     name: str
-    runs: tuple[Run, ...]
+    runs: tuple[RecordedRun, ...]
     config: Config
     published: Published | None = None
 
     @property
-    def completed(self) -> tuple[Run, ...]:
+    def completed(self) -> tuple[RecordedRun, ...]:
         """The runs whose figures may be averaged."""
         return tuple(run for run in self.runs if run.completed)
 
@@ -63,21 +63,23 @@ class Comparison:
         pairs: Names of rows (a, b) whose difference a - b is asked for.
         waterfalls: Names of rows that each add an ingredient to the one before, one tuple a waterfall.
         problems: What could not be read and belongs to no row, one line each.
+        side_by_side: The most runs that shared a machine, as far as studies say.
     """
 
     title: str
     sources: tuple[Path, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ComparedRow, ...]
     pairs: tuple[tuple[str, str], ...]
     waterfalls: tuple[tuple[str, ...], ...]
     problems: tuple[str, ...]
+    side_by_side: int = 1
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[RecordedRun, ...]:
         """The runs of all rows."""
         return tuple(run for row in self.rows for run in row.runs)
 
-    def row(self, name: str) -> Row:
+    def row(self, name: str) -> ComparedRow:
         """The row of a name."""
         return next(row for row in self.rows if row.name == name)
 
@@ -98,10 +100,11 @@ class _Source:
     """The rows of one study, or of all other folders."""
 
     title: str
-    rows: list[tuple[str, Row]]
+    rows: list[tuple[str, ComparedRow]]
     """Each with the name that is put before its own where that is not unique."""
     pairs: Sequence[tuple[str, str]] = ()
     waterfall: Sequence[str] = ()
+    jobs: int = 1
 
 
 def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
@@ -114,7 +117,7 @@ def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
         UserError: A folder that does not exist or holds no run, or no row can be made of all of them.
     """
     sources: list[_Source] = []
-    single: list[tuple[str, str, Run]] = []
+    single: list[tuple[str, str, RecordedRun]] = []
     problems: list[str] = []
     seen: set[Path] = set()
     for given in map(Path, paths):
@@ -163,7 +166,7 @@ def _own_name(folder: Path, given: Path) -> str:
 def _study_source(folder: Path) -> _Source:
     study = read_study(folder)
     rows = [
-        Row(
+        ComparedRow(
             name=row.name,
             runs=tuple(
                 read_run(run_folder(folder, row.name, seed), seed, row.config) for seed in study.seeds
@@ -180,19 +183,23 @@ def _study_source(folder: Path) -> _Source:
             f"{folder / FILE_NAME} is damaged: it compares {', '.join(unknown)}, which it has no row of."
         )
     return _Source(
-        study.title, [(folder.resolve().name, row) for row in rows], study.compare, study.waterfall
+        study.title,
+        [(folder.resolve().name, row) for row in rows],
+        study.compare,
+        study.waterfall,
+        study.jobs,
     )
 
 
-def _grouped(single: Sequence[tuple[str, str, Run]], problems: list[str]) -> _Source:
+def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]) -> _Source:
     """Rows of runs whose deciding settings and lengths are equal but for the seed; a repeated seed begins another."""
-    groups: dict[tuple[str, int], list[tuple[str, str, Run]]] = {}
+    groups: dict[tuple[str, int], list[tuple[str, str, RecordedRun]]] = {}
     repeats: Counter[tuple[str, int | None]] = Counter()
     for name, prefix, run in single:
         if run.config is None or run.status is Status.LEFT_OUT:
             problems.append(f"{run.folder}: {run.reason}")
             continue
-        settings = deciding_settings(run.config) | {"epochs": run.planned_passes, "seed": None}
+        settings = compared_settings(run.config) | {"seed": None}
         key = json.dumps(settings)
         groups.setdefault((key, repeats[key, run.seed]), []).append((name, prefix, run))
         repeats[key, run.seed] += 1
@@ -201,14 +208,14 @@ def _grouped(single: Sequence[tuple[str, str, Run]], problems: list[str]) -> _So
         name, prefix, first = members[0]
         runs = sorted((run for _, _, run in members), key=lambda run: run.seed or 0)
         assert first.config is not None
-        rows.append((prefix, Row(name=name, runs=tuple(runs), config=first.config)))
+        rows.append((prefix, ComparedRow(name=name, runs=tuple(runs), config=first.config)))
     return _Source("", rows)
 
 
 def _joined(sources: Sequence[_Source], paths: tuple[Path, ...], problems: Sequence[str]) -> Comparison:
     counts = Counter(row.name for source in sources for _, row in source.rows)
     used: set[str] = set()
-    rows: list[Row] = []
+    rows: list[ComparedRow] = []
     pairs: list[tuple[str, str]] = []
     waterfalls: list[tuple[str, ...]] = []
     for source in sources:
@@ -230,6 +237,7 @@ def _joined(sources: Sequence[_Source], paths: tuple[Path, ...], problems: Seque
         pairs=tuple(pairs),
         waterfalls=tuple(waterfalls),
         problems=tuple(problems),
+        side_by_side=max(source.jobs for source in sources),
     )
 
 

@@ -1,6 +1,8 @@
 """A run as its records tell it: its settings, its tables, and how far it got."""
 
+import csv
 import enum
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ from tf_fullbatch.config.run import Config, deciding_differences
 from tf_fullbatch.outcomes import Outcome, UserError
 from tf_fullbatch.records import RunFolder, read_csv, read_json
 from tf_fullbatch.reporting.summary import FORMAT_VERSION
+from tf_fullbatch.studies.record import last_error, run_log
 
 
 class Status(enum.Enum):
@@ -27,7 +30,7 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Run:
+class RecordedRun:
     """A run, from its records.
 
     Attributes:
@@ -80,7 +83,7 @@ class Run:
         return 100 * float(found.iloc[-1]) if len(found) else None
 
 
-def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None = None) -> Run:
+def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None = None) -> RecordedRun:
     """Reads a run; whatever is wrong with its records becomes its status, never an exception.
 
     Args:
@@ -91,21 +94,24 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
     path = folder.path
     try:
         if not folder.config.exists():
-            return Run(folder=path, seed=seed, status=Status.NOT_STARTED, reason="not started")
+            said = last_error(run_log(folder))
+            reason = "not started" if said is None else f"failed at its start: {said}"
+            return RecordedRun(folder=path, seed=seed, status=Status.NOT_STARTED, reason=reason)
         config = _config(folder.config)
         if expected is not None:
             _refuse_other_settings(config, expected.replacing(seed=seed))
         metrics = _table(folder.metrics, STEP_COLUMNS)
         evaluations = _table(folder.evaluations, EVALUATION_COLUMNS)
+        planned = (expected or config).runtime.epochs
+        _refuse_longer(metrics, planned)
     except UserError as error:
-        return Run(folder=path, seed=seed, status=Status.LEFT_OUT, reason=str(error))
+        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=str(error))
     except OSError as error:
         reason = f"cannot read {error.filename}: {error.strerror}"
-        return Run(folder=path, seed=seed, status=Status.LEFT_OUT, reason=reason)
+        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=reason)
     summary, notes = _summary(folder)
-    planned = (expected or config).runtime.epochs
     status, reason = _status(planned, metrics, evaluations, summary)
-    return Run(
+    return RecordedRun(
         folder=path,
         seed=config.step.seed,
         status=status,
@@ -126,6 +132,12 @@ def _refuse_other_settings(config: Config, expected: Config) -> None:
         raise UserError(f"the run has other settings than its study says ({shown})")
 
 
+def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
+    passes = metrics["epoch"].max()
+    if passes > planned:
+        raise UserError(f"the run has {passes:.6g} passes, its study says {planned}")
+
+
 def _config(path: Path) -> Config:
     try:
         return Config.from_dict(read_json(path))
@@ -136,15 +148,23 @@ def _config(path: Path) -> Config:
 def _table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
     if not path.exists():
         return _frame([], columns)
-    with path.open(encoding="utf-8", errors="replace") as file:
-        heading = file.readline()
-    names, expected = heading.rstrip("\n").split(","), [column.name for column in columns]
-    if names != expected and heading.endswith("\n"):
+    content = path.read_bytes()
+    content = content[: content.rfind(b"\n") + 1]  # a last line that is cut short does not count
+    heading = content.partition(b"\n")[0].decode(errors="replace")
+    names, expected = heading.split(","), [column.name for column in columns]
+    if names != expected and content:
         lacks = ", ".join(name for name in expected if name not in names) or "nothing"
         unknown = ", ".join(name for name in names if name not in expected) or "nothing"
         raise UserError(
             f"{path} is damaged or of another version: of its columns it lacks {lacks}, and {unknown[:200]} is unknown"
         )
+    # Mini-batch runs have millions of rows, which pandas reads; `read_csv` finds and names what is wrong.
+    if content and content.count(b",") == (len(columns) - 1) * content.count(b"\n"):
+        kinds = {column.name: str if column.kind is str else float for column in columns}
+        try:
+            return pd.read_csv(io.BytesIO(content), dtype=kinds, quoting=csv.QUOTE_NONE)
+        except ValueError:
+            pass
     return _frame(read_csv(path, columns), columns)
 
 
@@ -196,7 +216,12 @@ def _status(
 
 
 def _evaluated_at(step: float, evaluations: pd.DataFrame) -> bool:
-    """Whether everything that was ever evaluated was evaluated at this step."""
-    kinds = evaluations[["split", "weights"]].drop_duplicates()
-    last = evaluations[evaluations["step"] == step][["split", "weights"]].drop_duplicates()
-    return len(last) > 0 and len(last) == len(kinds)
+    """Whether everything that was ever evaluated was evaluated at this step, and that is all there is to evaluate.
+
+    After validation alone, in the only evaluation, the test samples may have been still to come.
+    """
+    kinds = set(zip(evaluations["split"], evaluations["weights"], strict=True))
+    at_step = evaluations[evaluations["step"] == step]
+    last = set(zip(at_step["split"], at_step["weights"], strict=True))
+    whole = evaluations["step"].nunique() > 1 or any(split == "test" for split, _ in kinds)
+    return bool(last) and last == kinds and whole

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.comparison.rows import Row
-from tf_fullbatch.comparison.runs import Run
+from tf_fullbatch.comparison.rows import ComparedRow
+from tf_fullbatch.comparison.runs import RecordedRun
 
 X_QUANTITIES = ("passes", "gradient_evaluations", "seconds")
 BINS = 200
@@ -33,17 +33,17 @@ class Curve:
     completed: bool
 
 
-def error_curves(row: Row) -> list[Curve]:
+def error_curves(row: ComparedRow) -> list[Curve]:
     """Classification error in percent at the evaluations of the row's split, with the weights as trained."""
     return _curves(row, [_error_points(run, row.split) for run in row.runs])
 
 
-def metric_curves(row: Row, column: str, bins: int = BINS) -> list[Curve]:
+def metric_curves(row: ComparedRow, column: str, bins: int = BINS) -> list[Curve]:
     """A column of metrics.csv, averaged over about `bins` runs of steps."""
     return _curves(row, [_metric_points(run, column, bins) for run in row.runs])
 
 
-def _error_points(run: Run, split: str) -> pd.DataFrame:
+def _error_points(run: RecordedRun, split: str) -> pd.DataFrame:
     table = run.evaluations
     table = table[(table["split"] == split) & (table["weights"] == "raw")]
     points = pd.DataFrame({"passes": table["epoch"], "value": 100 * (1 - table["accuracy"])})
@@ -57,7 +57,7 @@ def _error_points(run: Run, split: str) -> pd.DataFrame:
     return points.dropna(subset=["passes", "value"])
 
 
-def _metric_points(run: Run, column: str, bins: int) -> pd.DataFrame:
+def _metric_points(run: RecordedRun, column: str, bins: int) -> pd.DataFrame:
     evaluations = run.gradient_evaluations_per_sample or np.nan
     starts = bin_starts(len(run.metrics), bins)
     quantities = {
@@ -95,7 +95,7 @@ def bin_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
 
 
-def _curves(row: Row, points: Sequence[pd.DataFrame]) -> list[Curve]:
+def _curves(row: ComparedRow, points: Sequence[pd.DataFrame]) -> list[Curve]:
     """One curve of the completed runs together, and one of each that is not completed."""
     measured = [(run, table) for run, table in zip(row.runs, points, strict=True) if len(table)]
     together = [table for run, table in measured if run.completed]

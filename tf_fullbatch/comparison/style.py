@@ -37,6 +37,11 @@ def row_style(index: int) -> dict[str, Any]:
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
 
 
+def literal(text: str) -> str:
+    """A text that matplotlib shows as it stands: no dollar sign begins a formula."""
+    return text.replace("$", r"\$")
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure, inches wide and high, that keeps its labels inside."""
     figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
@@ -67,7 +72,8 @@ def row_legend(figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artis
     """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow."""
     handles: list[Artist] = [Line2D([], [], linewidth=2, **row_style(i)) for i in range(len(names))]
     handles += [artist for artist, _ in notes]
-    labels = [textwrap.shorten(name, 40, placeholder="…") for name in names] + [text for _, text in notes]
+    labels = [literal(textwrap.shorten(name, 40, placeholder="…")) for name in names]
+    labels += [text for _, text in notes]
     columns = min(_MOST_IN_A_LEGEND_LINE, len(labels))
     if max(map(len, labels), default=0) > 28:
         columns = min(columns, 3)

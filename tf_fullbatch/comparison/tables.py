@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from tf_fullbatch.comparison.differences import PairedDifference
-from tf_fullbatch.comparison.rows import SPLITS, Comparison, Row
-from tf_fullbatch.comparison.runs import Run
+from tf_fullbatch.comparison.rows import SPLITS, ComparedRow, Comparison
+from tf_fullbatch.comparison.runs import RecordedRun
 from tf_fullbatch.comparison.statistics import deviation
-from tf_fullbatch.config.run import Config, settings_fields
+from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
 from tf_fullbatch.flag_parsing import flag_text
 from tf_fullbatch.reporting.tables import format_count, format_duration
 
@@ -52,7 +52,7 @@ def results(comparison: Comparison) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _result(row: Row, run: Run) -> dict[str, Any]:
+def _result(row: ComparedRow, run: RecordedRun) -> dict[str, Any]:
     published, evaluations = row.published, run.gradient_evaluations_per_sample
     versions = run.summary.get("versions", {})
     line: dict[str, Any] = {"row": row.name, "seed": run.seed, "status": run.status.value}
@@ -119,7 +119,7 @@ def rows_table(comparison: Comparison) -> Table:
     return Table(tuple(columns), list(zip(*columns.values(), strict=True)), align)
 
 
-def devices(runs: Sequence[Run]) -> list[str]:
+def devices(runs: Sequence[RecordedRun]) -> list[str]:
     """What the runs were made on, each once."""
     return list(dict.fromkeys(run.summary["device"] for run in runs if run.summary))
 
@@ -159,24 +159,17 @@ def differences_table(differences: Sequence[PairedDifference]) -> Table:
 
 def settings_table(comparison: Comparison) -> Table:
     """The settings in which rows differ, and only these, as flags take them."""
-    settings = [_settings(row.config) for row in comparison.rows]
-    names = [name for name in settings[0] if len({one[name] for one in settings}) > 1]
-    rows = [
-        (row.name, *(one[name] for name in names)) for row, one in zip(comparison.rows, settings, strict=True)
-    ]
+    configs = [row.config for row in comparison.rows]
+    fields = {field.name: field for _, field in settings_fields()}
+    names = [name for name in differing_settings(configs) if name != "seed"]
+    rows = []
+    for row in comparison.rows:
+        values = compared_settings(row.config)
+        rows.append((row.name, *(flag_text(fields[name], values[name]) for name in names)))
     return Table(("row", *names), rows, "<" + ">" * len(names))
 
 
-def _settings(config: Config) -> dict[str, str]:
-    """name -> text of everything that decides results, and the length."""
-    return {
-        setting.name: flag_text(setting, getattr(getattr(config, group), setting.name))
-        for group, setting in settings_fields()
-        if (setting.metadata["decides"] or setting.name == "epochs") and setting.name != "seed"
-    }
-
-
-def _mean_cell(row: Row, split: str, weights: str = "raw") -> str:
+def _mean_cell(row: ComparedRow, split: str, weights: str = "raw") -> str:
     values = list(row.accuracies(split, weights).values())
     if not values:
         return "-"
@@ -184,15 +177,15 @@ def _mean_cell(row: Row, split: str, weights: str = "raw") -> str:
     return f"{np.mean(values):.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
 
 
-def _main_cell(row: Row, weights: str = "raw") -> str:
+def _main_cell(row: ComparedRow, weights: str = "raw") -> str:
     return _mean_cell(row, row.split, weights) + (f" ({row.split})" if row.split != SPLITS[0] else "")
 
 
-def _seeds_cell(row: Row) -> str:
+def _seeds_cell(row: ComparedRow) -> str:
     return "; ".join(f"{run.seed}: {_seed_text(row, run)}" for run in row.runs)
 
 
-def _seed_text(row: Row, run: Run) -> str:
+def _seed_text(row: ComparedRow, run: RecordedRun) -> str:
     accuracy = run.accuracy(row.split)
     figure = "-" if accuracy is None else f"{accuracy:.2f}"
     if run.completed:
@@ -202,20 +195,20 @@ def _seed_text(row: Row, run: Run) -> str:
     return f"{figure} ({run.status.value}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
 
 
-def _published_cell(row: Row, comparison: Comparison) -> str:
+def _published_cell(row: ComparedRow, comparison: Comparison) -> str:
     if row.published is None:
         return "-"
     spread = "" if row.published.spread is None else f" ± {row.published.spread:.2f}"
     return f"{row.published.accuracy:.2f}{spread} [{sources_of(comparison).index(row.published.source) + 1}]"
 
 
-def _cost(row: Row, column: str, factor: float = 1.0) -> str:
+def _cost(row: ComparedRow, column: str, factor: float = 1.0) -> str:
     if not row.completed:
         return "-"
     return format_count(factor * float(np.mean([run.last(column) for run in row.completed])))
 
 
-def _wall_time(row: Row) -> str:
+def _wall_time(row: ComparedRow) -> str:
     if not row.completed:
         return "-"
     return format_duration(float(np.mean([run.last("wall_seconds") for run in row.completed])))

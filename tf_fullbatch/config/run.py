@@ -136,12 +136,20 @@ class Config:
         built = {}
         for name, kind in kinds.items():
             accepted = {f.name for f in dataclasses.fields(kind)}
-            if not isinstance(groups[name], dict) or set(groups[name]) != accepted:
-                raise UserError(f"configuration group {name!r}: expected {', '.join(sorted(accepted))}; "
-                                f"got {_names(groups[name])}.")  # fmt: skip
+            if not isinstance(groups[name], dict):
+                raise UserError(f"configuration group {name!r} is {_names(groups[name])}, no settings.")
+            lacking, unknown = accepted - set(groups[name]), set(groups[name]) - accepted
+            if lacking or unknown:
+                raise UserError(
+                    f"configuration group {name!r} lacks {_listed(lacking)}, and {_listed(unknown)} is unknown."
+                )
             values = {k: tuple(v) if isinstance(v, list) else v for k, v in groups[name].items()}
             built[name] = kind(**values)
         return cls(**built)
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))[:200] or "nothing"
 
 
 def _names(value: Any) -> str:
@@ -172,6 +180,11 @@ def deciding_settings(config: Config) -> dict[str, Any]:
     return settings | {"schedule_epochs": config.schedule_epochs}
 
 
+def compared_settings(config: Config) -> dict[str, Any]:
+    """name -> value of everything that tells runs apart: what decides results, and the length."""
+    return deciding_settings(config) | {"epochs": config.runtime.epochs}
+
+
 def deciding_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
     """(name, old, new) of every setting that decides results and differs."""
     before, after = deciding_settings(old), deciding_settings(new)
@@ -180,5 +193,5 @@ def deciding_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]
 
 def differing_settings(configs: Sequence[Config]) -> list[str]:
     """Names of the settings in which runs differ: those that decide results, and the length."""
-    settings = [deciding_settings(config) | {"epochs": config.runtime.epochs} for config in configs]
+    settings = [compared_settings(config) for config in configs]
     return [name for name in settings[0] if any(one[name] != settings[0][name] for one in settings)]

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch import cli_flags, flag_parsing
-from tf_fullbatch.config.run import Config, settings_fields
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.flag_parsing import help_lines
 from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.studies.record import Published, Row, Study
+from tf_fullbatch.studies.record import FILE_NAME, Published, Row, Study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
+_TAKEN = ("report", FILE_NAME)
 _PUBLISHED = re.compile(r"(\S+)\s+(\d+(?:\.\d+)?)(?:\+-(\d+(?:\.\d+)?))?(?:\s+(.*))?")
-_OWN = ("seed", "output_dir", "mode", "dry_run")
+_OWN = ("seed", "output_dir", "mode", "dry_run", "hparams")
 """Settings of a run that the study itself gives."""
 
 
@@ -76,13 +77,11 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
     Raises:
         UserError: An unknown flag, a value that does not parse, or a row, pair or figure that is refused.
     """
-    arguments = [
-        _with_absolute_flagfile(argument.text, argument.folder)
-        for argument in flag_parsing.located_arguments(argv[1:])
-    ]
-    values = flag_parsing.parse([argv[0], *arguments], dataclasses.fields(Options))
+    values = flag_parsing.parse([argv[0], *_located(argv[1:])], dataclasses.fields(Options))
     if values is None:
         return None
+    if values["output_dir"] is not None:
+        values["output_dir"] = cli_flags.resolved_path("output_dir", values["output_dir"])
     options = Options(**values)
     return options, _study(options)
 
@@ -127,11 +126,16 @@ def _study(options: Options) -> Study:
         seeds=options.seeds,
         compare=pairs,
         waterfall=options.waterfall,
+        jobs=options.jobs,
     )
 
 
 def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> Row:
     name, *rest = _split("row", text) or [""]
+    if name.lower() in _TAKEN:
+        raise UserError(
+            f"--row={text!r}: {name} is the study's own in its folder; give the row another name."
+        )
     if not _NAME.fullmatch(name):
         raise UserError(
             f"--row={text!r}: begin with a name of letters, digits and . _ + - (it names a folder), then a flagfile."
@@ -149,17 +153,17 @@ def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> R
 def _config(name: str, arguments: list[str]) -> Config:
     """The settings of a row, those refused that are the study's own to give."""
     try:
+        for argument in flag_parsing.located_arguments(arguments):
+            flag = argument.text.lstrip("-").partition("=")[0]
+            if argument.text.startswith("-") and flag.removeprefix("no") in _OWN:
+                raise UserError(
+                    f"--{flag} is given by the study itself (see its --help); leave it out of the row and its flagfile."
+                )
         given = cli_flags.parse(["study", *arguments])
     except UserError as error:
         raise UserError(f"row {name!r}: {error}") from error
     if given is None:
         raise UserError(f"row {name!r}: --help is no setting of a run; leave it out.")
-    for group, field in settings_fields():
-        if field.name in _OWN and getattr(getattr(given, group), field.name) != field.default:
-            raise UserError(
-                f"row {name!r}: --{field.name} is given by the study (--seeds, --output_dir); leave it out of the row "
-                "and its flagfile."
-            )
     return given
 
 
@@ -189,15 +193,28 @@ def _check_known(flag: str, given: Sequence[str] | dict[str, Published], names: 
             raise UserError(f"--{flag}: there is no row {name!r}; the rows are {', '.join(names)}.")
 
 
-def _with_absolute_flagfile(argument: str, folder: Path) -> str:
-    """A row of a study's flagfile with the row's own flagfile found beside it."""
-    flag, equals, text = argument.partition("=")
-    if flag.lstrip("-") != "row" or not equals:
-        return argument
-    parts = _split("row", text)
-    if len(parts) > 1 and not parts[1].startswith("-"):
-        parts[1] = str(folder / Path(parts[1]).expanduser())
-    return f"{flag}={shlex.join(parts)}"
+def _located(arguments: Sequence[str]) -> list[str]:
+    """The arguments without flagfiles, those that rows name found beside the flagfile that the row stands in."""
+    located = flag_parsing.located_arguments(arguments)
+    found: list[str] = []
+    while located:
+        argument = located.pop(0)
+        flag, equals, text = argument.text.partition("=")
+        name = flag.lstrip("-")
+        if name not in ("row", "all_rows") or not flag.startswith("-") or not (equals or located):
+            found.append(argument.text)
+            continue
+        folder = argument.folder
+        if not equals:  # the value is the next argument
+            text, folder = located[0].text, located.pop(0).folder
+        parts = _split(name, text)
+        for k, part in enumerate(parts):
+            if name == "row" and k == 1 and not part.startswith("-"):
+                parts[k] = str(flag_parsing.flagfile_path(part, folder))
+            elif part.lstrip("-").startswith("flagfile="):
+                parts[k] = f"--flagfile={flag_parsing.flagfile_path(part.partition('=')[2], folder)}"
+        found.append(f"--{name}={shlex.join(parts)}")
+    return found
 
 
 def _split(flag: str, text: str) -> list[str]:

@@ -5,22 +5,22 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from tf_fullbatch import child_processes, cli_flags
+from tf_fullbatch import child_processes, cli_flags, processor
 from tf_fullbatch.columns import EVALUATION_COLUMNS
-from tf_fullbatch.outcomes import Outcome, RunInterruptedError
+from tf_fullbatch.outcomes import RunInterruptedError, UserError
 from tf_fullbatch.records import naming_failures, read_csv
 from tf_fullbatch.reporting.tables import format_duration, format_percentage
 from tf_fullbatch.studies.progress import StudyProgress
+from tf_fullbatch.studies.record import last_error
 from tf_fullbatch.studies.runs import Run
 
 _POLL_SECONDS = 0.2
 _SAVE_SECONDS = 60.0
 """From a passed-on signal to SIGKILL: runs finish a chunk and save."""
-_LOG_TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Failure:
     Attributes:
         run: The run.
         code: Its process' exit code.
-        reason: The last line it printed.
+        reason: The error it ended with.
     """
 
     run: Run
@@ -39,25 +39,28 @@ class Failure:
 
 
 class StudyExecution:
-    """Starts runs, `jobs` of them side by side, and waits for them.
+    """Starts runs, some of them side by side, and waits for them.
 
     Args:
         runs: In the order in which they are started; those that are finished are passed over.
         jobs: Runs side by side.
         progress: Is told what happens.
+
+    Attributes:
+        failures: The runs that failed so far.
     """
 
     def __init__(self, runs: Sequence[Run], jobs: int, progress: StudyProgress):
+        self.failures: list[Failure] = []
         self._runs = list(runs)
         self._jobs = jobs
         self._progress = progress
         self._active: dict[int, _Active] = {}
-        self._failures: list[Failure] = []
         self._signal: signal.Signals | None = None
         self._stop_at = float("inf")
 
-    def execute(self) -> list[Failure]:
-        """Runs what is not finished yet; the runs that failed.
+    def execute(self) -> None:
+        """Runs what is not finished yet.
 
         Raises:
             RunInterruptedError: A signal came; the runs under way saved their last completed step.
@@ -65,10 +68,12 @@ class StudyExecution:
         numbers = (signal.SIGINT, signal.SIGTERM)
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
-            self._work_off(deque(self._unfinished()))
+            left = self._unfinished()
+            self._jobs = max(1, min(self._jobs, len(left)))
+            self._work_off(deque(left))
         finally:
             for active in self._active.values():
-                active.process.kill()
+                active.process.terminate()
             for number, handler in before.items():
                 signal.signal(number, handler)
             self._progress.close()
@@ -77,7 +82,6 @@ class StudyExecution:
                 self._signal.name,
                 "runs under way kept their last completed step; the same command goes on from there",
             )
-        return self._failures
 
     def _unfinished(self) -> list[Run]:
         left = [run for run in self._runs if not run.is_finished()]
@@ -91,7 +95,7 @@ class StudyExecution:
         while self._active or (waiting and self._signal is None):
             for slot in range(self._jobs):
                 if slot not in self._active and waiting and self._signal is None:
-                    self._active[slot] = self._start(waiting.popleft(), slot)
+                    self._start(waiting.popleft(), slot)
             for slot, active in list(self._active.items()):
                 if active.process.poll() is not None:
                     del self._active[slot]
@@ -101,63 +105,78 @@ class StudyExecution:
             self._progress.update([active.run for active in self._active.values()])
             time.sleep(_POLL_SECONDS)
 
-    def _start(self, run: Run, slot: int) -> "_Active":
+    def _start(self, run: Run, slot: int) -> None:
+        """Starts a run; one that cannot be started is a failure and not in the way of the others."""
         self._progress.begun(run)
-        with naming_failures(run.log):
-            run.log.parent.mkdir(parents=True, exist_ok=True)
-            with run.log.open("ab") as log:
-                process = child_processes.start(
-                    [*child_processes.RUN, *cli_flags.arguments(run.config)],
-                    environment_of_job(slot, self._jobs, os.environ),
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                )
-        return _Active(run, process, time.monotonic())
+        try:
+            with naming_failures(run.log):
+                run.log.parent.mkdir(parents=True, exist_ok=True)
+                with run.log.open("ab") as log:
+                    earlier = log.tell()
+                    process = child_processes.start(
+                        [*child_processes.RUN, *cli_flags.arguments(run.config)],
+                        environment_of_job(slot, self._jobs, os.environ),
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                    )
+        except UserError as error:
+            self._fail(run, error.outcome.exit_code, str(error))
+            return
+        self._active[slot] = _Active(run, process, time.monotonic(), earlier)
+        if self._signal is not None:  # it came meanwhile, and was passed on to the others alone
+            process.send_signal(self._signal)
 
     def _note_end(self, active: "_Active") -> None:
         run, code = active.run, child_processes.shell_code(active.process.returncode)
         if code == 0:
             spent = format_duration(time.monotonic() - active.begun)
-            self._progress.ended(run, f"{_test_accuracy(run)} in {spent}")
-        elif self._signal is not None and code == Outcome.INTERRUPTED.exit_code:
-            self._progress.ended(run, "interrupted")
+            self._progress.ended(run, f"{_accuracies(run)} in {spent}")
+        elif self._signal is not None:
+            killed = code == child_processes.shell_code(-signal.SIGKILL)
+            self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
         else:
-            reason = _last_line(run) or f"exit code {code}"
-            self._failures.append(Failure(run, code, reason))
-            self._progress.ended(run, f"failed ({reason.rstrip('.')}); {run.log} has more")
+            said = last_error(run.log, active.earlier_log_bytes)
+            self._fail(run, code, said or f"it did not say why; {run.log} has all it said")
+
+    def _fail(self, run: Run, code: int, reason: str) -> None:
+        self.failures.append(Failure(run, code, reason))
+        self._progress.ended(run, f"failed with exit code {code} ({reason.rstrip('.')})", failed=True)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
             self._stop_at = 0.0  # a second one: at once
         else:
             self._signal, self._stop_at = signal.Signals(number), time.monotonic() + _SAVE_SECONDS
-        for active in self._active.values():
+        for active in list(self._active.values()):
             if active.process.poll() is None:
                 active.process.send_signal(number)
 
 
 @dataclass(frozen=True, slots=True)
 class _Active:
-    """A run under way."""
+    """A run under way; its log may have begun with what earlier processes wrote."""
 
     run: Run
     process: subprocess.Popen
     begun: float
+    earlier_log_bytes: int
 
 
-def environment_of_job(
-    slot: int, jobs: int, environment: "os._Environ[str] | dict[str, str]"
-) -> dict[str, str]:
+def environment_of_job(slot: int, jobs: int, environment: Mapping[str, str]) -> dict[str, str]:
     """What is added to the environment of a run in place `slot` of `jobs` side by side.
 
     The devices that CUDA_VISIBLE_DEVICES names are dealt out where there are at least as many as jobs; runs that
-    share one take its memory as they need it. The cores are shared evenly.
+    share one take its memory as they need it. The cores are shared evenly. Settings that are there already stay.
     """
     if jobs == 1:
         return {}
-    added = {"TF_FORCE_GPU_ALLOW_GROWTH": "true"}
-    threads = max(1, len(os.sched_getaffinity(0)) // jobs)
-    added |= {"TF_NUM_INTRAOP_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
+    threads = str(max(1, processor.cores() // jobs))
+    added = {
+        "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "TF_NUM_INTRAOP_THREADS": threads,
+        "OMP_NUM_THREADS": threads,
+    }
+    added = {name: value for name, value in added.items() if name not in environment}
     devices = [
         name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name not in ("", "-1")
     ]
@@ -166,20 +185,14 @@ def environment_of_job(
     return added
 
 
-def _test_accuracy(run: Run) -> str:
-    rows = [row for row in read_csv(run.folder.evaluations, EVALUATION_COLUMNS) if row["weights"] == "raw"]
-    last = {str(row["split"]): float(row["accuracy"]) for row in rows if "accuracy" in row}
+def _accuracies(run: Run) -> str:
+    try:
+        rows = read_csv(run.folder.evaluations, EVALUATION_COLUMNS)
+    except UserError:  # the report says more about it
+        return "done"
+    last = {
+        row["split"]: float(row["accuracy"]) for row in rows if row["weights"] == "raw" and "accuracy" in row
+    }
     return (
         ", ".join(f"{split} accuracy {format_percentage(value)}" for split, value in last.items()) or "done"
     )
-
-
-def _last_line(run: Run) -> str:
-    """The error that a run's process ended with: the last line of its log."""
-    try:
-        with run.log.open("rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""
-    return next((line.removeprefix("error: ") for line in reversed(lines) if line.strip()), "")

@@ -30,7 +30,7 @@ class StudyProgress:
         self._terminal = stream.isatty()
         known = all(run.cost.total is not None for run in runs)
         self._work = {run: float(_work(run, known)) for run in runs}
-        self._finished: set[Run] = set()
+        self._given_up: set[Run] = set()
         self._begun = clock()
         self._done_before = self._done()
         self._drawn_at = -_REDRAW_SECONDS
@@ -45,10 +45,11 @@ class StudyProgress:
         """A run was started."""
         self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}")
 
-    def ended(self, run: Run, how: str) -> None:
-        """A run ended; what is left of a failed one is not to be done."""
-        self._work[run] *= run.fraction()
-        self._finished.add(run)
+    def ended(self, run: Run, how: str, *, failed: bool = False) -> None:
+        """A run ended; what is left of a failed one is not to be done any more."""
+        if failed:
+            self._work[run] *= run.fraction()
+            self._given_up.add(run)
         self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}: {how}. {self._whole()}")
 
     def update(self, active: Sequence[Run]) -> None:
@@ -66,7 +67,7 @@ class StudyProgress:
 
     def _done(self) -> float:
         return sum(
-            work * (1 if run in self._finished else run.fraction()) for run, work in self._work.items()
+            work * (1 if run in self._given_up else run.fraction()) for run, work in self._work.items()
         )
 
     def _whole(self) -> str:

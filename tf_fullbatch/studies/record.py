@@ -1,6 +1,7 @@
 """What a study writes down about itself: study.json, from which its report is made."""
 
 import dataclasses
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.records import RunFolder, read_json, write_json
+from tf_fullbatch.records import RunFolder, tail_lines, write_json
 
 FORMAT_VERSION = 1
 FILE_NAME = "study.json"
@@ -54,6 +55,7 @@ class Study:
         seeds: Every row is run with each.
         compare: Pairs of rows (a, b) whose difference a - b, seed by seed, is asked for.
         waterfall: Rows that each add an ingredient to the one before; empty for none.
+        jobs: Runs side by side, which share the machine.
     """
 
     title: str
@@ -61,11 +63,26 @@ class Study:
     seeds: tuple[int, ...]
     compare: tuple[tuple[str, str], ...] = ()
     waterfall: tuple[str, ...] = ()
+    jobs: int = 1
 
 
 def run_folder(study_dir: str | os.PathLike[str], row: str, seed: int) -> RunFolder:
     """Where the run of a row with a seed is kept."""
     return RunFolder(Path(study_dir) / row / f"seed-{seed}")
+
+
+def run_log(folder: RunFolder) -> Path:
+    """What a run's process printed: a file beside its folder."""
+    return folder.path.with_name(f"{folder.path.name}.log")
+
+
+def last_error(log: Path, offset: int = 0) -> str | None:
+    """What a failed run last said in its log, from a byte on; None where it did not say why."""
+    lines = [line.strip() for line in tail_lines(log, offset) if line.strip()]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if errors:
+        return errors[-1]
+    return lines[-1] if any(line.startswith("Traceback") for line in lines) else None
 
 
 def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
@@ -80,22 +97,31 @@ def read_study(study_dir: str | os.PathLike[str]) -> Study:
         UserError: There is none, or its study.json is damaged or of another version.
     """
     path = Path(study_dir) / FILE_NAME
-    content = read_json(path)
+    restore = "Restore it, or start the study again in another folder."
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged: not valid JSON ({error}). {restore}") from error
     try:
         version = content["format_version"]
         if version != FORMAT_VERSION:
-            raise UserError(
-                f"{path} has format version {version!r}, this tf_fullbatch reads {FORMAT_VERSION}: use the version "
-                "that wrote it, or choose another folder."
-            )
+            raise _OtherVersionError(repr(version))
         return _study(content)
-    except UserError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except _OtherVersionError as error:
         raise UserError(
-            f"{path} is damaged ({type(error).__name__}: {error}). Restore it, or start the study again in another "
-            "folder."
+            f"{path} has format version {error}, this tf_fullbatch reads {FORMAT_VERSION}: use the version that wrote "
+            "it, or choose another folder."
         ) from error
+    except UserError as error:  # of a row's settings
+        raise UserError(f"{path} is damaged or of another version ({error}) {restore}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({type(error).__name__}: {error}). {restore}") from error
+
+
+class _OtherVersionError(Exception):
+    """study.json has another format."""
 
 
 def _study(content: dict[str, Any]) -> Study:
@@ -105,6 +131,7 @@ def _study(content: dict[str, Any]) -> Study:
         seeds=tuple(map(int, content["seeds"])),
         compare=tuple((str(a), str(b)) for a, b in content["compare"]),
         waterfall=tuple(map(str, content["waterfall"])),
+        jobs=int(content["jobs"]),
     )
 
 
@@ -112,6 +139,18 @@ def _row(content: dict[str, Any]) -> Row:
     published = content["published"]
     return Row(
         name=str(content["name"]),
-        config=Config.from_dict(content["config"]),
-        published=None if published is None else Published(**published),
+        config=_config(content["name"], content["config"]),
+        published=None if published is None else _published(**published),
     )
+
+
+def _config(row: str, content: dict[str, Any]) -> Config:
+    try:
+        return Config.from_dict(content)
+    except (UserError, TypeError) as error:  # a value of another type fails in a comparison
+        raise UserError(f"row {row!r}: {error}") from error
+
+
+def _published(*, accuracy: float, spread: float | None, source: str) -> Published:
+    spread = None if spread is None else float(spread)
+    return Published(accuracy=float(accuracy), spread=spread, source=str(source))

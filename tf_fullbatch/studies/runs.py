@@ -1,18 +1,17 @@
 """The runs of a study: what each is, where it is kept, and how far it has come."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch.config.run import Config, deciding_differences, differing_settings
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.output_dir import finished_summary
-from tf_fullbatch.records import RunFolder, naming_failures
+from tf_fullbatch.records import RunFolder, naming_failures, tail_lines
 from tf_fullbatch.studies.cost import Cost, cost_of
-from tf_fullbatch.studies.record import FILE_NAME, Row, Study, read_study, run_folder
+from tf_fullbatch.studies.record import FILE_NAME, Row, Study, read_study, run_folder, run_log
 from tf_fullbatch.training.checkpoints import load_latest
-
-_TAIL_BYTES = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +37,8 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """What its process printed: beside its folder."""
-        return self.folder.path.with_suffix(".log")
+        """What its process printed."""
+        return run_log(self.folder)
 
     def is_finished(self) -> bool:
         """Whether it has all its epochs; a run whose files are damaged is not, and says so when it is started."""
@@ -50,15 +49,17 @@ class Run:
             return False
 
     def fraction(self) -> float:
-        """The share of its passes that are done, from the last whole row of metrics.csv; 0 where there is none."""
-        try:
-            with self.folder.metrics.open("rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-                lines = file.read().decode(errors="replace").split("\n")
-            epoch = float(lines[-2].split(",")[1])
-        except (OSError, IndexError, ValueError):
-            return 0.0
-        return min(epoch / self.config.runtime.epochs, 1.0)
+        """The share of its passes that are done."""
+        return min(last_epoch(self.folder) / self.config.runtime.epochs, 1.0)
+
+
+def last_epoch(folder: RunFolder) -> float:
+    """Passes that a run has, from the last whole row of metrics.csv; 0 where there is none."""
+    whole = [line for line in tail_lines(folder.metrics) if line.endswith("\n")]
+    try:
+        return float(whole[-1].split(",")[1])
+    except (IndexError, ValueError):
+        return 0.0
 
 
 def runs_of(study: Study, study_dir: str | os.PathLike[str]) -> list[Run]:
@@ -87,10 +88,10 @@ def _cost(row: Row) -> Cost:
 
 
 def check_study_folder(study_dir: str | os.PathLike[str], study: Study) -> None:
-    """Refuses a folder that is not this study's. Rows and seeds may have been added, but no row changed or dropped.
+    """Refuses a folder that is not this study's. Rows, seeds and passes may have been added, but none taken away.
 
     Raises:
-        UserError: A file, a folder of something else, or of a study with other rows.
+        UserError: A file, a folder of something else, or of a study with other rows, more seeds or more passes.
     """
     path = Path(study_dir)
     with naming_failures(path):
@@ -102,18 +103,44 @@ def check_study_folder(study_dir: str | os.PathLike[str], study: Study) -> None:
     if not holds_study:
         return
     rows = {row.name: row for row in study.rows}
-    for old in read_study(path).rows:
-        if not (path / old.name).exists():
-            continue
-        if old.name not in rows:
-            raise UserError(
-                f"--output_dir={path} holds another study: its row {old.name!r} is not in this one. Choose another "
-                f"--output_dir, or delete {path / old.name}."
-            )
-        differences = [d for d in deciding_differences(old.config, rows[old.name].config) if d[0] != "seed"]
-        if differences:
-            shown = "; ".join(f"--{name}: {there} there, {here} now" for name, there, here in differences)
-            raise UserError(
-                f"--output_dir={path} holds another study: its row {old.name!r} has other settings ({shown}). Choose "
-                f"another --output_dir, or delete {path / old.name} to run the row anew."
-            )
+    old = read_study(path)
+    for row in old.rows:
+        if (path / row.name).exists():
+            _check_row(path, row, rows.get(row.name))
+    for row in study.rows:
+        for seed in dict.fromkeys((*old.seeds, *study.seeds)):
+            _check_run(path, row, seed, study.seeds)
+
+
+def _check_row(path: Path, old: Row, new: Row | None) -> None:
+    """Refuses a row that was begun and is not in the study any more, or has other settings there."""
+    if new is None:
+        raise UserError(
+            f"--output_dir={path} holds another study: its row {old.name!r} is not in this one. Choose another "
+            f"--output_dir, or delete {path / old.name}."
+        )
+    differences = [d for d in deciding_differences(old.config, new.config) if d[0] != "seed"]
+    if differences:
+        shown = "; ".join(f"--{name}: {there} there, {here} now" for name, there, here in differences)
+        raise UserError(
+            f"--output_dir={path} holds another study: its row {old.name!r} has other settings ({shown}). Choose "
+            f"another --output_dir, or delete {path / old.name} to run the row anew."
+        )
+
+
+def _check_run(path: Path, row: Row, seed: int, seeds: Sequence[int]) -> None:
+    """Refuses a run that is there and would be left out, or be shown as shorter than it is."""
+    folder = run_folder(path, row.name, seed)
+    if not folder.path.exists():
+        return
+    if seed not in seeds:
+        raise UserError(
+            f"--seeds={','.join(map(str, seeds))}: {folder.path} is there, of another seed. Name all seeds, so that "
+            "none is left out after it was seen, or delete their folders."
+        )
+    done, asked = last_epoch(folder), row.config.runtime.epochs
+    if done > asked:
+        raise UserError(
+            f"row {row.name!r}: --epochs={asked}, but the run in {folder.path} has {done:g} passes already. Ask for "
+            "as many, or choose another --output_dir."
+        )

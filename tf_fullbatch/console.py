@@ -1,0 +1,55 @@
+"""A command's way out: exit codes, closed pipes, streams of any encoding, and a silent TensorFlow."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+_BROKEN_PIPE = 128 + 13
+"""Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
+
+
+def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Calls a command with this process' arguments and exits with its code."""
+    _make_streams_usable()
+    try:
+        code = main(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output went away, as `| head` does
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        code = _BROKEN_PIPE
+    sys.exit(code)
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps TensorFlow's log to errors, and what it prints while it loads, before its log is set up, away.
+
+    Those lines are written by C++ to file descriptor 2; Python's exceptions pass.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _make_streams_usable() -> None:
+    """Lets output go nowhere where its stream was closed, and be escaped where its encoding lacks a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free descriptor: the closed one itself, so that TensorFlow's C++ finds it open too.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115, open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
