@@ -112,4 +112,4 @@ class ReportTest(unittest.TestCase):
         with mock.patch("tf_fullbatch.report.execute", side_effect=KeyboardInterrupt):
             code, _, err = run(self.folder / "good")
         self.assertEqual(code, Outcome.INTERRUPTED.exit_code)
-        self.assertRegex(err, "^interrupted: .*\n$")
+        self.assertRegex(err, "^error: interrupted: .*\n$")

@@ -11,32 +11,23 @@ from typing import Any
 from tf_fullbatch import console
 from tf_fullbatch.benchmarking import options as benchmark_options
 from tf_fullbatch.benchmarking.options import Options
-from tf_fullbatch.outcomes import Outcome, RunError
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    try:
-        options = benchmark_options.parse(argv)
-        if options is None:
-            print(benchmark_options.help_text())
-            return 0
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        results = execute(options)
-        if options.json is not None:
-            Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return console.exit_code(_run, argv, "interrupted: nothing was written")
+
+
+def _run(argv: Sequence[str]) -> int:
+    options = benchmark_options.parse(argv)
+    if options is None:
+        print(benchmark_options.help_text())
         return 0
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.outcome.exit_code
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return Outcome.USER_ERROR.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: nothing was written", file=sys.stderr)
-        return Outcome.INTERRUPTED.exit_code
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    results = execute(options)
+    if options.json is not None:
+        Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 0
 
 
 def execute(options: Options) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tf_fullbatch.outcomes import Outcome, RunError
+
 _BROKEN_PIPE = 128 + 13
 """Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
 
@@ -24,6 +26,29 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
             os.dup2(nowhere, stream.fileno())
         code = _BROKEN_PIPE
     sys.exit(code)
+
+
+def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], interrupted: str) -> int:
+    """Runs a command; what a user can act on is one line on standard error, not a traceback.
+
+    Args:
+        command: Takes the program's name and its arguments, returns an exit code.
+        argv: What it is given.
+        interrupted: What to say where Ctrl-C ends it.
+    """
+    try:
+        return command(argv)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.outcome.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return Outcome.USER_ERROR.exit_code
+    except KeyboardInterrupt:
+        print(f"error: {interrupted}", file=sys.stderr)
+        return Outcome.INTERRUPTED.exit_code
 
 
 @contextlib.contextmanager

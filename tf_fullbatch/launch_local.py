@@ -19,7 +19,7 @@ from typing import IO
 
 from tf_fullbatch import child_processes, console, flag_parsing
 from tf_fullbatch.config.settings import check_ranges, setting
-from tf_fullbatch.outcomes import RunError, UserError
+from tf_fullbatch.outcomes import UserError
 
 _POLL_SECONDS = 0.1
 _TERMINATE_SECONDS = 8.0
@@ -40,20 +40,18 @@ class Options:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code: 0, or that of the first worker that failed."""
+    return console.exit_code(_run, argv, "interrupted before the workers were started")
+
+
+def _run(argv: Sequence[str]) -> int:
     own, separator, passed_on = _split(argv)
-    try:
-        values = flag_parsing.parse(own, dataclasses.fields(Options))
-        if values is None:
-            print(_help_text())
-            return 0
-        if not separator:
-            raise UserError(
-                "the flags of the run come after --: launch_local --workers=2 -- --flagfile=FILE."
-            )
-        return Launcher(Options(**values).workers, [*child_processes.RUN, *passed_on]).run()
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.outcome.exit_code
+    values = flag_parsing.parse(own, dataclasses.fields(Options))
+    if values is None:
+        print(_help_text())
+        return 0
+    if not separator:
+        raise UserError("the flags of the run come after --: launch_local --workers=2 -- --flagfile=FILE.")
+    return Launcher(Options(**values).workers, [*child_processes.RUN, *passed_on]).run()
 
 
 def cluster_configs(ports: Sequence[int]) -> list[str]:

@@ -2,31 +2,29 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from tf_fullbatch import cli_flags, console
-from tf_fullbatch.outcomes import Outcome, RunError
 
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    try:
-        config = cli_flags.parse(argv)
-        if config is None:
-            print(cli_flags.help_text())
-            return 0
-        os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
-        with contextlib.nullcontext() if config.runtime.tensorflow_log else console.quiet_tensorflow():
-            from tf_fullbatch import run  # TensorFlow takes seconds to import
-        return run.execute(config).exit_code
-    except RunError as error:
-        print(f"error: {' '.join(str(error).splitlines())}", file=sys.stderr)
-        return error.outcome.exit_code
-    except KeyboardInterrupt:  # while training, the run itself catches it
-        print("error: interrupted while no step was under way; start the same command again", file=sys.stderr)
-        return Outcome.INTERRUPTED.exit_code
+    # While training, the run itself catches the signal.
+    return console.exit_code(
+        _run, argv, "interrupted while no step was under way; start the same command again"
+    )
+
+
+def _run(argv: Sequence[str]) -> int:
+    config = cli_flags.parse(argv)
+    if config is None:
+        print(cli_flags.help_text())
+        return 0
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
+    with contextlib.nullcontext() if config.runtime.tensorflow_log else console.quiet_tensorflow():
+        from tf_fullbatch import run  # TensorFlow takes seconds to import
+    return run.execute(config).exit_code
 
 
 def console_entry() -> NoReturn:

@@ -1,7 +1,6 @@
 """The command `python -m tf_fullbatch.report`: compares runs by their records; imports no TensorFlow."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from tf_fullbatch import cli_flags, console, flag_parsing
 from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.flag_parsing import help_lines
-from tf_fullbatch.outcomes import Outcome, RunError, UserError
+from tf_fullbatch.outcomes import UserError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,24 +84,16 @@ def execute(folders: Sequence[str], options: Options) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    try:
-        parsed = parse(argv)
-        if parsed is None:
-            print(help_text())
-            return 0
+    return console.exit_code(_run, argv, "interrupted: the report may be incomplete; run the command again")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parsed = parse(argv)
+    if parsed is None:
+        print(help_text())
+    else:
         execute(*parsed)
-        return 0
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.outcome.exit_code
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return Outcome.USER_ERROR.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: the report may be incomplete; run the command again", file=sys.stderr)
-        return Outcome.INTERRUPTED.exit_code
+    return 0
 
 
 def _separate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

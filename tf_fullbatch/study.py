@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from tf_fullbatch import console, report
-from tf_fullbatch.outcomes import Outcome, RunError, UserError
+from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.output_dir import locked
 from tf_fullbatch.records import RunFolder
 from tf_fullbatch.reporting.tables import format_count, format_table
@@ -19,18 +19,18 @@ from tf_fullbatch.studies.runs import Run, check_study_folder, runs_of
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    try:
-        parsed = definition.parse(argv)
-        if parsed is None:
-            print(definition.help_text())
-            return 0
-        return execute(*parsed)
-    except RunError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.outcome.exit_code
-    except KeyboardInterrupt:  # while runs are under way, they are told and waited for
-        print("error: interrupted while no run was under way; start the same command again", file=sys.stderr)
-        return Outcome.INTERRUPTED.exit_code
+    # While runs are under way, they are told of the signal and waited for.
+    return console.exit_code(
+        _run, argv, "interrupted while no run was under way; start the same command again"
+    )
+
+
+def _run(argv: Sequence[str]) -> int:
+    parsed = definition.parse(argv)
+    if parsed is None:
+        print(definition.help_text())
+        return 0
+    return execute(*parsed)
 
 
 def execute(options: Options, study: Study) -> int:

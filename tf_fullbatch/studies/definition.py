@@ -28,7 +28,7 @@ class Options:
     title: str = setting("", "A line about the study for its report.")
     row: tuple[str, ...] = setting(
         (),
-        "A row, 'NAME FLAGFILE [--flag=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
+        "A row, 'NAME FLAGFILE [--name=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
         "for beside that one), and flags that win over it. Once a row.",
         repeated=True,
     )
@@ -63,7 +63,7 @@ class Options:
         if not self.seeds:
             raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
         if not self.row:
-            raise UserError("a study needs rows: --row='NAME FLAGFILE [--flag=value ...]', once a row.")
+            raise UserError("a study needs rows: --row='NAME FLAGFILE [--name=value ...]', once a row.")
         if self.output_dir is None:
             raise UserError("a study needs a folder: --output_dir=DIR.")
 
