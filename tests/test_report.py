@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import subprocess
 import sys
 import tempfile
@@ -78,6 +79,19 @@ class ReportTest(unittest.TestCase):
         written = sorted(path.name for path in (self.folder / "study/report").iterdir())
         self.assertEqual(written, ["plots", "report.html", "report.md", "results.csv"])
         self.assertIn(f"wrote {self.folder / 'study/report/report.html'}", lines)
+
+    def test_a_terminal_without_unicode_and_one_that_went_away(self):
+        finished_study(self.folder / "study")
+        command = [sys.executable, "-m", "tf_fullbatch.report", str(self.folder / "study")]
+        environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn(r"95.00 \xb1 1.00", done.stdout)
+        reader, writer = os.pipe()
+        os.close(reader)
+        gone = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+        os.close(writer)
+        self.assertEqual((gone.returncode, gone.stderr), (141, ""))
 
     def test_hand_made_runs_and_a_title(self):
         write_run(self.folder / "a", BASE, 0.9)
