@@ -107,7 +107,7 @@ def header(path: Path) -> str:
 
 
 def flagfiles() -> list[Path]:
-    return sorted(FLAGS.rglob("*.flags"))
+    return sorted(path for path in FLAGS.rglob("*.flags") if path.parent.name != "studies")
 
 
 def rows_of(folder: str) -> dict[str, Path]:

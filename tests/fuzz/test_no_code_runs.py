@@ -83,6 +83,7 @@ class NoCodeRunsTest(CommandTestCase):
         hostile_files.lambda_network(path, self.sentinel)
         self.assert_refused(tiny(run, f"--initial_weights={path}"), "--initial_weights=")
         self.assertFalse(run.exists())
+        run.mkdir()
         hostile_files.checkpoint_with_pickle(run / ".checkpoints", self.sentinel)
         (run / ".checkpoints").rename(run / "checkpoints")
         self.assert_refused(tiny(run), "--output_dir=")  # no configuration beside it

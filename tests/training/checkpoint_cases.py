@@ -34,6 +34,7 @@ class CheckpointsTestCase(unittest.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name) / "run" / "checkpoints"
+        self.folder.parent.mkdir()
 
     def assert_holds(self, path: Path, step: int) -> None:
         checkpoint = load_checkpoint(path)

@@ -40,10 +40,14 @@ class ListTest(CheckpointsTestCase):
         self.assertFalse(self.folder.exists())
 
     def test_a_file_in_place_of_the_folder_is_named(self):
-        self.folder.parent.mkdir()
         self.folder.touch()
         self.assert_user_error(lambda: load_latest(self.folder), str(self.folder), "Not a directory")
         self.assert_user_error(lambda: save(self.folder, 1), str(self.folder))
+
+    def test_a_run_folder_that_is_gone_is_not_made_again(self):
+        self.folder.parent.rmdir()
+        self.assert_user_error(lambda: save(self.folder, 1), str(self.folder), "No such file or directory")
+        self.assertFalse(self.folder.parent.exists())
 
 
 class FailingWriteTest(CheckpointsTestCase):
