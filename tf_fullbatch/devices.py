@@ -12,6 +12,7 @@ import tensorflow as tf
 from tf_fullbatch import processor
 from tf_fullbatch.config.groups import RuntimeConfig
 from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.reporting.tables import counted
 
 _COLLECTIVE_TIMEOUT_SECONDS = 90.0
 
@@ -169,13 +170,9 @@ def describe_devices(strategy: tf.distribute.Strategy) -> str:
     """Devices in words, such as "2 x NVIDIA H200" or "AMD EPYC 7B13, 2 cores, 1 replica"."""
     replicas, gpu = strategy.num_replicas_in_sync, gpu_name()
     if gpu is None or "CPU" in strategy.extended.worker_devices[0]:
-        text = f"{processor.name()}, {_counted(processor.cores(), 'core')}, {_counted(replicas, 'replica')}"
+        text = f"{processor.name()}, {counted(processor.cores(), 'core')}, {counted(replicas, 'replica')}"
     else:
         text = f"{replicas} x {gpu}"
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return f"{text} on {strategy.cluster_resolver.cluster_spec().num_tasks('worker')} workers"
     return text
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count > 1)}"

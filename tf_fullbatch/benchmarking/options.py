@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tf_fullbatch import flag_parsing
 from tf_fullbatch.config.groups import DTYPE_POLICIES, MODELS
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.flag_parsing import help_lines
 from tf_fullbatch.outcomes import UserError
@@ -55,10 +55,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name in ("penalties", "dtype_policies", "jit_compile", "memory_sweep"):
-            given = getattr(self, name)
-            if len(set(given)) != len(given):
-                raise UserError(f"--{name}={','.join(map(str, given))}: a value comes twice; name each once.")
+        refuse_repeats(self, ("penalties", "dtype_policies", "jit_compile", "memory_sweep"))
         if self.json is not None and (
             Path(self.json).is_dir() or not Path(self.json).absolute().parent.is_dir()
         ):

@@ -19,6 +19,7 @@ from tf_fullbatch.comparison.differences import (
 )
 from tf_fullbatch.comparison.rows import Comparison
 from tf_fullbatch.records import RunFolder, naming_failures, write_text
+from tf_fullbatch.reporting.tables import counted
 
 _PLOTS = "plots"
 
@@ -93,7 +94,7 @@ def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
 def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     runs = comparison.runs
     completed = sum(run.completed for run in runs)
-    yield "Runs", f"{completed} of {len(runs)} completed, in {_number(len(comparison.rows), 'row')}"
+    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.rows), 'row')}"
     dates = _dates(comparison)
     if dates:
         yield "Records of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
@@ -206,7 +207,3 @@ def _picture(figure: Figure, plots: Path, name: str, alt: str, notes: tuple[str,
     style.save(figure, plots, name)
     encoded = base64.b64encode((plots / f"{name}.svg").read_bytes()).decode()
     return Picture(name=name, alt=alt, notes=notes, uri=f"data:image/svg+xml;base64,{encoded}")
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -84,6 +84,22 @@ def refuse_without_effect(group: Any, names: tuple[str, ...], reason: str) -> No
             )
 
 
+def refuse_repeats(group: Any, names: tuple[str, ...]) -> None:
+    """Refuses tuples in which a value comes twice.
+
+    Args:
+        group: A dataclass made with `setting`.
+        names: Its fields of tuples without repeats.
+
+    Raises:
+        UserError: One of them has a value twice.
+    """
+    for name in names:
+        given = getattr(group, name)
+        if len(set(given)) != len(given):
+            raise UserError(f"--{name}={','.join(map(str, given))}: a value comes twice; name each once.")
+
+
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
     bool: ((bool,), "true or false"),
     int: ((numbers.Integral,), "a whole number"),

@@ -82,7 +82,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         ("outcome", summary["message"]),
         (
             "trained",
-            f"{_plural(summary['steps'], 'step')}, {_passes(summary['epochs'])} over the training set",
+            f"{counted(summary['steps'], 'step')}, {_passes(summary['epochs'])} over the training set",
         ),
     ]
     final = summary["final"]
@@ -106,7 +106,8 @@ def _suffix(weights: str) -> str:
     return "" if weights == "raw" else f" ({weights} weights)"
 
 
-def _plural(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """A number of things in words: "1 step", "2 steps"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

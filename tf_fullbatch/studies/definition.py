@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tf_fullbatch import cli_flags, flag_parsing
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
 from tf_fullbatch.flag_parsing import help_lines
 from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.studies.record import FILE_NAME, Published, Row, Study
@@ -56,10 +56,7 @@ class Options:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        for name in ("seeds", "waterfall"):
-            given = getattr(self, name)
-            if len(set(given)) != len(given):
-                raise UserError(f"--{name}={','.join(map(str, given))}: a value comes twice; name each once.")
+        refuse_repeats(self, ("seeds", "waterfall"))
         if not self.seeds:
             raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
         if not self.row:
