@@ -101,6 +101,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "comparison.tables",
         "comparison.style",
         "comparison.curve_plots",
+        "comparison.accuracy_plots",
         "comparison.gain_plots",
         "comparison.page",
         "report",

@@ -111,7 +111,7 @@ def read_config(folder: RunFolder) -> Config:
         raise UserError(f"--output_dir={folder.path}: there is no run (no config.json). Give a run's folder.")
     try:
         return Config.from_dict(read_json(folder.config))
-    except (UserError, TypeError) as error:  # a value of another type fails in a comparison
+    except UserError as error:
         raise UserError(
             f"--output_dir={folder.path}: its config.json is damaged or of another version ({error}) Restore it, or "
             "choose another --output_dir."

@@ -65,7 +65,7 @@ class PageTest(unittest.TestCase):
         finished_study(self.folder / "study")
         html, markdown = self.report(drawn=True)
         page = Page(html)
-        self.assertEqual(len(page.images), 4)
+        self.assertEqual(len(page.images), 6)
         self.assertTrue(all(image["alt"] for image in page.images))
         self.assertTrue(all(link.startswith("data:") for link in page.links), page.links)
         self.assertNotRegex(html, r"(?i)<script|@import|url\(|https?://")
@@ -76,7 +76,7 @@ class PageTest(unittest.TestCase):
                 self.assertIn(expected, text.replace("<wbr>", ""))
             self.assertNotIn("no claim", text)
         pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
-        self.assertEqual(len(pictures), 4)
+        self.assertEqual(len(pictures), 6)
         for picture in pictures:
             content = (self.folder / "report" / picture).read_bytes()
             self.assertTrue(content.startswith(b"\x89PNG"))

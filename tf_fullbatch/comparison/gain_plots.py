@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -12,6 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from tf_fullbatch.comparison import style
+from tf_fullbatch.comparison.accuracy_plots import seed_dots, seed_entry
 from tf_fullbatch.comparison.differences import PairedDifference
 from tf_fullbatch.comparison.rows import SPLITS, ComparedRow
 from tf_fullbatch.comparison.tables import MINUS, signed
@@ -19,6 +21,7 @@ from tf_fullbatch.comparison.tables import MINUS, signed
 _BAR = 0.44
 _PUBLISHED_BELOW = 0.36
 _LABEL_WIDTH = 28
+_PAIR_DOT: dict[str, Any] = {"color": style.GAIN, "markersize": 6, "alpha": 0.75}
 
 
 def waterfall(rows: Sequence[ComparedRow]) -> Figure:
@@ -66,7 +69,7 @@ def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
     panel.axvline(0, color=style.GREY, linewidth=1.2)
     for y, pair in enumerate(differences):
         values = list(pair.differences.values())
-        panel.plot(values, _heights(y + 0.18, len(values)), "o", color=style.GAIN, markersize=6, alpha=0.75)
+        seed_dots(panel, y + 0.18, values, **_PAIR_DOT)
         if pair.interval is not None and pair.interval.half_width is not None:
             panel.errorbar(
                 pair.interval.mean, y - 0.15, xerr=pair.interval.half_width, fmt="D", color="#000000",
@@ -112,11 +115,6 @@ def _gain_bar(panel: Axes, y: int, before: float | None, mean: float | None) -> 
     label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
 
 
-def _heights(y: float, count: int, step: float = 0.05) -> list[float]:
-    """Heights of a few dots around y, so that equal values do not hide each other."""
-    return [y + step * (i - (count - 1) / 2) for i in range(count)]
-
-
 def _seeds_and_mean(
     panel: Axes, y: int, accuracies: dict[int, float], seeds: Sequence[int], mean: float | None
 ) -> None:
@@ -131,10 +129,10 @@ def _seeds_and_mean(
         return
     if mean is not None and len(seeds) > 1:
         panel.plot([mean, mean], [y - _BAR / 2, y + _BAR / 2], color="#000000", linewidth=2.2)
-    heights = _heights(y, len(accuracies))
-    for height, (seed, value) in zip(heights, accuracies.items(), strict=True):
-        face = "#000000" if seed in seeds else "none"
-        panel.plot(value, height, "o", color="#000000", markerfacecolor=face, markersize=5.5, alpha=0.6)
+    shared = {seed: value for seed, value in accuracies.items() if seed in seeds}
+    others = [value for seed, value in accuracies.items() if seed not in seeds]
+    seed_dots(panel, y, list(shared.values()))
+    seed_dots(panel, y, others, markerfacecolor="none")
 
 
 def _published(panel: Axes, y: int, row: ComparedRow) -> None:
@@ -148,13 +146,11 @@ def _published(panel: Axes, y: int, row: ComparedRow) -> None:
 def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
     seeds = shared_seeds(rows)
     every = {seed for row in rows for seed in row.accuracies(waterfall_split(rows))}
-    dot = {"marker": "o", "color": "#000000", "alpha": 0.6, "linestyle": "none"}
     entries: list[tuple[Artist, str]] = []
     if seeds:
-        entries.append((Line2D([], [], **dot), "a seed"))  # type: ignore[arg-type]
+        entries.append((seed_entry(), "a seed"))
     if every - set(seeds):
-        hollow = Line2D([], [], markerfacecolor="none", **dot)  # type: ignore[arg-type]
-        entries.append((hollow, "a seed not completed in every row"))
+        entries.append((seed_entry(markerfacecolor="none"), "a seed not completed in every row"))
     if len(seeds) > 1:
         entries.append((Line2D([], [], color="#000000", linewidth=2.2), "mean over seeds"))
     bars = {to_hex(bar.get_facecolor()).upper() for bar in figure.axes[0].patches}
@@ -168,22 +164,12 @@ def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
     if any(row.published for row in rows):
         marker = Line2D([], [], marker="D", color="#9A5B86", markerfacecolor="none", linestyle="none")
         entries.append((marker, "published"))
-    _legend_below(figure, entries)
+    style.legend_below(figure, entries)
 
 
 def _difference_legend(figure: Figure, differences: Sequence[PairedDifference]) -> None:
-    dot = Line2D([], [], marker="o", color=style.GAIN, alpha=0.75, linestyle="none")
-    entries: list[tuple[Artist, str]] = [(dot, "a seed")]
+    entries: list[tuple[Artist, str]] = [(seed_entry(**_PAIR_DOT), "a seed")]
     if any(len(pair.differences) > 1 for pair in differences):
         mean = Line2D([], [], marker="D", color="#000000", linewidth=1.6)
         entries.append((mean, "mean and 95 % interval (Student's t)"))
-    _legend_below(figure, entries)
-
-
-def _legend_below(figure: Figure, entries: Sequence[tuple[Artist, str]]) -> None:
-    if not entries:
-        return
-    handles, labels = zip(*entries, strict=True)
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=10
-    )
+    style.legend_below(figure, entries)

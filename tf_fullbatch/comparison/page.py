@@ -10,7 +10,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from tf_fullbatch.comparison import curve_plots, gain_plots, style, tables
+from tf_fullbatch.comparison import accuracy_plots, curve_plots, gain_plots, style, tables
 from tf_fullbatch.comparison.differences import (
     ONE_SEED,
     PairedDifference,
@@ -82,6 +82,7 @@ def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
         "results_notes": list(_results_notes(comparison)),
         "sources": tables.sources_of(comparison),
         "missing": comparison.missing(),
+        "accuracies": list(_accuracies(comparison, plots)),
         "curves": _learning_curves(comparison, plots),
         "along": _along_training(comparison, plots),
         "waterfalls": list(_waterfalls(comparison, plots)),
@@ -140,6 +141,22 @@ def _results_notes(comparison: Comparison) -> Iterator[str]:
         yield "The runs were made on different devices: their wall times do not compare."
     if all(len(row.completed) <= 1 for row in comparison.rows):
         yield ONE_SEED
+
+
+def _accuracies(comparison: Comparison, plots: Path) -> Iterator[Picture]:
+    if len(comparison.rows) > 1:
+        notes = (
+            "Accuracy at the last evaluation of each row's completed seeds, with the weights as trained.",
+        )
+        alt = "Accuracy of every row at the end of training"
+        yield _picture(accuracy_plots.accuracy_plot(comparison.rows), plots, "accuracy", alt, notes)
+    if accuracy_plots.costs_differ(comparison.rows):
+        notes = (
+            "The same accuracies against what the runs cost: rows one above the other in the middle panel had equal "
+            "compute. A line joins rows that differ in their length and schedule alone.",
+        )
+        alt = "Accuracy of every row against passes, gradient evaluations and wall time"
+        yield _picture(accuracy_plots.cost_plot(comparison), plots, "accuracy_by_cost", alt, notes)
 
 
 def _learning_curves(comparison: Comparison, plots: Path) -> Picture:

@@ -84,13 +84,15 @@ class Comparison:
         return next(row for row in self.rows if row.name == name)
 
     def missing(self) -> list[str]:
-        """What the report lacks and why, one line each."""
+        """What the report lacks and why, one line a row and reason."""
+        found: dict[tuple[str, str], list[int | None]] = {}
+        for row in self.rows:
+            for run in row.runs:
+                for reason in filter(None, (run.reason, *run.notes)):
+                    found.setdefault((row.name, reason), []).append(run.seed)
         lines = [
-            f"{row.name}, seed {run.seed}: {reason}"
-            for row in self.rows
-            for run in row.runs
-            for reason in (run.reason, *run.notes)
-            if reason
+            f"{name}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}: {reason}"
+            for (name, reason), seeds in found.items()
         ]
         return lines + list(self.problems)
 

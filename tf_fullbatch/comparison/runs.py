@@ -141,7 +141,7 @@ def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
 def _config(path: Path) -> Config:
     try:
         return Config.from_dict(read_json(path))
-    except (UserError, TypeError) as error:  # a value of another type fails in a comparison
+    except UserError as error:
         raise UserError(f"{path} is damaged or of another version ({error})") from error
 
 

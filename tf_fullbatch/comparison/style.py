@@ -68,9 +68,21 @@ def finish(panel: Axes) -> None:
         panel.text(0.5, 0.5, "not measured", transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
-def row_legend(figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artist, str]] = ()) -> float:
-    """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow."""
-    handles: list[Artist] = [Line2D([], [], linewidth=2, **row_style(i)) for i in range(len(names))]
+def row_legend(
+    figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artist, str]] = (), *, markers: str = ""
+) -> float:
+    """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow.
+
+    Args:
+        figure: The figure.
+        names: The i-th is that of the row drawn with `row_style(i)`.
+        notes: Further entries.
+        markers: The i-th row's points have the i-th of these markers, and so on in turns; "" for lines alone.
+    """
+    handles: list[Artist] = [
+        Line2D([], [], linewidth=2, marker=markers[i % len(markers)] if markers else "", **row_style(i))
+        for i in range(len(names))
+    ]
     handles += [artist for artist, _ in notes]
     labels = [literal(textwrap.shorten(name, 40, placeholder="…")) for name in names]
     labels += [text for _, text in notes]
@@ -87,6 +99,16 @@ def row_legend(figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artis
         handlelength=3.2,
     )
     return 0.24 * -(-len(labels) // columns)
+
+
+def legend_below(figure: Figure, entries: Sequence[tuple[Artist, str]]) -> None:
+    """A legend of a line or two below all panels."""
+    if not entries:
+        return
+    handles, labels = zip(*entries, strict=True)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=min(4, len(labels)), frameon=False, fontsize=10
+    )
 
 
 def band_note() -> tuple[Artist, str]:
@@ -117,13 +139,14 @@ def log_y(panel: Axes) -> None:
     panel.yaxis.set_major_formatter(plain if decades <= 3 else LogFormatterSciNotation())
 
 
-def x_axis(panel: Axes, ends: Sequence[float], unit: str) -> None:
+def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float = 1 / 30) -> None:
     """The x axis of curves of these lengths: logarithmic where one is at least 4 times as long as another.
 
     Args:
         panel: Its x values are numbers of `unit`.
         ends: Where each row's curve ends.
         unit: Shown with plain numbers; "" for numbers with thousands letters.
+        least_share: Where a logarithmic axis begins, as a share of the shortest length.
     """
     ends = [end for end in ends if np.isfinite(end) and end > 0]
     if not ends:
@@ -131,7 +154,7 @@ def x_axis(panel: Axes, ends: Sequence[float], unit: str) -> None:
     longest, shortest = max(ends), min(ends)
     if longest >= 4 * shortest:
         panel.set_xscale("log", nonpositive="mask")
-        panel.set_xlim(shortest / 30, 1.08 * longest)
+        panel.set_xlim(least_share * shortest, 1.08 * longest)
         panel.xaxis.set_major_locator(LogLocator(subs=(1.0,) if longest > 100 * shortest else (1.0, 3.0)))
         panel.xaxis.set_minor_locator(NullLocator())
     else:

@@ -126,7 +126,7 @@ class Config:
         """The inverse of `to_dict`.
 
         Raises:
-            UserError: Unknown or missing groups or fields, or values out of range.
+            UserError: Unknown or missing groups or fields, or values of another type or out of range.
         """
         kinds = _GROUPS
         if not isinstance(groups, dict) or set(groups) != set(kinds):
