@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -142,6 +143,27 @@ class RunFolderTest(CommandTestCase):
             self.assertEqual(self.ended.out, ended.out)
             self.assertEqual(("", ""), tiny(self.run_folder, *self.arguments, "--quiet")[1:])
         self.assertEqual(self.whole, contents(self.run_folder))
+
+    def test_a_finished_run_without_its_tables_is_refused(self):
+        copy = self.folder / "without"
+        for name, damage, said in (
+            ("metrics.csv", lambda path: path.unlink(), "without its metrics.csv"),
+            ("evaluations.csv", lambda path: path.unlink(), "without its evaluations.csv"),
+            (
+                "metrics.csv",
+                lambda path: path.write_bytes(path.read_bytes()[:-20]),
+                "does not end with its last step, 4",
+            ),
+        ):
+            with self.subTest(said):
+                shutil.copytree(self.run_folder, copy)
+                damage(copy / name)
+                before = contents(copy)
+                ended = tiny(copy, *self.arguments)
+                self.assertEqual(2, ended.code)
+                self.assertIn(said, ended.err)
+                self.assertEqual(before, contents(copy))
+                shutil.rmtree(copy)
 
     def test_evaluate_gives_the_recorded_figures_and_writes_nothing(self):
         ended = self.assert_done(command("--mode=evaluate", f"--output_dir={self.run_folder}"))

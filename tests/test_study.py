@@ -57,7 +57,7 @@ class StudyTest(unittest.TestCase):
         )
         self.assertEqual(0, code)
         # 3 passes over 64 samples with 2 gradient evaluations each, 3 seeds.
-        self.assertRegex(out, r"\na +3 +64 +2 +576 +1\.15k +0 of 3\n")
+        self.assertRegex(out, r"\na +0\.1 to 0\.025 +3 +64 +2 +576 +1\.15k +0 of 3\n")
         self.assertIn("In all 2.30k gradient evaluations", out)
         self.assertEqual(["rows"], [path.name for path in self.folder.iterdir()])
 

@@ -22,6 +22,10 @@ GROUP_TITLES = {
 # any working folder.
 _READ_PATHS = ("data_dir", "initial_weights")
 _PATHS = (*_READ_PATHS, "output_dir")
+_OF_STUDIES = dict.fromkeys(
+    ("row", "all_rows", "seeds", "jobs", "compare", "waterfall", "published"),
+    "it describes a study, for python -m tf_fullbatch.study",
+)
 
 
 def parse(argv: Sequence[str]) -> Config | None:
@@ -34,7 +38,7 @@ def parse(argv: Sequence[str]) -> Config | None:
         UserError: An unknown flag, a value that does not parse, a flagfile that cannot be read, or a setting
             that is refused.
     """
-    values = flag_parsing.parse(argv, [setting for _, setting in settings_fields()])
+    values = flag_parsing.parse(argv, [setting for _, setting in settings_fields()], _OF_STUDIES)
     if values is None:
         return None
     for name in _PATHS:

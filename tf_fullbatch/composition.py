@@ -20,7 +20,7 @@ from tf_fullbatch.optim.build import build_optimizer
 from tf_fullbatch.optim.gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
 from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.schedules import EpochRates, scale_learning_rate
+from tf_fullbatch.schedules import learning_rates
 from tf_fullbatch.training.checkpoints import Checkpoint
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -149,23 +149,6 @@ def evaluation_batches(config: Config, samples: LabelledImages) -> UpdateBatches
         sample_ids=samples.sample_ids,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
     )
-
-
-def learning_rates(config: Config, update_batch_size: int) -> EpochRates:
-    """The learning rate of every epoch."""
-    optimizer = config.optimizer
-    peak = scale_learning_rate(optimizer.learning_rate, update_batch_size, optimizer.learning_rate_scaling)
-    try:
-        return EpochRates(
-            name=optimizer.schedule,
-            peak=peak,
-            warmup_epochs=optimizer.warmup_epochs,
-            horizon_epochs=config.schedule_epochs,
-            decay_epochs=optimizer.decay_epochs,
-            decay_factor=optimizer.decay_factor,
-        )
-    except ValueError as error:
-        raise UserError(f"--schedule={optimizer.schedule}: {error}") from error
 
 
 def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.Strategy) -> FullBatchModel:

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 
 from tf_fullbatch import cli_flags, composition
-from tf_fullbatch.composition import learning_rates
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.pipeline import UpdateBatches
 from tf_fullbatch.devices import choose_strategy, describe_devices
 from tf_fullbatch.output_dir import default_output_dir
 from tf_fullbatch.reporting.tables import format_count, format_duration
+from tf_fullbatch.schedules import learning_rates
 from tf_fullbatch.training.assembly import use_xla
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

@@ -8,7 +8,7 @@ import re
 import shlex
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ Field = dataclasses.Field
 
 _DEEPEST = 50
 """Flagfiles within flagfiles."""
+_LONGEST_NAME = 60
 
 
 class _Number(flags.ArgumentParser):
@@ -78,12 +79,15 @@ def define(fields: Sequence[Field], flag_values: flags.FlagValues) -> None:
             flags.DEFINE(parser, field.name, default, text, flag_values=flag_values)
 
 
-def parse(argv: Sequence[str], fields: Sequence[Field]) -> dict[str, Any] | None:
+def parse(
+    argv: Sequence[str], fields: Sequence[Field], elsewhere: Mapping[str, str] | None = None
+) -> dict[str, Any] | None:
     """Field name -> value of every field; None where the arguments ask for help.
 
     Args:
         argv: The program's name and its arguments; --flagfile=FILE is replaced by the flags in the file.
         fields: The fields whose flags are accepted. Ranges are not checked here, `check_ranges` does.
+        elsewhere: Flags of other commands -> what to do about one that is met here.
 
     Raises:
         UserError: An unknown flag, a value that does not parse, or a flagfile that cannot be read.
@@ -91,9 +95,15 @@ def parse(argv: Sequence[str], fields: Sequence[Field]) -> dict[str, Any] | None
     flag_values = flags.FlagValues()
     define(fields, flag_values)
     arguments = [argument.text for argument in located_arguments(argv[1:])]
-    _refuse_long_names(arguments, longest=max(len(field.name) for field in fields) + 10)
+    _refuse_long_names(arguments, longest=_LONGEST_NAME)
     try:
         rest = flag_values([argv[0], *arguments])
+    except flags.UnrecognizedFlagError as error:
+        if elsewhere and error.flagname in elsewhere:
+            raise UserError(
+                f"--{error.flagname} is no flag of this command: {elsewhere[error.flagname]}."
+            ) from error
+        raise UserError(f"{error} (--help lists all flags)") from error
     except (flags.Error, ValueError) as error:  # a plain ValueError for --noname=value
         said = re.sub(r"\('Non-boolean argument.*\)", "expected true or false", " ".join(str(error).split()))
         raise UserError(f"{said} (--help lists all flags)") from error

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
 from tf_fullbatch.outcomes import Outcome, UserError
-from tf_fullbatch.records import RunFolder, naming_failures, read_json
+from tf_fullbatch.records import RunFolder, naming_failures, read_json, tail_lines
 from tf_fullbatch.reporting.tables import summary_table
 from tf_fullbatch.training.checkpoints import Checkpoint, list_checkpoints
 
@@ -124,7 +124,7 @@ def finished_summary(
     """What summary.json says of a run that has all its epochs and all its files; None where there is work to do.
 
     Raises:
-        UserError: The run has more epochs than are asked for, or its checkpoints are gone.
+        UserError: The run has more epochs than are asked for, or its checkpoints or tables are gone.
     """
     if checkpoint is None:
         if folder.summary.exists() and _has_results(folder):
@@ -147,4 +147,27 @@ def finished_summary(
     # Not there, or damaged: it is written anew.
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    return summary if ended == (Outcome.COMPLETED.name, checkpoint.step) else None
+    if ended != (Outcome.COMPLETED.name, checkpoint.step):
+        return None
+    _check_tables(folder, checkpoint.step)
+    return summary
+
+
+def _check_tables(folder: RunFolder, step: int) -> None:
+    """Refuses a finished run whose tables are gone or end before its last step: only training makes them again.
+
+    Raises:
+        UserError: One of them is, or does.
+    """
+    restore = "Restore it, or delete the folder to train anew."
+    for table in (folder.metrics, folder.evaluations):
+        if not table.exists():
+            raise UserError(
+                f"--output_dir={folder.path} holds a finished run without its {table.name}. {restore}"
+            )
+    last = tail_lines(folder.metrics)[-1:]
+    if not (last and last[0].startswith(f"{step},") and last[0].endswith("\n")):
+        raise UserError(
+            f"--output_dir={folder.path} holds a finished run whose metrics.csv does not end with its last step, "
+            f"{step}. {restore}"
+        )

@@ -227,7 +227,8 @@ def read_csv(path: str | os.PathLike[str], columns: Iterable[Column]) -> list[di
             rows.append(_row(line, columns))
         except ValueError as error:
             raise UserError(
-                f"{os.fspath(path)}, line {number} is damaged ({error}). Restore or delete it."
+                f"{os.fspath(path)}, line {number} is damaged ({error}). Restore it, or delete "
+                "the run's folder to run it anew."
             ) from error
     return rows
 

@@ -4,6 +4,9 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.outcomes import UserError
+
 BATCH_SIZE_SCALINGS = ("none", "linear")
 
 
@@ -142,6 +145,31 @@ def scale_learning_rate(learning_rate: float, update_batch_size: int, mode: str,
     if update_batch_size < 1 or base < 1:
         raise ValueError(f"update_batch_size is {update_batch_size} and base {base}; both must be positive.")
     return learning_rate if mode == "none" else learning_rate * update_batch_size / base
+
+
+def learning_rates(config: Config, update_batch_size: int) -> EpochRates:
+    """The learning rate of every epoch of a run.
+
+    Args:
+        config: The run.
+        update_batch_size: Samples whose gradient makes one step.
+
+    Raises:
+        UserError: A schedule that cannot be.
+    """
+    optimizer = config.optimizer
+    peak = scale_learning_rate(optimizer.learning_rate, update_batch_size, optimizer.learning_rate_scaling)
+    try:
+        return EpochRates(
+            name=optimizer.schedule,
+            peak=peak,
+            warmup_epochs=optimizer.warmup_epochs,
+            horizon_epochs=config.schedule_epochs,
+            decay_epochs=optimizer.decay_epochs,
+            decay_factor=optimizer.decay_factor,
+        )
+    except ValueError as error:
+        raise UserError(f"--schedule={optimizer.schedule}: {error}") from error
 
 
 def _warmup(rates: EpochRates, t: int) -> float:

@@ -9,6 +9,7 @@ from tf_fullbatch.outcomes import UserError
 from tf_fullbatch.output_dir import locked
 from tf_fullbatch.records import RunFolder
 from tf_fullbatch.reporting.tables import format_count, format_table
+from tf_fullbatch.schedules import learning_rates
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.definition import Options
 from tf_fullbatch.studies.execution import Failure, StudyExecution
@@ -73,24 +74,39 @@ def plan_text(study: Study, runs: Sequence[Run]) -> str:
     for row in study.rows:
         own = [run for run in runs if run.row is row]
         cost, done = own[0].cost, sum(run.is_finished() for run in own)
+        samples = None if cost.training_samples is None else f"{cost.training_samples:,}"
         cells.append(
-            [row.name, f"{cost.passes:,}", cost.training_samples, cost.gradient_evaluations,
+            [row.name, _rates(own[0]), f"{cost.passes:,}", samples, cost.gradient_evaluations,
              _times(cost.samples, seeds), _times(cost.total, seeds), f"{done} of {seeds}"]
         )  # fmt: skip
-    headers = ["row", "passes", "samples a pass", "gradient evaluations a sample"]
-    headers += ["samples, all seeds", "gradient evaluations, all seeds", "runs finished"]
+    headers = ["row", "learning rate, highest to last", "passes", "samples a pass"]
+    headers += ["gradient evaluations a sample", "samples, all seeds", "gradient evaluations, all seeds"]
+    headers += ["runs finished"]
     totals = [run.cost.total for run in runs if run.cost.total is not None]
     lines = [
         study.title,
         f"{len(study.rows)} rows, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs",
         "",
     ]
-    lines += [format_table(headers, cells, "<" + ">" * 6), ""]
+    lines += [format_table(headers, cells, "<" + ">" * 7), ""]
     if len(totals) == len(runs):
         lines.append(f"In all {format_count(sum(totals))} gradient evaluations of a sample.")
     else:
         lines.append("The size of a data set is known once it is prepared.")
     return "\n".join(lines)
+
+
+def _rates(run: Run) -> str | None:
+    """The highest learning rate of a run and its last, which tells whether a shortened schedule still decays."""
+    config, passes = run.config, run.cost.passes
+    update_batch = config.optimizer.batch_size or run.cost.training_samples
+    if update_batch is None and config.optimizer.learning_rate_scaling == "none":
+        update_batch = 1  # it does not matter
+    if update_batch is None:
+        return None
+    rates = learning_rates(config, update_batch)
+    highest = max(rates.rate_at_epoch(epoch) for epoch in range(passes))
+    return f"{highest:.3g} to {rates.rate_at_epoch(passes - 1):.3g}"
 
 
 def _times(count: int | None, factor: int) -> str | None:

@@ -62,7 +62,8 @@ class PlotsTest(unittest.TestCase):
     def test_zero_error_and_nothing_measured(self):
         write_run(self.folder / "a", BASE, 1.0)
         figure = curve_plots.along_training(self.load())
-        self.assertIn("not measured", texts(figure))
+        self.assertIn("no row clips", texts(figure))
+        self.assertIn("no row has a penalty", texts(figure))
         self.assertEqual(curve_plots.learning_curves(self.load()).axes[0].get_yscale(), "linear")
 
     def test_a_study_not_yet_begun(self):

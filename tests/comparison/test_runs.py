@@ -85,6 +85,27 @@ class ReadRunTest(unittest.TestCase):
         self.assertEqual(run.status, Status.UNFINISHED)
         self.assertIn("the last evaluation is missing", run.reason)
 
+    def test_an_earlier_evaluation_is_not_the_last_whatever_the_summary_says(self):
+        write_run(self.folder, BASE, 0.9)
+        lines = self.folder.evaluations.read_text().splitlines(keepends=True)
+        write_text(self.folder.evaluations, "".join(lines[:-1]))
+        run = read_run(self.folder)
+        self.assertEqual(run.status, Status.UNFINISHED)
+        self.assertIn("the last evaluation is missing", run.reason)
+
+    def test_a_completed_run_with_nothing_to_evaluate(self):
+        write_run(self.folder, BASE, None)
+        self.assertEqual(read_run(self.folder).status, Status.COMPLETED)
+
+    def test_tables_that_are_gone(self):
+        for table in (self.folder.metrics, self.folder.evaluations):
+            with self.subTest(table.name):
+                write_run(self.folder, BASE, 0.9)
+                table.unlink()
+                run = read_run(self.folder)
+                self.assertEqual(run.status, Status.LEFT_OUT)
+                self.assertIn(f"{table.name} is missing. Restore it, or delete the run's folder", run.reason)
+
     def test_a_cut_last_line_is_not_damage(self):
         write_run(self.folder, BASE, 0.9, passes=3, outcome=None)
         with self.folder.metrics.open("a") as file:

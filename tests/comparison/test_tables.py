@@ -105,6 +105,14 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(table.rows[1], ("fb", "none", "0", "none", "full", "false"))
         self.assertEqual(table.rows[2], ("clipped", "forward_differences", "0.5", "0.25", "full", "false"))
 
+    def test_settings_that_all_rows_share(self):
+        finished_study(self.folder, seeds=(0,))
+        self.assertEqual(
+            tables.shared_settings(load([self.folder])),
+            "--dataset=digits --train_size=64 --model=resnet8 --micro_batch_size=16 --learning_rate=0.1 "
+            "--schedule=published --schedule_epochs=4 --epochs=4",
+        )
+
     def test_devices_and_signs(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, 0.9, device="2 x GPU")

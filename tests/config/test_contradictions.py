@@ -31,6 +31,10 @@ class ContradictionTest(unittest.TestCase):
     def test_schedules(self) -> None:
         self.assert_refused(("warmup_epochs=61", "epochs=60"), optimizer=OptimizerConfig(warmup_epochs=61))
         self.assert_refused(
+            ("warmup_epochs=400", "schedule_epochs=4000 in proportion"),
+            optimizer=OptimizerConfig(warmup_epochs=400, schedule_epochs=4000),
+        )
+        self.assert_refused(
             ("warmup_epochs=20", "schedule_epochs=10"),
             optimizer=OptimizerConfig(warmup_epochs=20, schedule_epochs=10),
         )

@@ -142,6 +142,11 @@ class DefinitionTest(unittest.TestCase):
             ((ROW, b, "--waterfall=a,c", OUTPUT), "--waterfall: there is no row 'c'"),
             ((ROW, b, "--waterfall=a,a", OUTPUT), "a value comes twice"),
             ((ROW, "surplus", OUTPUT), "unexpected argument 'surplus'"),
+            (
+                (ROW, "--learning_rate=1", OUTPUT),
+                "--learning_rate is no flag of this command: .*give it in --row",
+            ),
+            ((ROW, f"--{'x' * 40}=1", OUTPUT), f"Unknown command line flag '{'x' * 40}'"),
         ):
             with self.subTest(arguments=arguments):
                 with self.assertRaisesRegex(UserError, said) as caught:

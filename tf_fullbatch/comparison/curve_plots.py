@@ -63,21 +63,20 @@ def along_training(comparison: Comparison) -> Figure:
     penalties = _all(comparison, lambda row: metric_curves(row, "penalty"), penalised)
     figure = style.new_figure(14, 9)
     panels = figure.subplots(2, 2, sharex=True).flatten()
-    quantities = (norms, clipped, squares, penalties)
-    labels = (
-        "Gradient norm before clipping (L2)",
-        "Clipped steps (%)",
-        "Mean squared micro-batch gradient norm",
-        "Penalty (nats)",
+    quantities = (
+        (norms, "Gradient norm before clipping (L2)", "not measured"),
+        (clipped, "Clipped steps (%)", "not measured" if clips else "no row clips"),
+        (squares, "Mean squared micro-batch gradient norm", "not measured"),
+        (penalties, "Penalty (nats)", "not measured" if penalised else "no row has a penalty"),
     )
-    for panel, quantity, label in zip(panels, quantities, labels, strict=True):
+    for panel, (quantity, label, nothing) in zip(panels, quantities, strict=True):
         _draw(panel, quantity, "passes", 1.0, factor=100.0 if quantity is clipped else 1.0)
         panel.set_ylabel(label)
         if quantity is clipped:
             panel.set_ylim(-4, 104)
         else:
             style.log_y(panel)
-        style.finish(panel)
+        style.finish(panel, nothing)
         panel.tick_params(labelbottom=True)
     for panel in panels[2:]:
         panel.set_xlabel("Passes over the training set")

@@ -45,6 +45,7 @@ def waterfall(rows: Sequence[ComparedRow]) -> Figure:
     panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
     style.finish(panel)
     panel.grid(False, axis="y")
+    panel.use_sticky_edges = False  # bars that begin at the lowest value would take its margin
     panel.margins(x=0.1)
     _waterfall_legend(figure, rows)
     return figure
@@ -156,7 +157,7 @@ def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
     bars = {to_hex(bar.get_facecolor()).upper() for bar in figure.axes[0].patches}
     words = {
         style.GAIN: "gain over the row above (percentage points)",
-        style.LOSS: "loss (percentage points)",
+        style.LOSS: "drop (percentage points)",
     }
     entries += [
         (Patch(color=color, alpha=0.3, linewidth=0), text) for color, text in words.items() if color in bars

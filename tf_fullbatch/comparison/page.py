@@ -110,6 +110,7 @@ def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     revisions = {str(run.summary["git_revision"]) for run in runs if run.summary.get("git_revision")}
     if revisions:
         yield "Revision", ", ".join(sorted(revisions))
+    yield "All rows", tables.shared_settings(comparison)
     yield "Read from", ", ".join(map(str, comparison.sources))
 
 
@@ -166,6 +167,8 @@ def _learning_curves(comparison: Comparison, plots: Path) -> Picture:
         "axis is logarithmic where one row is at least four times as long as another.",
         "For equal compute, compare rows at the same place of the middle column. Before its end a curve is not what a "
         "shorter run would reach, whose learning rate would have decayed by then.",
+        "Wall time is that of training, compilation and the evaluations between steps included, loading of the data "
+        "not; the parts of a resumed run are added up.",
     )
     alt = "Error and training loss of every row against passes, gradient evaluations and wall time"
     return _picture(curve_plots.learning_curves(comparison), plots, "learning_curves", alt, notes)

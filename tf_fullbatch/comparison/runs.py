@@ -102,6 +102,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
             _refuse_other_settings(config, expected.replacing(seed=seed))
         metrics = _table(folder.metrics, STEP_COLUMNS)
         evaluations = _table(folder.evaluations, EVALUATION_COLUMNS)
+        _refuse_lost_tables(folder)
         planned = (expected or config).runtime.epochs
         _refuse_longer(metrics, planned)
     except UserError as error:
@@ -130,6 +131,14 @@ def _refuse_other_settings(config: Config, expected: Config) -> None:
     if differences:
         shown = "; ".join(f"--{name}: {a} in the study, {b} in the run" for name, a, b in differences)
         raise UserError(f"the run has other settings than its study says ({shown})")
+
+
+def _refuse_lost_tables(folder: RunFolder) -> None:
+    """A run makes its tables together, before its first step."""
+    tables = (folder.metrics, folder.evaluations)
+    for table in tables:
+        if not table.exists() and (folder.summary.exists() or any(other.exists() for other in tables)):
+            raise UserError(f"{table} is missing. Restore it, or delete the run's folder to run it anew.")
 
 
 def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
@@ -207,7 +216,8 @@ def _status(
     # A summary of fewer steps is from before the run was resumed.
     outcome = summary.get("outcome") if summary.get("steps") == step else None
     if passes >= planned:
-        if outcome == Outcome.COMPLETED.name or _evaluated_at(step, evaluations):
+        nothing_to_evaluate = outcome == Outcome.COMPLETED.name and evaluations.empty
+        if nothing_to_evaluate or _evaluated_at(step, evaluations, outcome == Outcome.COMPLETED.name):
             return Status.COMPLETED, ""
         return Status.UNFINISHED, f"unfinished: {so_far}, the last evaluation is missing"
     if outcome in (None, Outcome.COMPLETED.name, Outcome.INTERRUPTED.name):
@@ -215,13 +225,14 @@ def _status(
     return Status.ENDED, f"ended early: {outcome} after {so_far}: {summary['message']}"
 
 
-def _evaluated_at(step: float, evaluations: pd.DataFrame) -> bool:
+def _evaluated_at(step: float, evaluations: pd.DataFrame, ended: bool) -> bool:
     """Whether everything that was ever evaluated was evaluated at this step, and that is all there is to evaluate.
 
-    After validation alone, in the only evaluation, the test samples may have been still to come.
+    After validation alone, in the only evaluation of a run that has not ended, the test samples may have been still to
+    come.
     """
     kinds = set(zip(evaluations["split"], evaluations["weights"], strict=True))
     at_step = evaluations[evaluations["step"] == step]
     last = set(zip(at_step["split"], at_step["weights"], strict=True))
-    whole = evaluations["step"].nunique() > 1 or any(split == "test" for split, _ in kinds)
+    whole = ended or evaluations["step"].nunique() > 1 or any(split == "test" for split, _ in kinds)
     return bool(last) and last == kinds and whole

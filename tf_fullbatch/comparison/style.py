@@ -59,13 +59,13 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         write_bytes(folder / f"{name}.{kind}", picture.getvalue())
 
 
-def finish(panel: Axes) -> None:
-    """Grid, spines, and a word where nothing was measured."""
+def finish(panel: Axes, nothing: str = "not measured") -> None:
+    """Grid, spines, and a word where there is nothing to draw."""
     panel.grid(True, color="#DDDDDD", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
     if not panel.lines:
-        panel.text(0.5, 0.5, "not measured", transform=panel.transAxes, ha="center", va="center", color=GREY)
+        panel.text(0.5, 0.5, nothing, transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
 def row_legend(

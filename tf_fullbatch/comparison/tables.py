@@ -24,6 +24,7 @@ _WHOLE = (
     "gradient_evaluations_per_sample",
     "gradient_evaluations",
 )
+_ALWAYS_SHOWN = ("dataset", "model", "micro_batch_size", "batch_size", "learning_rate", "schedule", "epochs")
 MINUS = "\N{MINUS SIGN}"
 _FIGURES = (("test", "raw"), ("validation", "raw"), ("test", "ema"), ("validation", "ema"))
 
@@ -167,6 +168,20 @@ def settings_table(comparison: Comparison) -> Table:
         values = compared_settings(row.config)
         rows.append((row.name, *(flag_text(fields[name], values[name]) for name in names)))
     return Table(("row", *names), rows, "<" + ">" * len(names))
+
+
+def shared_settings(comparison: Comparison) -> str:
+    """The settings that all rows have in common, as flags; of those at their defaults, only what is trained and how."""
+    values = [compared_settings(row.config) for row in comparison.rows]
+    shown = [
+        f"--{field.name}={flag_text(field, values[0][field.name])}"
+        for _, field in settings_fields()
+        if field.name in values[0]
+        and field.name != "seed"
+        and all(one[field.name] == values[0][field.name] for one in values)
+        and (values[0][field.name] != field.default or field.name in _ALWAYS_SHOWN)
+    ]
+    return " ".join(shown) or "no setting is the same in all rows"
 
 
 def _mean_cell(row: ComparedRow, split: str, weights: str = "raw") -> str:

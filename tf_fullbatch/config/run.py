@@ -63,10 +63,12 @@ class Config:
 
     def _check_schedule(self) -> None:
         optimizer, runtime = self.optimizer, self.runtime
+        horizon = optimizer.schedule_epochs
+        with_it = "" if horizon is None else f" (and --schedule_epochs={horizon:g} in proportion)"
         if optimizer.warmup_epochs > runtime.epochs:
             raise UserError(
                 f"--warmup_epochs={optimizer.warmup_epochs:g} is longer than training, --epochs={runtime.epochs}: "
-                "lower --warmup_epochs or raise --epochs."
+                f"lower --warmup_epochs{with_it} or raise --epochs."
             )
         if optimizer.schedule_epochs is not None and optimizer.warmup_epochs > optimizer.schedule_epochs:
             raise UserError(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch import cli_flags, flag_parsing
-from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
 from tf_fullbatch.flag_parsing import help_lines
 from tf_fullbatch.outcomes import UserError
@@ -74,7 +74,12 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
     Raises:
         UserError: An unknown flag, a value that does not parse, or a row, pair or figure that is refused.
     """
-    values = flag_parsing.parse([argv[0], *_located(argv[1:])], dataclasses.fields(Options))
+    own = dataclasses.fields(Options)
+    names = {setting.name for _, setting in settings_fields()} - {field.name for field in own}
+    of_runs = dict.fromkeys(
+        names, "it is a setting of runs; give it in --row or --all_rows, and a flagfile of runs in --row"
+    )
+    values = flag_parsing.parse([argv[0], *_located(argv[1:])], own, of_runs)
     if values is None:
         return None
     if values["output_dir"] is not None:

@@ -128,7 +128,7 @@ class StudyExecution:
 
     def _note_end(self, active: "_Active") -> None:
         run, code = active.run, child_processes.shell_code(active.process.returncode)
-        if code == 0:
+        if code == 0 or (self._signal is not None and run.is_finished()):
             spent = format_duration(time.monotonic() - active.begun)
             self._progress.ended(run, f"{_accuracies(run)} in {spent}")
         elif self._signal is not None:
