@@ -65,7 +65,7 @@ class PageTest(unittest.TestCase):
         finished_study(self.folder / "study")
         html, markdown = self.report(drawn=True)
         page = Page(html)
-        self.assertEqual(len(page.images), 6)
+        self.assertEqual(len(page.images), 7)
         self.assertTrue(all(image["alt"] for image in page.images))
         self.assertTrue(all(link.startswith("data:") for link in page.links), page.links)
         self.assertNotRegex(html, r"(?i)<script|@import|url\(|https?://")
@@ -76,7 +76,7 @@ class PageTest(unittest.TestCase):
                 self.assertIn(expected, text.replace("<wbr>", ""))
             self.assertNotIn("no claim", text)
         pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
-        self.assertEqual(len(pictures), 6)
+        self.assertEqual(len(pictures), 7)
         for picture in pictures:
             content = (self.folder / "report" / picture).read_bytes()
             self.assertTrue(content.startswith(b"\x89PNG"))
@@ -134,7 +134,7 @@ class PageTest(unittest.TestCase):
     def test_a_single_run(self):
         write_run(self.folder / "a", BASE, 0.9)
         html, _ = self.report(self.folder / "a")
-        self.assertEqual(len(Page(html).images), 2)
+        self.assertEqual(len(Page(html).images), 3)
         self.assertNotIn("Paired differences", html)
 
     def test_a_study_not_yet_begun(self):

@@ -50,6 +50,18 @@ class PlotsTest(unittest.TestCase):
         self.assertEqual([line.get_marker() for line in panel.lines], ["None", "x"])
         self.assertEqual(panel.lines[0].get_color(), panel.lines[1].get_color())
 
+    def test_at_equal_loss_it_falls_to_the_right(self):
+        finished_study(self.folder)
+        errors, squares = curve_plots.at_equal_loss(self.load()).axes
+        for panel in (errors, squares):
+            self.assertEqual(len(panel.lines), 3)
+            self.assertEqual(panel.get_xscale(), "log")
+            self.assertGreater(*panel.get_xlim())
+            self.assertEqual(panel.get_xlabel(), "Training loss (nats), falling")
+        np.testing.assert_allclose(errors.lines[1].get_xdata(), [2, 1, 2 / 3, 0.5])
+        np.testing.assert_allclose(errors.lines[1].get_ydata(), np.full(4, 25.0))
+        np.testing.assert_allclose(squares.lines[1].get_ydata(), [9, 4.5, 3, 2.25])
+
     def test_clipping_and_penalty_only_where_there_are_any(self):
         finished_study(self.folder)
         norms, clipped, squares, penalty = curve_plots.along_training(self.load()).axes
@@ -69,7 +81,8 @@ class PlotsTest(unittest.TestCase):
     def test_a_study_not_yet_begun(self):
         small_study(self.folder)
         found = self.load()
-        for figure in (curve_plots.learning_curves(found), curve_plots.along_training(found)):
+        draw = (curve_plots.learning_curves, curve_plots.at_equal_loss, curve_plots.along_training)
+        for figure in (kind(found) for kind in draw):
             self.assertIn("not measured", texts(figure))
         self.assertIn("no completed run", texts(self.waterfall("fb", "clipped")))
         self.assertIn(

@@ -70,6 +70,14 @@ class CurvesTest(unittest.TestCase):
         np.testing.assert_allclose(loss.x["passes"], np.arange(1, 17) / 4)
         np.testing.assert_allclose(loss.x["gradient_evaluations"], 16 * np.arange(1, 17))
 
+    def test_training_loss_is_that_of_the_pass_before_an_evaluation(self):
+        write_run(self.folder / "a", SGD, 0.9)  # the loss of step k is 2 / k, four steps a pass
+        (error,) = error_curves(self.row())
+        passes = (2 / np.arange(1, 17)).reshape(4, 4).mean(1)
+        np.testing.assert_allclose(error.x["training_loss"], passes)
+        (norms,) = metric_curves(self.row(), "gradient_norm")
+        np.testing.assert_allclose(norms.x["training_loss"], 2 / np.arange(1, 17))
+
     def test_runs_that_are_not_completed_stand_apart(self):
         write_run(self.folder / "seed-0", BASE, 0.9)
         write_run(self.folder / "seed-1", BASE.replacing(seed=1), 0.5, passes=2, outcome="NON_FINITE")

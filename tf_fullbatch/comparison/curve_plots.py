@@ -1,4 +1,4 @@
-"""Learning curves at equal compute, and what the gradient does along training, rows beside each other."""
+"""Learning curves at equal compute and at equal loss, and what the gradient does, rows beside each other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from tf_fullbatch.comparison.rows import ComparedRow, Comparison
 from tf_fullbatch.comparison.series import Curve, error_curves, metric_curves
 
 _CLIPPED_BINS = 40
+_COARSE_BINS = 40
 _WEAK_LINE = 1.0
 
 
@@ -82,6 +83,26 @@ def along_training(comparison: Comparison) -> Figure:
         panel.set_xlabel("Passes over the training set")
     style.x_axis(panels[0], _ends(norms, "passes", 1.0), "passes")
     _legend(figure, comparison, norms)
+    return figure
+
+
+def at_equal_loss(comparison: Comparison) -> Figure:
+    """Error and squared micro-batch gradient norms against training loss, which falls to the right."""
+    errors = _all(comparison, error_curves)
+    squares = _all(
+        comparison, lambda row: metric_curves(row, "mean_squared_micro_batch_gradient_norm", _COARSE_BINS)
+    )
+    figure = style.new_figure(14, 5.5)
+    panels = figure.subplots(1, 2, sharex=True)
+    labels = (f"{_split_words(comparison)} error (%)", "Mean squared micro-batch gradient norm")
+    for panel, quantity, label in zip(panels, (errors, squares), labels, strict=True):
+        _draw(panel, quantity, "training_loss", 1.0)
+        style.log_y(panel)
+        panel.set_ylabel(label)
+        panel.set_xlabel("Training loss (nats), falling")
+        style.finish(panel)
+    style.falling_log_x(panels[0])
+    _legend(figure, comparison, (*errors, *squares))
     return figure
 
 

@@ -84,6 +84,7 @@ def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
         "missing": comparison.missing(),
         "accuracies": list(_accuracies(comparison, plots)),
         "curves": _learning_curves(comparison, plots),
+        "at_equal_loss": _at_equal_loss(comparison, plots),
         "along": _along_training(comparison, plots),
         "waterfalls": list(_waterfalls(comparison, plots)),
         "differences": tables.differences_table(differences),
@@ -172,6 +173,17 @@ def _learning_curves(comparison: Comparison, plots: Path) -> Picture:
     )
     alt = "Error and training loss of every row against passes, gradient evaluations and wall time"
     return _picture(curve_plots.learning_curves(comparison), plots, "learning_curves", alt, notes)
+
+
+def _at_equal_loss(comparison: Comparison, plots: Path) -> Picture:
+    notes = (
+        "Rows at the same place of the horizontal axis fit the training samples equally well: the lower error there "
+        "generalises better, whatever the fit cost. On the right, the quantity that the penalty is to hold down.",
+        "Training loss is the mean over the pass before the evaluation (right: over neighbouring steps), of samples as "
+        "augmented and weights before each update, without penalty and weight decay.",
+    )
+    alt = "Error and mean squared micro-batch gradient norm of every row against its training loss"
+    return _picture(curve_plots.at_equal_loss(comparison), plots, "at_equal_loss", alt, notes)
 
 
 def _along_training(comparison: Comparison, plots: Path) -> Picture:

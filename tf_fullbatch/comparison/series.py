@@ -1,4 +1,4 @@
-"""What is drawn of a row: its mean over seeds with their range, against passes, gradient evaluations and time."""
+"""What is drawn of a row: its mean over seeds with their range, against cost and against training loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import pandas as pd
 from tf_fullbatch.comparison.rows import ComparedRow
 from tf_fullbatch.comparison.runs import RecordedRun
 
-X_QUANTITIES = ("passes", "gradient_evaluations", "seconds")
+X_QUANTITIES = ("passes", "gradient_evaluations", "seconds", "training_loss")
 BINS = 200
 _GROWTH = 0.1
 
@@ -52,9 +52,20 @@ def _error_points(run: RecordedRun, split: str) -> pd.DataFrame:
         samples = np.interp(table["step"], steps, run.metrics["samples_seen"])
         points["gradient_evaluations"] = samples * run.config.step.gradient_evaluations
         points["seconds"] = np.interp(table["step"], steps, run.metrics["wall_seconds"])
+        points["training_loss"] = _loss_over_the_pass_before(run, points["passes"].to_numpy())
     else:
-        points = points.assign(gradient_evaluations=np.nan, seconds=np.nan)
+        points = points.assign(gradient_evaluations=np.nan, seconds=np.nan, training_loss=np.nan)
     return points.dropna(subset=["passes", "value"])
+
+
+def _loss_over_the_pass_before(run: RecordedRun, passes: np.ndarray) -> np.ndarray:
+    """The mean training loss of the steps within one pass before each of these, `[points]`; NaN where there is none."""
+    epochs, losses = run.metrics["epoch"].to_numpy(), run.metrics["loss"].to_numpy()
+    slack = 1e-6  # an epoch is a sum of fractions
+    bounds = zip(
+        np.searchsorted(epochs, passes - 1 + slack), np.searchsorted(epochs, passes + slack), strict=True
+    )
+    return np.array([losses[first:last].mean() if first < last else np.nan for first, last in bounds])
 
 
 def _metric_points(run: RecordedRun, column: str, bins: int) -> pd.DataFrame:
@@ -64,6 +75,7 @@ def _metric_points(run: RecordedRun, column: str, bins: int) -> pd.DataFrame:
         "passes": run.metrics["epoch"],
         "gradient_evaluations": run.metrics["samples_seen"] * evaluations,
         "seconds": run.metrics["wall_seconds"],
+        "training_loss": run.metrics["loss"],
         "value": run.metrics[column],
     }
     points = {name: bin_means(values.to_numpy(), starts) for name, values in quantities.items()}

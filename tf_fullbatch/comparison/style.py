@@ -11,6 +11,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -126,17 +127,29 @@ def unfinished_note() -> tuple[Artist, str]:
 def log_y(panel: Axes) -> None:
     """A logarithmic y axis where any value is positive; what is not positive is left out of it."""
     low, high = float(panel.dataLim.minposy), float(panel.dataLim.y1)
-    if not (np.isfinite(low) and 0 < low <= high):
-        return
-    panel.set_yscale("log", nonpositive="mask")
+    if np.isfinite(low) and 0 < low <= high:
+        panel.set_yscale("log", nonpositive="mask")
+        panel.set_ylim(*_log_limits(panel.yaxis, low, high))
+
+
+def falling_log_x(panel: Axes) -> None:
+    """A logarithmic x axis that falls to the right, where any value is positive."""
+    low, high = float(panel.dataLim.minposx), float(panel.dataLim.x1)
+    if np.isfinite(low) and 0 < low <= high:
+        panel.set_xscale("log", nonpositive="mask")
+        panel.set_xlim(*reversed(_log_limits(panel.xaxis, low, high)))
+
+
+def _log_limits(axis: Axis, low: float, high: float) -> tuple[float, float]:
+    """Gives a logarithmic axis ticks that suit these ends, and returns its limits."""
     decades = np.log10(high / low)
     margin = 10 ** (0.04 * decades + 0.01)
     steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
-    panel.set_ylim(low / margin, high * margin)
-    panel.yaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    panel.yaxis.set_minor_locator(NullLocator())
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_minor_locator(NullLocator())
     plain = FuncFormatter(lambda value, _: f"{value:g}")
-    panel.yaxis.set_major_formatter(plain if decades <= 3 else LogFormatterSciNotation())
+    axis.set_major_formatter(plain if decades <= 3 else LogFormatterSciNotation())
+    return low / margin, high * margin
 
 
 def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float = 1 / 30) -> None:
