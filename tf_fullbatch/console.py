@@ -44,7 +44,7 @@ def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], inte
     except BrokenPipeError:
         raise
     except OSError as error:
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
         return Outcome.USER_ERROR.exit_code
     except KeyboardInterrupt:
         print(f"error: {interrupted}", file=sys.stderr)

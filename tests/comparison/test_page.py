@@ -106,7 +106,7 @@ class PageTest(unittest.TestCase):
         run_folder(study, "clipped", 0).config.unlink()
         for text in self.report():
             self.assertIn("7 of 9 completed", text)
-            self.assertIn("clipped, seed 0: not started", text)
+            self.assertRegex(text, r"clipped, seed 0: .*config.json is missing\. Restore it")
             self.assertIn("sgd, seed 2: ", text)
             self.assertNotIn("Nothing: every run", text)
             self.assertIn("Gains are of seed 2 alone", text)

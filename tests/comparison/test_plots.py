@@ -126,7 +126,7 @@ class PlotsTest(unittest.TestCase):
 
     def test_a_dollar_sign_is_no_formula(self):
         figure = style.new_figure(4, 3)
-        style.row_legend(figure, [r"a$\frac$", "x$y$"])
+        style.row_legend(figure, [({}, r"a$\frac$"), ({}, "x$y$")])
         style.save(figure, self.folder, "dollars")  # an unfinished formula would not parse
         self.assertIn(r"\$y\$", figure.legends[0].get_texts()[1].get_text())
 

@@ -44,7 +44,7 @@ class TablesTest(unittest.TestCase):
         for row in ("sgd", "fb", "clipped"):
             run_folder(self.folder, row, 0).config.unlink()
         text = tables.results_csv(load([self.folder]))
-        self.assertEqual(pd.read_csv(io.StringIO(text))["status"].tolist(), ["not started"] * 3)
+        self.assertEqual(pd.read_csv(io.StringIO(text))["status"].tolist(), ["left out"] * 3)
 
     def test_rows(self):
         finished_study(self.folder)

@@ -69,9 +69,13 @@ def cost_plot(comparison: Comparison) -> Figure:
     )
     figure = style.new_figure(14, 5)
     panels = figure.subplots(1, 3, sharey=True)
+    looks = [
+        style.row_style(comparison.rows.index(group[0])) | {"marker": _MARKERS[i % len(_MARKERS)]}
+        for i, group in enumerate(groups)
+    ]
     for panel, (name, scale, label, unit) in zip(panels, columns, strict=True):
-        for index, group in enumerate(points):
-            _draw_recipe(panel, index, group, name, scale)
+        for look, group in zip(looks, points, strict=True):
+            _draw_recipe(panel, look, group, name, scale)
         ends = [point[name] / scale for group in points for point in group]
         style.x_axis(panel, ends, unit, least_share=0.6)
         panel.set_xlabel(label)
@@ -80,7 +84,7 @@ def cost_plot(comparison: Comparison) -> Figure:
     splits = {row.split for row in comparison.rows}
     panels[0].set_ylabel(f"{splits.pop().capitalize()} accuracy (%)" if len(splits) == 1 else "Accuracy (%)")
     names = [", ".join(row.name for row in group) for group in groups]
-    height = style.row_legend(figure, names, [_range_entry()], markers=_MARKERS)
+    height = style.row_legend(figure, list(zip(looks, names, strict=True)), [_range_entry()])
     figure.set_figheight(figure.get_figheight() + height)
     return figure
 
@@ -131,15 +135,12 @@ def _point(row: ComparedRow) -> dict[str, float]:
 
 
 def _draw_recipe(
-    panel: Axes, index: int, points: Sequence[dict[str, float]], name: str, scale: float
+    panel: Axes, look: dict[str, Any], points: Sequence[dict[str, float]], name: str, scale: float
 ) -> None:
     x = [point[name] / scale for point in points]
     y = np.array([point["accuracy"] for point in points])
     below, above = y - [point["low"] for point in points], [point["high"] for point in points] - y
-    panel.errorbar(
-        x, y, yerr=[below, above], marker=_MARKERS[index % len(_MARKERS)], markersize=7, capsize=3, linewidth=1.4,
-        **style.row_style(index),
-    )  # fmt: skip
+    panel.errorbar(x, y, yerr=[below, above], markersize=7, capsize=3, linewidth=1.4, **look)
 
 
 def _range_entry() -> tuple[Artist, str]:

@@ -156,5 +156,6 @@ def _legend(figure: Figure, comparison: Comparison, rows: Sequence[_Drawn]) -> N
         notes.append(style.band_note())
     if any(not curve.completed for curve in curves):
         notes.append(style.unfinished_note())
-    height = style.row_legend(figure, names, notes)
+    rows_drawn = [(style.row_style(i), name) for i, name in enumerate(names)]
+    height = style.row_legend(figure, rows_drawn, notes)
     figure.set_figheight(figure.get_figheight() + height)

@@ -121,19 +121,20 @@ def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
     sources: list[_Source] = []
     single: list[tuple[str, str, RecordedRun]] = []
     problems: list[str] = []
+    found = [(given, folder) for given in map(Path, paths) for folder in _found(given)]
     seen: set[Path] = set()
-    for given in map(Path, paths):
-        for folder in _found(given):
-            if folder.resolve() in seen:
-                continue
+    for _, folder in found:
+        if (folder / FILE_NAME).exists() and folder.resolve() not in seen:
             seen.add(folder.resolve())
-            if not (folder / FILE_NAME).exists():
-                single.append((_own_name(folder, given), given.resolve().name, read_run(RunFolder(folder))))
-                continue
             try:
                 sources.append(_study_source(folder))
             except UserError as error:
                 problems.append(str(error))
+    seen |= {run.folder.resolve() for source in sources for _, row in source.rows for run in row.runs}
+    for given, folder in found:
+        if folder.resolve() not in seen:
+            seen.add(folder.resolve())
+            single.append((_own_name(folder, given), given.resolve().name, read_run(RunFolder(folder))))
     if single:
         sources.append(_grouped(single, problems))
     if not any(source.rows for source in sources):
@@ -148,9 +149,14 @@ def _found(path: Path) -> Iterator[Path]:
         what = "it is a file" if path.exists() else "no such folder"
         raise UserError(f"{path}: {what}; {accepted}.")
     empty = True
-    for folder, below, files in os.walk(path):
+    walked: set[str] = set()
+    for folder, below, files in os.walk(path, followlinks=True):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        if FILE_NAME in files or "config.json" in files:
+        if os.path.realpath(folder) in walked:  # a link leads back
+            below.clear()
+            continue
+        walked.add(os.path.realpath(folder))
+        if not {FILE_NAME, "config.json", "metrics.csv"}.isdisjoint(files):
             below.clear()
             empty = False
             yield Path(folder)
@@ -194,17 +200,22 @@ def _study_source(folder: Path) -> _Source:
 
 
 def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]) -> _Source:
-    """Rows of runs whose deciding settings and lengths are equal but for the seed; a repeated seed begins another."""
-    groups: dict[tuple[str, int], list[tuple[str, str, RecordedRun]]] = {}
-    repeats: Counter[tuple[str, int | None]] = Counter()
+    """Rows of runs whose deciding settings and lengths are equal but for the seed.
+
+    Runs whose folders differ by the seed alone belong together; then the others, until a seed comes twice.
+    """
+    groups: dict[tuple[str, str], list[tuple[str, str, RecordedRun]]] = {}
+    shared_names = Counter(name for name, _, _ in single)
+    repeats: Counter[tuple[str, str, int | None]] = Counter()
     for name, prefix, run in single:
         if run.config is None or run.status is Status.LEFT_OUT:
             problems.append(f"{run.folder}: {run.reason}")
             continue
-        settings = compared_settings(run.config) | {"seed": None}
-        key = json.dumps(settings)
-        groups.setdefault((key, repeats[key, run.seed]), []).append((name, prefix, run))
-        repeats[key, run.seed] += 1
+        settings = json.dumps(compared_settings(run.config) | {"seed": None})
+        family = name if shared_names[name] > 1 else ""
+        number = repeats[settings, family, run.seed]
+        repeats[settings, family, run.seed] += 1
+        groups.setdefault((settings, f"{family}/{number}"), []).append((name, prefix, run))
     rows = []
     for members in groups.values():
         name, prefix, first = members[0]

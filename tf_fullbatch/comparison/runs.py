@@ -76,11 +76,19 @@ class RecordedRun:
         """A column of metrics.csv at the last step; NaN before the first."""
         return float(self.metrics[column].iloc[-1]) if self.started else float("nan")
 
+    def last_pass(self, column: str) -> float:
+        """The mean of a column of metrics.csv over the steps of the last pass; NaN before the first."""
+        if not self.started:
+            return float("nan")
+        epochs = self.metrics["epoch"]
+        return float(self.metrics[column][epochs > epochs.iloc[-1] - 1 + 1e-6].mean())
+
     def accuracy(self, split: str, weights: str = "raw") -> float | None:
-        """The last evaluation's accuracy in percent; None where the split was not evaluated."""
+        """The last evaluation's accuracy in percent; None where the split was not evaluated or gave none."""
         table = self.evaluations
-        found = table[(table["split"] == split) & (table["weights"] == weights)]["accuracy"].dropna()
-        return 100 * float(found.iloc[-1]) if len(found) else None
+        found = table[(table["split"] == split) & (table["weights"] == weights)]["accuracy"]
+        last = float(found.iloc[-1]) if len(found) else float("nan")
+        return 100 * last if np.isfinite(last) else None
 
 
 def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None = None) -> RecordedRun:
@@ -93,6 +101,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
     """
     path = folder.path
     try:
+        _refuse_lost_files(folder)
         if not folder.config.exists():
             said = last_error(run_log(folder))
             reason = "not started" if said is None else f"failed at its start: {said}"
@@ -102,7 +111,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
             _refuse_other_settings(config, expected.replacing(seed=seed))
         metrics = _table(folder.metrics, STEP_COLUMNS)
         evaluations = _table(folder.evaluations, EVALUATION_COLUMNS)
-        _refuse_lost_tables(folder)
+        _refuse_impossible(folder.evaluations, evaluations)
         planned = (expected or config).runtime.epochs
         _refuse_longer(metrics, planned)
     except UserError as error:
@@ -112,6 +121,10 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=reason)
     summary, notes = _summary(folder)
     status, reason = _status(planned, metrics, evaluations, summary)
+    if status is Status.COMPLETED and evaluations.empty:
+        notes = (*notes, "it has no evaluation, and so no accuracy")
+    if status is Status.COMPLETED and not folder.summary.exists():
+        notes = (*notes, "it has no summary.json: its device and versions are not shown")
     return RecordedRun(
         folder=path,
         seed=config.step.seed,
@@ -133,12 +146,21 @@ def _refuse_other_settings(config: Config, expected: Config) -> None:
         raise UserError(f"the run has other settings than its study says ({shown})")
 
 
-def _refuse_lost_tables(folder: RunFolder) -> None:
-    """A run makes its tables together, before its first step."""
-    tables = (folder.metrics, folder.evaluations)
-    for table in tables:
-        if not table.exists() and (folder.summary.exists() or any(other.exists() for other in tables)):
-            raise UserError(f"{table} is missing. Restore it, or delete the run's folder to run it anew.")
+def _refuse_lost_files(folder: RunFolder) -> None:
+    """A run writes its settings, then begins its tables together, before its first step."""
+    begun = any(path.exists() for path in (folder.metrics, folder.evaluations, folder.summary))
+    for path in (folder.config, folder.metrics, folder.evaluations):
+        if begun and not path.exists():
+            raise UserError(f"{path} is missing. Restore it, or delete the run's folder to run it anew.")
+
+
+def _refuse_impossible(path: Path, evaluations: pd.DataFrame) -> None:
+    accuracies = evaluations["accuracy"].dropna()
+    wrong = accuracies[~accuracies.between(0, 1)]
+    if len(wrong):
+        raise UserError(
+            f"{path} is damaged: it has an accuracy of {wrong.iloc[0]:g}, not one between 0 and 1"
+        )
 
 
 def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
@@ -209,6 +231,8 @@ def _summary(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
 def _status(
     planned: int, metrics: pd.DataFrame, evaluations: pd.DataFrame, summary: Mapping[str, Any]
 ) -> tuple[Status, str]:
+    if metrics.empty and summary.get("steps"):
+        return Status.LEFT_OUT, "its metrics.csv has no step, though the run has ended"
     if metrics.empty:
         return Status.NOT_STARTED, "not started: no step yet"
     step, passes = metrics["step"].iloc[-1], metrics["epoch"].iloc[-1]

@@ -112,12 +112,18 @@ def _curves(row: ComparedRow, points: Sequence[pd.DataFrame]) -> list[Curve]:
     measured = [(run, table) for run, table in zip(row.runs, points, strict=True) if len(table)]
     together = [table for run, table in measured if run.completed]
     curves = [_mean_curve(together, completed=True)] if together else []
+    curves = [curve for curve in curves if len(curve.mean)]
     return curves + [_mean_curve([table], completed=False) for run, table in measured if not run.completed]
 
 
 def _mean_curve(tables: Sequence[pd.DataFrame], completed: bool) -> Curve:
-    """The mean at the passes of the first table; the others, as a rule measured there too, are interpolated."""
-    grid = tables[0]["passes"].to_numpy()
+    """The mean at the passes at which all tables have points; without any, where they overlap, interpolated there."""
+    first, *others = (table["passes"].to_numpy() for table in tables)
+    near = [np.isclose(first[:, None], other, rtol=0, atol=1e-6).any(1) for other in others]
+    grid = first[np.logical_and.reduce(near)] if near else first
+    if not len(grid):
+        begin, end = max(t["passes"].iloc[0] for t in tables), min(t["passes"].iloc[-1] for t in tables)
+        grid = first[(first >= begin) & (first <= end)]
     values = np.array([np.interp(grid, table["passes"], table["value"]) for table in tables])
     x = {
         name: np.mean([np.interp(grid, table["passes"], table[name]) for table in tables], axis=0)

@@ -28,6 +28,7 @@ GAIN, LOSS, GREY = "#0072B2", "#D55E00", "#555555"
 # Neighbours differ in both, so that curves that coincide show through each other.
 _LINES = ("-", (0, (4, 1.3)), (0, (1.4, 0.9)), (0, (6, 1.2, 1.4, 1.2)))
 _MOST_IN_A_LEGEND_LINE = 4
+_LEGEND_WIDTH = 40
 _THOUSANDS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 # Without it the names inside an SVG are random: the figures of the same records are the same files.
 _SVG: Any = {"svg.hashsalt": "tf_fullbatch"}
@@ -70,25 +71,21 @@ def finish(panel: Axes, nothing: str = "not measured") -> None:
 
 
 def row_legend(
-    figure: Figure, names: Sequence[str], notes: Sequence[tuple[Artist, str]] = (), *, markers: str = ""
+    figure: Figure, rows: Sequence[tuple[dict[str, Any], str]], notes: Sequence[tuple[Artist, str]] = ()
 ) -> float:
     """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow.
 
     Args:
         figure: The figure.
-        names: The i-th is that of the row drawn with `row_style(i)`.
+        rows: How each is drawn, and its name.
         notes: Further entries.
-        markers: The i-th row's points have the i-th of these markers, and so on in turns; "" for lines alone.
     """
-    handles: list[Artist] = [
-        Line2D([], [], linewidth=2, marker=markers[i % len(markers)] if markers else "", **row_style(i))
-        for i in range(len(names))
-    ]
+    handles: list[Artist] = [Line2D([], [], linewidth=2, **look) for look, _ in rows]
     handles += [artist for artist, _ in notes]
-    labels = [literal(textwrap.shorten(name, 40, placeholder="…")) for name in names]
+    labels = [literal(textwrap.fill(name, _LEGEND_WIDTH)) for _, name in rows]
     labels += [text for _, text in notes]
     columns = min(_MOST_IN_A_LEGEND_LINE, len(labels))
-    if max(map(len, labels), default=0) > 28:
+    if max((len(line) for label in labels for line in label.splitlines()), default=0) > 28:
         columns = min(columns, 3)
     figure.legend(
         handles,
@@ -99,7 +96,11 @@ def row_legend(
         fontsize=10,
         handlelength=3.2,
     )
-    return 0.24 * -(-len(labels) // columns)
+    lines = [label.count("\n") + 1 for label in labels]
+    per_column = -(-len(labels) // columns)
+    return 0.2 * max(
+        sum(lines[k : k + per_column]) + 0.2 * per_column for k in range(0, len(lines), per_column)
+    )
 
 
 def legend_below(figure: Figure, entries: Sequence[tuple[Artist, str]]) -> None:

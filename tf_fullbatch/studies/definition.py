@@ -56,7 +56,9 @@ class Options:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        refuse_repeats(self, ("seeds", "waterfall"))
+        refuse_repeats(self, ("seeds", "waterfall", "compare"))
+        if len(self.waterfall) == 1:
+            raise UserError(f"--waterfall={self.waterfall[0]}: give at least two rows, separated by commas.")
         if not self.seeds:
             raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
         if not self.row:
@@ -140,7 +142,8 @@ def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> R
         )
     if not _NAME.fullmatch(name):
         raise UserError(
-            f"--row={text!r}: begin with a name of letters, digits and . _ + - (it names a folder), then a flagfile."
+            f"--row={text!r}: begin with a name of at most 60 letters, digits and . _ + - (it names a "
+            "folder), then a flagfile."
         )
     if not rest or rest[0].startswith("-"):
         raise UserError(f"--row={text!r}: after the name, give the flagfile of a run, then its flags.")

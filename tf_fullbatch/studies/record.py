@@ -55,7 +55,7 @@ class Study:
         seeds: Every row is run with each.
         compare: Pairs of rows (a, b) whose difference a - b, seed by seed, is asked for.
         waterfall: Rows that each add an ingredient to the one before; empty for none.
-        jobs: Runs side by side, which share the machine.
+        jobs: The most runs side by side, which share the machine.
     """
 
     title: str
@@ -86,7 +86,9 @@ def last_error(log: Path, offset: int = 0) -> str | None:
 
 
 def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
-    """Writes study.json, whole or not at all."""
+    """Writes study.json, whole or not at all; of an earlier one it keeps the most runs side by side."""
+    if (Path(study_dir) / FILE_NAME).exists():
+        study = dataclasses.replace(study, jobs=max(study.jobs, read_study(study_dir).jobs))
     write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **dataclasses.asdict(study)})
 
 
@@ -116,7 +118,7 @@ def read_study(study_dir: str | os.PathLike[str]) -> Study:
         ) from error
     except UserError as error:  # of a row's settings
         raise UserError(f"{path} is damaged or of another version ({error}) {restore}") from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}). {restore}") from error
 
 
@@ -125,6 +127,8 @@ class _OtherVersionError(Exception):
 
 
 def _study(content: dict[str, Any]) -> Study:
+    if not content["rows"] or not content["seeds"]:
+        raise ValueError("it has no rows or no seeds")
     return Study(
         title=str(content["title"]),
         rows=tuple(map(_row, content["rows"])),

@@ -44,7 +44,8 @@ class Run:
         """Whether it has all its epochs; a run whose files are damaged is not, and says so when it is started."""
         try:
             checkpoint, _ = load_latest(self.folder.checkpoints)
-            return finished_summary(self.folder, self.config, checkpoint) is not None
+            finished = finished_summary(self.folder, self.config, checkpoint)
+            return finished is not None and self.folder.config.exists()
         except UserError:
             return False
 
@@ -81,6 +82,12 @@ def runs_of(study: Study, study_dir: str | os.PathLike[str]) -> list[Run]:
 
 
 def _cost(row: Row) -> Cost:
+    weights = row.config.model.initial_weights
+    if weights is not None and not Path(weights).exists():
+        raise UserError(
+            f"row {row.name!r}: --initial_weights={weights}: there is no such file or folder. Give a run folder, "
+            ".keras or .weights.h5."
+        )
     try:
         return cost_of(row.config)
     except UserError as error:
