@@ -99,6 +99,7 @@ LEVELS: dict[str, tuple[str, ...]] = {
         "comparison.differences",
         "comparison.series",
         "comparison.tables",
+        "comparison.wording",
         "comparison.style",
         "comparison.curve_plots",
         "comparison.accuracy_plots",

@@ -41,6 +41,10 @@ def parse(argv: Sequence[str]) -> tuple[list[str], Options] | None:
     if values["output_dir"] is not None:
         values["output_dir"] = cli_flags.resolved_path("output_dir", values["output_dir"])
     options = Options(**values)
+    if "" in folders:
+        raise UserError(
+            "a folder's name is empty: give a study or run folder, such as runs/studies/digits_ladder."
+        )
     if not folders:
         raise UserError("no folder to report on: name one or more study or run folders (--help says more).")
     if len(folders) > 1 and options.output_dir is None:

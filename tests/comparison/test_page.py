@@ -123,6 +123,13 @@ class PageTest(unittest.TestCase):
         self.assertNotIn("<script", markdown)
         self.assertIn("&lt;script&gt;", html)
 
+    def test_diverged_seeds_are_said_to_be_left_out(self):
+        write_run(self.folder / "a/seed-0", BASE, 0.9)
+        write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
+        for text in self.report(self.folder / "a"):
+            self.assertIn("1 of 2 runs ended early; figures of this row are of the others alone", text)
+            self.assertIn("of 100, one accuracy has a binomial standard error of up to 5.00 points", text)
+
     def test_different_devices_and_micro_batches_are_said(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD.replacing(micro_batch_size=8), None, validation=0.8, device="a GPU")

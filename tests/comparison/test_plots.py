@@ -93,7 +93,7 @@ class PlotsTest(unittest.TestCase):
     def test_waterfall(self):
         finished_study(self.folder)
         figure = self.waterfall("fb", "clipped", "sgd")
-        self.assertIn("+19.00", texts(figure))
+        self.assertIn("+19.00 ± 2.48", texts(figure))
         self.assertIn("+1.00", texts(figure))
         self.assertIn("published", texts(figure))
         self.assertEqual([round(bar.get_width(), 6) for bar in figure.axes[0].patches], [19, 1])

@@ -58,6 +58,32 @@ class LoadTest(unittest.TestCase):
         found = load([self.folder / "good/seed-3", self.folder / "other", self.folder / "good"])
         self.assertEqual([row.name for row in found.rows], ["good", "other"])
 
+    def test_runs_of_one_folder_belong_together_first(self):
+        for folder, seed, accuracy in (("z", 0, 0.90), ("z", 1, 0.91), ("patched", 1, 0.71)):
+            write_run(self.folder / folder / f"seed-{seed}", BASE.replacing(seed=seed), accuracy)
+        rows = {row.name: row.accuracies("test") for row in load([self.folder]).rows}
+        self.assertEqual({name: sorted(found) for name, found in rows.items()}, {"z": [0, 1], "patched": [1]})
+        self.assertAlmostEqual(rows["z"][1], 91)
+
+    def test_a_run_of_a_study_is_not_shown_twice(self):
+        finished_study(self.folder, seeds=(0,))
+        found = load([self.folder / "sgd" / "seed-0", self.folder])
+        self.assertEqual([row.name for row in found.rows], ["sgd", "fb", "clipped"])
+
+    def test_links_are_followed_once(self):
+        write_run(self.folder / "real" / "a", BASE, 0.9)
+        (self.folder / "links").mkdir()
+        (self.folder / "links" / "a").symlink_to(self.folder / "real" / "a")
+        (self.folder / "links" / "back").symlink_to(self.folder / "links")
+        self.assertEqual([row.name for row in load([self.folder / "links"]).rows], ["a"])
+        self.assertEqual(len(load([self.folder]).runs), 1)
+
+    def test_a_run_without_its_settings_is_named(self):
+        write_run(self.folder / "good", BASE, 0.9)
+        write_run(self.folder / "bad", BASE, 0.9).config.unlink()
+        (line,) = load([self.folder]).missing()
+        self.assertIn("config.json is missing", line)
+
     def test_names_are_made_unique(self):
         finished_study(self.folder / "one", seeds=(0,))
         finished_study(self.folder / "two", seeds=(0,))

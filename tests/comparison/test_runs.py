@@ -97,8 +97,36 @@ class ReadRunTest(unittest.TestCase):
         write_run(self.folder, BASE, None)
         self.assertEqual(read_run(self.folder).status, Status.COMPLETED)
 
+    def test_an_evaluation_that_gave_nothing_is_not_replaced_by_an_earlier_one(self):
+        write_run(self.folder, BASE, 0.9)
+        lines = self.folder.evaluations.read_text().splitlines()
+        for value, accuracy in (("", None), ("nan", None), ("0.25", 25.0)):
+            last = lines[-1].replace(",0.9,", f",{value},")
+            write_text(self.folder.evaluations, "\n".join([*lines[:-1], last, ""]))
+            self.assertEqual(read_run(self.folder).accuracy("test"), accuracy)
+
+    def test_impossible_accuracies(self):
+        for value in ("2.0", "-1.0", "inf"):
+            write_run(self.folder, BASE, 0.9)
+            text = self.folder.evaluations.read_text()
+            write_text(self.folder.evaluations, text.replace(",0.9,", f",{value},", 1))
+            run = read_run(self.folder)
+            self.assertEqual(run.status, Status.LEFT_OUT)
+            self.assertIn(f"an accuracy of {float(value):g}", run.reason)
+
+    def test_no_step_though_it_ended(self):
+        write_run(self.folder, BASE, 0.9)
+        write_text(self.folder.metrics, self.folder.metrics.read_text().splitlines()[0] + "\n")
+        self.assertEqual(read_run(self.folder).status, Status.LEFT_OUT)
+
+    def test_what_a_completed_run_lacks_is_noted(self):
+        write_run(self.folder, BASE, 0.9, outcome=None)
+        self.assertIn("it has no summary.json", read_run(self.folder).notes[0])
+        write_run(self.folder, BASE, None)
+        self.assertIn("no evaluation", read_run(self.folder).notes[0])
+
     def test_tables_that_are_gone(self):
-        for table in (self.folder.metrics, self.folder.evaluations):
+        for table in (self.folder.config, self.folder.metrics, self.folder.evaluations):
             with self.subTest(table.name):
                 write_run(self.folder, BASE, 0.9)
                 table.unlink()

@@ -78,6 +78,15 @@ class CurvesTest(unittest.TestCase):
         (norms,) = metric_curves(self.row(), "gradient_norm")
         np.testing.assert_allclose(norms.x["training_loss"], 2 / np.arange(1, 17))
 
+    def test_seeds_are_averaged_where_all_were_measured(self):
+        write_run(self.folder / "seed-0", BASE, 0.9)
+        run = write_run(self.folder / "seed-1", BASE.replacing(seed=1), 0.8)
+        lines = run.evaluations.read_text().splitlines(keepends=True)
+        run.evaluations.write_text(lines[0] + lines[-1])
+        (curve,) = error_curves(self.row())
+        np.testing.assert_allclose(curve.x["passes"], [4])
+        np.testing.assert_allclose((curve.mean, curve.low, curve.high), [[15], [10], [20]])
+
     def test_runs_that_are_not_completed_stand_apart(self):
         write_run(self.folder / "seed-0", BASE, 0.9)
         write_run(self.folder / "seed-1", BASE.replacing(seed=1), 0.5, passes=2, outcome="NON_FINITE")

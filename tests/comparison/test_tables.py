@@ -5,6 +5,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from tests.comparison.made_runs import BASE, SGD, finished_study, write_run
@@ -46,6 +47,29 @@ class TablesTest(unittest.TestCase):
         text = tables.results_csv(load([self.folder]))
         self.assertEqual(pd.read_csv(io.StringIO(text))["status"].tolist(), ["left out"] * 3)
 
+    def test_results_csv_has_the_settings_in_which_rows_differ(self):
+        finished_study(self.folder, seeds=(0,))
+        table = pd.read_csv(io.StringIO(tables.results_csv(load([self.folder]))), keep_default_na=False)
+        found = dict(zip(table["row"], table["setting_batch_size"], strict=True))
+        self.assertEqual(found, {"sgd": "16", "fb": "full", "clipped": "full"})
+        self.assertEqual(table["setting_clip_norm"].tolist(), ["none", "none", "0.25"])
+        self.assertEqual(table["highest_learning_rate"].tolist(), [0.1] * 3)
+
+    def test_training_figures_are_of_the_last_pass(self):
+        write_run(self.folder / "a", SGD, 0.9)  # the loss of step k is 2 / k, four steps a pass
+        table = tables.results(load([self.folder]))
+        self.assertAlmostEqual(table["train_loss_nats"][0], (2 / 13 + 2 / 14 + 2 / 15 + 2 / 16) / 4)
+        self.assertEqual(table["train_accuracy_percent"][0], 50)
+        self.assertEqual(self.row("a", tables.rows_table(load([self.folder])))["training %"], "50.0")
+
+    def test_numbers_beyond_all_bounds(self):
+        for value in ("9" + "0" * 30, "inf", "nan"):
+            run = write_run(self.folder / "a", BASE, 0.9)
+            run.metrics.write_text(run.metrics.read_text().replace(",256,", f",{value},"))
+            table = pd.read_csv(io.StringIO(tables.results_csv(load([self.folder]))))
+            expected = float(value) if value.startswith("9") else float("nan")
+            np.testing.assert_equal(float(table["samples_seen"][0]), expected)
+
     def test_rows(self):
         finished_study(self.folder)
         table = tables.rows_table(load([self.folder]))
@@ -86,15 +110,19 @@ class TablesTest(unittest.TestCase):
 
     def test_differences(self):
         finished_study(self.folder)
-        table = tables.differences_table(paired_differences(load([self.folder])))
+        found = load([self.folder])
+        table = tables.differences_table(found, paired_differences(found))
+        self.assertEqual(len(table.align), len(table.headers))
+        # The clipped row has a penalty: 2 gradient evaluations for 1.
         self.assertEqual(
-            table.rows[0][1:], ("3", "+19.00", "± 2.48", "1.00", "0: +18.00; 1: +19.00; 2: +20.00")
+            table.rows[0][1:], ("3", "+19.00", "± 2.48", "1.00", "0: +18.00; 1: +19.00; 2: +20.00", "2")
         )
 
     def test_one_seed_has_no_mean_and_no_interval(self):
         finished_study(self.folder, seeds=(0,))
-        table = tables.differences_table(paired_differences(load([self.folder])))
-        self.assertEqual(table.rows[1][1:], ("1", "-", "-", "-", "0: \N{MINUS SIGN}2.00"))
+        found = load([self.folder])
+        table = tables.differences_table(found, paired_differences(found))
+        self.assertEqual(table.rows[1][1:], ("1", "-", "-", "-", "0: \N{MINUS SIGN}2.00", "2"))
 
     def test_only_settings_that_differ(self):
         finished_study(self.folder, seeds=(0,))

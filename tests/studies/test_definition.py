@@ -141,6 +141,8 @@ class DefinitionTest(unittest.TestCase):
             ((ROW, b, "--compare=a c", OUTPUT), "--compare: there is no row 'c'; the rows are a, b"),
             ((ROW, b, "--waterfall=a,c", OUTPUT), "--waterfall: there is no row 'c'"),
             ((ROW, b, "--waterfall=a,a", OUTPUT), "a value comes twice"),
+            ((ROW, b, "--waterfall=a", OUTPUT), "give at least two rows"),
+            ((ROW, b, "--compare=a b", "--compare=a b", OUTPUT), "a value comes twice"),
             ((ROW, "surplus", OUTPUT), "unexpected argument 'surplus'"),
             (
                 (ROW, "--learning_rate=1", OUTPUT),

@@ -1,5 +1,6 @@
 """study.json: what was written is read back; anything else is one line."""
 
+import dataclasses
 import json
 import tempfile
 import unittest
@@ -24,6 +25,11 @@ class RecordTest(unittest.TestCase):
         )
         write_study(self.folder, whole)
         self.assertEqual(whole, read_study(self.folder))
+
+    def test_the_most_runs_side_by_side_are_kept(self):
+        for jobs in (1, 3, 2):
+            write_study(self.folder, dataclasses.replace(study("a"), jobs=jobs))
+        self.assertEqual(3, read_study(self.folder).jobs)
 
     def test_run_folder(self):
         self.assertEqual(self.folder / "fb" / "seed-7", run_folder(self.folder, "fb", 7).path)
@@ -50,6 +56,7 @@ class RecordTest(unittest.TestCase):
                 "study.json is .*lacks data_dir, .*, and old is unknown",
             ),
             (whole | {"seeds": ["x"]}, "damaged"),
+            (whole | {"seeds": []}, "damaged"),
             (whole | {"compare": [["a"]]}, "damaged"),
             ({k: v for k, v in whole.items() if k != "title"}, "damaged"),
         ):

@@ -105,6 +105,13 @@ class FolderTest(unittest.TestCase):
             with self.subTest(said), self.assertRaisesRegex(UserError, said):
                 check_study_folder(self.folder, given)
 
+    def test_weights_that_are_not_there(self):
+        absent = study("a", initial_weights=str(self.folder / "none.keras"))
+        with self.assertRaisesRegex(
+            UserError, "row 'a': --initial_weights=.*none.keras: there is no such file"
+        ):
+            runs_of(absent, self.folder)
+
     def test_of_something_else(self):
         (self.folder / "notes.txt").write_text("mine")
         with self.assertRaisesRegex(UserError, "holds files but no study"):

@@ -16,6 +16,7 @@ from tf_fullbatch.comparison import style
 from tf_fullbatch.comparison.accuracy_plots import seed_dots, seed_entry
 from tf_fullbatch.comparison.differences import PairedDifference
 from tf_fullbatch.comparison.rows import SPLITS, ComparedRow
+from tf_fullbatch.comparison.statistics import interval
 from tf_fullbatch.comparison.tables import MINUS, signed
 
 _BAR = 0.44
@@ -36,8 +37,8 @@ def waterfall(rows: Sequence[ComparedRow]) -> Figure:
     seeds = shared_seeds(rows)
     means = [_mean(row.accuracies(split), seeds) for row in rows]
     for y, row in enumerate(rows):
-        before = means[y - 1] if y else None
-        _gain_bar(panel, y, before, means[y])
+        if y:
+            _gain_bar(panel, y, rows[y - 1].accuracies(split), row.accuracies(split), seeds)
         _seeds_and_mean(panel, y, row.accuracies(split), seeds, means[y])
         _published(panel, y, row)
     panel.set_yticks(range(len(rows)), [style.literal(textwrap.fill(row.name, _LABEL_WIDTH)) for row in rows])
@@ -100,17 +101,22 @@ def _mean(accuracies: dict[int, float], seeds: Sequence[int]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _gain_bar(panel: Axes, y: int, before: float | None, mean: float | None) -> None:
-    if before is None or mean is None:
+def _gain_bar(
+    panel: Axes, y: int, earlier: dict[int, float], later: dict[int, float], seeds: Sequence[int]
+) -> None:
+    """A bar from one mean to the next, with the gain and, of several seeds, its interval."""
+    if not (earlier and later and seeds):
         return
-    gain = mean - before
+    gains = interval([later[seed] - earlier[seed] for seed in seeds])
+    before, gain = float(np.mean([earlier[seed] for seed in seeds])), gains.mean
+    text = signed(gain) + ("" if gains.half_width is None else f" ± {gains.half_width:.2f}")
     color = style.GREY if abs(gain) < 0.005 else style.GAIN if gain > 0 else style.LOSS
     panel.barh(y, gain, left=before, height=_BAR, color=color, alpha=0.3, linewidth=0)
     panel.plot(
         [before, before], [y - 1 + _BAR / 2, y + _BAR / 2], color=style.GREY, linewidth=0.9, linestyle=":"
     )
     label = panel.annotate(
-        signed(gain), ((before + mean) / 2, y - _BAR / 2), (0, 3), textcoords="offset points", ha="center",
+        text, (before + gain / 2, y - _BAR / 2), (0, 3), textcoords="offset points", ha="center",
         va="bottom", fontsize=10, fontweight="bold", color=color, zorder=5,
     )  # fmt: skip
     label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})

@@ -3,14 +3,13 @@
 import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from tf_fullbatch.comparison import accuracy_plots, curve_plots, gain_plots, style, tables
+from tf_fullbatch.comparison import accuracy_plots, curve_plots, gain_plots, style, tables, wording
 from tf_fullbatch.comparison.differences import (
     ONE_SEED,
     PairedDifference,
@@ -18,8 +17,7 @@ from tf_fullbatch.comparison.differences import (
     paired_differences,
 )
 from tf_fullbatch.comparison.rows import Comparison
-from tf_fullbatch.records import RunFolder, naming_failures, write_text
-from tf_fullbatch.reporting.tables import counted
+from tf_fullbatch.records import naming_failures, write_text
 
 _PLOTS = "plots"
 
@@ -49,6 +47,8 @@ def write_report(comparison: Comparison, folder: Path) -> list[Path]:
     """
     with naming_failures(folder):
         (folder / _PLOTS).mkdir(parents=True, exist_ok=True)
+        for old in (folder / _PLOTS).glob("waterfall*"):  # of a comparison that had other waterfalls
+            old.unlink()
     write_text(folder / "results.csv", tables.results_csv(comparison))
     context = _context(comparison, folder / _PLOTS)
     environment = Environment(
@@ -77,9 +77,9 @@ def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
     differences = paired_differences(comparison)
     return {
         "title": comparison.title,
-        "facts": list(_facts(comparison)),
+        "facts": list(wording.facts(comparison)),
         "results": tables.rows_table(comparison),
-        "results_notes": list(_results_notes(comparison)),
+        "results_notes": list(wording.results_notes(comparison)),
         "sources": tables.sources_of(comparison),
         "missing": comparison.missing(),
         "accuracies": list(_accuracies(comparison, plots)),
@@ -87,62 +87,10 @@ def _context(comparison: Comparison, plots: Path) -> dict[str, Any]:
         "at_equal_loss": _at_equal_loss(comparison, plots),
         "along": _along_training(comparison, plots),
         "waterfalls": list(_waterfalls(comparison, plots)),
-        "differences": tables.differences_table(differences),
+        "differences": tables.differences_table(comparison, differences),
         "difference_picture": _differences(differences, plots) if differences else None,
         "settings": tables.settings_table(comparison),
     }
-
-
-def _facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
-    runs = comparison.runs
-    completed = sum(run.completed for run in runs)
-    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.rows), 'row')}"
-    dates = _dates(comparison)
-    if dates:
-        yield "Records of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    devices = tables.devices(runs)
-    yield "Device", "; ".join(devices) or "not recorded"
-    packages: dict[str, set[str]] = {}
-    for run in runs:
-        for package, version in run.summary.get("versions", {}).items():
-            packages.setdefault(str(package), set()).add(str(version or "unknown"))
-    versions = [f"{package} {', '.join(sorted(found))}" for package, found in packages.items()]
-    yield "Versions", "; ".join(versions) or "not recorded"
-    revisions = {str(run.summary["git_revision"]) for run in runs if run.summary.get("git_revision")}
-    if revisions:
-        yield "Revision", ", ".join(sorted(revisions))
-    yield "All rows", tables.shared_settings(comparison)
-    yield "Read from", ", ".join(map(str, comparison.sources))
-
-
-def _dates(comparison: Comparison) -> list[str]:
-    """The days (UTC) on which records were last written, in order."""
-    stamps = []
-    for run in comparison.runs:
-        folder = RunFolder(run.folder)
-        stamps += [path.stat().st_mtime for path in (folder.metrics, folder.summary) if path.exists()]
-    return sorted(datetime.fromtimestamp(stamp, UTC).date().isoformat() for stamp in stamps)
-
-
-def _results_notes(comparison: Comparison) -> Iterator[str]:
-    yield (
-        "Accuracy is that of the last evaluation, with the weights as trained; the report chooses nothing by it. "
-        "± is the sample standard deviation over completed seeds; a run that is not completed is not averaged."
-    )
-    if any(row.split != "test" for row in comparison.rows):
-        yield "Rows marked (validation) have no test split: theirs is the accuracy on the validation split."
-    yield (
-        "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 a "
-        "sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted as "
-        "one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on the "
-        "whole gradient."
-    )
-    if comparison.side_by_side > 1:
-        yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
-    if len(tables.devices(comparison.runs)) > 1:
-        yield "The runs were made on different devices: their wall times do not compare."
-    if all(len(row.completed) <= 1 for row in comparison.rows):
-        yield ONE_SEED
 
 
 def _accuracies(comparison: Comparison, plots: Path) -> Iterator[Picture]:
@@ -177,11 +125,14 @@ def _learning_curves(comparison: Comparison, plots: Path) -> Picture:
 
 def _at_equal_loss(comparison: Comparison, plots: Path) -> Picture:
     notes = (
-        "Rows at the same place of the horizontal axis fit the training samples equally well: the lower error there "
-        "generalises better, whatever the fit cost. On the right, the quantity that the penalty is to hold down.",
+        "Rows at the same place of the horizontal axis have the same training loss: the lower error there generalises "
+        "better, whatever the fit cost. On the right, the quantity that the penalty is to hold down.",
         "Training loss is the mean over the pass before the evaluation (right: over neighbouring steps), of samples as "
         "augmented and weights before each update, without penalty and weight decay.",
+        *_sizes_note(comparison),
     )
+    if len({row.config.optimizer.label_smoothing for row in comparison.rows}) > 1:
+        notes += ("The rows smooth labels differently, which is in their losses: these do not compare.",)
     alt = "Error and mean squared micro-batch gradient norm of every row against its training loss"
     return _picture(curve_plots.at_equal_loss(comparison), plots, "at_equal_loss", alt, notes)
 
@@ -194,14 +145,19 @@ def _along_training(comparison: Comparison, plots: Path) -> Picture:
         "the learning rate.",
         "Clipped steps are shown for rows with a clipping threshold, penalties for rows with one.",
     ]
-    sizes = sorted({row.config.step.micro_batch_size for row in comparison.rows})
-    if len(sizes) > 1:
-        notes.append(
-            f"The rows' micro-batches have {', '.join(map(str, sizes))} samples: smaller ones have larger squared "
-            "norms by themselves, so compare those of one size."
-        )
+    notes += _sizes_note(comparison)
     alt = "Gradient norm, clipped steps, mean squared micro-batch gradient norm and penalty against passes"
     return _picture(curve_plots.along_training(comparison), plots, "along_training", alt, tuple(notes))
+
+
+def _sizes_note(comparison: Comparison) -> list[str]:
+    sizes = sorted({row.config.step.micro_batch_size for row in comparison.rows})
+    if len(sizes) == 1:
+        return []
+    return [
+        f"The rows' micro-batches have {', '.join(map(str, sizes))} samples: smaller ones have larger squared norms by "
+        "themselves, so compare those of one size."
+    ]
 
 
 def _waterfalls(comparison: Comparison, plots: Path) -> Iterator[Picture]:
@@ -210,7 +166,10 @@ def _waterfalls(comparison: Comparison, plots: Path) -> Iterator[Picture]:
         seeds = gain_plots.shared_seeds(rows)
         shown = ", ".join(map(str, seeds))
         if len(seeds) > 1:
-            note = f"Means and gains are over the seeds completed in every row that has any: {shown}."
+            note = (
+                f"Means and gains are over the seeds completed in every row that has any: {shown}. ± is half the width "
+                "of the gain's 95 % interval over seeds (Student's t)."
+            )
         elif seeds:
             note = f"Gains are of seed {shown} alone, the only one completed in every row that has any. {ONE_SEED}"
         else:

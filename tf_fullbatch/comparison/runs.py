@@ -90,6 +90,11 @@ class RecordedRun:
         last = float(found.iloc[-1]) if len(found) else float("nan")
         return 100 * last if np.isfinite(last) else None
 
+    def evaluated_samples(self, split: str) -> int | None:
+        """How many samples the last accuracy is of; None where there is none."""
+        found = self.evaluations[self.evaluations["split"] == split]["samples"].dropna()
+        return int(found.iloc[-1]) if len(found) else None
+
 
 def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None = None) -> RecordedRun:
     """Reads a run; whatever is wrong with its records becomes its status, never an exception.

@@ -1,6 +1,6 @@
 """The figures of a comparison as tables: one line a run for other programs, one line a row for people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,13 +47,17 @@ class Table:
 def results(comparison: Comparison) -> pd.DataFrame:
     """One line a run, the columns' units in their names; a blank cell means that nothing was measured.
 
-    Accuracies are those of the last evaluation; for a run that is not completed, of the last there is.
+    Accuracies are those of the last evaluation; for a run that is not completed, of the last there is. Training loss
+    and accuracy are means over the last pass. The last columns are the settings in which rows differ, as flags take
+    them.
     """
-    lines = [_result(row, run) for row in comparison.rows for run in row.runs]
+    settings = settings_table(comparison)
+    differing = {cells[0]: dict(zip(settings.headers[1:], cells[1:], strict=True)) for cells in settings.rows}
+    lines = [_result(row, run, differing[row.name]) for row in comparison.rows for run in row.runs]
     return pd.DataFrame(lines)
 
 
-def _result(row: ComparedRow, run: RecordedRun) -> dict[str, Any]:
+def _result(row: ComparedRow, run: RecordedRun, settings: Mapping[str, str]) -> dict[str, Any]:
     published, evaluations = row.published, run.gradient_evaluations_per_sample
     versions = run.summary.get("versions", {})
     line: dict[str, Any] = {"row": row.name, "seed": run.seed, "status": run.status.value}
@@ -61,7 +65,9 @@ def _result(row: ComparedRow, run: RecordedRun) -> dict[str, Any]:
         suffix = "" if weights == "raw" else f"_{weights}_weights"
         line[f"{split}_accuracy_percent{suffix}"] = _rounded(run.accuracy(split, weights))
     return line | {
-        "train_loss_nats": run.last("loss"),
+        "train_accuracy_percent": _rounded(100 * run.last_pass("accuracy")),
+        "train_loss_nats": run.last_pass("loss"),
+        "highest_learning_rate": run.metrics["learning_rate"].max(),
         "passes": run.last("epoch"),
         "planned_passes": run.planned_passes or None,
         "steps": run.last("step"),
@@ -76,6 +82,7 @@ def _result(row: ComparedRow, run: RecordedRun) -> dict[str, Any]:
         "tensorflow": versions.get("tensorflow"),
         "git_revision": run.summary.get("git_revision"),
         "folder": str(run.folder),
+        **{f"setting_{name}": value for name, value in settings.items()},
     }
 
 
@@ -83,7 +90,9 @@ def results_csv(comparison: Comparison) -> str:
     """`results` as CSV: whole numbers without a point, blank where nothing was measured."""
     table = results(comparison)
     for name in _WHOLE:
-        table[name] = table[name].astype(float).round().astype("Int64")
+        values = table[name].astype(float)
+        whole = [round(value) if np.isfinite(value) else None for value in values]
+        table[name] = pd.Series(whole, index=table.index, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
@@ -96,13 +105,14 @@ def rows_table(comparison: Comparison) -> Table:
     has_validation = any(run.accuracy("validation") is not None for run in comparison.runs)
     has_ema = any(run.accuracy(row.split, "ema") is not None for row in comparison.rows for run in row.runs)
     columns: dict[str, list[str]] = {"row": [row.name for row in comparison.rows]}
-    columns["seeds"] = [f"{len(row.completed)} of {len(row.runs)}" for row in comparison.rows]
+    columns["seeds"] = [f"{len(row.accuracies(row.split))} of {len(row.runs)}" for row in comparison.rows]
     columns["test accuracy %"] = [_main_cell(row) for row in comparison.rows]
     columns["each seed %"] = [_seeds_cell(row) for row in comparison.rows]
     if has_ema:
         columns["EMA weights %"] = [_main_cell(row, "ema") for row in comparison.rows]
     if has_validation:
         columns["validation %"] = [_mean_cell(row, "validation") for row in comparison.rows]
+    columns["training %"] = [_training_cell(row) for row in comparison.rows]
     if any(row.published for row in comparison.rows):
         columns["published %"] = [_published_cell(row, comparison) for row in comparison.rows]
     columns["passes"] = [str(row.config.runtime.epochs) for row in comparison.rows]
@@ -130,8 +140,8 @@ def sources_of(comparison: Comparison) -> list[str]:
     return list(dict.fromkeys(row.published.source for row in comparison.rows if row.published))
 
 
-def differences_table(differences: Sequence[PairedDifference]) -> Table:
-    """Mean difference with its interval, and each seed's, one line a pair."""
+def differences_table(comparison: Comparison, differences: Sequence[PairedDifference]) -> Table:
+    """Mean difference with its interval, each seed's, and how the costs compare, one line a pair."""
     rows: list[tuple[str, ...]] = []
     for pair in differences:
         interval, values = pair.interval, pair.differences
@@ -145,6 +155,7 @@ def differences_table(differences: Sequence[PairedDifference]) -> Table:
                 f"{interval.deviation:.2f}" if interval is not None and several else "-",
                 "; ".join(f"{seed}: {signed(value)}" for seed, value in values.items())
                 or "no seed completed in both",
+                _cost_ratio(comparison.row(pair.first), comparison.row(pair.second)),
             )
         )
     headers = (
@@ -154,8 +165,23 @@ def differences_table(differences: Sequence[PairedDifference]) -> Table:
         "95 % interval",
         "standard deviation s",
         "each seed (points)",
+        "gradient evaluations, first : second",
     )
-    return Table(headers, rows, "<>>>><")
+    return Table(headers, rows, "<>>>><>")
+
+
+def _cost_ratio(first: ComparedRow, second: ComparedRow) -> str:
+    """How many times the gradient evaluations of the second the first took, of the completed runs."""
+    if not (first.completed and second.completed):
+        return "-"
+    a, b = (_mean_evaluations(row) for row in (first, second))
+    return f"{a / b:.3g}"
+
+
+def _mean_evaluations(row: ComparedRow) -> float:
+    return row.config.step.gradient_evaluations * float(
+        np.mean([run.last("samples_seen") for run in row.completed])
+    )
 
 
 def settings_table(comparison: Comparison) -> Table:
@@ -190,6 +216,13 @@ def _mean_cell(row: ComparedRow, split: str, weights: str = "raw") -> str:
         return "-"
     spread = deviation(values)
     return f"{np.mean(values):.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
+
+
+def _training_cell(row: ComparedRow) -> str:
+    """Training accuracy over the last pass, mean over the completed runs."""
+    return (
+        f"{np.mean([100 * run.last_pass('accuracy') for run in row.completed]):.1f}" if row.completed else "-"
+    )
 
 
 def _main_cell(row: ComparedRow, weights: str = "raw") -> str:
