@@ -64,9 +64,9 @@ class TablesTest(unittest.TestCase):
 
     def test_numbers_beyond_all_bounds(self):
         for value in ("9" + "0" * 30, "inf", "nan"):
-            run = write_run(self.folder / "a", BASE, 0.9)
+            run = write_run(self.folder / value, BASE, 0.9)
             run.metrics.write_text(run.metrics.read_text().replace(",256,", f",{value},"))
-            table = pd.read_csv(io.StringIO(tables.results_csv(load([self.folder]))))
+            table = pd.read_csv(io.StringIO(tables.results_csv(load([run.path]))))
             expected = float(value) if value.startswith("9") else float("nan")
             np.testing.assert_equal(float(table["samples_seen"][0]), expected)
 
