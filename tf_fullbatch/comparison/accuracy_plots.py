@@ -61,19 +61,14 @@ def cost_plot(comparison: Comparison) -> Figure:
     """
     groups = recipes(comparison.rows)
     points = [[_point(row) for row in group] for group in groups]
-    size, unit = style.time_unit([point["seconds"] for group in points for point in group])
-    columns = (
-        ("passes", 1.0, "Passes over the training set", "passes"),
-        ("gradient_evaluations", 1.0, "Gradient evaluations (samples)", ""),
-        ("seconds", size, f"Wall time ({unit})", unit),
-    )
+    costs = style.cost_axes([point["seconds"] for group in points for point in group])
     figure = style.new_figure(14, 5)
     panels = figure.subplots(1, 3, sharey=True)
     looks = [
         style.row_style(comparison.rows.index(group[0])) | {"marker": _MARKERS[i % len(_MARKERS)]}
         for i, group in enumerate(groups)
     ]
-    for panel, (name, scale, label, unit) in zip(panels, columns, strict=True):
+    for panel, (name, scale, label, unit) in zip(panels, costs, strict=True):
         for look, group in zip(looks, points, strict=True):
             _draw_recipe(panel, look, group, name, scale)
         ends = [point[name] / scale for group in points for point in group]

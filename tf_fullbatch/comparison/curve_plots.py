@@ -29,12 +29,7 @@ def learning_curves(comparison: Comparison) -> Figure:
     """Error and training loss (rows of panels) against passes, gradient evaluations and wall time (columns)."""
     errors = _all(comparison, error_curves)
     losses = _all(comparison, lambda row: metric_curves(row, "loss"))
-    size, unit = style.time_unit(_ends((*errors, *losses), "seconds", 1.0))
-    columns = (
-        ("passes", 1.0, "Passes over the training set", "passes"),
-        ("gradient_evaluations", 1.0, "Gradient evaluations (samples)", ""),
-        ("seconds", size, f"Wall time ({unit})", unit),
-    )
+    columns = style.cost_axes(_ends((*errors, *losses), "seconds", 1.0))
     figure = style.new_figure(14, 8)
     panels = figure.subplots(2, 3, sharey="row", sharex="col")
     for row_of_panels, quantity in zip(panels, (errors, losses), strict=True):

@@ -177,6 +177,20 @@ def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float 
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if unit else count(value)))
 
 
+def cost_axes(seconds: Sequence[float]) -> tuple[tuple[str, float, str, str], ...]:
+    """(quantity, scale, label, unit) of the three axes of cost; the unit as `x_axis` takes it.
+
+    Args:
+        seconds: Wall times that are to be shown.
+    """
+    size, unit = time_unit(seconds)
+    return (
+        ("passes", 1.0, "Passes over the training set", "passes"),
+        ("gradient_evaluations", 1.0, "Gradient evaluations (samples)", ""),
+        ("seconds", size, f"Wall time ({unit})", unit),
+    )
+
+
 def count(value: float) -> str:
     """A tick's number with a thousands letter: 2500000 -> "2.5M"."""
     for size, letter in _THOUSANDS:

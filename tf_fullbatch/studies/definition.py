@@ -77,7 +77,7 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
         UserError: An unknown flag, a value that does not parse, or a row, pair or figure that is refused.
     """
     own = dataclasses.fields(Options)
-    names = {setting.name for _, setting in settings_fields()} - {field.name for field in own}
+    names = {setting.name for _, setting in settings_fields()} - {field.name for field in own} - set(_OWN)
     of_runs = dict.fromkeys(
         names, "it is a setting of runs; give it in --row or --all_rows, and a flagfile of runs in --row"
     )
