@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
     own = dataclasses.fields(Options)
     names = {setting.name for _, setting in settings_fields()} - {field.name for field in own} - set(_OWN)
     of_runs = dict.fromkeys(
-        names, "it is a setting of runs; give it in --row or --all_rows, and a flagfile of runs in --row"
+        names, "it is a setting of runs; give it in --row or --all_rows, and a study as --flagfile"
     )
     values = flag_parsing.parse([argv[0], *_located(argv[1:])], own, of_runs)
     if values is None:
