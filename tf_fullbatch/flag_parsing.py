@@ -95,7 +95,7 @@ def parse(
     flag_values = flags.FlagValues()
     define(fields, flag_values)
     arguments = [argument.text for argument in located_arguments(argv[1:])]
-    _refuse_long_names(arguments, longest=_LONGEST_NAME)
+    _refuse_long_names(arguments)
     try:
         rest = flag_values([argv[0], *arguments])
     except flags.UnrecognizedFlagError as error:
@@ -200,13 +200,13 @@ def _parser(field: Field) -> flags.ArgumentParser | None:
     return _Number(kind, none_word(field)) if kind in (int, float) else None
 
 
-def _refuse_long_names(arguments: Sequence[str], longest: int) -> None:
+def _refuse_long_names(arguments: Sequence[str]) -> None:
     """Refuses names that cannot be flags and that absl, looking for a similar one, takes seconds or fails over."""
     for argument in arguments:
         name = argument.partition("=")[0]
-        if name.startswith("-") and len(name) > longest:
+        if name.startswith("-") and len(name) > _LONGEST_NAME:
             raise UserError(
-                f"Unknown command line flag '{name.lstrip('-')[:longest]}...' (--help lists all flags)"
+                f"Unknown command line flag '{name.lstrip('-')[:_LONGEST_NAME]}...' (--help lists all flags)"
             )
 
 

@@ -118,11 +118,10 @@ def _has_figure(row: ComparedRow) -> bool:
 def _point(row: ComparedRow) -> dict[str, float]:
     """Means over the completed seeds, and the range of their accuracies."""
     values = list(row.accuracies(row.split).values())
-    samples = float(np.mean([run.last("samples_seen") for run in row.completed]))
     return {
-        "passes": float(np.mean([run.last("epoch") for run in row.completed])),
-        "gradient_evaluations": samples * row.config.step.gradient_evaluations,
-        "seconds": float(np.mean([run.last("wall_seconds") for run in row.completed])),
+        "passes": row.mean_last("epoch"),
+        "gradient_evaluations": row.mean_gradient_evaluations,
+        "seconds": row.mean_last("wall_seconds"),
         "accuracy": float(np.mean(values)),
         "low": min(values),
         "high": max(values),

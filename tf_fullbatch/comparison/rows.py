@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from tf_fullbatch.comparison.runs import RecordedRun, Status, read_run
 from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.outcomes import UserError
@@ -45,6 +47,15 @@ class ComparedRow:
         """The samples its accuracy is of: test, or validation where no run evaluated a test split."""
         measured = [s for s in SPLITS if any(run.accuracy(s) is not None for run in self.runs)]
         return measured[0] if measured else SPLITS[0]
+
+    def mean_last(self, column: str) -> float:
+        """A column of metrics.csv at the last step, mean over the completed runs, of which there must be one."""
+        return float(np.mean([run.last(column) for run in self.completed]))
+
+    @property
+    def mean_gradient_evaluations(self) -> float:
+        """Gradient evaluations of a sample in all, mean over the completed runs, of which there must be one."""
+        return self.mean_last("samples_seen") * self.config.step.gradient_evaluations
 
     def accuracies(self, split: str, weights: str = "raw") -> dict[int, float]:
         """Seed -> accuracy in percent at the end of training, of the completed runs."""

@@ -116,14 +116,18 @@ def rows_table(comparison: Comparison) -> Table:
     if any(row.published for row in comparison.rows):
         columns["published %"] = [_published_cell(row, comparison) for row in comparison.rows]
     columns["passes"] = [str(row.config.runtime.epochs) for row in comparison.rows]
-    columns["samples seen"] = [_cost(row, "samples_seen") for row in comparison.rows]
+    columns["samples seen"] = [
+        format_count(row.mean_last("samples_seen")) if row.completed else "-" for row in comparison.rows
+    ]
     columns["gradient evaluations a sample"] = [
         str(row.config.step.gradient_evaluations) for row in comparison.rows
     ]
     columns["gradient evaluations"] = [
-        _cost(row, "samples_seen", row.config.step.gradient_evaluations) for row in comparison.rows
+        format_count(row.mean_gradient_evaluations) if row.completed else "-" for row in comparison.rows
     ]
-    columns["wall time"] = [_wall_time(row) for row in comparison.rows]
+    columns["wall time"] = [
+        format_duration(row.mean_last("wall_seconds")) if row.completed else "-" for row in comparison.rows
+    ]
     columns["device"] = ["; ".join(devices(row.runs)) or "-" for row in comparison.rows]
     text = ("row", "each seed %", "device")
     align = "".join("<" if name in text else ">" for name in columns)
@@ -174,14 +178,7 @@ def _cost_ratio(first: ComparedRow, second: ComparedRow) -> str:
     """How many times the gradient evaluations of the second the first took, of the completed runs."""
     if not (first.completed and second.completed):
         return "-"
-    a, b = (_mean_evaluations(row) for row in (first, second))
-    return f"{a / b:.3g}"
-
-
-def _mean_evaluations(row: ComparedRow) -> float:
-    return row.config.step.gradient_evaluations * float(
-        np.mean([run.last("samples_seen") for run in row.completed])
-    )
+    return f"{first.mean_gradient_evaluations / second.mean_gradient_evaluations:.3g}"
 
 
 def settings_table(comparison: Comparison) -> Table:
@@ -198,14 +195,14 @@ def settings_table(comparison: Comparison) -> Table:
 
 def shared_settings(comparison: Comparison) -> str:
     """The settings that all rows have in common, as flags; of those at their defaults, only what is trained and how."""
-    values = [compared_settings(row.config) for row in comparison.rows]
+    configs = [row.config for row in comparison.rows]
+    values, differing = compared_settings(configs[0]), ("seed", *differing_settings(configs))
     shown = [
-        f"--{field.name}={flag_text(field, values[0][field.name])}"
+        f"--{field.name}={flag_text(field, values[field.name])}"
         for _, field in settings_fields()
-        if field.name in values[0]
-        and field.name != "seed"
-        and all(one[field.name] == values[0][field.name] for one in values)
-        and (values[0][field.name] != field.default or field.name in _ALWAYS_SHOWN)
+        if field.name in values
+        and field.name not in differing
+        and (values[field.name] != field.default or field.name in _ALWAYS_SHOWN)
     ]
     return " ".join(shown) or "no setting is the same in all rows"
 
@@ -248,18 +245,6 @@ def _published_cell(row: ComparedRow, comparison: Comparison) -> str:
         return "-"
     spread = "" if row.published.spread is None else f" ± {row.published.spread:.2f}"
     return f"{row.published.accuracy:.2f}{spread} [{sources_of(comparison).index(row.published.source) + 1}]"
-
-
-def _cost(row: ComparedRow, column: str, factor: float = 1.0) -> str:
-    if not row.completed:
-        return "-"
-    return format_count(factor * float(np.mean([run.last(column) for run in row.completed])))
-
-
-def _wall_time(row: ComparedRow) -> str:
-    if not row.completed:
-        return "-"
-    return format_duration(float(np.mean([run.last("wall_seconds") for run in row.completed])))
 
 
 def _rounded(value: float | None) -> float | None:
