@@ -18,10 +18,11 @@ test-slow: $(READY)  ## the longer tests: quickstart to its end, replica table, 
 test-faults: $(READY)  ## faults: killed processes, full disks, lost workers, signals
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m faults
 
-lint: $(READY)  ## style and types
+lint: $(READY)  ## style, types and the order of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 benchmark: $(READY)  ## speed and memory of a step, beside a bare forward and backward loop
 	$(BIN)/python -m tf_fullbatch.benchmark

@@ -11,9 +11,9 @@ from unittest import mock
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.main import main
-from tf_fullbatch.records import read_csv
+from tf_fullbatch.commands.train import main
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import read_csv
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
 """A run of 0.2 s a pass once it is compiled, with a ragged last micro-batch of 8."""
@@ -97,7 +97,7 @@ class CommandTestCase(unittest.TestCase):
         super().setUp()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         if not self.draws_curves:
-            self.enterContext(mock.patch("tf_fullbatch.run_session.plot_curves"))
+            self.enterContext(mock.patch("tf_fullbatch.run.train.plot_curves"))
 
     def assert_done(self, ended: Ended) -> Ended:
         self.assertEqual(0, ended.code, ended.err)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tf_fullbatch import flag_parsing
+from tf_fullbatch.config import flag_parsing
 from tf_fullbatch.config.run import settings_fields
 
 SNAPSHOT = Path(__file__).parent / "data_files" / "flag_surface.txt"

@@ -7,8 +7,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tf_fullbatch.data.pipeline import UpdateBatches
-    from tf_fullbatch.losses import SparseCrossentropy
+    from tf_fullbatch.core.losses import SparseCrossentropy
+    from tf_fullbatch.data.batches import UpdateBatches
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
@@ -27,8 +27,8 @@ __all__ = [
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
     "GradientDescent": "optim.gradient_descent",
-    "SparseCrossentropy": "losses",
-    "UpdateBatches": "data.pipeline",
+    "SparseCrossentropy": "core.losses",
+    "UpdateBatches": "data.batches",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
 }

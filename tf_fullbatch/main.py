@@ -1,36 +1,15 @@
-"""The command `python -m tf_fullbatch.main`: trains or evaluates as its flags say."""
+"""`python -m tf_fullbatch.main`, and the command `tf-fullbatch`: trains or evaluates, see `commands/train.py`."""
 
-import contextlib
-import os
-from collections.abc import Sequence
 from typing import NoReturn
 
-from tf_fullbatch import cli_flags, console
+from tf_fullbatch.commands import console
+from tf_fullbatch.commands.train import main
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    # While training, the run itself catches the signal.
-    return console.exit_code(
-        _run, argv, "interrupted while no step was under way; start the same command again"
-    )
-
-
-def _run(argv: Sequence[str]) -> int:
-    config = cli_flags.parse(argv)
-    if config is None:
-        print(cli_flags.help_text())
-        return 0
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
-    with contextlib.nullcontext() if config.runtime.tensorflow_log else console.quiet_tensorflow():
-        from tf_fullbatch import run  # TensorFlow takes seconds to import
-    return run.execute(config).exit_code
-
-
-def console_entry() -> NoReturn:
-    """Entry point of the `tf-fullbatch` command."""
+def entry_point() -> NoReturn:
+    """The `tf-fullbatch` command."""
     console.run_command(main)
 
 
 if __name__ == "__main__":
-    console_entry()
+    entry_point()

@@ -13,7 +13,7 @@ from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig,
 from tf_fullbatch.config.run import Config, deciding_differences, settings_fields
 from tf_fullbatch.config.settings import setting
 from tf_fullbatch.config.step import PENALTIES, StepConfig
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}
 

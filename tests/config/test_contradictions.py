@@ -5,7 +5,7 @@ import unittest
 from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.step import PENALTIES, StepConfig
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 
 class ContradictionTest(unittest.TestCase):

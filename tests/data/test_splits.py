@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tf_fullbatch.data.splits import _keys, split_train
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 LABELS = st.lists(st.integers(0, 4), min_size=2, max_size=60)
 

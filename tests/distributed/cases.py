@@ -1,6 +1,6 @@
 """Configurations whose result must not depend on the number of replicas; together they pair every two settings."""
 
-from tf_fullbatch import cli_flags
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 
 # 101 samples: divisible by nothing; the last micro-batch has 5.

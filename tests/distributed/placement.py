@@ -11,15 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from tests.distributed.cases import CASES, configuration
-from tf_fullbatch import composition, devices
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.run import build, devices
 
 
-def trained(config: Config, parts: composition.Assembly) -> dict[str, np.ndarray]:
+def trained(config: Config, parts: build.Assembly) -> dict[str, np.ndarray]:
     """Weights and the figures of the last step and of an evaluation, after the case's epochs."""
-    batches = composition.training_batches(config, parts.splits.train)
+    batches = build.training_batches(config, parts.splits.train)
     parts.model.fit(batches, epochs=config.runtime.epochs, verbose=0)
-    figures = parts.model.evaluate_batches(composition.evaluation_batches(config, parts.splits.test))
+    figures = parts.model.evaluate_batches(build.evaluation_batches(config, parts.splits.test))
     last = {k: v for k, v in parts.model.last_step.items() if k not in ("step_seconds", "images_per_second")}
     return {
         **parts.state.capture(),
@@ -35,7 +35,7 @@ def main(folder: Path, *flags: str) -> None:
         config = configuration(case, *flags)
         if strategy is None:
             strategy = devices.choose_strategy(config.runtime)
-        parts = composition.assemble(config, strategy)
+        parts = build.assemble(config, strategy)
         result = trained(config, parts)
         if devices.is_chief(config.runtime.strategy):
             wide = {name: value.astype("float64") for name, value in result.items()}

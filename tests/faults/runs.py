@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 
 from tests.command import Ended, evaluations_of, steps_of
 from tests.faults.processes import finish
-from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint
+from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 
 SHORT = (
     "--batch_size=64", "--shuffle", "--augmentation=crop_flip", "--augmentation_padding=1", "--ema_decay=0.9",

@@ -9,8 +9,8 @@ from tests.command import contents
 from tests.faults.processes import finish, two_at_a_time
 from tests.faults.runs import SHORT, FaultTestCase
 from tests.faults.tally import faults
-from tf_fullbatch.training.checkpoint_files import ARRAYS, MANIFEST, SUMS
-from tf_fullbatch.training.checkpoints import list_checkpoints
+from tf_fullbatch.records.checkpoint_files import ARRAYS, MANIFEST, SUMS
+from tf_fullbatch.records.checkpoints import list_checkpoints
 
 pytestmark = pytest.mark.faults
 

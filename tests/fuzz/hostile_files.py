@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tests.fuzz.test_damaged_checkpoints import recompute_sums
-from tf_fullbatch.training.checkpoint_files import ARRAYS
-from tf_fullbatch.training.checkpoints import save_checkpoint
+from tf_fullbatch.records.checkpoint_files import ARRAYS
+from tf_fullbatch.records.checkpoints import save_checkpoint
 
 
 class Payload:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from tests.fuzz.damage import DEEP_LIST, damaged_bytes, damaged_json
 from tests.fuzz.test_damaged_records import snapshot
-from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.training.checkpoint_files import ARRAYS, MANIFEST, SUMS
-from tf_fullbatch.training.checkpoints import Checkpoint, load_checkpoint, load_latest, save_checkpoint
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.checkpoint_files import ARRAYS, MANIFEST, SUMS
+from tf_fullbatch.records.checkpoints import Checkpoint, load_checkpoint, load_latest, save_checkpoint
 
 repeatable = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

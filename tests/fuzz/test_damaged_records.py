@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import damaged_bytes, damaged_json
-from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.outcomes import Outcome, UserError
-from tf_fullbatch.output_dir import check_folder, finished_summary, read_config
-from tf_fullbatch.records import CsvRecorder, RunFolder, read_csv, read_json, write_json
+from tf_fullbatch.errors import Outcome, UserError
+from tf_fullbatch.records.checkpoints import load_checkpoint, save_checkpoint
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column
+from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder, read_csv, read_json, write_json
 from tf_fullbatch.reporting.summary import run_summary
 from tf_fullbatch.reporting.tables import summary_table
-from tf_fullbatch.training.checkpoints import load_checkpoint, save_checkpoint
+from tf_fullbatch.run.output_dir import check_folder, finished_summary, read_config
 
 repeatable = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 

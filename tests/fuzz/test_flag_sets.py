@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 import tf_fullbatch
 from tests.fuzz.flag_sets import mutated_flag_sets, write_hostile_flagfiles
-from tests.without_tensorflow import Blocker
-from tf_fullbatch import cli_flags
+from tests.house.without_tensorflow import Blocker
+from tf_fullbatch.commands.train import main
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.main import main
-from tf_fullbatch.outcomes import Outcome, UserError
+from tf_fullbatch.errors import Outcome, UserError
 
 EXAMPLES = 2000
 PARSE = cli_flags.parse
@@ -45,7 +45,9 @@ class FlagSetsTest(unittest.TestCase):
         self.enterContext(mock.patch.dict(sys.modules, {"tf_fullbatch.run": run}))
         self.enterContext(mock.patch.object(tf_fullbatch, "run", run, create=True))
         self.enterContext(mock.patch.object(sys, "meta_path", [Blocker(), *sys.meta_path]))
-        self.enterContext(mock.patch("tf_fullbatch.console.quiet_tensorflow", contextlib.nullcontext))
+        self.enterContext(
+            mock.patch("tf_fullbatch.commands.console.quiet_tensorflow", contextlib.nullcontext)
+        )
 
     def test_a_configuration_or_one_line(self):
         @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)

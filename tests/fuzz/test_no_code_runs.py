@@ -10,10 +10,10 @@ import numpy as np
 
 from tests.command import CommandTestCase, tiny
 from tests.fuzz import hostile_files
-from tf_fullbatch.composition import load_initial_weights
-from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.training.checkpoint_files import ARRAYS
-from tf_fullbatch.training.checkpoints import load_checkpoint
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.checkpoint_files import ARRAYS
+from tf_fullbatch.records.checkpoints import load_checkpoint
+from tf_fullbatch.run.build import load_initial_weights
 
 
 class NoCodeRunsTest(CommandTestCase):

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.fuzz.flag_sets import mutated_flag_sets, write_hostile_flagfiles
-from tf_fullbatch import cli_flags
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 SETS = 50
 FROM_VALID = 30

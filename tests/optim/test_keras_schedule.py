@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.optim.keras_schedule import EpochSchedule, build_schedule
-from tf_fullbatch.schedules import SCHEDULES
+from tf_fullbatch.optim.schedules import SCHEDULES
 
 
 def schedule(name: str, **changes) -> EpochSchedule:

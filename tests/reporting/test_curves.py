@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.reporting.curves import decimate, draw_curves, plot_curves
 
 

@@ -7,8 +7,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from tf_fullbatch import records
-from tf_fullbatch.outcomes import Outcome
+from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records import run_folder
 from tf_fullbatch.reporting.summary import best_evaluation, git_revision, run_summary, versions
 
 
@@ -59,8 +59,8 @@ class SummaryTest(unittest.TestCase):
             device="CPU",
         )
         with tempfile.TemporaryDirectory() as folder:
-            records.write_json(Path(folder) / "summary.json", summary)
-            read = records.read_json(Path(folder) / "summary.json")
+            run_folder.write_json(Path(folder) / "summary.json", summary)
+            read = run_folder.read_json(Path(folder) / "summary.json")
         self.assertEqual(read["format_version"], 1)
         self.assertEqual((read["outcome"], read["message"]), ("INTERRUPTED", Outcome.INTERRUPTED.value))
         self.assertEqual(read["final"]["train"], {"step": 2, "loss": "nan"})

@@ -3,7 +3,7 @@
 import textwrap
 import unittest
 
-from tf_fullbatch.outcomes import Outcome
+from tf_fullbatch.errors import Outcome
 from tf_fullbatch.reporting.summary import run_summary
 from tf_fullbatch.reporting.tables import (
     format_count,

@@ -11,8 +11,8 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from tf_fullbatch.columns import STEP_COLUMNS
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.reporting.tensorboard import CLIPPED_TAG, STEP_TAGS, TensorBoardWriter, code_block
 
 

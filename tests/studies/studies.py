@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.records import CsvRecorder
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import CsvRecorder
+from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.record import Published, Row, Study
-from tf_fullbatch.studies.runs import Run
 
 TINY = Config().replacing(dataset="digits", train_size=64, model="linear", epochs=4, micro_batch_size=32)
 

@@ -9,7 +9,7 @@ from unittest import mock
 
 from tests.studies.studies import in_folder
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.record import Published, Study
 

@@ -14,12 +14,12 @@ from pathlib import Path
 from unittest import mock
 
 from tests.studies.studies import study
-from tf_fullbatch import child_processes, processor
-from tf_fullbatch.outcomes import RunInterruptedError, UserError
+from tf_fullbatch.errors import RunInterruptedError, UserError
+from tf_fullbatch.run import processes, processor
 from tf_fullbatch.studies import execution
 from tf_fullbatch.studies.execution import Failure, StudyExecution, environment_of_job
+from tf_fullbatch.studies.planned_runs import Run, runs_of
 from tf_fullbatch.studies.progress import StudyProgress
-from tf_fullbatch.studies.runs import Run, runs_of
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_run.py")))
 COMPLETES, FAILS, WAITS, IGNORES = (
@@ -33,7 +33,7 @@ COMPLETES, FAILS, WAITS, IGNORES = (
 class ExecutionTest(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.enterContext(mock.patch.object(child_processes, "RUN", FAKE))
+        self.enterContext(mock.patch.object(processes, "RUN", FAKE))
         self.out = io.StringIO()
 
     def runs(self, *names: str, seeds: tuple[int, ...] = (0, 1)) -> list[Run]:
@@ -82,7 +82,7 @@ class ExecutionTest(unittest.TestCase):
         run.log.parent.mkdir()
         run.log.write_text("error: an old one\n")
         with mock.patch.object(
-            child_processes, "RUN", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
+            processes, "RUN", (sys.executable, "-c", "import os; os.kill(os.getpid(), 9)")
         ):
             (failure,) = self.execute([run])
         self.assertEqual(
@@ -90,7 +90,7 @@ class ExecutionTest(unittest.TestCase):
         )
 
     def test_a_signal_while_a_run_is_started_reaches_it(self):
-        start = child_processes.start
+        start = processes.start
 
         def start_and_signal(*arguments: object, **options: object) -> subprocess.Popen:
             process = start(*arguments, **options)  # type: ignore[arg-type]
@@ -102,7 +102,7 @@ class ExecutionTest(unittest.TestCase):
         run = self.runs(WAITS, seeds=(0,))[0]
         started = time.monotonic()
         with (
-            mock.patch.object(child_processes, "start", start_and_signal),
+            mock.patch.object(processes, "start", start_and_signal),
             self.assertRaises(RunInterruptedError),
         ):
             self.execute([run])

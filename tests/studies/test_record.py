@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from tests.studies.studies import TINY, published, study
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.studies.record import FILE_NAME, Row, Study, read_study, run_folder, write_study
 
 

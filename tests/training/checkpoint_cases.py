@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.training.checkpoints import load_checkpoint, save_checkpoint
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.checkpoints import load_checkpoint, save_checkpoint
 
 
 def arrays_of(step: int) -> dict[str, np.ndarray]:

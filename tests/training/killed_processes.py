@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tf_fullbatch.training.checkpoints import prune, save_checkpoint
+from tf_fullbatch.records.checkpoints import prune, save_checkpoint
 
 CALLS = ((os, "fsync mkdir rename replace unlink rmdir"), (pathlib.Path, "rename replace"))
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.optim.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

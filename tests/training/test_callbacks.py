@@ -7,18 +7,11 @@ from unittest import mock
 import tensorflow as tf
 
 from tests.training.tiny import SAMPLES, build_training, data
-from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.records import RunFolder, read_csv
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import RunFolder, read_csv
 from tf_fullbatch.reporting.summary import best_evaluation
-from tf_fullbatch.training.callbacks import (
-    EmaUpdate,
-    Evaluator,
-    Histograms,
-    Profiler,
-    Progress,
-    Recorder,
-)
+from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 
 
 class CallbacksTestCase(tf.test.TestCase):

@@ -7,10 +7,10 @@ from unittest import mock
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.records import RunFolder
+from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training import checkpointer as checkpointer_module
 from tf_fullbatch.training.checkpointer import Checkpointer
-from tf_fullbatch.training.checkpoints import list_checkpoints, load_checkpoint
 
 STEPS = 2
 """Steps an epoch."""

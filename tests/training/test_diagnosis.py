@@ -4,10 +4,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.devices import precision
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.optim.gradient_descent import GradientDescent
-from tf_fullbatch.outcomes import NonFiniteError
+from tf_fullbatch.run.devices import precision
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 SAMPLES = 22

@@ -8,7 +8,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import CLASSES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, normal
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches
 
 
 class EvaluateTest(Float64Case):

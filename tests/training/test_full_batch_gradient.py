@@ -10,11 +10,11 @@ from absl.testing import parameterized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch import trees
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.network_state import NetworkState
-from tf_fullbatch.objective import Clock, Objective
+from tf_fullbatch.core import trees
+from tf_fullbatch.core.micro_batch import Clock, Objective
+from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training.step import StepFunctions
 
 SAMPLES, CLASSES = 30, 3

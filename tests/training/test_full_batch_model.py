@@ -10,8 +10,8 @@ from absl.testing import parameterized
 
 from tests.networks import CLASSES, FEATURES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, normal, weights
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.losses import SparseCrossentropy
+from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.optim.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

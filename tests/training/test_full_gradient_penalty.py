@@ -10,7 +10,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.optim.gradient_descent import GradientDescent
 
 # Steps of 10, 10 and 3 samples, in micro-batches of 4 + 4 + 2, 4 + 4 + 2 and 3.

@@ -9,8 +9,8 @@ from absl.testing import parameterized
 
 from tests.networks import FEATURES, softplus_network
 from tests.training.small_models import CROSS_ENTROPY, SAMPLES, X, Y, model_of
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 

@@ -10,10 +10,10 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import FEATURES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, weights
-from tf_fullbatch import transforms, trees
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.core import transforms, trees
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.optim.gradient_descent import GradientDescent
-from tf_fullbatch.outcomes import NonFiniteError
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.training.tiny import build_training, train
-from tf_fullbatch.training.checkpoints import load_checkpoint, save_checkpoint
+from tf_fullbatch.records.checkpoints import load_checkpoint, save_checkpoint
 from tf_fullbatch.training.state import TrainingState
 
 

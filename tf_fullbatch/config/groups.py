@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 MODELS = (
     "resnet18", "resnet34", "resnet50", "resnet101", "resnet152",

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

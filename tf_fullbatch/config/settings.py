@@ -10,7 +10,7 @@ import types
 import typing
 from typing import Any
 
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 
 def setting(

@@ -6,7 +6,7 @@ The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and fl
 from dataclasses import dataclass
 
 from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 PENALTIES = ("none", "nested_tape", "forward_over_reverse", "forward_differences", "central_differences")
 GRADIENT_EVALUATIONS = {

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 
 # Fixed for good: another value would be another set of subsets, and results would not compare.
 SPLIT_SEED = 20210929

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.schedules import EpochRates
+from tf_fullbatch.optim.schedules import EpochRates
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

@@ -20,8 +20,8 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from tf_fullbatch.columns import Record
-from tf_fullbatch.records import write_bytes
+from tf_fullbatch.records.columns import Record
+from tf_fullbatch.records.run_folder import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
 _TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_fullbatch.columns import Record
-from tf_fullbatch.outcomes import Outcome
+from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records.columns import Record
 
 FORMAT_VERSION = 1
 _PACKAGES = ("tf-fullbatch", "tensorflow", "keras", "numpy")

@@ -16,8 +16,8 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from tf_fullbatch.columns import STEP_COLUMNS, Record
-from tf_fullbatch.records import naming_failures
+from tf_fullbatch.records.columns import STEP_COLUMNS, Record
+from tf_fullbatch.records.run_folder import naming_failures
 from tf_fullbatch.reporting.hparams import experiment_summary, result_tag, session_summary
 
 # Tags sort by their text: the digit keeps the groups in the order a run is read in.

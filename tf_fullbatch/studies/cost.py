@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.data.sources import count_training_samples
+from tf_fullbatch.data.sources.load import count_training_samples
 from tf_fullbatch.data.splits import check_sizes
 
 

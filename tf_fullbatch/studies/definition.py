@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch import cli_flags, flag_parsing
+from tf_fullbatch.config import cli_flags, flag_parsing
+from tf_fullbatch.config.flag_parsing import help_lines
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
-from tf_fullbatch.flag_parsing import help_lines
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.studies.record import FILE_NAME, Published, Row, Study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")

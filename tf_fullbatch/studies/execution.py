@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from tf_fullbatch import child_processes, cli_flags, processor
-from tf_fullbatch.columns import EVALUATION_COLUMNS
-from tf_fullbatch.outcomes import RunInterruptedError, UserError
-from tf_fullbatch.records import naming_failures, read_csv
+from tf_fullbatch.config import cli_flags
+from tf_fullbatch.errors import RunInterruptedError, UserError
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS
+from tf_fullbatch.records.run_folder import naming_failures, read_csv
 from tf_fullbatch.reporting.tables import format_duration, format_percentage
+from tf_fullbatch.run import processes, processor
+from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.progress import StudyProgress
 from tf_fullbatch.studies.record import last_error
-from tf_fullbatch.studies.runs import Run
 
 _POLL_SECONDS = 0.2
 _SAVE_SECONDS = 60.0
@@ -113,8 +114,8 @@ class StudyExecution:
                 run.log.parent.mkdir(parents=True, exist_ok=True)
                 with run.log.open("ab") as log:
                     earlier = log.tell()
-                    process = child_processes.start(
-                        [*child_processes.RUN, *cli_flags.arguments(run.config)],
+                    process = processes.start(
+                        [*processes.RUN, *cli_flags.arguments(run.config)],
                         environment_of_job(slot, self._jobs, os.environ),
                         stdout=log,
                         stderr=subprocess.STDOUT,
@@ -127,12 +128,12 @@ class StudyExecution:
             process.send_signal(self._signal)
 
     def _note_end(self, active: "_Active") -> None:
-        run, code = active.run, child_processes.shell_code(active.process.returncode)
+        run, code = active.run, processes.shell_code(active.process.returncode)
         if code == 0 or (self._signal is not None and run.is_finished()):
             spent = format_duration(time.monotonic() - active.begun)
             self._progress.ended(run, f"{_accuracies(run)} in {spent}")
         elif self._signal is not None:
-            killed = code == child_processes.shell_code(-signal.SIGKILL)
+            killed = code == processes.shell_code(-signal.SIGKILL)
             self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
         else:
             said = last_error(run.log, active.earlier_log_bytes)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from tf_fullbatch.reporting.tables import format_duration
-from tf_fullbatch.studies.runs import Run
+from tf_fullbatch.studies.planned_runs import Run
 
 _REDRAW_SECONDS = 1.0
 

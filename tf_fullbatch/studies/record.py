@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.records import RunFolder, tail_lines, write_json
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.run_folder import RunFolder, tail_lines, write_json
 
 FORMAT_VERSION = 1
 FILE_NAME = "study.json"

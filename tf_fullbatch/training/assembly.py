@@ -7,11 +7,11 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.augment import Augmentation, build_augmentation
-from tf_fullbatch.network_state import NetworkState
-from tf_fullbatch.objective import Objective, SampleLoss
-from tf_fullbatch.outcomes import UserError
-from tf_fullbatch.penalties import EXACT
+from tf_fullbatch.core.micro_batch import Augmentation, Objective, SampleLoss
+from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.penalties import EXACT
+from tf_fullbatch.data.augment.build import build_augmentation
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.evaluation import EvaluationFunctions
 from tf_fullbatch.training.step import StepFunctions
 

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.data.pipeline import UpdateBatches
-from tf_fullbatch.records import CsvRecorder, RunFolder
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder
 from tf_fullbatch.reporting.progress import ProgressLine
 from tf_fullbatch.reporting.summary import validation_rank
 from tf_fullbatch.reporting.tensorboard import TensorBoardWriter

@@ -6,9 +6,9 @@ from typing import Any
 
 import keras
 
-from tf_fullbatch.records import RunFolder
+from tf_fullbatch.records.checkpoints import prune, save_checkpoint
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.callbacks import Evaluator, Recorder
-from tf_fullbatch.training.checkpoints import prune, save_checkpoint
 from tf_fullbatch.training.state import TrainingState
 
 

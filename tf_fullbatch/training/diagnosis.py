@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data.pipeline import BatchPlan, UpdateBatches
-from tf_fullbatch.objective import Clock, MicroBatch, MicroBatchResult, Objective
+from tf_fullbatch.core.micro_batch import Clock, MicroBatch, MicroBatchResult, Objective
+from tf_fullbatch.data.batches import BatchPlan, UpdateBatches
 
 
 class StepInQuestion(NamedTuple):

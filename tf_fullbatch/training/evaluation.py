@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.objective import SampleLoss, as_full_precision
-from tf_fullbatch.training.sums import Sums
+from tf_fullbatch.core.full_pass import Sums
+from tf_fullbatch.core.micro_batch import SampleLoss, as_full_precision
 
 
 def classifies(targets: tf.Tensor | tf.TensorSpec, outputs: Any) -> bool:

@@ -9,16 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch import losses  # noqa: F401, for Keras to find when it loads a compiled model
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.augment import Augmentation
-from tf_fullbatch.objective import Clock
+from tf_fullbatch.core import losses  # noqa: F401, for Keras to find when it loads a compiled model
+from tf_fullbatch.core.micro_batch import Augmentation, Clock
+from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
 from tf_fullbatch.optim import gradient_descent, keras_schedule  # noqa: F401, likewise
-from tf_fullbatch.outcomes import DeviceMemoryError, NonFiniteError, RunInterruptedError
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.evaluation import mirror_average
 from tf_fullbatch.training.update_batch_model import UpdateBatchModel
-from tf_fullbatch.trees import Tree
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training.evaluation import EvaluationFunctions
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.timeline import EpochMeans, Timeline

@@ -19,7 +19,7 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from tf_fullbatch.outcomes import UserError
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

@@ -6,12 +6,12 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_fullbatch import transforms, trees
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.objective import Clock, MicroBatch, Objective
+from tf_fullbatch.core import transforms, trees
+from tf_fullbatch.core.full_pass import Sums
+from tf_fullbatch.core.micro_batch import Clock, MicroBatch, Objective
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.training.evaluation import fraction_correct
-from tf_fullbatch.training.sums import Sums
-from tf_fullbatch.trees import Tree
 
 
 class Update(NamedTuple):

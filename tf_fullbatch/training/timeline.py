@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tf_fullbatch.data.pipeline import BatchPlan
+from tf_fullbatch.data.batches import BatchPlan
 
 
 @dataclass(frozen=True, slots=True)

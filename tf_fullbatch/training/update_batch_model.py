@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.data.augment import Augmentation
-from tf_fullbatch.data.pipeline import UpdateBatches
+from tf_fullbatch.core.micro_batch import Augmentation
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training import assembly
 from tf_fullbatch.training.evaluation import classifies
 from tf_fullbatch.training.session import ChunkListener, Session, StopRequested
@@ -45,7 +45,7 @@ class UpdateBatchModel(keras.Model):
 
     @property
     def last_step(self) -> dict[str, float]:
-        """Figures of the last completed step: loss, gradient_norm, ... (`tf_fullbatch.records.STEP_COLUMNS`)."""
+        """Figures of the last completed step: loss, gradient_norm, ... (`records.columns.STEP_COLUMNS`)."""
         return self._session.last_step
 
     @property
@@ -57,7 +57,7 @@ class UpdateBatchModel(keras.Model):
     def stop_requested(self) -> StopRequested:
         """Asked before each chunk of a step or an evaluation; where it names a reason, that is dropped.
 
-        `fit` and `evaluate` then raise `tf_fullbatch.outcomes.RunInterruptedError`, on every worker in the same step.
+        `fit` and `evaluate` then raise `tf_fullbatch.errors.RunInterruptedError`, on every worker in the same step.
         """
         return self._session.stop_requested
 

@@ -1,0 +1,91 @@
+"""The command tf_fullbatch.study, on real runs."""
+
+import contextlib
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+from tests.studies.studies import in_folder
+from tf_fullbatch.commands import study
+
+ROWS = ("--row=a rows/a.flags", "--row=b rows/b.flags --learning_rate=1e30", "--all_rows=--epochs=3")
+
+
+class StudyTest(unittest.TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        in_folder(self.folder / "rows", "a.flags", "b.flags")
+        self.enterContext(contextlib.chdir(self.folder))
+
+    def run_main(self, *arguments: str) -> tuple[int, str, str]:
+        with (
+            contextlib.redirect_stdout(io.StringIO()) as out,
+            contextlib.redirect_stderr(io.StringIO()) as err,
+        ):
+            code = study.main(["study", "--output_dir=out", *arguments])
+        return code, out.getvalue(), err.getvalue()
+
+    def test_runs_reports_and_goes_on(self):
+        code, out, err = self.run_main(*ROWS, "--seeds=7", "--compare=a b")
+        self.assertEqual(3, code, err)  # b diverges
+        self.assertIn("1 of 2 runs completed.", out)
+        self.assertRegex(err, r"error: b, seed 7 failed \(exit code 3\): the loss is (nan|inf) in step 3")
+        summary = json.loads(Path("out/a/seed-7/summary.json").read_text())
+        self.assertEqual(("COMPLETED", 3.0), (summary["outcome"], summary["epochs"]))
+        self.assertTrue(Path("out/report/report.html").exists())
+        code, out, err = self.run_main(
+            ROWS[0], ROWS[2], "--seeds=7", "--row=b rows/b.flags --learning_rate=0.1"
+        )
+        self.assertEqual(2, code)
+        self.assertRegex(
+            err, r"error: .*row 'b' has other settings \(--learning_rate: 1e\+30 there, 0.1 now\)"
+        )
+        changed = Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns
+        code, out, err = self.run_main(
+            *ROWS[:1], ROWS[2], "--row=b rows/b.flags --learning_rate=1e30", "--seeds=7"
+        )
+        self.assertIn("1 of 2 runs are finished already.", err)
+        self.assertEqual(changed, Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns)
+
+    def test_dry_run(self):
+        code, out, _ = self.run_main(
+            *ROWS, "--dry_run", "--all_rows=--penalty=nested_tape --penalty_strength=1"
+        )
+        self.assertEqual(0, code)
+        # 3 passes over 64 samples with 2 gradient evaluations each, 3 seeds.
+        self.assertRegex(out, r"\na +0\.1 to 0\.025 +3 +64 +2 +576 +1\.15k +0 of 3\n")
+        self.assertIn("In all 2.30k gradient evaluations", out)
+        self.assertEqual(["rows"], [path.name for path in self.folder.iterdir()])
+
+    def test_mistakes_are_one_line(self):
+        Path("file").touch()
+        for arguments, said in (
+            (("--row=a rows/none.flags",), "cannot read it"),
+            (("--row=a rows/a.flags", "--output_dir=rows"), "holds files but no study"),
+            (("--row=a rows/a.flags", "--output_dir=file"), "it is a file"),
+            (("--row=a rows/a.flags", "--all_rows=--dataset=digits --train_size=none --validation_size=1347"),
+             "row 'a': --validation_size=1347"),
+            (("--row=a rows/a.flags", "--all_rows=--train_size=none --micro_batch_size=2000"),
+             "row 'a': --micro_batch_size=2000 is larger than the training set of 1347 samples"),
+        ):  # fmt: skip
+            with self.subTest(arguments):
+                code, _, err = self.run_main(*arguments)
+                self.assertEqual((2, 1), (code, len(err.splitlines())), err)
+                self.assertIn(said, err)
+
+    def test_help_without_tensorflow(self):
+        code = (
+            "import sys\nfrom tf_fullbatch.study import main\nassert main(['study', '--help']) == 0\n"
+            "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        self.assertIn("--row=", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

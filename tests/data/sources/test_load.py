@@ -1,0 +1,128 @@
+"""Labelled images: names that are refused, the digits, selections, exact pixel statistics."""
+
+import hashlib
+import subprocess
+import sys
+import unittest
+from unittest import mock
+
+import numpy as np
+
+from tf_fullbatch.data.sources import load
+from tf_fullbatch.errors import UserError
+
+
+class NamesTest(unittest.TestCase):
+    def refusal(self, name, **kwargs):
+        with self.assertRaises(UserError) as caught:
+            load.load_dataset(name, **kwargs)
+        self.assertNotIn("\n", str(caught.exception))
+        return str(caught.exception)
+
+    def test_unknown_names(self):
+        self.assertIn("did you mean cifar10 or", self.refusal("cifra10"))
+        self.assertIn("did you mean cifar10 or", self.refusal("CIFAR-10"))
+        self.assertIn("did you mean digits?", self.refusal("digit"))
+        self.assertIn("tensorflow.org/datasets", self.refusal("qqqq/qqqq"))
+        self.assertIn("config and version", self.refusal("cifar10:1.2.3"))
+
+    def test_kind_is_known_before_any_download(self):
+        self.assertIn("not one of image classification", self.refusal("imdb_reviews"))
+
+    def test_data_dir(self):
+        for bad in ("/no/such/folder", __file__):
+            self.assertIn(f"--data_dir={bad} is not a folder", self.refusal("cifar10", data_dir=bad))
+
+    def test_image_size(self):
+        self.assertIn("--image_size=0", self.refusal("cifar10", image_size=0))
+        self.assertIn("--image_size=32: the digits are 8x8", self.refusal("digits", image_size=32))
+
+
+class DigitsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.digits = load.load_dataset("digits", image_size=8)
+
+    def test_sizes(self):
+        self.assertEqual((len(self.digits.train), len(self.digits.test)), (1347, 450))
+        self.assertEqual((self.digits.train.images.shape[1:], self.digits.num_classes), ((8, 8, 1), 10))
+        np.testing.assert_array_equal(np.bincount(self.digits.test.labels), np.full(10, 45))
+        np.testing.assert_array_equal(self.digits.train.sample_ids, np.arange(1347))
+
+    def test_values(self):
+        values = np.unique(self.digits.train.images)
+        np.testing.assert_array_equal(values, np.floor(np.arange(17) * 255 / 16 + 0.5))
+
+    def test_same_in_every_version(self):
+        digest = hashlib.sha256()
+        for part in (self.digits.train, self.digits.test):
+            digest.update(part.images.tobytes())
+            digest.update(part.labels.astype("<i4").tobytes())
+        # The value of the first version: results on the digits compare only while it holds.
+        self.assertEqual(digest.hexdigest()[:16], "f8d565a70d509c19")
+
+    def test_parts_make_up_the_whole(self):
+        from sklearn import datasets
+
+        scaled = np.floor(datasets.load_digits().images * 255 / 16 + 0.5).astype(np.uint8)
+        theirs = sorted(image.tobytes() for image in scaled)
+        ours = sorted(i.tobytes() for part in (self.digits.train, self.digits.test) for i in part.images)
+        self.assertEqual(ours, theirs)
+
+    def test_needs_no_tensorflow(self):
+        script = (
+            "import sys; from tf_fullbatch.data.sources import load; load.load_dataset('digits'); "
+            "print([m for m in ('tensorflow', 'tensorflow_datasets') if m in sys.modules])"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout.strip(), "[]")
+
+
+class LabelledImagesTest(unittest.TestCase):
+    def test_select(self):
+        part = load.load_dataset("digits").train.select(np.array([5, 2, 900]))
+        np.testing.assert_array_equal(part.sample_ids, [5, 2, 900])
+        whole = load.load_dataset("digits").train
+        np.testing.assert_array_equal(part.images[2], whole.images[900])
+        self.assertEqual((part.labels[1], part.num_classes), (whole.labels[2], 10))
+
+    def test_refuses_other_arrays(self):
+        good = {
+            "images": np.zeros((2, 3, 3, 1), np.uint8),
+            "labels": np.zeros(2, np.int32),
+            "sample_ids": np.arange(2, dtype=np.int64),
+        }
+        load.LabelledImages(**good, num_classes=1)
+        for field, bad in (
+            ("images", np.zeros((2, 3, 3, 1), np.float32)),
+            ("labels", np.zeros(3, np.int32)),
+            ("sample_ids", np.zeros((2, 1), np.int64)),
+        ):
+            with self.assertRaisesRegex(ValueError, field):
+                load.LabelledImages(**good | {field: bad}, num_classes=1)
+
+
+class PixelStatisticsTest(unittest.TestCase):
+    def test_against_float64(self):
+        rng = np.random.default_rng(0)
+        images = rng.integers(0, 256, (50, 7, 5, 3), dtype=np.uint8) // np.array([1, 2, 5], np.uint8)
+        with mock.patch.object(load, "_STATISTICS_CHUNK_BYTES", 1000):  # several chunks, the last one ragged
+            mean, std = load.pixel_statistics(images)
+        np.testing.assert_allclose(mean, (images / 255).mean((0, 1, 2)), rtol=1e-13)
+        np.testing.assert_allclose(std, (images / 255).std((0, 1, 2)), rtol=1e-12)
+
+    def test_exact(self):
+        images = np.array([0, 255, 255, 255], np.uint8).reshape(4, 1, 1, 1)
+        mean, std = load.pixel_statistics(images)
+        self.assertEqual(mean[0], 0.75)
+        np.testing.assert_allclose(std[0], np.sqrt(3) / 4, rtol=4e-16)
+        constant = load.pixel_statistics(np.full((3, 2, 2, 2), 51, np.uint8))
+        self.assertEqual([a.tolist() for a in constant], [[0.2, 0.2], [0.0, 0.0]])
+
+    def test_refuses_floats(self):
+        with self.assertRaisesRegex(ValueError, "uint8"):
+            load.pixel_statistics(np.zeros((1, 2, 2, 1), np.float32))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,122 @@
+"""How the house stands, beside the order of imports that import-linter keeps (pyproject.toml)."""
+
+import ast
+import subprocess
+import sys
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).parents[2] / "tf_fullbatch"
+
+# Importing these, and every file below them, imports neither TensorFlow nor Keras, which take seconds.
+WITHOUT_TENSORFLOW = (
+    "errors",
+    "config",
+    "data.splits",
+    "data.sources.load",
+    "optim.schedules",
+    "records",
+    "reporting",
+    "report",
+    "studies",
+    "run.processor",
+    "run.processes",
+    "run.output_dir",
+    "commands",
+    "benchmark.options",
+    "main",
+    "study",
+    "launch_local",
+)
+ABSL_FLAGS = ("config.flag_parsing",)
+
+
+def modules() -> dict[str, ast.Module]:
+    """Name below the package -> syntax tree, of every file but the packages' own `__init__`."""
+    return {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path.name != "__init__.py"
+    }
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    """Everything that is imported anywhere in a file: `package.module` and, as either may be meant, `.name`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                raise AssertionError(f"line {node.lineno}: a relative import")
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def _is_below(name: str) -> bool:
+    """Whether a module is one of WITHOUT_TENSORFLOW, or in a folder of them."""
+    return any(name == light or name.startswith(f"{light}.") for light in WITHOUT_TENSORFLOW)
+
+
+def loaded_after(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in a fresh Python; its last line of output lists which of the slow packages were imported."""
+    code += "\nimport sys\nprint(sorted({'tensorflow', 'keras', 'tensorflow_datasets'} & set(sys.modules)))"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+class FilesTest(unittest.TestCase):
+    def test_packages_import_nothing(self):
+        for path in PACKAGE.rglob("*/__init__.py"):
+            with self.subTest(path=path):
+                tree = ast.parse(path.read_text(encoding="utf-8"))
+                self.assertEqual([], list(imported(tree)))
+                self.assertTrue(ast.get_docstring(tree))
+
+    def test_absl_flags_are_used_at_the_command_line_alone(self):
+        for name, tree in modules().items():
+            names = {n for n in imported(tree) if n.split(".")[0] == "absl" and n != "absl"}
+            with self.subTest(file=name):
+                self.assertLessEqual(
+                    names, {"absl.flags"} if name in ABSL_FLAGS else {"absl.logging"}, "see ABSL_FLAGS"
+                )
+
+    def test_every_file_says_what_it_is(self):
+        for name, tree in modules().items():
+            with self.subTest(file=name):
+                self.assertTrue(ast.get_docstring(tree))
+
+
+class FastImportsTest(unittest.TestCase):
+    def test_the_package_itself_and_what_needs_no_tensorflow(self):
+        names = ["tf_fullbatch", *(f"tf_fullbatch.{name}" for name in modules() if _is_below(name))]
+        code = f"import importlib, sys\nfor name in {names}:\n    importlib.import_module(name)\n"
+        code += "    assert not {'tensorflow', 'keras'} & set(sys.modules), name"
+        done = loaded_after(code)
+        self.assertEqual(("[]\n", ""), (done.stdout, done.stderr))
+
+    def test_help_and_errors_of_flags(self):
+        commands = [
+            ["--help"],
+            ["--epohcs=3"],
+            ["--epochs=x"],
+            ["--penalty=nested_tape"],
+            ["--flagfile=absent"],
+        ]
+        code = f"from tf_fullbatch.main import main\nprint([main(['main', *a]) for a in {commands}])"
+        done = loaded_after(code)
+        self.assertEqual(["[0, 2, 2, 2, 2]", "[]"], done.stdout.splitlines()[-2:])
+        self.assertEqual(4, done.stderr.count("error: "), done.stderr)
+        self.assertEqual(4, len(done.stderr.splitlines()), done.stderr)
+
+    def test_public_names_load_when_used(self):
+        code = (
+            "import tf_fullbatch\nprint([bool(getattr(tf_fullbatch, name)) for name in tf_fullbatch.__all__])"
+        )
+        done = loaded_after(code + "\nfrom tf_fullbatch import FullBatchModel")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertIn("tensorflow", done.stdout)
+        self.assertNotIn("False", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,123 @@
+"""Runs that never ran: records of the shape a training leaves, with chosen figures."""
+
+from pathlib import Path
+from typing import Any
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder, write_json
+from tf_fullbatch.studies.record import Published, Row, Study, run_folder, write_study
+
+TRAIN_SIZE = 64
+DEVICE = "CPU, 1 replica"
+
+
+def config(**settings: Any) -> Config:
+    """A short run on 64 digits."""
+    return Config().replacing(**{"train_size": TRAIN_SIZE, "micro_batch_size": 16, "epochs": 4} | settings)
+
+
+def write_run(
+    folder: Path | RunFolder,
+    settings: Config,
+    accuracy: float | None,
+    *,
+    passes: float | None = None,
+    outcome: str | None = "COMPLETED",
+    validation: float | None = None,
+    ema: float | None = None,
+    seconds_a_step: float = 0.5,
+    device: str = DEVICE,
+) -> RunFolder:
+    """Writes a run's records.
+
+    Args:
+        folder: Its folder.
+        settings: Its settings.
+        accuracy: Test accuracy at every evaluation, as a fraction; None without a test split.
+        passes: Passes it has; None for all.
+        outcome: What summary.json says; None for no summary.json.
+        validation: Validation accuracy.
+        ema: Test accuracy of the averaged weights.
+        seconds_a_step: Seconds between rows of metrics.csv.
+        device: What summary.json says.
+    """
+    run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+    run.create()
+    write_json(run.config, settings.to_dict())
+    steps_a_pass = -(-TRAIN_SIZE // (settings.optimizer.batch_size or TRAIN_SIZE))
+    steps = round((settings.runtime.epochs if passes is None else passes) * steps_a_pass)
+    with CsvRecorder(run.metrics, STEP_COLUMNS) as metrics:
+        for step in range(1, steps + 1):
+            metrics.append(_step(settings, step, steps_a_pass, seconds_a_step))
+    kinds = (("validation", "raw", validation), ("test", "raw", accuracy), ("test", "ema", ema))
+    with CsvRecorder(run.evaluations, EVALUATION_COLUMNS) as evaluations:
+        for step in range(steps_a_pass, steps + 1, steps_a_pass):
+            for split, weights, value in kinds:
+                if value is not None:
+                    evaluations.append(
+                        {"step": step, "epoch": step / steps_a_pass, "split": split, "weights": weights,
+                         "loss": 0.5, "accuracy": value, "samples": 100, "seconds": 0.1}
+                    )  # fmt: skip
+    if outcome is not None:
+        write_json(run.summary, _summary(outcome, steps, device))
+    return run
+
+
+def _step(settings: Config, step: int, steps_a_pass: int, seconds: float) -> dict[str, Any]:
+    penalised, clips = settings.step.penalty != "none", settings.step.clip_norm is not None
+    return {
+        "step": step, "epoch": step / steps_a_pass, "samples_seen": step * TRAIN_SIZE // steps_a_pass,
+        "loss": 2.0 / step, "accuracy": 0.5, "penalised_objective": 2.0 / step,
+        "penalty": 0.01 / step if penalised else 0.0, "gradient_norm": 3.0 / step,
+        "clipped": int(clips and step < 3), "mean_squared_micro_batch_gradient_norm": 9.0 / step,
+        "learning_rate": 0.1, "parameter_norm": 5.0, "update_norm": 0.1, "images_per_second": 100.0,
+        "step_seconds": seconds, "wall_seconds": seconds * step,
+    }  # fmt: skip
+
+
+def _summary(outcome: str, steps: int, device: str) -> dict[str, Any]:
+    message = "training completed" if outcome == "COMPLETED" else "loss is nan in step 9"
+    return {
+        "format_version": 1, "outcome": outcome, "message": message, "steps": steps, "device": device,
+        "versions": {"python": "3.11", "tensorflow": "2.21.0"}, "git_revision": "abc",
+    }  # fmt: skip
+
+
+PUBLISHED = Published(accuracy=95.7, spread=0.11, source="a paper, quoted from memory")
+SGD = config(batch_size=16, shuffle=True)
+BASE = config()
+CLIPPED = config(clip_norm=0.25, penalty="forward_differences", penalty_strength=0.5)
+ACCURACIES = {
+    "sgd": (0.95, 0.96, 0.94),
+    "fb": (0.75, 0.76, 0.74),
+    "clipped": (0.93, 0.95, 0.94),
+}
+
+
+def small_study(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **choices: Any) -> Study:
+    """A study of three rows as it stands before any run."""
+    rows = (
+        Row(name="sgd", config=SGD, published=PUBLISHED),
+        Row(name="fb", config=BASE),
+        Row(name="clipped", config=CLIPPED),
+    )
+    given = {"compare": (("clipped", "fb"), ("clipped", "sgd")), "waterfall": ("fb", "clipped")} | choices
+    study = Study(title="A study", rows=rows, seeds=seeds, **given)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_study(folder, study)
+    return study
+
+
+def finished_study(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **choices: Any) -> Study:
+    """A study of three rows with all its runs, whose test accuracies are `ACCURACIES`."""
+    study = small_study(folder, seeds, **choices)
+    for row in study.rows:
+        for seed in seeds:
+            write_run(
+                run_folder(folder, row.name, seed),
+                row.config.replacing(seed=seed),
+                ACCURACIES[row.name][seed],
+                validation=ACCURACIES[row.name][seed] - 0.01,
+            )
+    return study

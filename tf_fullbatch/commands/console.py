@@ -1,0 +1,80 @@
+"""A command's way out: exit codes, closed pipes, streams of any encoding, and a silent TensorFlow."""
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tf_fullbatch.errors import Outcome, RunError
+
+_BROKEN_PIPE = 128 + 13
+"""Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
+
+
+def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
+    """Calls a command with this process' arguments and exits with its code."""
+    _make_streams_usable()
+    try:
+        code = main(sys.argv)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read the output went away, as `| head` does
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        code = _BROKEN_PIPE
+    sys.exit(code)
+
+
+def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], interrupted: str) -> int:
+    """Runs a command; what a user can act on is one line on standard error, not a traceback.
+
+    Args:
+        command: Takes the program's name and its arguments, returns an exit code.
+        argv: What it is given.
+        interrupted: What to say where Ctrl-C ends it.
+    """
+    try:
+        return command(argv)
+    except RunError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.outcome.exit_code
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        print(f"error: {error.filename or 'output'}: {error.strerror}", file=sys.stderr)
+        return Outcome.USER_ERROR.exit_code
+    except KeyboardInterrupt:
+        print(f"error: {interrupted}", file=sys.stderr)
+        return Outcome.INTERRUPTED.exit_code
+
+
+@contextlib.contextmanager
+def quiet_tensorflow() -> Iterator[None]:
+    """Keeps TensorFlow's log to errors, and what it prints while it loads, before its log is set up, away.
+
+    Those lines are written by C++ to file descriptor 2; Python's exceptions pass.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _make_streams_usable() -> None:
+    """Lets output go nowhere where its stream was closed, and be escaped where its encoding lacks a character."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            # The lowest free descriptor: the closed one itself, so that TensorFlow's C++ finds it open too.
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115, open to the end
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,120 @@
+"""The command `python -m tf_fullbatch.report`: compares runs by their records; imports no TensorFlow."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_fullbatch.commands import console
+from tf_fullbatch.config import cli_flags, flag_parsing
+from tf_fullbatch.config.flag_parsing import help_lines
+from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The report's settings; each is a flag of the same name."""
+
+    output_dir: str | None = setting(
+        None, "Folder to write the report to. Unset: STUDY_DIR/report; to be given with several folders."
+    )
+    title: str | None = setting(None, "Heading of the report. Unset: the studies' own.")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def parse(argv: Sequence[str]) -> tuple[list[str], Options] | None:
+    """The folders to read and the options that command-line arguments describe; None where they ask for help.
+
+    Args:
+        argv: The program's name and its arguments; what does not begin with "-" is a folder, and so is everything
+            after "--".
+
+    Raises:
+        UserError: An unknown flag, a value that is refused, no folder, or no place for the report.
+    """
+    flags, folders = _separate(argv[1:])
+    values = flag_parsing.parse([argv[0], *flags], dataclasses.fields(Options))
+    if values is None:
+        return None
+    if values["output_dir"] is not None:
+        values["output_dir"] = cli_flags.resolved_path("output_dir", values["output_dir"])
+    options = Options(**values)
+    if "" in folders:
+        raise UserError(
+            "a folder's name is empty: give a study or run folder, such as runs/studies/digits_ladder."
+        )
+    if not folders:
+        raise UserError("no folder to report on: name one or more study or run folders (--help says more).")
+    if len(folders) > 1 and options.output_dir is None:
+        raise UserError(
+            f"{len(folders)} folders without --output_dir: say where the report is to be written."
+        )
+    return folders, options
+
+
+def help_text() -> str:
+    """What the command does, and all flags with their defaults."""
+    lines = [
+        "usage: python -m tf_fullbatch.report STUDY_DIR... [--name=value ...]",
+        "",
+        "Writes report.html, report.md, results.csv and plots/ from the records of runs: of studies, of single runs,",
+        "or of all runs anywhere below a folder. Runs that differ by their seed alone make one row.",
+        "",
+    ]
+    return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
+
+
+def execute(folders: Sequence[str], options: Options) -> None:
+    """Reads the records, writes the report, prints the table of rows and where the report is."""
+    from tf_fullbatch.report.page import write_report  # pandas, SciPy and matplotlib take a second or two
+    from tf_fullbatch.report.rows import load
+    from tf_fullbatch.report.tables import rows_table
+    from tf_fullbatch.reporting.tables import format_table
+
+    comparison = load(folders)
+    if options.title is not None:
+        comparison = dataclasses.replace(comparison, title=options.title)
+    output_dir = Path(options.output_dir) if options.output_dir is not None else Path(folders[0]) / "report"
+    written = write_report(comparison, output_dir)
+    table = rows_table(comparison)
+    print(format_table(table.headers, table.rows, table.align))
+    for line in comparison.missing():
+        print(f"missing: {line}")
+    for path in written:
+        print(f"wrote {path}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
+    return console.exit_code(_run, argv, "interrupted: the report may be incomplete; run the command again")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parsed = parse(argv)
+    if parsed is None:
+        print(help_text())
+    else:
+        execute(*parsed)
+    return 0
+
+
+def _separate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(flags, folders); a flag's value may follow it as an argument of its own."""
+    with_value = {"flagfile", *(field.name for field in dataclasses.fields(Options))}
+    flags: list[str] = []
+    folders: list[str] = []
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        if argument == "--":
+            return flags, folders + remaining
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        flags.append(argument)
+        if argument.lstrip("-") in with_value and remaining:
+            flags.append(remaining.pop(0))
+    return flags, folders

@@ -1,1 +1,0 @@
-"""Comparison of finished and unfinished runs, from their records alone; imports no TensorFlow."""

@@ -1,0 +1,106 @@
+"""The flags of a run: arguments -> `Config`, `Config` -> flagfile."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tf_fullbatch.config import flag_parsing
+from tf_fullbatch.config.flag_parsing import flag_text
+from tf_fullbatch.config.run import Config, settings_fields
+from tf_fullbatch.errors import UserError
+
+GROUP_TITLES = {
+    "data": "Data",
+    "model": "Network",
+    "step": "Step: micro-batches, penalty, clipping, noise, augmentation, precision",
+    "optimizer": "Update batches, loss, optimizer, learning rate",
+    "runtime": "Length, devices, evaluation, output",
+}
+
+# "~" is the home folder in these. Those that are read are made absolute, so that run.flags repeats a run from
+# any working folder.
+_READ_PATHS = ("data_dir", "initial_weights")
+_PATHS = (*_READ_PATHS, "output_dir")
+_OF_STUDIES = dict.fromkeys(
+    ("row", "all_rows", "seeds", "jobs", "compare", "waterfall", "published"),
+    "it describes a study, for python -m tf_fullbatch.study",
+)
+
+
+def parse(argv: Sequence[str]) -> Config | None:
+    """The configuration that command-line arguments describe; None where they ask for help.
+
+    Args:
+        argv: The program's name and its arguments.
+
+    Raises:
+        UserError: An unknown flag, a value that does not parse, a flagfile that cannot be read, or a setting
+            that is refused.
+    """
+    values = flag_parsing.parse(argv, [setting for _, setting in settings_fields()], _OF_STUDIES)
+    if values is None:
+        return None
+    for name in _PATHS:
+        if values[name] is not None:
+            values[name] = resolved_path(name, values[name])
+    groups: dict[str, dict[str, Any]] = {}
+    for group, setting in settings_fields():
+        groups.setdefault(group, {})[setting.name] = values[setting.name]
+    return Config.from_dict(groups)
+
+
+def help_text() -> str:
+    """All flags by group, with defaults and accepted values."""
+    lines = ["usage: python -m tf_fullbatch.main [--flagfile=FILE] [--name=value ...]", ""]
+    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; later flags win."]
+    group = ""
+    for name, setting in settings_fields():
+        if name != group:
+            group = name
+            lines += ["", GROUP_TITLES[group]]
+        lines += flag_parsing.help_lines(setting)
+    return "\n".join(lines)
+
+
+def arguments(config: Config) -> list[str]:
+    """The flags of a configuration: every setting that differs from its default."""
+    given = []
+    for group, setting in settings_fields():
+        value = getattr(getattr(config, group), setting.name)
+        if value != setting.default:
+            given.append(f"--{setting.name}={flag_text(setting, value)}")
+    return given
+
+
+def flagfile_text(config: Config) -> str:
+    """A flagfile that repeats a run."""
+    comment = "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
+    return "\n".join([comment, *map(shlex.quote, arguments(config))]) + "\n"
+
+
+def settings_text(config: Config) -> str:
+    """Every setting as a flag, one a line, by group."""
+    return "\n".join(
+        f"--{setting.name}={flag_text(setting, getattr(getattr(config, group), setting.name))}"
+        for group, setting in settings_fields()
+    )
+
+
+def resolved_path(name: str, value: str) -> str:
+    """A path given as the flag `name`: with its "~" replaced, absolute where it is read.
+
+    Raises:
+        UserError: It is no path.
+    """
+    if not value.isprintable():
+        raise UserError(
+            f"--{name}={value!r}: a path with line ends, control characters or bytes that are no text is not accepted."
+        )
+    try:
+        path = Path(value).expanduser() if value.startswith("~") else Path(value)
+    except RuntimeError as error:  # there is no home folder
+        raise UserError(f"--{name}={value}: {error} Give the whole path.") from error
+    text = str(path.absolute() if name in _READ_PATHS else path)
+    # Path drops a leading "./", without which run.flags would name the home folder or no folder at all.
+    return f"./{text}" if text.startswith("~") or text == "none" else text

@@ -1,0 +1,1 @@
+"""Random changes to training images, one file a family."""

@@ -1,0 +1,1 @@
+"""The comparison of finished runs: tables, plots, a page. Imports no TensorFlow."""

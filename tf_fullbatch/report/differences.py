@@ -1,0 +1,69 @@
+"""Paired differences: two rows, the same seeds, one difference a seed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tf_fullbatch.report.rows import SPLITS, Comparison
+from tf_fullbatch.report.statistics import Interval, half_width_factor, interval
+
+ONE_SEED = "One seed: points, no claim."
+_MANY = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """The accuracy of one row minus that of another, with each seed both have completed.
+
+    Attributes:
+        first: Name of the row that is subtracted from.
+        second: Name of the row that is subtracted.
+        split: The samples the accuracies are of: test, or validation where the two share no test figures.
+        differences: Seed -> difference in percentage points; empty where no seed is completed in both.
+        interval: Of their mean; None where there is no difference.
+    """
+
+    first: str
+    second: str
+    split: str
+    differences: dict[int, float]
+    interval: Interval | None
+
+
+def paired_differences(comparison: Comparison) -> list[PairedDifference]:
+    """The differences of all pairs of a comparison, in its order."""
+    return [_paired(comparison, first, second) for first, second in comparison.pairs]
+
+
+def _paired(comparison: Comparison, first: str, second: str) -> PairedDifference:
+    shared: dict[int, float] = {}
+    for split in SPLITS:
+        a, b = (comparison.row(name).accuracies(split) for name in (first, second))
+        shared = {seed: a[seed] - b[seed] for seed in sorted(a) if seed in b}
+        if shared:
+            break
+    return PairedDifference(
+        first=first,
+        second=second,
+        split=split if shared else SPLITS[0],
+        differences=shared,
+        interval=interval(list(shared.values())) if shared else None,
+    )
+
+
+def interval_in_words(counts: Sequence[int]) -> str:
+    """How wide these numbers of seeds leave the interval of a mean difference, in a few sentences."""
+    several = sorted({count for count in counts if count > 1})
+    if not several:
+        return (
+            f"{ONE_SEED} A single difference says nothing about how far off that of another seed would be, so "
+            "there is no mean and no interval."
+        )
+    widths = " and ".join(f"{half_width_factor(count):.2f} s with {count} seeds" for count in several)
+    more = f"; {_MANY} seeds would leave {half_width_factor(_MANY):.2f} s" if max(several) < _MANY else ""
+    single = f" For pairs with one seed: {ONE_SEED[0].lower()}{ONE_SEED[1:]}" if 1 in counts else ""
+    return (
+        "With s the sample standard deviation of a pair's differences, half the width of the 95 % interval (Student's "
+        f"t) around their mean is {widths}{more}. Each interval is one by itself: of twenty, one is expected to miss. "
+        "They are about other seeds on the same samples: other test samples would move the figures further."
+        f"{single}"
+    )

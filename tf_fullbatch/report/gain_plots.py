@@ -1,0 +1,182 @@
+"""What each ingredient adds, as a waterfall; and paired differences over seeds with their intervals."""
+
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from tf_fullbatch.report import style
+from tf_fullbatch.report.accuracy_plots import seed_dots, seed_entry
+from tf_fullbatch.report.differences import PairedDifference
+from tf_fullbatch.report.rows import SPLITS, ComparedRow
+from tf_fullbatch.report.statistics import interval
+from tf_fullbatch.report.tables import MINUS, signed
+
+_BAR = 0.44
+_PUBLISHED_BELOW = 0.36
+_LABEL_WIDTH = 28
+_PAIR_DOT: dict[str, Any] = {"color": style.GAIN, "markersize": 6, "alpha": 0.75}
+
+
+def waterfall(rows: Sequence[ComparedRow]) -> Figure:
+    """Accuracy of each row, top to bottom: seeds as dots, their mean as a line, a bar for the gain over the row before.
+
+    Means and gains are over the seeds all rows have, see `shared_seeds`; other seeds are open dots. Published figures
+    stand below each row's own as open markers.
+    """
+    figure = style.new_figure(12, 1.7 + 0.78 * len(rows))
+    panel = figure.subplots()
+    split = waterfall_split(rows)
+    seeds = shared_seeds(rows)
+    means = [_mean(row.accuracies(split), seeds) for row in rows]
+    for y, row in enumerate(rows):
+        if y:
+            _gain_bar(panel, y, rows[y - 1].accuracies(split), row.accuracies(split), seeds)
+        _seeds_and_mean(panel, y, row.accuracies(split), seeds, means[y])
+        _published(panel, y, row)
+    panel.set_yticks(range(len(rows)), [style.literal(textwrap.fill(row.name, _LABEL_WIDTH)) for row in rows])
+    panel.set_ylim(len(rows) - 0.4, -0.6)
+    panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
+    style.finish(panel)
+    panel.grid(False, axis="y")
+    panel.use_sticky_edges = False  # bars that begin at the lowest value would take its margin
+    panel.margins(x=0.1)
+    _waterfall_legend(figure, rows)
+    return figure
+
+
+def waterfall_split(rows: Sequence[ComparedRow]) -> str:
+    """The samples a waterfall's accuracies are of: test, or validation where no row has test figures."""
+    return next((split for split in SPLITS if any(row.accuracies(split) for row in rows)), SPLITS[0])
+
+
+def shared_seeds(rows: Sequence[ComparedRow]) -> list[int]:
+    """The seeds that all rows with a completed run have completed, so that a gain is never one of seeds."""
+    split = waterfall_split(rows)
+    completed = [set(row.accuracies(split)) for row in rows if row.accuracies(split)]
+    return sorted(set.intersection(*completed)) if completed else []
+
+
+def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
+    """Each pair's differences as dots; with several seeds their mean and its 95 % interval."""
+    figure = style.new_figure(12, 1.6 + 0.62 * len(differences))
+    panel = figure.subplots()
+    panel.axvline(0, color=style.GREY, linewidth=1.2)
+    for y, pair in enumerate(differences):
+        values = list(pair.differences.values())
+        seed_dots(panel, y + 0.18, values, **_PAIR_DOT)
+        if pair.interval is not None and pair.interval.half_width is not None:
+            panel.errorbar(
+                pair.interval.mean, y - 0.15, xerr=pair.interval.half_width, fmt="D", color="#000000",
+                markersize=6, capsize=5, linewidth=1.6,
+            )  # fmt: skip
+        if not values:
+            panel.text(0, y, " no seed completed in both", va="center", color=style.GREY)
+    splits = {pair.split for pair in differences}
+    panel.set_yticks(range(len(differences)), [_pair_label(pair, len(splits) > 1) for pair in differences])
+    panel.set_ylim(len(differences) - 0.4, -0.6)
+    words = splits.pop() if len(splits) == 1 else "test or validation"
+    panel.set_xlabel(f"Difference in {words} accuracy (percentage points)")
+    style.finish(panel)
+    panel.grid(False, axis="y")
+    panel.margins(x=0.08)
+    _difference_legend(figure, differences)
+    return figure
+
+
+def _pair_label(pair: PairedDifference, with_split: bool) -> str:
+    split = f" ({pair.split})" if with_split else ""
+    return style.literal(textwrap.fill(f"{pair.first} {MINUS} {pair.second}{split}", 2 * _LABEL_WIDTH))
+
+
+def _mean(accuracies: dict[int, float], seeds: Sequence[int]) -> float | None:
+    values = [accuracies[seed] for seed in seeds if seed in accuracies]
+    return float(np.mean(values)) if values else None
+
+
+def _gain_bar(
+    panel: Axes, y: int, earlier: dict[int, float], later: dict[int, float], seeds: Sequence[int]
+) -> None:
+    """A bar from one mean to the next, with the gain and, of several seeds, its interval."""
+    if not (earlier and later and seeds):
+        return
+    gains = interval([later[seed] - earlier[seed] for seed in seeds])
+    before, gain = float(np.mean([earlier[seed] for seed in seeds])), gains.mean
+    text = signed(gain) + ("" if gains.half_width is None else f" ± {gains.half_width:.2f}")
+    color = style.GREY if abs(gain) < 0.005 else style.GAIN if gain > 0 else style.LOSS
+    panel.barh(y, gain, left=before, height=_BAR, color=color, alpha=0.3, linewidth=0)
+    panel.plot(
+        [before, before], [y - 1 + _BAR / 2, y + _BAR / 2], color=style.GREY, linewidth=0.9, linestyle=":"
+    )
+    label = panel.annotate(
+        text, (before + gain / 2, y - _BAR / 2), (0, 3), textcoords="offset points", ha="center",
+        va="bottom", fontsize=10, fontweight="bold", color=color, zorder=5,
+    )  # fmt: skip
+    label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.8})
+
+
+def _seeds_and_mean(
+    panel: Axes, y: int, accuracies: dict[int, float], seeds: Sequence[int], mean: float | None
+) -> None:
+    if not accuracies:
+        panel.annotate(
+            "no completed run with this figure",
+            (0.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            color=style.GREY,
+        )
+        return
+    if mean is not None and len(seeds) > 1:
+        panel.plot([mean, mean], [y - _BAR / 2, y + _BAR / 2], color="#000000", linewidth=2.2)
+    shared = {seed: value for seed, value in accuracies.items() if seed in seeds}
+    others = [value for seed, value in accuracies.items() if seed not in seeds]
+    seed_dots(panel, y, list(shared.values()))
+    seed_dots(panel, y, others, markerfacecolor="none")
+
+
+def _published(panel: Axes, y: int, row: ComparedRow) -> None:
+    if row.published is not None:
+        panel.errorbar(
+            row.published.accuracy, y + _PUBLISHED_BELOW, xerr=row.published.spread, fmt="D", color="#9A5B86",
+            markerfacecolor="none", markersize=6, capsize=3, linewidth=1.2,
+        )  # fmt: skip
+
+
+def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
+    seeds = shared_seeds(rows)
+    every = {seed for row in rows for seed in row.accuracies(waterfall_split(rows))}
+    entries: list[tuple[Artist, str]] = []
+    if seeds:
+        entries.append((seed_entry(), "a seed"))
+    if every - set(seeds):
+        entries.append((seed_entry(markerfacecolor="none"), "a seed not completed in every row"))
+    if len(seeds) > 1:
+        entries.append((Line2D([], [], color="#000000", linewidth=2.2), "mean over seeds"))
+    bars = {to_hex(bar.get_facecolor()).upper() for bar in figure.axes[0].patches}
+    words = {
+        style.GAIN: "gain over the row above (percentage points)",
+        style.LOSS: "drop (percentage points)",
+    }
+    entries += [
+        (Patch(color=color, alpha=0.3, linewidth=0), text) for color, text in words.items() if color in bars
+    ]
+    if any(row.published for row in rows):
+        marker = Line2D([], [], marker="D", color="#9A5B86", markerfacecolor="none", linestyle="none")
+        entries.append((marker, "published"))
+    style.legend_below(figure, entries)
+
+
+def _difference_legend(figure: Figure, differences: Sequence[PairedDifference]) -> None:
+    entries: list[tuple[Artist, str]] = [(seed_entry(**_PAIR_DOT), "a seed")]
+    if any(len(pair.differences) > 1 for pair in differences):
+        mean = Line2D([], [], marker="D", color="#000000", linewidth=1.6)
+        entries.append((mean, "mean and 95 % interval (Student's t)"))
+    style.legend_below(figure, entries)

@@ -1,0 +1,257 @@
+"""The figures of a comparison as tables: one line a run for other programs, one line a row for people."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from tf_fullbatch.config.flag_parsing import flag_text
+from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
+from tf_fullbatch.report.differences import PairedDifference
+from tf_fullbatch.report.rows import SPLITS, ComparedRow, Comparison
+from tf_fullbatch.report.run_records import RecordedRun
+from tf_fullbatch.report.statistics import deviation
+from tf_fullbatch.reporting.tables import format_count, format_duration
+
+_DIGITS = 4
+_WHOLE = (
+    "seed",
+    "planned_passes",
+    "steps",
+    "samples_seen",
+    "gradient_evaluations_per_sample",
+    "gradient_evaluations",
+)
+_ALWAYS_SHOWN = ("dataset", "model", "micro_batch_size", "batch_size", "learning_rate", "schedule", "epochs")
+MINUS = "\N{MINUS SIGN}"
+_FIGURES = (("test", "raw"), ("validation", "raw"), ("test", "ema"), ("validation", "ema"))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text.
+
+    Attributes:
+        headers: One a column, with its unit.
+        rows: The cells.
+        align: `<` (left) or `>` (right), one a column.
+    """
+
+    headers: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    align: str
+
+
+def results(comparison: Comparison) -> pd.DataFrame:
+    """One line a run, the columns' units in their names; a blank cell means that nothing was measured.
+
+    Accuracies are those of the last evaluation; for a run that is not completed, of the last there is. Training loss
+    and accuracy are means over the last pass. The last columns are the settings in which rows differ, as flags take
+    them.
+    """
+    settings = settings_table(comparison)
+    differing = {cells[0]: dict(zip(settings.headers[1:], cells[1:], strict=True)) for cells in settings.rows}
+    lines = [_result(row, run, differing[row.name]) for row in comparison.rows for run in row.runs]
+    return pd.DataFrame(lines)
+
+
+def _result(row: ComparedRow, run: RecordedRun, settings: Mapping[str, str]) -> dict[str, Any]:
+    published, evaluations = row.published, run.gradient_evaluations_per_sample
+    versions = run.summary.get("versions", {})
+    line: dict[str, Any] = {"row": row.name, "seed": run.seed, "status": run.status.value}
+    for split, weights in _FIGURES:
+        suffix = "" if weights == "raw" else f"_{weights}_weights"
+        line[f"{split}_accuracy_percent{suffix}"] = _rounded(run.accuracy(split, weights))
+    return line | {
+        "train_accuracy_percent": _rounded(100 * run.last_pass("accuracy")),
+        "train_loss_nats": run.last_pass("loss"),
+        "highest_learning_rate": run.metrics["learning_rate"].max(),
+        "passes": run.last("epoch"),
+        "planned_passes": run.planned_passes or None,
+        "steps": run.last("step"),
+        "samples_seen": run.last("samples_seen"),
+        "gradient_evaluations_per_sample": evaluations,
+        "gradient_evaluations": run.last("samples_seen") * (evaluations or np.nan),
+        "wall_seconds": run.last("wall_seconds"),
+        "published_accuracy_percent": published and published.accuracy,
+        "published_spread_percentage_points": published and published.spread,
+        "published_source": published and published.source,
+        "device": run.summary.get("device"),
+        "tensorflow": versions.get("tensorflow"),
+        "git_revision": run.summary.get("git_revision"),
+        "folder": str(run.folder),
+        **{f"setting_{name}": value for name, value in settings.items()},
+    }
+
+
+def results_csv(comparison: Comparison) -> str:
+    """`results` as CSV: whole numbers without a point, blank where nothing was measured."""
+    table = results(comparison)
+    for name in _WHOLE:
+        values = table[name].astype(float)
+        whole = [round(value) if np.isfinite(value) else None for value in values]
+        table[name] = pd.Series(whole, index=table.index, dtype=object)
+    return str(table.to_csv(index=False, lineterminator="\n"))
+
+
+def rows_table(comparison: Comparison) -> Table:
+    """Mean and spread over seeds, each seed, the published figure, and what a run costs, one line a row.
+
+    Figures of runs that are not completed stand among the seeds, and are not averaged. Costs are means over the
+    completed runs.
+    """
+    has_validation = any(run.accuracy("validation") is not None for run in comparison.runs)
+    has_ema = any(run.accuracy(row.split, "ema") is not None for row in comparison.rows for run in row.runs)
+    columns: dict[str, list[str]] = {"row": [row.name for row in comparison.rows]}
+    columns["seeds"] = [f"{len(row.accuracies(row.split))} of {len(row.runs)}" for row in comparison.rows]
+    columns["test accuracy %"] = [_main_cell(row) for row in comparison.rows]
+    columns["each seed %"] = [_seeds_cell(row) for row in comparison.rows]
+    if has_ema:
+        columns["EMA weights %"] = [_main_cell(row, "ema") for row in comparison.rows]
+    if has_validation:
+        columns["validation %"] = [_mean_cell(row, "validation") for row in comparison.rows]
+    columns["training %"] = [_training_cell(row) for row in comparison.rows]
+    if any(row.published for row in comparison.rows):
+        columns["published %"] = [_published_cell(row, comparison) for row in comparison.rows]
+    columns["passes"] = [str(row.config.runtime.epochs) for row in comparison.rows]
+    columns["samples seen"] = [
+        format_count(row.mean_last("samples_seen")) if row.completed else "-" for row in comparison.rows
+    ]
+    columns["gradient evaluations a sample"] = [
+        str(row.config.step.gradient_evaluations) for row in comparison.rows
+    ]
+    columns["gradient evaluations"] = [
+        format_count(row.mean_gradient_evaluations) if row.completed else "-" for row in comparison.rows
+    ]
+    columns["wall time"] = [
+        format_duration(row.mean_last("wall_seconds")) if row.completed else "-" for row in comparison.rows
+    ]
+    columns["device"] = ["; ".join(devices(row.runs)) or "-" for row in comparison.rows]
+    text = ("row", "each seed %", "device")
+    align = "".join("<" if name in text else ">" for name in columns)
+    return Table(tuple(columns), list(zip(*columns.values(), strict=True)), align)
+
+
+def devices(runs: Sequence[RecordedRun]) -> list[str]:
+    """What the runs were made on, each once."""
+    return list(dict.fromkeys(run.summary["device"] for run in runs if run.summary))
+
+
+def sources_of(comparison: Comparison) -> list[str]:
+    """Where published figures come from, each once; their numbers in the table count from 1."""
+    return list(dict.fromkeys(row.published.source for row in comparison.rows if row.published))
+
+
+def differences_table(comparison: Comparison, differences: Sequence[PairedDifference]) -> Table:
+    """Mean difference with its interval, each seed's, and how the costs compare, one line a pair."""
+    rows: list[tuple[str, ...]] = []
+    for pair in differences:
+        interval, values = pair.interval, pair.differences
+        several = interval is not None and interval.half_width is not None
+        rows.append(
+            (
+                f"{pair.first} {MINUS} {pair.second}" + (f" ({pair.split})" if pair.split != "test" else ""),
+                str(len(values)),
+                signed(interval.mean) if interval is not None and several else "-",
+                f"± {interval.half_width:.2f}" if interval is not None and several else "-",
+                f"{interval.deviation:.2f}" if interval is not None and several else "-",
+                "; ".join(f"{seed}: {signed(value)}" for seed, value in values.items())
+                or "no seed completed in both",
+                _cost_ratio(comparison.row(pair.first), comparison.row(pair.second)),
+            )
+        )
+    headers = (
+        "pair",
+        "seeds",
+        "mean (points)",
+        "95 % interval",
+        "standard deviation s",
+        "each seed (points)",
+        "gradient evaluations, first : second",
+    )
+    return Table(headers, rows, "<>>>><>")
+
+
+def _cost_ratio(first: ComparedRow, second: ComparedRow) -> str:
+    """How many times the gradient evaluations of the second the first took, of the completed runs."""
+    if not (first.completed and second.completed):
+        return "-"
+    return f"{first.mean_gradient_evaluations / second.mean_gradient_evaluations:.3g}"
+
+
+def settings_table(comparison: Comparison) -> Table:
+    """The settings in which rows differ, and only these, as flags take them."""
+    configs = [row.config for row in comparison.rows]
+    fields = {field.name: field for _, field in settings_fields()}
+    names = [name for name in differing_settings(configs) if name != "seed"]
+    rows = []
+    for row in comparison.rows:
+        values = compared_settings(row.config)
+        rows.append((row.name, *(flag_text(fields[name], values[name]) for name in names)))
+    return Table(("row", *names), rows, "<" + ">" * len(names))
+
+
+def shared_settings(comparison: Comparison) -> str:
+    """The settings that all rows have in common, as flags; of those at their defaults, only what is trained and how."""
+    configs = [row.config for row in comparison.rows]
+    values, differing = compared_settings(configs[0]), ("seed", *differing_settings(configs))
+    shown = [
+        f"--{field.name}={flag_text(field, values[field.name])}"
+        for _, field in settings_fields()
+        if field.name in values
+        and field.name not in differing
+        and (values[field.name] != field.default or field.name in _ALWAYS_SHOWN)
+    ]
+    return " ".join(shown) or "no setting is the same in all rows"
+
+
+def _mean_cell(row: ComparedRow, split: str, weights: str = "raw") -> str:
+    values = list(row.accuracies(split, weights).values())
+    if not values:
+        return "-"
+    spread = deviation(values)
+    return f"{np.mean(values):.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
+
+
+def _training_cell(row: ComparedRow) -> str:
+    """Training accuracy over the last pass, mean over the completed runs."""
+    return (
+        f"{np.mean([100 * run.last_pass('accuracy') for run in row.completed]):.1f}" if row.completed else "-"
+    )
+
+
+def _main_cell(row: ComparedRow, weights: str = "raw") -> str:
+    return _mean_cell(row, row.split, weights) + (f" ({row.split})" if row.split != SPLITS[0] else "")
+
+
+def _seeds_cell(row: ComparedRow) -> str:
+    return "; ".join(f"{run.seed}: {_seed_text(row, run)}" for run in row.runs)
+
+
+def _seed_text(row: ComparedRow, run: RecordedRun) -> str:
+    accuracy = run.accuracy(row.split)
+    figure = "-" if accuracy is None else f"{accuracy:.2f}"
+    if run.completed:
+        return figure
+    if not run.started:
+        return run.status.value
+    return f"{figure} ({run.status.value}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
+
+
+def _published_cell(row: ComparedRow, comparison: Comparison) -> str:
+    if row.published is None:
+        return "-"
+    spread = "" if row.published.spread is None else f" ± {row.published.spread:.2f}"
+    return f"{row.published.accuracy:.2f}{spread} [{sources_of(comparison).index(row.published.source) + 1}]"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
+
+
+def signed(value: float) -> str:
+    """A difference with two decimals, its sign, and a minus as long as the plus."""
+    text = f"{value:+.2f}"
+    return "0.00" if float(text) == 0 else text.replace("-", MINUS)

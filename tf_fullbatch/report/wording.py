@@ -1,0 +1,93 @@
+"""What the report says in words: what the runs have in common, and how its figures are to be read."""
+
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.report import tables
+from tf_fullbatch.report.differences import ONE_SEED
+from tf_fullbatch.report.rows import Comparison
+from tf_fullbatch.report.run_records import Status
+from tf_fullbatch.reporting.tables import counted
+
+
+def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
+    """(name, text) of what is to be known about all runs together."""
+    runs = comparison.runs
+    completed = sum(run.completed for run in runs)
+    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.rows), 'row')}"
+    dates = _dates(comparison)
+    if dates:
+        yield "Files of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    devices = tables.devices(runs)
+    yield "Device", "; ".join(devices) or "not recorded"
+    packages: dict[str, set[str]] = {}
+    for run in runs:
+        for package, version in run.summary.get("versions", {}).items():
+            packages.setdefault(str(package), set()).add(str(version or "unknown"))
+    versions = [f"{package} {', '.join(sorted(found))}" for package, found in packages.items()]
+    yield "Versions", "; ".join(versions) or "not recorded"
+    revisions = {str(run.summary["git_revision"]) for run in runs if run.summary.get("git_revision")}
+    if revisions:
+        yield "Revision", ", ".join(sorted(revisions))
+    yield "All rows", tables.shared_settings(comparison)
+    yield "Read from", ", ".join(map(str, comparison.sources))
+
+
+def _dates(comparison: Comparison) -> list[str]:
+    """The days (UTC) on which records were last written, in order."""
+    stamps = []
+    for run in comparison.runs:
+        folder = RunFolder(run.folder)
+        stamps += [path.stat().st_mtime for path in (folder.metrics, folder.summary) if path.exists()]
+    return sorted(datetime.fromtimestamp(stamp, UTC).date().isoformat() for stamp in stamps)
+
+
+def results_notes(comparison: Comparison) -> Iterator[str]:
+    """How the table of results is to be read, a few sentences each."""
+    yield (
+        "Accuracy is that of the last evaluation, with the weights as trained; the report chooses nothing by it. "
+        "± is the sample standard deviation over completed seeds; a run that is not completed is not averaged."
+    )
+    yield from _accuracy_warnings(comparison)
+    yield "Training accuracy is that of the last pass: samples as augmented, weights before each update."
+    yield (
+        "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 a "
+        "sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted as "
+        "one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on the "
+        "whole gradient."
+    )
+    if comparison.side_by_side > 1:
+        yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
+    if len(tables.devices(comparison.runs)) > 1:
+        yield "The runs were made on different devices: their wall times do not compare."
+    if all(len(row.completed) <= 1 for row in comparison.rows):
+        yield ONE_SEED
+
+
+def _accuracy_warnings(comparison: Comparison) -> Iterator[str]:
+    for row in comparison.rows:
+        lost = sum(run.status is Status.ENDED for run in row.runs)
+        if lost:
+            yield (
+                f"{row.name}: {lost} of {counted(len(row.runs), 'run')} ended early; figures of this row are of the "
+                "others alone, and so flatter it."
+            )
+    mixed = [
+        row.name
+        for row in comparison.rows
+        if len({run.summary.get("git_revision") for run in row.completed}) > 1
+        or len(tables.devices(row.completed)) > 1
+    ]
+    if mixed:
+        yield f"Of different revisions or devices within a row (results.csv has each run's): {', '.join(mixed)}."
+    if any(row.split != "test" for row in comparison.rows):
+        yield "Rows marked (validation) have no test split: theirs is the accuracy on the validation split."
+    counts = [run.evaluated_samples(row.split) for row in comparison.rows for run in row.completed]
+    smallest = min((count for count in counts if count), default=0)
+    if smallest:
+        yield (
+            f"± does not cover the choice of test samples: of {smallest:,}, one accuracy has a binomial standard error "
+            f"of up to {100 * 0.5 / math.sqrt(smallest):.2f} points, much of it common to all rows."
+        )

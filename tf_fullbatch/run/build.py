@@ -1,0 +1,245 @@
+"""From a configuration to its parts: devices, data, network, compiled model, and the state of a training."""
+
+import contextlib
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.sources.load import LabelledImages, load_dataset, pixel_statistics
+from tf_fullbatch.data.splits import split_train
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.build import build_network
+from tf_fullbatch.optim.build import build_optimizer
+from tf_fullbatch.optim.gradient_descent import undecayed_variables
+from tf_fullbatch.optim.keras_schedule import EpochSchedule
+from tf_fullbatch.optim.schedules import learning_rates
+from tf_fullbatch.records.checkpoints import Checkpoint
+from tf_fullbatch.run import devices
+from tf_fullbatch.training.ema import EmaWeights
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.state import TrainingState
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The data of a run.
+
+    Attributes:
+        train: Training samples.
+        validation: Samples held out of the training set; None where there are none.
+        test: Test samples; None where the source has none.
+        test_split: The source's name of the split that serves as test; None where there is none.
+    """
+
+    train: LabelledImages
+    validation: LabelledImages | None
+    test: LabelledImages | None
+    test_split: str | None
+
+    @property
+    def evaluated(self) -> dict[str, LabelledImages]:
+        """Split name -> samples of the splits that are evaluated."""
+        named = {"validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    def __str__(self) -> str:
+        counted = {"training": self.train, **self.evaluated}
+        text = ", ".join(f"{len(samples):,} {name}" for name, samples in counted.items())
+        if self.test_split in (None, "test"):
+            return text
+        return f"{text} (the source's split {self.test_split!r}: it has no labelled test split)"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Everything that a configuration names, made.
+
+    Attributes:
+        strategy: Where the variables live.
+        splits: The data.
+        model: The compiled model.
+        ema: The moving average of its weights; None without --ema_decay.
+        state: What a checkpoint of them holds.
+    """
+
+    strategy: tf.distribute.Strategy
+    splits: Splits
+    model: FullBatchModel
+    ema: EmaWeights | None
+    state: TrainingState
+
+
+def assemble(
+    config: Config, strategy: tf.distribute.Strategy, checkpoint: Checkpoint | None = None
+) -> Assembly:
+    """Sets the precision, loads the data, and builds the model, restored where there is a checkpoint.
+
+    Raises:
+        UserError: Something that the configuration names is not to be had or does not fit.
+    """
+    devices.set_precision(config.runtime.dtype_policy)
+    if config.runtime.deterministic:
+        devices.make_deterministic(config.step.seed)
+    splits = load_splits(config)
+    if checkpoint is not None:  # it has its own weights; the initial ones may be gone
+        config = config.replacing(initial_weights=None)
+    model = build_model(config, splits.train, strategy)
+    ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
+    state = TrainingState(model, ema)
+    if checkpoint is not None:
+        state.restore(checkpoint.arrays)
+    return Assembly(strategy, splits, model, ema, state)
+
+
+def load_splits(config: Config) -> Splits:
+    """Loads the data set and cuts it into training, validation and test samples.
+
+    Raises:
+        UserError: The data set or the sizes are not to be had, or batches do not fit the training set.
+    """
+    data = config.data
+    try:
+        dataset = load_dataset(data.dataset, data_dir=data.data_dir, image_size=data.image_size)
+    except UserError as error:
+        named = str(error).startswith("--")
+        raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
+    train, validation = split_train(
+        dataset.train.labels,
+        num_classes=dataset.num_classes,
+        train_size=data.train_size,
+        validation_size=data.validation_size,
+    )
+    splits = Splits(
+        dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
+        dataset.train.select(validation) if len(validation) else None,
+        dataset.test,
+        dataset.test_split,
+    )
+    config.check_training_set(len(splits.train))
+    return splits
+
+
+def training_batches(config: Config, train: LabelledImages) -> UpdateBatches:
+    """The training samples as update batches."""
+    return UpdateBatches(
+        train.images,
+        train.labels,
+        batch_size=config.optimizer.batch_size,
+        micro_batch_size=config.step.micro_batch_size,
+        sample_ids=train.sample_ids,
+        shuffle=config.optimizer.shuffle,
+        seed=config.step.seed,
+        chunk_micro_batches=config.runtime.chunk_micro_batches,
+    )
+
+
+def evaluation_batches(config: Config, samples: LabelledImages) -> UpdateBatches:
+    """Samples to evaluate on, as one update batch."""
+    return UpdateBatches(
+        samples.images,
+        samples.labels,
+        micro_batch_size=config.step.micro_batch_size,
+        sample_ids=samples.sample_ids,
+        chunk_micro_batches=config.runtime.chunk_micro_batches,
+    )
+
+
+def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.Strategy) -> FullBatchModel:
+    """The compiled model, with optimizer variables built, ready to train or to restore.
+
+    Args:
+        config: The run.
+        train: Training samples, for shapes and pixel statistics.
+        strategy: Where the variables live.
+
+    Raises:
+        UserError: The network does not fit the images, or initial weights do not fit the network.
+    """
+    batches = training_batches(config, train)
+    settings = {f.name: getattr(config.step, f.name) for f in dataclasses.fields(config.step)}
+    default = strategy is tf.distribute.get_strategy()
+    with contextlib.nullcontext() if default else strategy.scope():
+        network = _build_network(config, train)
+        if config.model.initial_weights:
+            load_initial_weights(network, config.model.initial_weights)
+        model = FullBatchModel(network, **settings)
+        optimizer = build_optimizer(
+            config.optimizer.optimizer,
+            learning_rate=EpochSchedule(
+                learning_rates(config, batches.batch_size), batches.plan(1).steps_per_epoch
+            ),
+            momentum=config.optimizer.momentum,
+            nesterov=config.optimizer.nesterov,
+            weight_decay=config.optimizer.weight_decay,
+        )
+        if not config.optimizer.decay_norm_and_bias:
+            optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
+        optimizer.build(network.trainable_variables)
+        model.compile(optimizer=optimizer, loss=SparseCrossentropy(config.optimizer.label_smoothing))
+    # Refuses now, before anything is written, what the step cannot be built from.
+    model.prepare(batches, training=True)
+    return model
+
+
+def _build_network(config: Config, train: LabelledImages) -> keras.Model:
+    mean, std = pixel_statistics(train.images)
+    std = np.where(std > 0, std, 1.0)  # a channel of one value carries nothing to scale
+    choices = config.model
+    try:
+        return build_network(
+            choices.model,
+            input_shape=train.images.shape[1:],
+            num_classes=train.num_classes,
+            pixel_mean=mean.tolist(),
+            pixel_std=std.tolist(),
+            width=choices.width,
+            stem=choices.stem,
+            shortcut=choices.shortcut,
+            norm=choices.norm,
+            activation=choices.activation,
+            seed=config.step.seed,
+        )
+    except ValueError as error:
+        raise UserError(f"--model={choices.model}: {error}") from error
+
+
+def load_initial_weights(network: keras.Model, source: str) -> None:
+    """Loads weights into a network from a run folder, a .keras file or a .weights.h5 file.
+
+    Raises:
+        UserError: The file is missing, damaged, or of another network.
+    """
+    path = Path(source).expanduser()
+    try:
+        if path.is_dir():
+            path = path / "model.keras"
+        found = path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"--initial_weights={source}: {error.strerror or error}.") from error
+    accepted = path.name.endswith((".keras", ".weights.h5"))
+    if not (found and accepted):
+        problem = f"there is no {path}" if not found else "it is another kind of file"
+        raise UserError(f"--initial_weights={source}: {problem}. Give a run folder, .keras or .weights.h5.")
+    try:
+        if path.name.endswith(".weights.h5"):
+            network.load_weights(path)
+            return
+        weights = keras.models.load_model(path, compile=False).get_weights()
+    except Exception as error:  # Keras raises many kinds, for damaged files and for other architectures
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(
+            f"--initial_weights={source}: {path.name} is damaged, or of another network ({reason})."
+        ) from error
+    if [w.shape for w in weights] != [w.shape for w in network.get_weights()]:
+        raise UserError(
+            f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, "
+            "--width, --norm and so on that it was trained with."
+        )
+    network.set_weights(weights)

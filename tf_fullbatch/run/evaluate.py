@@ -1,0 +1,60 @@
+"""`--mode=evaluate`: the figures of a finished run's weights, computed again."""
+
+import sys
+
+from tf_fullbatch.config.run import Config, deciding_settings
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.errors import Outcome, UserError
+from tf_fullbatch.records.checkpoints import load_latest
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.reporting.tables import format_table
+from tf_fullbatch.run import build
+from tf_fullbatch.run.devices import choose_strategy
+from tf_fullbatch.run.output_dir import read_config
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+
+def evaluate(config: Config) -> Outcome:
+    """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
+    assert config.runtime.output_dir is not None  # checked by Config
+    folder = RunFolder(config.runtime.output_dir)
+    trained = read_config(folder)
+    _refuse_other_settings(config, trained)
+    checkpoint, notes = load_latest(folder.checkpoints)
+    if checkpoint is None:
+        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
+    trained = trained.replacing(
+        data_dir=config.data.data_dir or trained.data.data_dir,
+        strategy=config.runtime.strategy,
+        num_replicas=config.runtime.num_replicas,
+        simulate_devices=config.runtime.simulate_devices,
+        flip_averaging=config.step.flip_averaging or trained.step.flip_averaging,
+    )
+    parts = build.assemble(trained, choose_strategy(trained.runtime), checkpoint)
+    for note in notes:
+        print(f"warning: {note}", file=sys.stderr)
+    rows = []
+    for name, samples in {"train": parts.splits.train, **parts.splits.evaluated}.items():
+        batches = build.evaluation_batches(trained, samples)
+        rows.append(_row(name, "raw", parts.model, batches))
+        if parts.ema is not None:
+            with parts.ema.applied():
+                rows.append(_row(name, "ema", parts.model, batches))
+    print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
+    print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
+    return Outcome.COMPLETED
+
+
+def _refuse_other_settings(config: Config, trained: Config) -> None:
+    """Refuses settings that the run was not trained with; defaults count as not given."""
+    default, there = deciding_settings(Config()), deciding_settings(trained)
+    for name, value in deciding_settings(config).items():
+        if value not in (default[name], there[name]) and name not in ("flip_averaging", "schedule_epochs"):
+            raise UserError(
+                f"--{name}={value}: --mode=evaluate takes a run's own settings, here {there[name]}. Leave it out."
+            )
+
+
+def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[str]:
+    results = model.evaluate_batches(batches)
+    return [split, weights, str(len(batches)), f"{results['loss']:.4f}", f"{100 * results['accuracy']:.2f}"]

@@ -1,0 +1,74 @@
+"""Executes a configuration: trains, resumes, evaluates, or plans a run."""
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Iterator
+
+from tf_fullbatch.config import cli_flags
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records.checkpoints import load_latest
+from tf_fullbatch.records.run_folder import RunFolder, write_json, write_text
+from tf_fullbatch.reporting.tables import summary_table
+from tf_fullbatch.run import build, devices, plan
+from tf_fullbatch.run.evaluate import evaluate
+from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
+from tf_fullbatch.run.train import RunSession, naming_memory_failures
+
+
+def execute(config: Config) -> Outcome:
+    """Runs a configuration in its mode.
+
+    Returns:
+        How it ended.
+
+    Raises:
+        RunError: With a line for the user.
+    """
+    with naming_memory_failures():
+        if config.runtime.dry_run:
+            print(plan.plan(config))
+            return Outcome.COMPLETED
+        if config.runtime.mode == "evaluate":
+            return evaluate(config)
+        with StopRequests() as stops:
+            return train(config, stops)
+
+
+def train(config: Config, stops: StopRequests) -> Outcome:
+    """Trains, or goes on training, the run in the output folder."""
+    folder = RunFolder(config.runtime.output_dir or default_output_dir(config))
+    check_folder(folder, config)
+    chief = devices.is_chief(config.runtime.strategy)
+    with locked(folder) if chief else contextlib.nullcontext():
+        checkpoint, notes = load_latest(folder.checkpoints)
+        summary = finished_summary(folder, config, checkpoint)
+        quiet = config.runtime.quiet or not chief
+        if summary is not None:
+            if not quiet:
+                print(f"nothing to do: {folder.path} has its {config.runtime.epochs} epochs", file=sys.stderr)
+                print(summary_table(summary))
+            return Outcome.COMPLETED
+        parts = build.assemble(config, devices.choose_strategy(config.runtime), checkpoint)
+        if chief:
+            folder.create()
+            write_json(folder.config, config.to_dict())
+            write_text(folder.flags, cli_flags.flagfile_text(config))
+            for note in notes:  # also with --quiet: damage is an error
+                print(f"warning: {note}", file=sys.stderr)
+        if not quiet:
+            print(f"{config.data.dataset}: {parts.splits} samples", file=sys.stderr)
+        with _written_to(folder, chief=chief) as written:
+            return RunSession(config, written, parts, checkpoint, stops, chief=chief).run()
+
+
+@contextlib.contextmanager
+def _written_to(folder: RunFolder, *, chief: bool) -> Iterator[RunFolder]:
+    """The run's folder for the chief; one that is thrown away for other workers, which compute the same figures."""
+    if chief:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="tf_fullbatch-worker-") as scratch:
+        yield RunFolder(scratch)

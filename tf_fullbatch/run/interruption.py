@@ -1,0 +1,87 @@
+"""Signals that ask a run to stop, heard while TensorFlow is at work.
+
+Python runs its signal handlers between two bytecodes of the main thread, so not within a chunk that takes
+seconds. Here a thread reads what Python's C-level handler writes the moment a signal arrives.
+"""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Self
+
+from tf_fullbatch.errors import Outcome, RunInterruptedError
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_END = b"\0"
+
+
+class StopRequests:
+    """Listens for SIGINT and SIGTERM; a context manager of the main thread.
+
+    The first signal sets `requested`, and training stops after the present chunk. A second one ends the process
+    at once: whatever is being written is written aside and never read. Before `working`, the first one raises
+    `RunInterruptedError` where it arrives: there is nothing to save yet.
+
+    Attributes:
+        requested: The name of the first signal, such as "SIGTERM"; None before it.
+    """
+
+    def __init__(self) -> None:
+        self._announce: Callable[[str], None] | None = None
+        self.requested: str | None = None
+
+    def working(self, announce: Callable[[str], None]) -> None:
+        """From now on the first signal sets `requested` alone.
+
+        Args:
+            announce: Shows a line to the user; called from another thread.
+        """
+        self._announce = announce
+        # Again: a cluster of TensorFlow's has taken SIGTERM for itself when it started.
+        for number in SIGNALS:
+            signal.signal(number, self._handle)
+
+    def __enter__(self) -> Self:
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        self._thread = threading.Thread(target=self._listen, name="stop requests", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        signal.set_wakeup_fd(self._wakeup)
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._writer.send(_END)
+        self._thread.join()
+        self._reader.close()
+        self._writer.close()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Runs in the main thread, once it runs Python again."""
+        if self._announce is None:
+            # TensorFlow may be in the midst of starting; what it says of its half-built objects is of no use.
+            sys.unraisablehook = lambda unraisable: None
+            raise RunInterruptedError(
+                signal.Signals(number).name, "no step was under way. The same command starts again"
+            )
+
+    def _listen(self) -> None:
+        while (byte := self._reader.recv(1)) not in (b"", _END):
+            number = byte[0]
+            if number not in SIGNALS:
+                continue
+            if self.requested is not None and self._announce is not None:
+                print("stopped at once; the last checkpoint is kept.", file=sys.stderr, flush=True)
+                os._exit(Outcome.INTERRUPTED.exit_code)
+            self.requested = signal.Signals(number).name
+            if self._announce is not None:
+                self._announce(f"{self.requested}: stopping after this chunk; once more stops at once")

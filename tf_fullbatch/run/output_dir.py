@@ -1,0 +1,173 @@
+"""Which folder a run may write to, and whose folder it is."""
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
+from tf_fullbatch.errors import Outcome, UserError
+from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
+from tf_fullbatch.records.run_folder import RunFolder, naming_failures, read_json, tail_lines
+from tf_fullbatch.reporting.tables import summary_table
+
+
+def default_output_dir(config: Config) -> str:
+    """runs/DATASET-MODEL-HASH, the hash of all settings that decide results: the same command, the same folder."""
+    digest = hashlib.sha256(json.dumps(deciding_settings(config)).encode()).hexdigest()[:8]
+    return f"runs/{config.data.dataset.replace('/', '-').replace(':', '-')}-{config.model.model}-{digest}"
+
+
+def check_folder(folder: RunFolder, config: Config) -> None:
+    """Refuses an output folder that is not this run's.
+
+    Raises:
+        UserError: A foreign folder, a run with other deciding settings, or a folder that cannot be written.
+    """
+    path = folder.path
+    with naming_failures(path):
+        exists, holds_run = path.exists(), folder.config.exists()
+    if exists and not path.is_dir():
+        raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
+    if holds_run:
+        old = read_config(folder)
+        differences = deciding_differences(old, config)
+        if differences and _has_results(folder):
+            shown = "; ".join(f"--{name}: {a} there, {b} now" for name, a, b in differences)
+            by_default = config.optimizer.schedule_epochs is None and "--schedule_epochs" in shown
+            hint = " Where --schedule_epochs is not given, it is --epochs." if by_default else ""
+            raise UserError(
+                f"--output_dir={path} holds a run with other settings ({shown}). Choose another --output_dir or the "
+                f"same settings.{hint}"
+            )
+    elif path.is_dir() and any(not inside.name.startswith(".") for inside in path.iterdir()):
+        raise UserError(
+            f"--output_dir={path} holds files but no run of tf_fullbatch. Choose an empty or new folder."
+        )
+    probe = path
+    while not probe.exists():
+        probe = probe.parent
+    with naming_failures(path):
+        _probe_writable(probe)
+
+
+@contextlib.contextmanager
+def locked(folder: RunFolder) -> Iterator[None]:
+    """Holds a run's folder for this process; the system gives the lock up when the process ends, however it ends.
+
+    A folder that was made for the lock and got nothing else is removed.
+
+    Raises:
+        UserError: Another process trains there, or the folder cannot be written.
+    """
+    made = not folder.path.exists()
+    folder.create()
+    lock = FileLock(folder.lock)
+    with naming_failures(folder.lock):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise UserError(
+                f"--output_dir={folder.path} is in use by another process that trains there. Wait for it, or choose "
+                "another --output_dir."
+            ) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the folder may be gone, or hold results by now
+            # While it is held: who waits for this file looks for a new one.
+            folder.lock.unlink(missing_ok=True)
+            lock.release()
+            if made:
+                folder.path.rmdir()
+
+
+def _has_results(folder: RunFolder) -> bool:
+    """Whether there is a completed step to lose."""
+    lines = folder.metrics.read_bytes().count(b"\n") if folder.metrics.exists() else 0
+    return lines > 1 or bool(list_checkpoints(folder.checkpoints))
+
+
+def _probe_writable(folder: Path) -> None:
+    probe = folder / f".tf_fullbatch-write-test-{os.getpid()}"  # its own: several workers may look at once
+    probe.touch()
+    probe.unlink()
+
+
+def read_config(folder: RunFolder) -> Config:
+    """The configuration of the run in a folder.
+
+    Raises:
+        UserError: The folder holds no run, or its configuration is damaged or of another version.
+    """
+    with naming_failures(folder.config):
+        exists = folder.config.exists()
+    if not exists:
+        raise UserError(f"--output_dir={folder.path}: there is no run (no config.json). Give a run's folder.")
+    try:
+        return Config.from_dict(read_json(folder.config))
+    except UserError as error:
+        raise UserError(
+            f"--output_dir={folder.path}: its config.json is damaged or of another version ({error}) Restore it, or "
+            "choose another --output_dir."
+        ) from error
+
+
+def finished_summary(
+    folder: RunFolder, config: Config, checkpoint: Checkpoint | None
+) -> dict[str, Any] | None:
+    """What summary.json says of a run that has all its epochs and all its files; None where there is work to do.
+
+    Raises:
+        UserError: The run has more epochs than are asked for, or its checkpoints or tables are gone.
+    """
+    if checkpoint is None:
+        if folder.summary.exists() and _has_results(folder):
+            raise UserError(
+                f"--output_dir={folder.path} holds a run that has ended, but none of its checkpoints: to train there "
+                "would overwrite it. Restore checkpoints/, or choose another --output_dir."
+            )
+        return None
+    if checkpoint.epoch > config.runtime.epochs:
+        raise UserError(
+            f"--epochs={config.runtime.epochs}: the run in {folder.path} already has {checkpoint.epoch:g}. Give more "
+            "--epochs, or another --output_dir."
+        )
+    if checkpoint.epoch < config.runtime.epochs or not (folder.model.exists() and folder.curves.exists()):
+        return None
+    try:
+        summary = read_json(folder.summary)
+        ended = (summary["outcome"], summary["steps"])
+        summary_table(summary)  # everything that is shown is there
+    # Not there, or damaged: it is written anew.
+    except (UserError, KeyError, TypeError, ValueError, AttributeError):
+        return None
+    if ended != (Outcome.COMPLETED.name, checkpoint.step):
+        return None
+    _check_tables(folder, checkpoint.step)
+    return summary
+
+
+def _check_tables(folder: RunFolder, step: int) -> None:
+    """Refuses a finished run whose tables are gone or end before its last step: only training makes them again.
+
+    Raises:
+        UserError: One of them is, or does.
+    """
+    restore = "Restore it, or delete the folder to train anew."
+    for table in (folder.metrics, folder.evaluations):
+        if not table.exists():
+            raise UserError(
+                f"--output_dir={folder.path} holds a finished run without its {table.name}. {restore}"
+            )
+    last = tail_lines(folder.metrics)[-1:]
+    if not (last and last[0].startswith(f"{step},") and last[0].endswith("\n")):
+        raise UserError(
+            f"--output_dir={folder.path} holds a finished run whose metrics.csv does not end with its last step, "
+            f"{step}. {restore}"
+        )

@@ -1,0 +1,262 @@
+"""One process' part of a training run, from its first step to what it leaves behind."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.config.run import Config, compared_settings
+from tf_fullbatch.errors import (
+    DeviceMemoryError,
+    Outcome,
+    RunError,
+    RunInterruptedError,
+    UserError,
+    WorkerLostError,
+)
+from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import RunFolder, naming_failures, read_csv, write_json
+from tf_fullbatch.reporting.curves import plot_curves
+from tf_fullbatch.reporting.progress import ProgressLine
+from tf_fullbatch.reporting.summary import run_summary
+from tf_fullbatch.reporting.tables import summary_table
+from tf_fullbatch.reporting.tensorboard import TensorBoardWriter, code_block
+from tf_fullbatch.run import build
+from tf_fullbatch.run.devices import describe_devices, multi_worker
+from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
+from tf_fullbatch.training.checkpointer import Checkpointer
+
+
+@contextlib.contextmanager
+def naming_memory_failures() -> Iterator[None]:
+    """Turns TensorFlow's exception into one that says what to do."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise DeviceMemoryError(
+            "the device ran out of memory: choose a smaller --micro_batch_size or a smaller --model."
+        ) from error
+
+
+@contextlib.contextmanager
+def naming_lost_workers() -> Iterator[None]:
+    """Turns what TensorFlow raises where another worker is gone into one line, and a shutdown that waits for nobody.
+
+    Raises:
+        WorkerLostError: Within a run of several workers, an operation failed that is not this worker's own.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        # The message is a long trace of the graph; what happened stands behind this, or last.
+        said = error.message.partition("aborted by: ")[2] or error.message.strip().splitlines()[-1]
+        raise WorkerLostError(
+            f"another worker failed or does not answer ({' '.join(said.split())[:150]}). End all workers and start "
+            "the same command on every one again"
+        ) from error
+
+
+class RunSession:
+    """One process' part of a run: callbacks wired together, the fit, and the end of it.
+
+    Args:
+        config: The run.
+        folder: Where this process writes.
+        parts: What the configuration names, restored from the checkpoint.
+        checkpoint: Where to go on from; None to begin.
+        stops: Says when to stop.
+        chief: Whether this process saves checkpoints and speaks to the user; others do without.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        folder: RunFolder,
+        parts: build.Assembly,
+        checkpoint: Checkpoint | None,
+        stops: StopRequests,
+        *,
+        chief: bool,
+    ):
+        self._config, self._folder, self._parts, self._stops = config, folder, parts, stops
+        self._quiet, self._chief = config.runtime.quiet or not chief, chief
+        self._batches = build.training_batches(config, parts.splits.train)
+        self._first_epoch = 0 if checkpoint is None else int(checkpoint.epoch)
+        self._first_step = 0 if checkpoint is None else checkpoint.step
+        before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
+        self._epoch_ended = before.get("epoch_ended", True)
+        self.progress = self._open_progress()
+        self._writer = self._open_writer()
+        self._recorder = Recorder(
+            folder,
+            self._writer,
+            resume_step=self._first_step,
+            samples_seen=before.get("samples_seen", 0),
+            wall_seconds=before.get("wall_seconds", 0.0),
+        )
+        self._evaluator = self._build_evaluator(before)
+        self._checkpointer = self._build_checkpointer(before)
+        self._callbacks = self._in_order()
+
+    def _build_evaluator(self, before: dict[str, Any]) -> Evaluator:
+        splits = self._parts.splits.evaluated
+        return Evaluator(
+            self._folder,
+            self._writer,
+            self.progress,
+            splits={name: build.evaluation_batches(self._config, s) for name, s in splits.items()},
+            every=self._config.runtime.evaluate_every,
+            epochs=self._config.runtime.epochs,
+            ema=self._parts.ema,
+            # Of an interrupted evaluation nothing counts: it is made again.
+            resume_step=self._first_step if self._epoch_ended else self._first_step - 1,
+            best=before.get("best"),
+        )
+
+    def _build_checkpointer(self, before: dict[str, Any]) -> Checkpointer:
+        runtime = self._config.runtime
+        return Checkpointer(
+            self._folder,
+            self._parts.state,
+            self._recorder,
+            self._evaluator,
+            every_steps=runtime.checkpoint_steps,
+            every_seconds=runtime.checkpoint_seconds,
+            epochs=runtime.epochs,
+            keep=runtime.keep_checkpoints,
+            best_step=before.get("best_step"),
+        )
+
+    def _open_progress(self) -> ProgressLine:
+        total = self._config.runtime.epochs * self._batches.plan(1).steps_per_epoch
+        progress = ProgressLine(total, sys.stderr, initial_step=self._first_step, quiet=self._quiet)
+        if 0 < self._first_step < total:
+            progress.message(
+                f"resuming {self._folder.path} after step {self._first_step} (epoch {self._first_epoch})"
+            )
+        return progress
+
+    def _open_writer(self) -> TensorBoardWriter:
+        earlier = read_csv(self._folder.metrics, STEP_COLUMNS) if self._folder.metrics.exists() else []
+        return TensorBoardWriter(
+            self._folder.summaries,
+            resume_step=self._first_step,
+            recent_clipped=[float(row["clipped"]) for row in earlier if int(row["step"]) <= self._first_step],
+        )
+
+    def _in_order(self) -> list[keras.callbacks.Callback]:
+        """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded."""
+        runtime = self._config.runtime
+        callbacks: list[keras.callbacks.Callback] = [self._recorder]
+        if self._parts.ema is not None:
+            callbacks.append(EmaUpdate(self._parts.ema))
+        callbacks.append(self._evaluator)
+        if runtime.histograms_every:
+            callbacks.append(Histograms(self._writer, runtime.histograms_every))
+        if self._chief:
+            callbacks.append(self._checkpointer)
+        callbacks.append(Progress(self.progress))
+        if runtime.profile_steps:
+            first, last = runtime.profile_steps
+            callbacks.append(Profiler(str(self._folder.summaries / "train"), first, last))
+        return callbacks
+
+    def run(self) -> Outcome:
+        """Trains to the last epoch and writes what a run leaves behind, however it ends."""
+        outcome, message = Outcome.COMPLETED, ""
+        self._describe()
+        try:
+            self._stops.working(self.progress.message)
+            self._fit()
+        except RunError as error:
+            outcome, message = error.outcome, str(error)
+            if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
+                raise
+            if self._chief:
+                self._checkpointer.save()
+                if isinstance(error, RunInterruptedError | WorkerLostError):
+                    message = f"{message}: {self._how_to_go_on()}"
+        finally:
+            for callback in self._callbacks:
+                if callback.model is not None:  # Keras leaves this out where fit ends by an exception
+                    callback.on_train_end()
+            self.progress.close()
+            self._recorder.close()
+            self._evaluator.close()
+            self._writer.close()
+        self._finish(outcome, message)
+        return outcome
+
+    def _fit(self) -> None:
+        model, epochs = self._parts.model, self._config.runtime.epochs
+        model.stop_requested = lambda: self._stops.requested
+        several = multi_worker(self._config.runtime.strategy) is not None
+        with naming_lost_workers() if several else contextlib.nullcontext(), naming_memory_failures():
+            if not self._epoch_ended:  # the epoch's evaluation was interrupted
+                self._end_epoch(self._first_epoch - 1)
+            if self._first_epoch < epochs:
+                model.fit(
+                    self._batches,
+                    epochs=epochs,
+                    initial_epoch=self._first_epoch,
+                    initial_step=self._first_step - self._first_epoch * self._batches.plan(1).steps_per_epoch,
+                    verbose=0,
+                    callbacks=self._callbacks,
+                )
+
+    def _end_epoch(self, epoch: int) -> None:
+        """What remains to be done at the end of an epoch whose last step is made, and its average moved."""
+        for callback in self._callbacks:
+            if isinstance(callback, Evaluator | Checkpointer | Histograms):
+                callback.set_model(self._parts.model)
+                callback.on_epoch_end(epoch)
+
+    def _describe(self) -> None:
+        """Configuration and hyperparameters, for TensorBoard."""
+        self._writer.write_config(code_block(json.dumps(self._config.to_dict(), indent=2)))
+        splits = [s for s in ("validation", "test") if s in self._evaluator.split_names]
+        columns = [(split, figure) for split in splits for figure in ("accuracy", "loss")]
+        shown = self._config.runtime.hparams or None
+        self._writer.write_hparams(compared_settings(self._config), [*columns, ("train", "loss")], shown)
+
+    def _finish(self, outcome: Outcome, message: str) -> None:
+        if self._chief:
+            self._leave_behind(outcome, message)
+        if outcome is not Outcome.COMPLETED:
+            print(f"error: {message}", file=sys.stderr)
+
+    def _leave_behind(self, outcome: Outcome, message: str) -> None:
+        metrics = read_csv(self._folder.metrics, STEP_COLUMNS)
+        evaluations = read_csv(self._folder.evaluations, EVALUATION_COLUMNS)
+        # Aside first: a killed process leaves the old model whole.
+        aside = self._folder.model.with_name(".model.aside.keras")
+        with naming_failures(self._folder.model):
+            self._parts.model.network.save(aside)
+            aside.replace(self._folder.model)
+        summary = run_summary(
+            outcome=outcome,
+            metrics=metrics,
+            evaluations=evaluations,
+            output_dir=self._folder.path,
+            device=describe_devices(self._parts.strategy),
+            message=message,
+        )
+        write_json(self._folder.summary, summary)
+        plot_curves(metrics, evaluations, self._folder.curves, self._title(), self._config.step.clip_norm)
+        if not self._quiet:
+            print(summary_table(summary))
+
+    def _title(self) -> str:
+        return f"{self._config.model.model} on {self._config.data.dataset}"
+
+    def _how_to_go_on(self) -> str:
+        saved = list_checkpoints(self._folder.checkpoints)
+        if not saved:
+            return "no step was completed. The same command starts anew."
+        return f"{saved[0].name} is kept. The same command goes on from there."
