@@ -1,6 +1,6 @@
 """Runs the command many times in a process that cannot import TensorFlow or Keras.
 
-`python -m tests.without_tensorflow` reads a JSON list of argument lists from standard input, and prints a JSON
+`python -m tests.house.without_tensorflow` reads a JSON list of argument lists from standard input, and prints a JSON
 list of `CommandEnd`s.
 """
 
