@@ -72,7 +72,7 @@ class FlagsTest(unittest.TestCase):
 
     def test_error_is_one_line_and_comes_without_tensorflow(self):
         code = (
-            "import sys; from tf_fullbatch import benchmark; code = benchmark.main(['', '--samples=-1']);"
+            "import sys; from tf_fullbatch.commands import benchmark; code = benchmark.main(['', '--samples=-1']);"
             "print('tensorflow' in sys.modules); sys.exit(code)"
         )
         done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

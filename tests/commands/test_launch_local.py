@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 # The launcher as a process: workers run the program in its first argument.
 LAUNCHER = """
 import sys
-from tf_fullbatch.launch_local import Launcher
+from tf_fullbatch.commands.launch_local import Launcher
 print("started", flush=True)
 sys.exit(Launcher(2, [sys.executable, "-c", sys.argv[1]]).run())
 """

@@ -66,7 +66,7 @@ class ReportTest(unittest.TestCase):
     def test_a_study_without_tensorflow(self):
         finished_study(self.folder / "study")
         code = (
-            "import sys; from tf_fullbatch import report; code = report.main(sys.argv); "
+            "import sys; from tf_fullbatch.commands import report; code = report.main(sys.argv); "
             "print(sorted({'tensorflow', 'keras', 'matplotlib.pyplot'} & set(sys.modules))); sys.exit(code)"
         )
         done = subprocess.run(
@@ -123,7 +123,7 @@ class ReportTest(unittest.TestCase):
 
     def test_interrupted(self):
         write_run(self.folder / "good", BASE, 0.9)
-        with mock.patch("tf_fullbatch.report.execute", side_effect=KeyboardInterrupt):
+        with mock.patch("tf_fullbatch.commands.report.execute", side_effect=KeyboardInterrupt):
             code, _, err = run(self.folder / "good")
         self.assertEqual(code, Outcome.INTERRUPTED.exit_code)
         self.assertRegex(err, "^error: interrupted: .*\n$")

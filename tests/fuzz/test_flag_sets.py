@@ -15,7 +15,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import tf_fullbatch
+import tf_fullbatch.run
 from tests.fuzz.flag_sets import mutated_flag_sets, write_hostile_flagfiles
 from tests.house.without_tensorflow import Blocker
 from tf_fullbatch.commands.train import main
@@ -40,10 +40,10 @@ class FlagSetsTest(unittest.TestCase):
         self.written = self.folder / "run.flags"
         self.ends: Counter[str] = Counter()
         # Whatever a parsed configuration would do is left out, and so is TensorFlow.
-        run = types.ModuleType("tf_fullbatch.run")
+        run = types.ModuleType("tf_fullbatch.run.execute")
         run.execute = lambda config: Outcome.COMPLETED  # type: ignore[attr-defined]
-        self.enterContext(mock.patch.dict(sys.modules, {"tf_fullbatch.run": run}))
-        self.enterContext(mock.patch.object(tf_fullbatch, "run", run, create=True))
+        self.enterContext(mock.patch.dict(sys.modules, {"tf_fullbatch.run.execute": run}))
+        self.enterContext(mock.patch.object(tf_fullbatch.run, "execute", run, create=True))
         self.enterContext(mock.patch.object(sys, "meta_path", [Blocker(), *sys.meta_path]))
         self.enterContext(
             mock.patch("tf_fullbatch.commands.console.quiet_tensorflow", contextlib.nullcontext)

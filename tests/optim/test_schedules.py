@@ -173,7 +173,7 @@ class EverySchedule(unittest.TestCase):
 
     def test_needs_no_tensorflow(self):
         command = (
-            "import sys, tf_fullbatch.schedules; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+            "import sys, tf_fullbatch.optim.schedules; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
         )
         self.assertEqual(subprocess.run([sys.executable, "-c", command], check=False).returncode, 0)
 

@@ -240,7 +240,7 @@ class EveryFlagfileTest(unittest.TestCase):
 
     def test_reading_them_does_not_import_tensorflow(self):
         code = (
-            "import sys; from tf_fullbatch import cli_flags; "
+            "import sys; from tf_fullbatch.config import cli_flags; "
             f"cli_flags.parse(['main', '--flagfile={FLAGS / 'quickstart.flags'}']); "
             "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
         )

@@ -200,7 +200,7 @@ class ImportTest(unittest.TestCase):
     def test_nothing_here_loads_tensorflow(self):
         code = (
             "import sys, tempfile\n"
-            "from tf_fullbatch import records\n"
+            "from tf_fullbatch.records import run_folder\n"
             "from tf_fullbatch.reporting import curves, progress, summary, tables, tensorboard\n"
             "with tempfile.TemporaryDirectory() as folder:\n"
             "    writer = tensorboard.TensorBoardWriter(folder)\n"

@@ -24,7 +24,7 @@ CPU = rf"{re.escape(processor.name())}, {processor.cores()} cores?"
 DESCRIBE = """
 import json, sys
 from tf_fullbatch.config.groups import RuntimeConfig
-from tf_fullbatch.devices import choose_strategy, describe_devices
+from tf_fullbatch.run.devices import choose_strategy, describe_devices
 strategy = choose_strategy(RuntimeConfig(**json.loads(sys.argv[1])))
 print(type(strategy).__name__, strategy.num_replicas_in_sync, describe_devices(strategy), sep="|")
 """

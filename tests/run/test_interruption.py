@@ -12,7 +12,7 @@ from tf_fullbatch.run.interruption import SIGNALS, StopRequests
 # Says "ready", is deaf in C for a long time as TensorFlow's kernels are, and says what it heard.
 BUSY = """
 import ctypes, sys
-from tf_fullbatch.training.interruption import StopRequests
+from tf_fullbatch.run.interruption import StopRequests
 libc = ctypes.CDLL(None)
 with StopRequests() as stops:
     stops.working(lambda text: print(text, flush=True))

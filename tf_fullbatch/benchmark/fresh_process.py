@@ -1,6 +1,6 @@
 """Measurements that need a process of their own: time to the first micro-batch, peak memory by data size.
 
-`python -m tf_fullbatch.benchmarking.fresh_process KIND JSON` is such a process; it prints one line of JSON.
+`python -m tf_fullbatch.benchmark.fresh_process KIND JSON` is such a process; it prints one line of JSON.
 """
 
 import json
