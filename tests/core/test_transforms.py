@@ -158,7 +158,7 @@ class LangevinNoiseTest(tf.test.TestCase):
 class HofferWeightsTest(tf.test.TestCase):
     def weights(self, seed=1, step=0, ids=None, sigma=1.0):
         ids = tf.range(40_000, dtype=tf.int64) if ids is None else ids
-        return transforms.hoffer_weights(seed, step, ids, sigma)
+        return transforms.sample_loss_weights(seed, step, ids, sigma)
 
     def test_is_normal_around_one(self):
         z = (self.weights(sigma=0.5).numpy().astype("float64") - 1) / 0.5
@@ -183,7 +183,7 @@ class HofferWeightsTest(tf.test.TestCase):
         self.assertAllEqual(self.weights(step=5, ids=tf.constant(ids, tf.int64)), whole[ids])
 
     def test_in_a_graph(self):
-        compiled = tf.function(lambda step, ids: transforms.hoffer_weights(1, step, ids, 0.5))
+        compiled = tf.function(lambda step, ids: transforms.sample_loss_weights(1, step, ids, 0.5))
         ids = tf.constant([4, 2, 2**40], tf.int64)
         self.assertAllEqual(compiled(tf.constant(3, tf.int64), ids), self.weights(step=3, ids=ids, sigma=0.5))
         self.assertEqual(compiled(tf.constant(3, tf.int64), ids).dtype, tf.float32)
@@ -196,7 +196,7 @@ class HofferWeightsTest(tf.test.TestCase):
         size, sigma, steps = 50, 2.0, 2000
         per_sample = np.random.default_rng(0).normal(size=size)
         compiled = tf.function(
-            lambda step: transforms.hoffer_weights(1, step, tf.range(size, dtype=tf.int64), sigma)
+            lambda step: transforms.sample_loss_weights(1, step, tf.range(size, dtype=tf.int64), sigma)
         )
         noisy = [np.mean(compiled(tf.constant(step, tf.int64)) * per_sample) for step in range(steps)]
         expected = sigma**2 / size * np.mean(per_sample**2)

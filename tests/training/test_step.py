@@ -80,7 +80,7 @@ class ExactStepTest(Float64Case):
 
     def test_multiplicative_noise_weights_the_samples(self) -> None:
         change, _, _ = self.step(multiplicative_noise=0.5, seed=4)
-        z = transforms.hoffer_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5)
+        z = transforms.sample_loss_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5)
         network = softplus_network()
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(

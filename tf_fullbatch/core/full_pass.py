@@ -1,57 +1,300 @@
-"""Sums over the samples of a step, one set a replica, reduced over the replicas in one vector."""
+"""The pass over an update batch: the one loop over micro-batches, its sums, and one all-reduce.
 
-from collections.abc import Sequence
+A *kernel* says what is computed of one micro-batch; a *feed* says where micro-batches come from (arrays on the
+device, or chunks that stream from the host). `FullPass` loops over them on each replica, sums up, and averages.
+"""
 
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
+from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
 
 
-class Sums:
-    """Running sums of tensors and of a count, kept on each replica in variables of its own.
+class Contribution(NamedTuple):
+    """What one micro-batch adds to a pass.
 
-    Adding goes straight into the variables, one micro-batch after the other, so the order of the additions
-    (and with it every bit of the sums) does not depend on how micro-batches are grouped into chunks. The
-    variables belong to no Keras model: they are scratch space, not state.
-
-    Args:
-        like: Tensors or variables whose shapes the sums take.
-        dtype: float32 or float64.
-        strategy: The strategy on whose replicas the sums live.
+    Attributes:
+        weighted: A structure of tensors, averaged over the set with `weight`.
+        sampled: A structure of tensors, averaged over the set with `samples`.
+        each: A structure of scalars, kept for each micro-batch.
+        weight: Scalar, what the micro-batch's loss counts for (see `micro_batch.Evaluated`).
+        samples: Scalar, its samples.
+        scored: (targets, outputs) for the metrics of Keras; None where the kernel has none to offer.
     """
 
-    def __init__(self, like: Sequence[tf.Tensor], dtype: str, strategy: tf.distribute.Strategy):
-        self._strategy = strategy
-        with strategy.scope():
-            self._variables = [_scratch(a.shape, dtype) for a in like]
-            self._count = _scratch([], dtype)
+    weighted: Any
+    sampled: Any
+    each: Any
+    weight: tf.Tensor
+    samples: tf.Tensor
+    scored: tuple[tf.Tensor, tf.Tensor] | None = None
 
-    def clear(self) -> None:
-        """Sets every sum to zero; replica context."""
-        for variable in [*self._variables, self._count]:
-            variable.assign(tf.zeros_like(variable))
 
-    def add(self, weight: tf.Tensor, values: Sequence[tf.Tensor]) -> None:
-        """Adds `weight * values` and counts `weight`; replica context."""
-        weight = tf.cast(weight, self._count.dtype)
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign_add(weight * tf.cast(value, variable.dtype))
-        self._count.assign_add(weight)
+class Kernel(Protocol):
+    """What is computed of one micro-batch, as a pure function."""
 
-    def reduced(self, stopping: tf.Tensor) -> tuple[Tree, tf.Tensor, tf.Tensor]:
-        """(sums, count, stopping) over all replicas, by one all-reduce; cross-replica context.
+    def like(self) -> tuple[Any, Any, Any]:
+        """Tensors or specs of the shapes of a contribution's `weighted`, `sampled` and `each`."""
+
+    def __call__(
+        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *extra: Any
+    ) -> Contribution:
+        """The contribution of one micro-batch.
 
         Args:
-            stopping: Scalar, 1 where this worker was asked to stop, else 0. It travels with the sums, so that all
+            theta: Tree, values of the trainable variables.
+            state: Values of the non-trainable variables at the beginning of the step.
+            batch: The samples, raw.
+            scalars: The step.
+            *extra: What the pass was asked with, such as a direction.
+        """
+
+
+class Place(NamedTuple):
+    """Which micro-batches of an epoch a call goes over.
+
+    Attributes:
+        step: int32, the step within the epoch.
+        begin: int32, first round; in round i each of R replicas has one micro-batch, number `i R + replica`.
+        end: int32, the round after the last.
+    """
+
+    step: tf.Tensor
+    begin: tf.Tensor
+    end: tf.Tensor
+
+
+Fetch = Callable[[tf.Tensor], MicroBatch]
+
+
+class Feed(Protocol):
+    """Where micro-batches come from, on a replica. Its methods are traced; what varies with the data is in `held`."""
+
+    def micro_batches(
+        self, held: Any, place: Place, epoch: tf.Tensor
+    ) -> tuple[Fetch, tf.Tensor | int, tf.Tensor]:
+        """(fetch, begin, end): the replica's micro-batches are `fetch(i)` for begin <= i < end; replica context."""
+
+
+class Source(Protocol):
+    """Update batches to pass over."""
+
+    @property
+    def feed(self) -> Any:
+        """The `Feed` that takes what `calls` gives."""
+
+    def calls(self, epoch: int, step: int) -> Iterator[tuple[Any, Place]]:
+        """What one pass over a step of an epoch is cut into: (what the feed holds, place) of each call."""
+
+
+class PassMeans(NamedTuple):
+    """The outcome of a pass.
+
+    Attributes:
+        weighted: The means of the contributions' `weighted`.
+        sampled: The means of the contributions' `sampled`.
+        each: Of the contributions' `each`: `[micro-batches, leaves]`, empty where the kernel keeps none.
+        samples: Scalar, how many samples were seen.
+        stop_votes: Scalar, how many workers were asked to stop; where it is not 0 the rest means nothing.
+    """
+
+    weighted: Any
+    sampled: Any
+    each: tf.Tensor
+    samples: tf.Tensor
+    stop_votes: tf.Tensor
+
+
+class FullPass:
+    """A kernel's pass over update batches.
+
+    Sums go straight into variables of each replica, one micro-batch after the other, so the order of the additions
+    (and with it every bit) does not depend on how a pass is cut into calls. The variables belong to no Keras model:
+    they are scratch space, not state.
+
+    Args:
+        kernel: What is computed of a micro-batch.
+        read: Gives (theta, state), the variables' present values; called on each replica.
+        dtype: Precision of the sums, float32 or float64.
+        strategy: The strategy on whose replicas the sums live.
+        metrics: Keras metrics (or None) updated with every micro-batch's (targets, outputs).
+        most_micro_batches: Room for figures kept of each micro-batch.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        read: Callable[[], tuple[Tree, Tree]],
+        dtype: str,
+        strategy: tf.distribute.Strategy,
+        metrics: keras.metrics.Metric | None = None,
+        most_micro_batches: int = 0,
+    ):
+        self._kernel = kernel
+        self._read = read
+        self._strategy = strategy
+        self._metrics = metrics
+        self._compiled: dict[Feed, TracedOnce] = {}
+        self._cleared = tf.function(self.clear, autograph=False)
+        self._averaged = tf.function(self.means, autograph=False)
+        self._like = kernel.like()[:2]
+        self._each = len(tf.nest.flatten(kernel.like()[2])) if most_micro_batches else 0
+        leaves = tf.nest.flatten(self._like)
+        self._tensors = [i for i, leaf in enumerate(leaves) if len(leaf.shape)]
+        self._scalars = [i for i, leaf in enumerate(leaves) if not len(leaf.shape)]
+        with strategy.scope():
+            self._sums = [_scratch(leaves[i].shape, dtype) for i in self._tensors]
+            # The scalars' sums, then the sum of weights and the number of samples, as one vector.
+            self._scalar_sums = _scratch([len(self._scalars) + 2], dtype)
+            self._kept = _scratch([most_micro_batches, self._each], dtype)
+
+    def run(
+        self,
+        source: Source,
+        step: int,
+        scalars: StepScalars,
+        theta: Sequence[tf.Tensor] | None = None,
+        *extra: Any,
+        between: Callable[[Place], bool] = lambda place: True,
+    ) -> PassMeans:
+        """A whole pass over one step's samples, cut into calls; cross-replica context, from Python.
+
+        Args:
+            source: The update batches.
+            step: The step within the epoch.
+            scalars: The step's scalars, its epoch among them.
+            theta: Tree, where the kernel is evaluated; None for the variables' present values.
+            *extra: Handed to the kernel.
+            between: Called before each call; where it returns False the pass is broken off, and votes to stop.
+        """
+        self._cleared()
+        votes = 0.0
+        for held, place in source.calls(int(scalars.epoch), step):
+            if not between(place):
+                votes = 1.0
+                break
+            self.added(source.feed, held, place, scalars, theta, *extra)
+        return self._averaged(tf.constant(votes))
+
+    def added(
+        self,
+        feed: Feed,
+        held: Any,
+        place: Place,
+        scalars: StepScalars,
+        theta: Sequence[tf.Tensor] | None = None,
+        *extra: Any,
+    ) -> None:
+        """`add`, compiled; waits until it is done."""
+        if feed not in self._compiled:
+            self._compiled[feed] = TracedOnce(functools.partial(self.add, feed))
+        done = self._compiled[feed](held, place, scalars, theta, *extra)
+        self._strategy.experimental_local_results(done)[0].numpy()
+
+    def add(
+        self,
+        feed: Feed,
+        held: Any,
+        place: Place,
+        scalars: StepScalars,
+        theta: Sequence[tf.Tensor] | None = None,
+        *extra: Any,
+    ) -> Any:
+        """Adds micro-batches to the sums, on every replica; cross-replica context, in a graph.
+
+        Args:
+            feed: Where they come from.
+            held: What the feed holds on each replica.
+            place: Which.
+            scalars: The step.
+            theta: Tree, where the kernel is evaluated; None for the variables' present values.
+            *extra: Handed to the kernel.
+
+        Returns:
+            A scalar of each replica that is there once it is done.
+        """
+
+        def on_replica(held: Any) -> tf.Tensor:
+            present, state = self._read()
+            at = present if theta is None else list(theta)
+            fetch, begin, end = feed.micro_batches(held, place, scalars.epoch)
+
+            def body(i: tf.Tensor) -> tf.Tensor:
+                batch = fetch(i)
+                contribution = self._kernel(at, state, batch, scalars, *extra)
+                self._add(contribution, batch.index)
+                if self._metrics is not None and contribution.scored is not None:
+                    self._metrics.update_state(*contribution.scored)
+                return i + 1
+
+            return tf.while_loop(
+                lambda i: i < end, body, [tf.convert_to_tensor(begin)], parallel_iterations=1
+            )[0]
+
+        return self._strategy.run(on_replica, args=(held,))
+
+    def means(self, stop_votes: tf.Tensor | float = 0.0) -> PassMeans:
+        """The averages over all replicas, by one all-reduce; cross-replica context.
+
+        Args:
+            stop_votes: Scalar, 1 where this worker was asked to stop, else 0. It travels with the sums, so that all
                 workers learn of it in the same step.
         """
-        like = [*self._variables, self._count, stopping]
-        dtype = self._count.dtype
-        vectors = self._strategy.run(lambda: trees.flatten([tf.cast(v, dtype) for v in like]))
+        dtype = self._scalar_sums.dtype
+        votes = tf.reshape(tf.cast(stop_votes, dtype), [1])
+        like = [*self._sums, self._scalar_sums, self._kept, votes]
+        *sums, scalars, each, votes = self._reduced(like, votes)
+        values = dict(zip(self._tensors, sums, strict=True))
+        values |= dict(zip(self._scalars, tf.unstack(scalars[:-2]), strict=True))
+        weight, samples = scalars[-2], scalars[-1]
+        of_weight, of_samples = 1 / weight, 1 / samples
+        weighted = len(tf.nest.flatten(self._like[0]))
+        means = [(of_weight if i < weighted else of_samples) * values[i] for i in range(len(values))]
+        packed = tf.nest.pack_sequence_as(self._like, means)
+        return PassMeans(packed[0], packed[1], each, samples, votes[0])
+
+    def clear(self) -> None:
+        """Sets every sum to zero; cross-replica context."""
+
+        def on_replica() -> None:
+            for variable in [*self._sums, self._scalar_sums, self._kept]:
+                variable.assign(tf.zeros_like(variable))
+
+        self._strategy.run(on_replica)
+
+    def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
+        """Adds one micro-batch to this replica's sums."""
+        dtype = self._scalar_sums.dtype
+        weight, samples = (tf.cast(w, dtype) for w in (contribution.weight, contribution.samples))
+        leaves = tf.nest.flatten(contribution.weighted)
+        factors = [weight] * len(leaves)
+        of_samples = tf.nest.flatten(contribution.sampled)
+        leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
+        tf.nest.assert_same_structure(self._like, (contribution.weighted, contribution.sampled))
+        for variable, i in zip(self._sums, self._tensors, strict=True):
+            variable.assign_add(factors[i] * tf.cast(leaves[i], dtype))
+        scalars = [factors[i] * tf.cast(leaves[i], dtype) for i in self._scalars]
+        self._scalar_sums.assign_add(tf.stack([*scalars, weight, samples]))
+        if self._each:
+            figures = tf.stack([tf.cast(f, dtype) for f in tf.nest.flatten(contribution.each)])
+            self._kept.scatter_nd_add([[index]], figures[tf.newaxis])
+
+    def _reduced(self, like: Sequence[tf.Variable | tf.Tensor], votes: tf.Tensor) -> Tree:
+        """The sums over all replicas of each replica's variables, and of the votes."""
+        variables = like[:-1]
+        if self._strategy.num_replicas_in_sync == 1:
+            return [*(tf.convert_to_tensor(v) for v in variables), votes]
+        vectors = self._strategy.run(lambda: trees.flatten([*map(tf.convert_to_tensor, variables), votes]))
         vector = self._strategy.reduce(tf.distribute.ReduceOp.SUM, vectors, axis=None)
-        *sums, count, stops = trees.unflatten(vector, like)
-        return sums, count, stops
+        return trees.unflatten(vector, like)
 
 
 def _scratch(shape: Sequence[int], dtype: str) -> tf.Variable:

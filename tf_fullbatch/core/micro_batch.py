@@ -1,4 +1,4 @@
-"""The training objective as a pure function of tensors: one micro-batch's loss, gradient and penalty.
+"""The loss of one micro-batch as a pure function of the parameters.
 
 Nothing here reads or writes a variable, so the function can be looped over micro-batches, compiled by XLA,
 evaluated at shifted weights or differentiated again.
@@ -8,11 +8,11 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import keras
 import tensorflow as tf
 
-from tf_fullbatch.core import penalties, trees
-from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core import transforms
+from tf_fullbatch.core.fused_kernels import fused_batch_norm
+from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
 from tf_fullbatch.core.trees import Tree
 
@@ -20,7 +20,7 @@ Augmentation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (inputs `[batch, ...]`, sample_ids int64 `[batch]`, epoch int64 scalar) to inputs of the same shape."""
 
 SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Maps (targets, outputs) to one loss a sample, `[batch]` or `[batch, ...]` (averaged over the rest)."""
+"""Maps (targets, outputs) to one loss per sample, `[batch]` or `[batch, ...]` (averaged over the rest)."""
 
 
 class MicroBatch(NamedTuple):
@@ -41,172 +41,181 @@ class MicroBatch(NamedTuple):
     weights: tf.Tensor | None = None
 
 
-class Clock(NamedTuple):
+class StepScalars(NamedTuple):
     """The scalars that hold for a whole step.
 
     Attributes:
         step: int64, optimizer updates completed before.
         epoch: int64, passes over the data completed before.
         learning_rate: Rate of this step.
-        strength: `s`, strength of the micro-batch penalty in this step.
-        full_strength: `a`, strength of the full-gradient penalty in this step.
+        micro_batch_penalty: `s`, strength of the penalty on the micro-batches' gradients in this step.
+        full_penalty: `a`, strength of the penalty on the whole update batch's gradient in this step.
     """
 
     step: tf.Tensor
     epoch: tf.Tensor
     learning_rate: tf.Tensor
-    strength: tf.Tensor
-    full_strength: tf.Tensor
+    micro_batch_penalty: tf.Tensor
+    full_penalty: tf.Tensor
 
 
-class MicroBatchResult(NamedTuple):
-    """What one micro-batch contributes to a step.
+class Evaluated(NamedTuple):
+    """What a micro-batch's loss is made of.
 
     Attributes:
-        gradient: Tree, `g_b + (lr / 4) * H_b v`.
         loss: Scalar, mean over the samples plus the network's own losses; without noise weights.
-        outputs: `[batch, ...]`, the network's outputs in training, at least float32.
+        outputs: `[batch, ...]`, the network's outputs in training, at least float32, with their Keras mask.
         measurements: What `NetworkState.measurements` returned.
-        squared_norm: `|g_b|^2`, of the unpenalised gradient.
+        weight: Scalar, what the micro-batch counts for in a mean over the set: its samples or, where the network
+            masks its outputs, its unmasked places.
     """
 
-    gradient: Tree
     loss: tf.Tensor
     outputs: tf.Tensor
     measurements: Tree
-    squared_norm: tf.Tensor
+    weight: tf.Tensor
 
 
-class Objective:
-    """Loss and gradient of micro-batches of a network.
+class MicroBatchLoss:
+    """Losses of micro-batches of a network, as functions of the parameters.
 
     Args:
-        network: A built Keras model with one input and one output.
-        state: The network's non-trainable variables, sorted.
-        sample_loss: Loss a sample; the micro-batch's loss is its mean plus the losses that the network's
+        call: The network as a pure function.
+        sample_loss: Loss per sample; the micro-batch's loss is its mean plus the losses that the network's
             layers add (`add_loss`, regularizers).
-        penalty: A key of `penalties.PENALTIES`.
-        penalty_epsilon: Step length of the finite differences, in parameter space.
         augmentation: Applied to the inputs on the device; None for none.
-        seed: Seed of dropout and other random layers.
-        jit_compile: Compile the micro-batch's gradient with XLA.
+        seed: Seed of dropout, other random layers and noise.
+        multiplicative_noise: Standard deviation of the factors on the samples' losses.
+        fused_kernels: Use fused batch normalisation where first derivatives alone are wanted.
     """
 
     def __init__(
         self,
-        network: keras.Model,
-        state: NetworkState,
+        call: NetworkCall,
         sample_loss: SampleLoss,
         *,
-        penalty: str = "none",
-        penalty_epsilon: float = 0.01,
         augmentation: Augmentation | None = None,
         seed: int = 0,
-        jit_compile: bool = False,
+        multiplicative_noise: float = 0.0,
+        fused_kernels: bool = False,
     ):
-        self.network = network
-        self.state = state
-        self.seed = seed
-        self._sample_loss = sample_loss
+        self.call = call
+        self.sample_loss = sample_loss
         self._augmentation = augmentation
-        self._product = penalties.PENALTIES[penalty]
-        self._epsilon = penalty_epsilon
-        self._twice_differentiated = penalty in penalties.EXACT
-        self._gradient = self._micro_batch_gradient
-        if jit_compile:
-            self._gradient = tf.function(self._micro_batch_gradient, jit_compile=True, autograph=False)
+        self._seed = seed
+        self._noise = multiplicative_noise
+        self._fused_kernels = fused_kernels
 
-    def theta(self) -> Tree:
-        """The trainable variables' present values."""
-        return [tf.convert_to_tensor(v.value) for v in self.network.trainable_variables]
+    def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
+        """The micro-batch as the network gets it in this step: augmented, with noise on its losses."""
+        if self._augmentation is not None:
+            batch = batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, scalars.epoch))
+        if self._noise:
+            weights = transforms.sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
+            batch = batch._replace(weights=weights)
+        return batch
 
-    def loss(
-        self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], batch: MicroBatch, clock: Clock
-    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor, Tree]]:
-        """The micro-batch's training loss as a function of the parameters.
-
-        Args:
-            theta: Tree, values of the trainable variables.
-            state: Values of the non-trainable variables at the beginning of the step.
-            batch: The samples, already augmented.
-            clock: The step.
-
-        Returns:
-            The loss to differentiate (with `batch.weights`), and (loss without weights, outputs, measurements).
-        """
-        seed = tf.stack([tf.cast(self.seed, tf.int64), clock.step])
-        seed = tf.random.experimental.stateless_fold_in(seed, batch.index)
-        seed = tf.cast(seed % tf.int32.max, tf.int32)
-        with exact_second_derivatives() if self._twice_differentiated else contextlib.nullcontext():
-            outputs, returned, extra = self.network.stateless_call(
-                theta, self.state.feed(state, seed), batch.inputs, training=True, return_losses=True
-            )
-        outputs = as_full_precision(outputs)
-        losses = self._sample_loss(batch.targets, outputs)
-        extra_loss = tf.add_n([tf.cast(e, losses.dtype) for e in extra]) if extra else 0.0
-        loss = tf.reduce_mean(losses) + extra_loss
-        weighted = loss
-        if batch.weights is not None:
-            weights = tf.reshape(tf.cast(batch.weights, losses.dtype), [-1] + [1] * (losses.shape.rank - 1))
-            weighted = tf.reduce_mean(weights * losses) + extra_loss
-        return weighted, (loss, outputs, self.state.measurements(returned))
-
-    def gradient(
+    def value(
         self,
         theta: Sequence[tf.Tensor],
         state: Sequence[tf.Tensor],
         batch: MicroBatch,
-        clock: Clock,
-        full_gradient: Sequence[tf.Tensor] | None = None,
+        scalars: StepScalars,
         *,
-        penalised: bool = True,
-    ) -> MicroBatchResult:
-        """The micro-batch's (penalised) gradient and what else the step sums up.
+        derivatives: int = 1,
+    ) -> tuple[tf.Tensor, Evaluated]:
+        """The micro-batch's training loss.
 
         Args:
             theta: Tree, values of the trainable variables.
             state: Values of the non-trainable variables at the beginning of the step.
-            batch: The samples, raw.
-            clock: The step.
-            full_gradient: Tree, gradient of the whole update batch; None without the full-gradient penalty.
-            penalised: False leaves the penalty out.
+            batch: The samples, as `prepared` returns them.
+            scalars: The step.
+            derivatives: How often the loss will be differentiated, 0 to 2: 2 takes kernels whose second derivatives
+                are exact.
+
+        Returns:
+            The loss to differentiate (with `batch.weights`), and what it is made of.
         """
-        batch = self.augmented(batch, clock)
-        return self._gradient(list(theta), list(state), batch, clock, full_gradient, penalised)
+        called = self.called(theta, state, batch, scalars, derivatives=derivatives)
+        outputs = as_full_precision(called.outputs)
+        mean, weighted, weight = self.of_outputs(outputs, called.mask, batch)
+        extra = added_losses(called, mean.dtype)
+        return weighted + extra, Evaluated(mean + extra, outputs, called.measurements, weight)
 
-    def augmented(self, batch: MicroBatch, clock: Clock) -> MicroBatch:
-        """The micro-batch as the network gets it."""
-        if self._augmentation is None:
-            return batch
-        return batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, clock.epoch))
-
-    def _micro_batch_gradient(
+    def called(
         self,
-        theta: Tree,
-        state: Tree,
+        theta: Sequence[tf.Tensor],
+        state: Sequence[tf.Tensor],
         batch: MicroBatch,
-        clock: Clock,
-        full_gradient: Sequence[tf.Tensor] | None,
-        penalised: bool,
-    ) -> MicroBatchResult:
-        def loss_function(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
-            return self.loss(parameters, state, batch, clock)
+        scalars: StepScalars,
+        *,
+        derivatives: int,
+    ) -> NetworkOutput:
+        """What the network gives for a micro-batch of a step; arguments as of `value`."""
+        seed = tf.stack([tf.cast(self._seed, tf.int64), scalars.step])
+        seed = tf.random.experimental.stateless_fold_in(seed, batch.index)
+        seed = tf.cast(seed % tf.int32.max, tf.int32)
+        with self._kernels(derivatives):
+            return self.call.call(theta, state, seed, batch.inputs)
 
-        def direction(gradient: Tree) -> Tree:
-            v = trees.scale(clock.strength, gradient)
-            return v if full_gradient is None else trees.add_scaled(v, clock.full_strength, full_gradient)
+    def of_outputs(
+        self, outputs: tf.Tensor, mask: tf.Tensor | None, batch: MicroBatch
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """The loss as a function of the network's outputs, without what layers add.
 
-        if self._product is None or not penalised:
-            point = penalties.gradient_only(loss_function, theta)
-            gradient = point.gradient
-        else:
-            point = self._product(loss_function, theta, direction, self._epsilon)
-            assert point.product is not None
-            gradient = trees.add_scaled(point.gradient, clock.learning_rate / 4, point.product)
-        loss, outputs, measurements = point.auxiliary
-        return MicroBatchResult(gradient, loss, outputs, measurements, trees.squared_norm(point.gradient))
+        Args:
+            outputs: `[batch, ...]`, at least float32.
+            mask: The network's mask of them, or None.
+            batch: The samples.
+
+        Returns:
+            The mean loss, the mean with `batch.weights`, and what the micro-batch counts for.
+        """
+        losses = self.sample_loss(batch.targets, outputs)
+        mean, weight = mean_loss(losses, mask)
+        if batch.weights is None:
+            return mean, mean, weight
+        factors = tf.reshape(tf.cast(batch.weights, losses.dtype), [-1] + [1] * (losses.shape.rank - 1))
+        return mean, mean_loss(factors * losses, mask)[0], weight
+
+    def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
+        if derivatives == 2:
+            return exact_second_derivatives()
+        return fused_batch_norm() if self._fused_kernels else contextlib.nullcontext()
+
+
+def added_losses(called: NetworkOutput, dtype: tf.DType) -> tf.Tensor | float:
+    """The sum of the losses that the network's layers add (`add_loss`, regularizers); 0.0 where there are none."""
+    return tf.add_n([tf.cast(e, dtype) for e in called.losses]) if called.losses else 0.0
+
+
+def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean of a micro-batch's losses, and what it counts for in a mean over the set.
+
+    Args:
+        losses: `[batch, ...]`.
+        mask: `[batch, ...]` of a rank up to that of the losses, True where a loss counts; None: all count.
+
+    Returns:
+        The mean over what counts (0 where nothing does), and the number of samples or, with a mask, of the places
+        that count, as a scalar of the losses' dtype.
+    """
+    if mask is None:
+        return tf.reduce_mean(losses), tf.cast(tf.shape(losses)[0], losses.dtype)
+    counts = tf.cast(mask, losses.dtype)
+    while counts.shape.rank < losses.shape.rank:
+        counts = counts[..., tf.newaxis]
+    counts = tf.broadcast_to(counts, tf.shape(losses))
+    places = tf.reduce_sum(counts)
+    return tf.math.divide_no_nan(tf.reduce_sum(counts * losses), places), places
 
 
 def as_full_precision(outputs: tf.Tensor) -> tf.Tensor:
-    """Half-precision outputs as float32; others unchanged."""
-    return tf.cast(outputs, tf.float32) if outputs.dtype in (tf.bfloat16, tf.float16) else outputs
+    """Half-precision outputs as float32, others unchanged; a Keras mask stays with them."""
+    if outputs.dtype not in (tf.bfloat16, tf.float16):
+        return outputs
+    full = tf.cast(outputs, tf.float32)
+    if getattr(outputs, "_keras_mask", None) is not None:
+        full._keras_mask = outputs._keras_mask
+    return full

@@ -15,15 +15,18 @@ smooth at the scale of the step; on ReLU networks at practical steps they are an
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tf_fullbatch.config.step import GRADIENT_EVALUATIONS
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.trees import Tree
 
-LossFunction = Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, tuple]]
-"""Maps parameters (a tree) to (scalar loss, a tuple of auxiliary tensors)."""
+LossFunction = Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, Any]]
+"""Maps parameters (a tree) to (scalar loss, a structure of auxiliary tensors)."""
 
 Direction = Callable[[Tree], Tree]
 """Maps a micro-batch's gradient `g_b` to the direction `v` of the Hessian-vector product."""
@@ -40,17 +43,17 @@ class GradientAndProduct(NamedTuple):
     """
 
     loss: tf.Tensor
-    auxiliary: tuple
+    auxiliary: Any
     gradient: Tree
     product: Tree | None
 
 
-def gradient_only(loss_function: LossFunction, theta: Sequence[tf.Tensor]) -> GradientAndProduct:
+def value_and_gradient(loss_function: LossFunction, theta: Sequence[tf.Tensor]) -> GradientAndProduct:
     """Loss and gradient, one forward and one backward pass."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(theta)
         loss, auxiliary = loss_function(theta)
-    gradient = _dense(tape.gradient(loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+    gradient = dense(tape.gradient(loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO))
     return GradientAndProduct(loss, auxiliary, gradient, None)
 
 
@@ -71,13 +74,13 @@ def nested_tape(
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(theta)
             loss, auxiliary = loss_function(theta)
-        gradient = _dense(inner.gradient(loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO))
+        gradient = dense(inner.gradient(loss, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO))
         with outer.stop_recording():
             # Stopped as well: where `direction` hands back the gradient itself, v is a recorded tensor.
             v = [tf.stop_gradient(a) for a in direction(gradient)]
         slope = trees.dot(gradient, v)
     product = outer.gradient(slope, theta, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return GradientAndProduct(loss, auxiliary, gradient, _dense(product))
+    return GradientAndProduct(loss, auxiliary, gradient, dense(product))
 
 
 def forward_over_reverse(
@@ -86,16 +89,22 @@ def forward_over_reverse(
     """Exact `H v` as the directional derivative of the gradient, by forward over reverse differentiation.
 
     `v` depends on the gradient, so the gradient is computed once before: one backward pass more than
-    `nested_tape`, and no second derivative is kept in memory. Arguments as for `nested_tape`.
+    `nested_tape`, and no second derivative is kept in memory.
+
+    Args:
+        loss_function: The micro-batch loss as a function of the parameters.
+        theta: Parameters at which everything is evaluated.
+        direction: Gives `v` from `g_b`.
+        epsilon: Not used; the operators share one signature.
     """
     del epsilon
-    point = gradient_only(loss_function, theta)
+    point = value_and_gradient(loss_function, theta)
     v = direction(point.gradient)
     theta = list(theta)
     with tf.autodiff.ForwardAccumulator(theta, v) as accumulator:
-        gradient = gradient_only(loss_function, theta).gradient
+        gradient = value_and_gradient(loss_function, theta).gradient
     product = accumulator.jvp(gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return point._replace(product=_dense(product))
+    return point._replace(product=dense(product))
 
 
 def forward_differences(
@@ -109,10 +118,10 @@ def forward_differences(
         direction: Gives `v` from `g_b`; where `v = 0` the product is zero.
         epsilon: Length of the step in parameter space.
     """
-    point = gradient_only(loss_function, theta)
+    point = value_and_gradient(loss_function, theta)
     v = direction(point.gradient)
     step, inverse_step = _step_along(v, epsilon)
-    shifted = gradient_only(loss_function, trees.add_scaled(theta, step, v)).gradient
+    shifted = value_and_gradient(loss_function, trees.add_scaled(theta, step, v)).gradient
     return point._replace(product=trees.scale(inverse_step, trees.subtract(shifted, point.gradient)))
 
 
@@ -121,13 +130,19 @@ def central_differences(
 ) -> GradientAndProduct:
     """`H v ~ (grad L(theta + e v / 2) - grad L(theta - e v / 2)) / e` with `e = epsilon / |v|`.
 
-    Second order in `epsilon` where `forward_differences` is first order; one more gradient. Arguments as there.
+    Second order in `epsilon` where `forward_differences` is first order; one more gradient.
+
+    Args:
+        loss_function: The micro-batch loss as a function of the parameters.
+        theta: Parameters at which everything is evaluated.
+        direction: Gives `v` from `g_b`; where `v = 0` the product is zero.
+        epsilon: Length of the step in parameter space.
     """
-    point = gradient_only(loss_function, theta)
+    point = value_and_gradient(loss_function, theta)
     v = direction(point.gradient)
     step, inverse_step = _step_along(v, epsilon)
-    ahead = gradient_only(loss_function, trees.add_scaled(theta, step / 2, v)).gradient
-    behind = gradient_only(loss_function, trees.add_scaled(theta, -step / 2, v)).gradient
+    ahead = value_and_gradient(loss_function, trees.add_scaled(theta, step / 2, v)).gradient
+    behind = value_and_gradient(loss_function, trees.add_scaled(theta, -step / 2, v)).gradient
     return point._replace(product=trees.scale(inverse_step, trees.subtract(ahead, behind)))
 
 
@@ -145,6 +160,77 @@ EXACT = ("nested_tape", "forward_over_reverse")
 """The operators that differentiate the loss twice."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Penalty:
+    """An operator with its direction `v = s g_b + a g` and its coefficient `lr / 4`.
+
+    Attributes:
+        name: A key of `PENALTIES`, not "none".
+        epsilon: Length in parameter space of the finite differences' step.
+    """
+
+    name: str
+    epsilon: float = 0.01
+
+    @property
+    def exact(self) -> bool:
+        """Whether the loss is differentiated twice."""
+        return self.name in EXACT
+
+    @property
+    def gradient_evaluations(self) -> int:
+        """Gradient evaluations per sample."""
+        return GRADIENT_EVALUATIONS[self.name]
+
+    def __call__(
+        self,
+        loss_function: LossFunction,
+        theta: Sequence[tf.Tensor],
+        scalars: StepScalars,
+        full_gradient: Sequence[tf.Tensor] | None,
+    ) -> GradientAndProduct:
+        """The micro-batch's own gradient `g_b` and, the product `H_b v`, see `penalised`.
+
+        Args:
+            loss_function: The micro-batch loss as a function of the parameters.
+            theta: Parameters at which everything is evaluated.
+            scalars: Learning rate and strengths of the step.
+            full_gradient: Tree, `g`; None without the penalty on the whole gradient.
+        """
+
+        def direction(gradient: Tree) -> Tree:
+            v = trees.scale(scalars.micro_batch_penalty, gradient)
+            return v if full_gradient is None else trees.add_scaled(v, scalars.full_penalty, full_gradient)
+
+        operator = PENALTIES[self.name]
+        assert operator is not None
+        return operator(loss_function, theta, direction, self.epsilon)
+
+
+def penalised(point: GradientAndProduct, learning_rate: tf.Tensor) -> Tree:
+    """`g_b + (lr / 4) H_b v`; `g_b` itself where no product was asked for."""
+    if point.product is None:
+        return point.gradient
+    return trees.add_scaled(point.gradient, learning_rate / 4, point.product)
+
+
+def penalty_value(
+    scalars: StepScalars, mean_squared_norm: tf.Tensor, full_gradient: Sequence[tf.Tensor] | None
+) -> tf.Tensor:
+    """`(lr / 8) (s mean_b |g_b|^2 + a |g|^2)`, what the penalty adds to the loss.
+
+    Args:
+        scalars: Learning rate and strengths of the step.
+        mean_squared_norm: Mean over the micro-batches of `|g_b|^2`.
+        full_gradient: Tree, `g`; None without the penalty on the whole gradient.
+    """
+    rate = scalars.learning_rate
+    value = rate / 8 * scalars.micro_batch_penalty * tf.cast(mean_squared_norm, rate.dtype)
+    if full_gradient is not None:
+        value += rate / 8 * scalars.full_penalty * tf.cast(trees.squared_norm(full_gradient), rate.dtype)
+    return value
+
+
 def _step_along(v: Tree, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
     """(e, 1/e) for `e = epsilon / |v|`, both zero where `v = 0`."""
     norm = trees.global_norm(v)
@@ -152,6 +238,6 @@ def _step_along(v: Tree, epsilon: float) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.math.divide_no_nan(epsilon, norm), norm / epsilon
 
 
-def _dense(gradient: Sequence[tf.Tensor | tf.IndexedSlices]) -> Tree:
+def dense(gradient: Sequence[tf.Tensor | tf.IndexedSlices]) -> Tree:
     """Sparse slices (of embeddings) as dense tensors."""
     return [tf.convert_to_tensor(g) for g in gradient]

@@ -5,7 +5,7 @@ is a function of seed and step alone, so every replica and every rerun gets the 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -16,6 +16,10 @@ from tf_fullbatch.core.random_bits import LOSS_WEIGHT_STREAMS, random_bits
 
 # Keeps this noise apart from other draws that start from the same (seed, step).
 _LANGEVIN_STREAM = 0x4C41
+
+
+Transform = Callable[[trees.Tree, tf.Tensor], tuple[trees.Tree, dict[str, tf.Tensor]]]
+"""Maps (gradient, step int64 scalar) to (gradient, figures to record)."""
 
 
 class Clipped(NamedTuple):
@@ -95,7 +99,38 @@ def add_langevin_noise(
     return [g + standard_deviation * xi for g, xi in zip(gradient, noise, strict=True)]
 
 
-def hoffer_weights(
+def clipping(clip_norm: float | None, norm_type: str = "l2") -> Transform:
+    """`clip_by_norm` as a transform, with the figures `gradient_norm` (before clipping) and `clipped`."""
+
+    def transform(gradient: trees.Tree, step: tf.Tensor) -> tuple[trees.Tree, dict[str, tf.Tensor]]:
+        del step
+        clipped = clip_by_norm(gradient, clip_norm, norm_type)
+        return clipped.gradient, {"gradient_norm": clipped.norm, "clipped": clipped.clipped}
+
+    return transform
+
+
+def langevin_noise(standard_deviation: float, seed: int) -> Transform:
+    """`add_langevin_noise` as a transform."""
+
+    def transform(gradient: trees.Tree, step: tf.Tensor) -> tuple[trees.Tree, dict[str, tf.Tensor]]:
+        return add_langevin_noise(gradient, standard_deviation, seed, step), {}
+
+    return transform
+
+
+def apply_all(
+    transforms: Sequence[Transform], gradient: trees.Tree, step: tf.Tensor
+) -> tuple[trees.Tree, dict[str, tf.Tensor]]:
+    """The transforms one after the other; their figures together."""
+    figures: dict[str, tf.Tensor] = {}
+    for transform in transforms:
+        gradient, measured = transform(gradient, step)
+        figures |= measured
+    return gradient, figures
+
+
+def sample_loss_weights(
     seed: int, step: tf.Tensor | int, sample_ids: tf.Tensor, standard_deviation: float
 ) -> tf.Tensor:
     """Random weights of the samples' losses, which put multiplicative noise into their gradients.

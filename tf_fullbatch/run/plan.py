@@ -13,8 +13,8 @@ from tf_fullbatch.reporting.tables import format_count, format_duration
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
-from tf_fullbatch.training.assembly import use_xla
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.parts import use_xla
 
 
 def plan(config: Config) -> str:

@@ -1,8 +1,8 @@
-"""Where training stands: steps and epochs, and the means over an epoch's steps."""
+"""Where training stands: steps and epochs."""
 
 from dataclasses import dataclass
 
-from tf_fullbatch.data.batches import BatchPlan
+from tf_fullbatch.data.plan import BatchPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +46,3 @@ class Timeline:
 
     def _since_first_epoch(self, step: int) -> int:
         return step - self.first_step + self.first_step_in_epoch
-
-
-class EpochMeans:
-    """Sample-weighted means of named figures over the steps of an epoch."""
-
-    def __init__(self) -> None:
-        self._sums: dict[str, float] = {}
-        self._samples = 0
-
-    def add(self, samples: int, figures: dict[str, float]) -> dict[str, float]:
-        """Adds a step's figures and returns the means so far."""
-        self._samples += samples
-        for name, value in figures.items():
-            self._sums[name] = self._sums.get(name, 0.0) + samples * value
-        return {name: total / self._samples for name, total in self._sums.items()}

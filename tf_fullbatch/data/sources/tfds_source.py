@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
+import psutil
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging as absl_logging

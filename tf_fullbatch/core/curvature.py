@@ -1,0 +1,88 @@
+"""Exact curvature of a micro-batch's loss along a direction: the Hessian and the generalised Gauss-Newton matrix."""
+
+from collections.abc import Callable, Sequence
+
+import tensorflow as tf
+
+from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core.micro_batch import (
+    Evaluated,
+    MicroBatch,
+    MicroBatchLoss,
+    StepScalars,
+    added_losses,
+    as_full_precision,
+)
+from tf_fullbatch.core.trees import Tree
+
+CurvatureProduct = Callable[
+    [MicroBatchLoss, Tree, Tree, MicroBatch, StepScalars, Tree], tuple[Tree, tf.Tensor]
+]
+"""Maps (loss, theta, state, batch, scalars, direction v) to (the product, a tree like v; the micro-batch's weight)."""
+
+
+def hessian_product(
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+) -> tuple[Tree, tf.Tensor]:
+    """`H_b v` by nested tapes (Pearlmutter 1994)."""
+
+    def loss_function(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
+        return loss.value(parameters, state, batch, scalars, derivatives=2)
+
+    point = penalties.nested_tape(loss_function, theta, lambda _: direction, 0.0)
+    assert point.product is not None
+    return point.product, point.auxiliary.weight
+
+
+def gauss_newton_product(
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+) -> tuple[Tree, tf.Tensor]:
+    """`G_b v = J^T H_L J v` (Schraudolph 2002): J of the network's outputs, H_L of the loss as a function of them.
+
+    `J v` comes from differentiating `J^T u`, which is linear in u, so no forward mode is needed and every layer that
+    trains is served. The losses that layers add by themselves (regularizers) enter by their own Hessian.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as of_u:
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch(theta)
+            called = loss.called(theta, state, batch, scalars, derivatives=2)
+            outputs = as_full_precision(called.outputs)
+        u = tf.zeros_like(outputs)
+        of_u.watch(u)
+        pulled = penalties.dense(tape.gradient(outputs, theta, u, unconnected_gradients=_ZERO))
+        along = trees.dot(pulled, direction)
+    pushed = of_u.gradient(along, u)
+    curved, weight = _output_curvature(loss, outputs, called.mask, batch, pushed)
+    product = penalties.dense(tape.gradient(outputs, theta, curved, unconnected_gradients=_ZERO))
+    if called.losses:
+
+        def added(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
+            again = loss.called(parameters, state, batch, scalars, derivatives=2)
+            return tf.convert_to_tensor(added_losses(again, outputs.dtype)), ()
+
+        of_added = penalties.nested_tape(added, theta, lambda _: direction, 0.0).product
+        assert of_added is not None
+        product = trees.add_scaled(product, 1.0, of_added)
+    return product, weight
+
+
+def _output_curvature(
+    loss: MicroBatchLoss,
+    outputs: tf.Tensor,
+    mask: tf.Tensor | None,
+    batch: MicroBatch,
+    direction: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """(`H_L direction`, the micro-batch's weight), H_L the Hessian of the loss in the outputs."""
+    with tf.GradientTape(watch_accessed_variables=False) as outer:
+        outer.watch(outputs)
+        with tf.GradientTape(watch_accessed_variables=False) as inner:
+            inner.watch(outputs)
+            _, weighted, weight = loss.of_outputs(outputs, mask, batch)
+        slope = tf.reduce_sum(inner.gradient(weighted, outputs) * tf.stop_gradient(direction))
+    return outer.gradient(slope, outputs, unconnected_gradients=_ZERO), weight
+
+
+_ZERO = tf.UnconnectedGradients.ZERO
+
+CURVATURES: dict[str, CurvatureProduct] = {"hessian": hessian_product, "ggn": gauss_newton_product}

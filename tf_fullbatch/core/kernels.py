@@ -1,0 +1,204 @@
+"""What passes compute of a micro-batch: its loss, its gradient with the penalty, its curvature along a direction."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core.curvature import CURVATURES
+from tf_fullbatch.core.full_pass import Contribution
+from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
+from tf_fullbatch.core.transforms import clip_by_norm
+from tf_fullbatch.core.trees import Tree
+
+
+class GradientMeans(NamedTuple):
+    """Means over the set, weighted as losses are.
+
+    Attributes:
+        gradient: Tree, of `g_b + (lr / 4) H_b v`.
+        loss: Scalar, without noise weights.
+        squared_norm: Scalar, of `|g_b|^2`, the unpenalised gradients.
+    """
+
+    gradient: Tree
+    loss: tf.Tensor
+    squared_norm: tf.Tensor
+
+
+class SampleMeans(NamedTuple):
+    """Means over the samples of the set.
+
+    Attributes:
+        accuracy: Scalar, the share of samples classified correctly; 0 where that has no meaning.
+        measurements: Tree, of what `NetworkState.measurements` returned.
+    """
+
+    accuracy: tf.Tensor
+    measurements: Tree
+
+
+class MicroBatchFigures(NamedTuple):
+    """Figures of one micro-batch, or, stacked, `[micro-batches]` of each.
+
+    Attributes:
+        loss: Its mean loss.
+        squared_norm: `|g_b|^2`.
+        finite: 1 where its loss and every entry of its (penalised) gradient is finite, else 0.
+        samples: Its samples.
+    """
+
+    loss: tf.Tensor
+    squared_norm: tf.Tensor
+    finite: tf.Tensor
+    samples: tf.Tensor
+
+
+def classifies(targets: tf.Tensor | tf.TensorSpec, outputs: Any) -> bool:
+    """Whether accuracy has a meaning: targets are class indices `[batch]`, outputs are `[batch, classes]`."""
+    return (
+        targets.dtype.is_integer
+        and targets.shape.rank == 1
+        and len(outputs.shape) == 2
+        and outputs.shape[1] > 1
+    )
+
+
+def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+    """Share of the samples whose largest output is at the target; 0 where `classifies` is false."""
+    if not classifies(targets, outputs):
+        return tf.zeros([])
+    correct = tf.argmax(outputs, axis=-1, output_type=tf.int64) == tf.cast(targets, tf.int64)
+    return tf.reduce_mean(tf.cast(correct, tf.float64))
+
+
+class GradientKernel:
+    """The loss and the (penalised) gradient of a micro-batch.
+
+    Args:
+        loss: The micro-batch's loss.
+        penalty: The gradient penalty; None for none.
+        clip_norm: Largest norm of the micro-batch's penalised gradient; None for no clipping.
+        clip_norm_type: "l2" or "inf".
+        jit_compile: Compile the gradient with XLA.
+        each: Keep `MicroBatchFigures` of each micro-batch.
+    """
+
+    def __init__(
+        self,
+        loss: MicroBatchLoss,
+        penalty: Penalty | None = None,
+        *,
+        clip_norm: float | None = None,
+        clip_norm_type: str = "l2",
+        jit_compile: bool = False,
+        each: bool = False,
+    ):
+        self._loss = loss
+        self._penalty = penalty
+        self._clip_norm = clip_norm
+        self._clip_norm_type = clip_norm_type
+        self._each = each
+        self._point = self._evaluate
+        if jit_compile:
+            self._point = tf.function(self._evaluate, jit_compile=True, autograph=False)
+
+    def like(self) -> tuple[GradientMeans, SampleMeans, Any]:
+        """See `full_pass.Kernel`."""
+        call, number = self._loss.call, tf.TensorSpec([])
+        gradient = [tf.TensorSpec(v.shape) for v in call.network.trainable_variables]
+        measured = [tf.TensorSpec(v.shape) for v in call.state.measured]
+        each = MicroBatchFigures(number, number, number, number) if self._each else ()
+        return GradientMeans(gradient, number, number), SampleMeans(number, measured), each
+
+    def __call__(
+        self,
+        theta: Tree,
+        state: Tree,
+        batch: MicroBatch,
+        scalars: StepScalars,
+        full_gradient: Tree | None = None,
+    ) -> Contribution:
+        """See `full_pass.Kernel`; `full_gradient` is the update batch's, for the penalty on its norm."""
+        batch = self._loss.prepared(batch, scalars)
+        point = self._point(list(theta), list(state), batch, scalars, full_gradient)
+        evaluated: Evaluated = point.auxiliary
+        gradient = penalties.penalised(point, scalars.learning_rate)
+        if self._clip_norm is not None:
+            gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
+        squared_norm = trees.squared_norm(point.gradient)
+        samples = tf.shape(batch.sample_ids)[0]
+        each: Any = ()
+        if self._each:
+            finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
+            each = MicroBatchFigures(evaluated.loss, squared_norm, tf.reduce_all(finite), samples)
+        return Contribution(
+            GradientMeans(gradient, evaluated.loss, squared_norm),
+            SampleMeans(fraction_correct(batch.targets, evaluated.outputs), evaluated.measurements),
+            each,
+            evaluated.weight,
+            samples,
+            (batch.targets, evaluated.outputs),
+        )
+
+    def _evaluate(
+        self,
+        theta: Tree,
+        state: Tree,
+        batch: MicroBatch,
+        scalars: StepScalars,
+        full_gradient: Tree | None,
+    ) -> GradientAndProduct:
+        derivatives = 2 if self._penalty is not None and self._penalty.exact else 1
+
+        def loss_function(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
+            return self._loss.value(parameters, state, batch, scalars, derivatives=derivatives)
+
+        if self._penalty is None:
+            return penalties.value_and_gradient(loss_function, theta)
+        return self._penalty(loss_function, theta, scalars, full_gradient)
+
+
+class LossKernel:
+    """The training loss of a micro-batch, by a forward pass alone."""
+
+    def __init__(self, loss: MicroBatchLoss):
+        self._loss = loss
+
+    def like(self) -> tuple[tf.TensorSpec, tf.TensorSpec, tuple]:
+        """See `full_pass.Kernel`: the loss, the accuracy."""
+        return tf.TensorSpec([]), tf.TensorSpec([]), ()
+
+    def __call__(self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars) -> Contribution:
+        """See `full_pass.Kernel`."""
+        batch = self._loss.prepared(batch, scalars)
+        _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
+        accuracy = fraction_correct(batch.targets, evaluated.outputs)
+        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, tf.shape(batch.sample_ids)[0])
+
+
+class ProductKernel:
+    """The product of a micro-batch's curvature with a direction.
+
+    Args:
+        loss: The micro-batch's loss.
+        curvature: A key of `curvature.CURVATURES`.
+    """
+
+    def __init__(self, loss: MicroBatchLoss, curvature: str):
+        self._loss = loss
+        self._product = CURVATURES[curvature]
+
+    def like(self) -> tuple[list[tf.TensorSpec], tuple, tuple]:
+        """See `full_pass.Kernel`: the product."""
+        return [tf.TensorSpec(v.shape) for v in self._loss.call.network.trainable_variables], (), ()
+
+    def __call__(
+        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+    ) -> Contribution:
+        """See `full_pass.Kernel`; `direction` is a tree like theta."""
+        batch = self._loss.prepared(batch, scalars)
+        product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
+        return Contribution(product, (), (), weight, tf.shape(batch.sample_ids)[0])

@@ -1,0 +1,31 @@
+"""How much goes into one call of a compiled loop: about a quarter of a second, so that a run answers signals."""
+
+_CALL_SECONDS = 0.25
+_GROWTH = 8
+
+
+class Pace:
+    """Chooses the rounds of the next call from how long the last ones took.
+
+    The first call counts for nothing: it is traced, and compiled.
+
+    Args:
+        most: Upper bound of the rounds per call; None for none.
+    """
+
+    def __init__(self, most: int | None = None):
+        self._most = most
+        self._calls = 0
+        self._rounds = 1
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of the next call, at least 1."""
+        return self._rounds if self._most is None else min(self._rounds, self._most)
+
+    def took(self, rounds: int, seconds: float) -> None:
+        """Notes that a call of so many rounds took so long."""
+        self._calls += 1
+        if self._calls > 1 and rounds:
+            wanted = int(_CALL_SECONDS * rounds / max(seconds, 1e-6))
+            self._rounds = max(1, min(wanted, _GROWTH * rounds))

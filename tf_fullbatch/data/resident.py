@@ -1,0 +1,150 @@
+"""Samples that stay on the devices: a pass over them needs nothing of the host."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import psutil
+import tensorflow as tf
+
+from tf_fullbatch.core.full_pass import Fetch, Place
+from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.data.batches import UpdateBatches, shuffled
+from tf_fullbatch.data.pace import Pace
+
+MEMORY_SHARE = 0.25
+"""Share of a device's memory that samples may take to stay on it."""
+
+
+class HeldSamples(NamedTuple):
+    """What one replica holds.
+
+    Attributes:
+        inputs: `[rows, ...]`: in the fixed order the rows of the replica's own micro-batches, one after the other; in
+            a shuffled one all rows.
+        targets: `[rows, ...]`.
+        sample_ids: int64 `[rows]`.
+        samples: int32 scalar, N of the whole set.
+        update_batch_size: int32 scalar.
+        rows_per_step: int32 scalar, the replica's rows in a full step.
+        seed: int32 scalar, of the order.
+    """
+
+    inputs: tf.Tensor
+    targets: tf.Tensor
+    sample_ids: tf.Tensor
+    samples: tf.Tensor
+    update_batch_size: tf.Tensor
+    rows_per_step: tf.Tensor
+    seed: tf.Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentFeed:
+    """Micro-batches out of what a replica holds; see `core.full_pass.Feed`."""
+
+    micro_batch_size: int
+    replicas: int
+    shuffle: bool
+
+    def micro_batches(
+        self, held: HeldSamples, place: Place, epoch: tf.Tensor
+    ) -> tuple[Fetch, tf.Tensor, tf.Tensor]:
+        """(fetch, begin, end) of the replica's micro-batches."""
+        replica = _replica(self.replicas)
+        size = self.micro_batch_size
+        first = place.step * held.update_batch_size
+        in_step = tf.minimum(held.update_batch_size, held.samples - first)
+        count = (in_step + size - 1) // size
+        end = tf.minimum(place.end, (count - replica + self.replicas - 1) // self.replicas)
+
+        def fetch(i: tf.Tensor) -> MicroBatch:
+            index = replica + i * self.replicas
+            begin = index * size
+            rows = tf.minimum(size, in_step - begin)
+            if self.shuffle:
+                positions = tf.range(
+                    tf.cast(first + begin, tf.int64), tf.cast(first + begin + rows, tf.int64)
+                )
+                where = shuffled(positions, held.seed, epoch, tf.cast(held.samples - 1, tf.int64))
+            else:
+                start = place.step * held.rows_per_step + i * size
+                where = tf.range(start, start + rows)
+            inputs, targets, ids = (tf.gather(a, where) for a in (held.inputs, held.targets, held.sample_ids))
+            return MicroBatch(inputs, targets, ids, tf.cast(index, tf.int64))
+
+        return fetch, place.begin, end
+
+
+class ResidentSource:
+    """Update batches on the devices of a strategy.
+
+    Args:
+        batches: The samples.
+        strategy: Whose replicas hold them.
+    """
+
+    def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy):
+        self.batches = batches
+        self.plan = batches.plan(strategy.num_replicas_in_sync)
+        self.feed = ResidentFeed(batches.micro_batch_size, self.plan.replicas, batches.shuffle)
+        self.pace = Pace(batches.chunk_micro_batches)
+        if strategy.num_replicas_in_sync == 1:
+            self.held = self._held(0)
+        else:
+            self.held = strategy.experimental_distribute_values_from_function(
+                lambda context: self._held(context.replica_id_in_sync_group)
+            )
+
+    def calls(self, epoch: int, step: int) -> Iterator[tuple[HeldSamples, Place]]:
+        """What one pass over a step is cut into: (held, place) of each call."""
+        del epoch
+        rounds, begin = self.plan.rounds(step), 0
+        while begin < rounds:
+            end = min(begin + self.pace.rounds, rounds)
+            started = time.perf_counter()
+            yield self.held, Place(*(tf.constant(n, tf.int32) for n in (step, begin, end)))
+            self.pace.took(end - begin, time.perf_counter() - started)
+            begin = end
+
+    def _held(self, replica: int) -> HeldSamples:
+        batches, plan = self.batches, self.plan
+        per_step = plan.update_batch_size
+        arrays = batches.inputs, batches.targets, batches.sample_ids
+        if plan.replicas > 1 and not batches.shuffle:
+            own = [plan.rows(step, replica, 0, plan.rounds(step)) for step in range(plan.steps_per_epoch)]
+            per_step = len(own[0])
+            arrays = batches.select_rows(np.concatenate(own))
+        numbers = (plan.samples, plan.update_batch_size, per_step, batches.seed % 2**31)
+        return HeldSamples(
+            *(tf.identity(tf.constant(a)) for a in arrays), *(tf.constant(n, tf.int32) for n in numbers)
+        )
+
+
+def fits(batches: UpdateBatches) -> bool:
+    """Whether samples may stay on the devices."""
+    if batches.on_device is not None:
+        return batches.on_device
+    return batches.nbytes <= MEMORY_SHARE * _device_memory()
+
+
+def _device_memory() -> int:
+    """Bytes of the smallest device that computes: what TensorFlow may take of a GPU, or what the host has free."""
+    from tensorflow.python.client import device_lib  # the one place where a GPU's limit is told
+
+    if tf.config.list_physical_devices("GPU"):
+        limits = [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
+        if limits:
+            return min(limits)
+    return psutil.virtual_memory().available
+
+
+def _replica(replicas: int) -> tf.Tensor | int:
+    """The replica's number, in replica context."""
+    if replicas == 1:
+        return 0
+    context = tf.distribute.get_replica_context()
+    assert context is not None
+    return tf.cast(context.replica_id_in_sync_group, tf.int32)

@@ -1,0 +1,129 @@
+"""Samples that stream from the host, chunk by chunk: for sets that do not fit the device."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.core.full_pass import Fetch, Place
+from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.data.batches import UpdateBatches
+
+CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
+"""Default micro-batches per chunk: enough to amortise a call, and seconds at most between two looks at signals and
+progress, also where a micro-batch takes seconds."""
+CHUNK_BYTES = 64 * 2**20
+"""Upper bound of a default chunk's inputs, in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkFeed:
+    """Micro-batches out of one chunk; see `core.full_pass.Feed`.
+
+    A chunk is `(inputs [rows, ...], targets [rows, ...], sample_ids int64 [rows], first int64)`: consecutive
+    micro-batches of one replica, `first` the index of the first. A replica with nothing to do has no rows.
+    """
+
+    micro_batch_size: int
+    replicas: int
+
+    def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, int, tf.Tensor]:
+        """(fetch, begin, end) of the chunk's micro-batches."""
+        del place, epoch
+        inputs, targets, sample_ids, first = held
+        size, rows = self.micro_batch_size, tf.shape(sample_ids)[0]
+
+        def fetch(i: tf.Tensor) -> MicroBatch:
+            part = slice(i * size, tf.minimum((i + 1) * size, rows))
+            index = first + tf.cast(i, tf.int64) * self.replicas
+            return MicroBatch(inputs[part], targets[part], sample_ids[part], index)
+
+        return fetch, 0, (rows + size - 1) // size
+
+
+class StreamSource:
+    """Update batches that stream to the replicas of a strategy.
+
+    A pass takes up where the last one ended, so passes in the order of steps need one iterator; any other place
+    opens it anew.
+
+    Args:
+        batches: The samples.
+        strategy: Whose replicas are fed, on each worker its own.
+        repeats: How often each step is passed over (2 with the penalty on the whole gradient).
+    """
+
+    def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1):
+        self.batches = batches
+        self.plan = batches.plan(strategy.num_replicas_in_sync)
+        self.feed = ChunkFeed(batches.micro_batch_size, self.plan.replicas)
+        self.chunk = _chunk_micro_batches(batches)
+        self._strategy = strategy
+        self._repeats = repeats
+        self._next: tuple[int, int] | None = None
+        self._passed = 0
+        self._iterator: Iterator = iter(())
+
+    def calls(self, epoch: int, step: int) -> Iterator[tuple[Any, Place]]:
+        """What one pass over a step is cut into: (chunk, place) of each call."""
+        if self._next != (epoch, step):
+            self._iterator = iter(self.distributed(epoch, step))
+            self._passed = 0
+        rounds = self.plan.rounds(step)
+        self._next = None  # where the pass is broken off, the next one opens the stream anew
+        for begin in range(0, rounds, self.chunk):
+            numbers = (step, begin, min(begin + self.chunk, rounds))
+            yield next(self._iterator), Place(*(tf.constant(n, tf.int32) for n in numbers))
+        self._passed += 1
+        if self._passed == self._repeats:
+            self._passed, step = 0, step + 1
+        self._next = (epoch, step) if step < self.plan.steps_per_epoch else (epoch + 1, 0)
+
+    def distributed(self, first_epoch: int, first_step: int = 0) -> tf.distribute.DistributedDataset:
+        """`dataset` for every replica of the strategy, on each worker the part of its own replicas."""
+
+        def local(context: tf.distribute.InputContext) -> tf.data.Dataset:
+            count = context.num_replicas_in_sync // context.num_input_pipelines
+            own = range(context.input_pipeline_id * count, (context.input_pipeline_id + 1) * count)
+            return self.dataset(own, first_epoch, first_step)
+
+        return self._strategy.distribute_datasets_from_function(local)
+
+    def dataset(self, replicas: range, first_epoch: int = 0, first_step: int = 0) -> tf.data.Dataset:
+        """The chunks of some replicas, without end: per epoch, step, repeat and chunk one of each replica.
+
+        Args:
+            replicas: The replicas fed by this host.
+            first_epoch: Epoch to begin with.
+            first_step: Step within that epoch to begin with.
+        """
+        batches, plan = self.batches, self.plan
+
+        def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+            epoch, begin = first_epoch, first_step
+            while True:
+                order = batches.order(epoch)
+                for step in range(begin, plan.steps_per_epoch):
+                    for _ in range(self._repeats):
+                        for start in range(0, plan.rounds(step), self.chunk):
+                            for replica in replicas:
+                                positions = plan.rows(step, replica, start, start + self.chunk)
+                                rows = positions if order is None else order[positions]
+                                yield *batches.select_rows(rows), replica + start * plan.replicas
+                epoch, begin = epoch + 1, 0
+
+        signature = (*batches.element_spec, tf.TensorSpec([], tf.int64))
+        dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature)
+        # Else the workers of a cluster ask each other, by an all-reduce per chunk, whether all have one more.
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+        return dataset.prefetch(2 * len(replicas))
+
+
+def _chunk_micro_batches(batches: UpdateBatches) -> int:
+    if batches.chunk_micro_batches is not None:
+        return batches.chunk_micro_batches
+    micro_batch_bytes = batches.micro_batch_size * max(1, batches.inputs[0].nbytes)
+    default = CHUNK_MICRO_BATCHES["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
+    return max(1, min(CHUNK_BYTES // micro_batch_bytes, default))

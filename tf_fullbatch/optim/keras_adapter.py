@@ -1,0 +1,43 @@
+"""Keras optimizers as methods of descent."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.optim.base import Accepted, At
+
+
+class KerasDescent:
+    """A Keras optimizer as a `base.Descent`.
+
+    Args:
+        optimizer: A built optimizer.
+        trainable: The variables that it was built for.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer, trainable: Sequence[keras.Variable]):
+        self._optimizer = optimizer
+        self._trainable = list(trainable)
+
+    @property
+    def variables(self) -> Sequence[keras.Variable]:
+        """The optimizer's variables."""
+        return self._optimizer.variables
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """The optimizer's rate at its present iteration."""
+        return tf.convert_to_tensor(self._optimizer.learning_rate)
+
+    @property
+    def steps_completed(self) -> tf.Tensor:
+        """The optimizer's iterations, int64."""
+        return tf.cast(tf.convert_to_tensor(self._optimizer.iterations.value), tf.int64)
+
+    def step(self, at: At, objective: Objective | None) -> Accepted:
+        """`optimizer.apply`, outside of any replica: there it would all-reduce the gradient once more."""
+        del objective
+        self._optimizer.apply(at.gradient, self._trainable)
+        return Accepted(tf.zeros([]))

@@ -1,0 +1,139 @@
+"""How an epoch is stepped through: several steps per call over samples on the device, or pass by pass."""
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.resident import ResidentSource, fits
+from tf_fullbatch.data.stream import StreamSource
+from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, Limits, Position, StepFunctions
+
+ChunkListener = Callable[[int, int], None]
+"""Called after each call within a step with (rounds done, rounds in the step)."""
+
+
+class Steps(NamedTuple):
+    """Steps made.
+
+    Attributes:
+        figures: float64 `[steps, len(FIGURES)]`, and one row more where a step was refused or stopped: its own.
+        refused: Whether the last row is of a step that was not applied.
+        stopped: Whether a stop was asked for; the step under way was dropped.
+    """
+
+    figures: np.ndarray
+    refused: bool
+    stopped: bool
+
+
+class ResidentDriver:
+    """Steps over samples held on the devices, several per call where they are short.
+
+    Args:
+        functions: The compiled step.
+        source: The samples.
+    """
+
+    def __init__(self, functions: StepFunctions, source: ResidentSource):
+        self._functions = functions
+        self.source = source
+
+    def advance(
+        self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
+    ) -> Steps:
+        """Makes one step or more.
+
+        Args:
+            epoch: Passes over the data completed before.
+            step: The step within the epoch to begin with.
+            most: Most steps to make; at most as many as the epoch still has.
+            go_on: Asked before each call whether to go on.
+            listen: Told of each call within a step.
+        """
+        source, functions, plan = self.source, self._functions, self.source.plan
+        first = functions.first_phase
+        at = [step, 0, first]
+        while True:
+            if not go_on():
+                functions.clear()
+                return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
+            rounds = source.pace.rounds
+            started = time.perf_counter()
+            limits = Limits(tf.constant(epoch, tf.int64), tf.constant(rounds), tf.constant(min(most, rounds)))
+            position = Position(*(tf.constant(n) for n in at))
+            new, done = functions.advance(source.feed, source.held, plan, position, limits)
+            steps, accepted = int(done.steps), bool(done.accepted)
+            source.pace.took(rounds - int(done.rounds_left), time.perf_counter() - started)
+            at = [int(n) for n in new]
+            if steps or not accepted:
+                figures = done.figures.numpy()[: steps + (not accepted)]
+                listen(plan.rounds(step), plan.rounds(step))
+                return Steps(figures, refused=not accepted, stopped=False)
+            listen(at[1], plan.rounds(step))
+
+
+class PassDriver:
+    """One step per call of `advance`, its passes in calls of some rounds: for samples that stream, or several workers.
+
+    Args:
+        functions: The compiled step.
+        source: The samples.
+    """
+
+    def __init__(self, functions: StepFunctions, source: ResidentSource | StreamSource):
+        self._functions = functions
+        self.source = source
+
+    def advance(
+        self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
+    ) -> Steps:
+        """Makes one step; arguments as of `ResidentDriver.advance`."""
+        del most
+        functions, plan = self._functions, self.source.plan
+        functions.clear()
+        scalars = functions.scalars(tf.constant(epoch, tf.int64))
+        phases = (FULL_GRADIENT, MICRO_BATCHES) if functions.first_phase else (MICRO_BATCHES,)
+        votes = 0.0
+        for phase in phases:
+            for held, place in self.source.calls(epoch, step):
+                if not go_on():
+                    votes = 1.0
+                    break
+                functions.add(self.source.feed, held, place, scalars, phase)
+                listen(int(place.end), plan.rounds(step))
+            if phase == FULL_GRADIENT and float(functions.keep_full_gradient(tf.constant(votes))):
+                return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
+        micro_batches = tf.constant(plan.micro_batches(step))
+        row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
+        figures = row.numpy()[np.newaxis]
+        stopped = bool(figures[0, FIGURES.index("stop_votes")])
+        return Steps(figures, refused=not stopped and not bool(accepted), stopped=stopped)
+
+
+Driver = ResidentDriver | PassDriver
+"""Makes steps of an epoch."""
+
+
+def source_of(
+    batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1
+) -> ResidentSource | StreamSource:
+    """Samples on the devices where they fit and one process feeds them, else streaming; made once for each strategy."""
+    known = batches.sources.get((strategy, repeats))
+    if known is not None:
+        return known
+    several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    resident = fits(batches) and not several_workers
+    source = ResidentSource(batches, strategy) if resident else StreamSource(batches, strategy, repeats)
+    batches.sources[strategy, repeats] = source
+    return source
+
+
+def driver_of(functions: StepFunctions, source: ResidentSource | StreamSource) -> Driver:
+    """The driver that fits a source."""
+    if isinstance(source, ResidentSource):
+        return ResidentDriver(functions, source)
+    return PassDriver(functions, source)

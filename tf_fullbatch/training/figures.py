@@ -1,0 +1,64 @@
+"""The figures of steps: rows of numbers as the device gives them, dictionaries as callbacks read them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_fullbatch.training.step import FIGURES
+from tf_fullbatch.training.timeline import Timeline
+
+SHOWN = ("loss", "accuracy", "penalised_objective", "gradient_norm", "learning_rate")
+"""What `fit` reports, as means over the epoch so far."""
+_NOT_RECORDED = ("state_sum", "stop_votes")
+
+
+def named_figures(row: np.ndarray) -> dict[str, float]:
+    """A row of figures by name."""
+    return dict(zip(FIGURES, row.tolist(), strict=True))
+
+
+def step_records(
+    figures: np.ndarray, last_step: int, timeline: Timeline, seconds: float, *, accuracy: bool
+) -> list[dict[str, float]]:
+    """The records of steps made in one go.
+
+    Args:
+        figures: float64 `[steps, len(FIGURES)]`.
+        last_step: Updates completed after the last of them.
+        timeline: Maps updates to epochs.
+        seconds: What they took together; each is given the same share.
+        accuracy: Whether accuracy has a meaning.
+    """
+    share = seconds / len(figures)
+    dropped = _NOT_RECORDED if accuracy else (*_NOT_RECORDED, "accuracy")
+    records = []
+    for step, row in enumerate(figures, start=last_step - len(figures) + 1):
+        named = {name: value for name, value in named_figures(row).items() if name not in dropped}
+        samples = int(named.pop("samples"))
+        head = {"step": step, "epoch": timeline.epochs_completed(step), "samples": samples}
+        records.append({**head, **named, "step_seconds": share, "images_per_second": samples / share})
+    return records
+
+
+class EpochMeans:
+    """Sample-weighted means of the `SHOWN` figures over the steps of an epoch."""
+
+    def __init__(self) -> None:
+        self._sums = np.zeros(len(SHOWN))
+        self._samples = 0.0
+
+    def add(self, figures: np.ndarray) -> dict[str, float]:
+        """Adds steps' rows and returns the means so far.
+
+        The additions are made one after the other, so that means do not depend on how steps came together.
+        """
+        samples = figures[:, FIGURES.index("samples")]
+        values = figures[:, [FIGURES.index(name) for name in SHOWN]] * samples[:, np.newaxis]
+        self._sums = np.cumsum(np.vstack([self._sums, values]), axis=0)[-1]
+        self._samples += float(samples.sum())
+        return dict(zip(SHOWN, (self._sums / self._samples).tolist(), strict=True))
+
+
+def first_not_finite(row: np.ndarray, names: Sequence[str]) -> str | None:
+    """The first of some figures that is not finite in a row; None where all are."""
+    return next((name for name in names if not np.isfinite(row[FIGURES.index(name)])), None)

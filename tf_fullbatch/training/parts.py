@@ -1,0 +1,277 @@
+"""Puts the compiled parts of a model's training and evaluation together from settings, network, loss and optimizer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core.full_pass import FullPass, Kernel
+from tf_fullbatch.core.kernels import GradientKernel
+from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, SampleLoss, StepScalars
+from tf_fullbatch.core.network_call import NetworkCall
+from tf_fullbatch.core.penalties import EXACT, Penalty
+from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.data.augment.build import build_augmentation
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.training import keras_internals
+from tf_fullbatch.training.evaluation import EvaluationKernel
+from tf_fullbatch.training.step import StepFunctions
+
+
+class Trainable(Protocol):
+    """What is asked of the model that parts are made for (`FullBatchModel`)."""
+
+    network: keras.Model
+    settings: StepConfig
+    augmentation_function: Augmentation | None
+    loss: Any
+    optimizer: keras.optimizers.Optimizer
+    distribute_strategy: tf.distribute.Strategy
+
+
+@dataclass(slots=True)
+class TrainingParts:
+    """What trains: the micro-batch's loss, passes over it, and the step.
+
+    Attributes:
+        loss: The micro-batch's loss.
+        penalty: The gradient penalty; None for none.
+        make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
+        steps: The compiled step.
+        key: What they were made for.
+    """
+
+    loss: MicroBatchLoss
+    penalty: Penalty | None
+    make_pass: Callable[[Kernel, int], FullPass]
+    steps: StepFunctions
+    key: tuple
+
+
+@dataclass(slots=True)
+class EvaluationParts:
+    """What evaluates.
+
+    Attributes:
+        full_pass: The pass over a data set.
+        key: What it was made for.
+    """
+
+    full_pass: FullPass
+    key: tuple
+
+
+def build_training(model: Trainable, inputs: tf.TensorSpec, key: tuple) -> TrainingParts:
+    """The training parts of a compiled model whose network and optimizer are built.
+
+    Args:
+        model: The model.
+        inputs: Shape and dtype of a batch of inputs.
+        key: Kept with the parts, to tell whether they still fit.
+
+    Raises:
+        UserError: Settings that this network cannot be trained with.
+    """
+    settings, network = model.settings, model.network
+    call = NetworkCall(network, inputs)
+    jit_compile = use_xla(settings, network)
+    loss = MicroBatchLoss(
+        call,
+        sample_loss(model.loss),
+        augmentation=model.augmentation_function or _augmentation(settings),
+        seed=settings.seed,
+        multiplicative_noise=settings.multiplicative_noise,
+        # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
+        fused_kernels=settings.fused_batch_norm and not jit_compile,
+    )
+    penalty = None
+    if settings.penalty != "none":
+        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
+    dtype = accumulate_dtype(settings, network)
+
+    def read() -> tuple[Tree, Tree]:
+        return [tf.convert_to_tensor(v.value) for v in network.trainable_variables], call.state.values()
+
+    def make_pass(kernel: Kernel, room: int = 0, metrics: keras.metrics.Metric | None = None) -> FullPass:
+        return FullPass(
+            kernel,
+            read=read,
+            dtype=dtype,
+            strategy=model.distribute_strategy,
+            metrics=metrics,
+            most_micro_batches=room,
+        )
+
+    penalised = GradientKernel(
+        loss,
+        penalty,
+        clip_norm=settings.micro_batch_clip_norm,
+        clip_norm_type=settings.clip_norm_type,
+        jit_compile=jit_compile,
+    )
+    whole = bool(settings.full_gradient_penalty_strength)
+    steps = StepFunctions(
+        full_pass=make_pass(penalised, metrics=keras_internals.compiled_metrics(model)),
+        plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,
+        descent=KerasDescent(model.optimizer, network.trainable_variables),
+        state=call.state,
+        settings=settings,
+        trainable=network.trainable_variables,
+        strategy=model.distribute_strategy,
+    )
+    return TrainingParts(loss, penalty, make_pass, steps, key)
+
+
+def build_evaluation(model: Trainable, key: tuple) -> EvaluationParts:
+    """The evaluation of a compiled model whose network is built; `key` is kept with it."""
+    kernel = EvaluationKernel(
+        model.network, sample_loss(model.loss), flip_averaging=model.settings.flip_averaging
+    )
+    full_pass = FullPass(
+        kernel,
+        read=lambda: ([], []),
+        dtype="float64" if keras.config.floatx() == "float64" else "float32",
+        strategy=model.distribute_strategy,
+        metrics=keras_internals.compiled_metrics(model),
+    )
+    return EvaluationParts(full_pass, key)
+
+
+def no_scalars() -> StepScalars:
+    """The scalars of a pass that reads none of them: an evaluation's."""
+    zero, number = tf.constant(0, tf.int64), tf.zeros([])
+    return StepScalars(zero, zero, number, number, number)
+
+
+def build_all(model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec) -> keras.KerasTensor:
+    """Builds optimizer and metrics of a model whose network is built; returns shape and dtype of its outputs.
+
+    Raises:
+        ValueError: The network has nothing to train, or not one output.
+    """
+    network = model.network
+    if not network.trainable_variables:
+        raise ValueError(
+            f"The network {network.name!r} has no trainable weights: there is nothing to train. Give it "
+            "layers with weights, or set trainable=True on those it has."
+        )
+    outputs = network_outputs(network, inputs)
+    if not model.optimizer.built:
+        model.optimizer.build(network.trainable_variables)
+    metrics = keras_internals.compiled_metrics(model)
+    if metrics is not None and not metrics.built:
+        metrics.build(symbolic(targets), outputs)
+    return outputs
+
+
+def accumulate_dtype(settings: StepConfig, network: keras.Model) -> str:
+    """Precision of the sums: the setting, widened to float64 where a weight is float64."""
+    dtypes = {settings.accumulate_dtype, *(v.dtype for v in network.trainable_variables)}
+    return "float64" if "float64" in dtypes else "float32"
+
+
+def network_outputs(network: keras.Model, inputs: tf.TensorSpec) -> keras.KerasTensor:
+    """Shape and dtype of a network's outputs.
+
+    Raises:
+        ValueError: It has not exactly one.
+    """
+    outputs = network.compute_output_spec(symbolic(inputs))
+    if not isinstance(outputs, keras.KerasTensor):
+        raise ValueError(
+            f"The network {network.name!r} returns a {type(outputs).__name__}, but it must return one tensor: "
+            "give keras.Model(inputs, outputs) a single output."
+        )
+    return outputs
+
+
+def symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
+    """A spec as Keras has it."""
+    return keras.KerasTensor(spec.shape, spec.dtype.name)
+
+
+def use_xla(settings: StepConfig, network: keras.Model) -> bool:
+    """Whether the micro-batch's gradient is compiled by XLA; `auto`: where there is a GPU and it is exact.
+
+    XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in
+    TensorFlow 2.21), so exact penalties of networks with max pooling go without.
+
+    Raises:
+        UserError: `jit_compile="on"` for such a network and penalty.
+    """
+    pooling = any(isinstance(layer, keras.layers.MaxPooling2D) for layer in keras_internals.layers(network))
+    inexact = pooling and settings.penalty in EXACT
+    if settings.jit_compile == "on" and inexact:
+        raise UserError(
+            f"--jit_compile=on with --penalty={settings.penalty}: XLA's second derivative of max pooling is wrong. "
+            "Use --jit_compile=off, a finite-difference --penalty, or --stem=cifar."
+        )
+    if settings.jit_compile == "auto":
+        return bool(tf.config.list_physical_devices("GPU")) and not inexact
+    return settings.jit_compile == "on"
+
+
+def refuse_unsupported(model: keras.Model) -> None:
+    """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
+
+    Raises:
+        ValueError: Loss scaling, several steps an execution, or loss weights.
+    """
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
+            "mixed_bfloat16, or compile with auto_scale_loss=False."
+        )
+    if model.optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            "gradient_accumulation_steps is not supported: the step itself accumulates, see fit's batch_size."
+        )
+    if model.steps_per_execution != 1:
+        raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
+    if keras_internals.loss_weights(model) is not None:
+        raise ValueError("loss_weights is not supported: scale the loss itself.")
+
+
+def sample_loss(loss: Any) -> SampleLoss:
+    """The loss given to `compile` as a function to one loss a sample.
+
+    As Keras does, targets are cast to the outputs' dtype, and where the loss is a function, `[batch]` targets of
+    `[batch, 1]` outputs get that last axis: without it they would broadcast to `[batch, batch]`.
+
+    Raises:
+        ValueError: The loss is missing, a structure of losses, or reduces by a sum.
+    """
+    if not isinstance(loss, str | keras.losses.Loss | Callable):
+        raise ValueError(
+            f"compile() needs one loss (a name, a function or a keras.losses.Loss); it got {loss!r}."
+        )
+    loss = keras.losses.get(loss)
+    is_function = not isinstance(loss, keras.losses.Loss)
+    if not is_function and loss.reduction == "sum":
+        raise ValueError(
+            f"The loss {loss.name!r} reduces by a sum, but the full-batch gradient is a mean over samples: "
+            "use reduction='sum_over_batch_size'."
+        )
+    function = loss if is_function else loss.call
+
+    def losses(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        targets = tf.cast(targets, outputs.dtype)
+        if is_function and targets.shape.rank == outputs.shape.rank - 1 and outputs.shape[-1] == 1:
+            targets = targets[..., tf.newaxis]
+        return function(targets, outputs)
+
+    return losses
+
+
+def _augmentation(settings: StepConfig) -> Augmentation | None:
+    return build_augmentation(
+        settings.augmentation,
+        padding=settings.augmentation_padding,
+        seed=settings.seed,
+        magnitude=settings.randaugment_magnitude,
+        augmentations_per_image=settings.randaugment_operations,
+    )
