@@ -10,12 +10,13 @@ from absl.testing import parameterized
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import trees
-from tf_fullbatch.core.micro_batch import Clock, Objective
-from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.full_pass import FullPass
+from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.training.step import StepFunctions
+from tf_fullbatch.training.drivers import source_of
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.parts import build_training
 
 SAMPLES, CLASSES = 30, 3
 GENERATOR = np.random.default_rng(5)
@@ -45,47 +46,45 @@ def network(activation: str, dtype: str) -> keras.Model:
 
 
 @cache
-def step_functions(activation: str, dtype: str, micro_batch_size: int, **more: Any) -> StepFunctions:
-    model = network(activation, dtype)
-    state = NetworkState(model, tf.TensorSpec([None, 8, 8, 1], dtype))
-    return StepFunctions(
-        objective=Objective(model, state, sample_loss),
-        optimizer=keras.optimizers.SGD(0.1),
-        settings=StepConfig(micro_batch_size=micro_batch_size, **more),
-        strategy=tf.distribute.get_strategy(),
-        metrics=None,
-    )
+def full_pass(activation: str, dtype: str, micro_batch_size: int, **more: Any) -> FullPass:
+    """The pass of a step, as `FullBatchModel` makes it."""
+    model = FullBatchModel(network(activation, dtype), micro_batch_size=micro_batch_size, **more)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
+    model.optimizer.build(model.network.trainable_variables)
+    return build_training(model, tf.TensorSpec([None, 8, 8, 1], dtype), ()).steps._full_pass
 
 
-def clock() -> Clock:
+def scalars() -> StepScalars:
     whole, number = tf.constant(0, tf.int64), tf.constant(0.1, tf.float64)
-    return Clock(whole, whole, number, number, number)
+    return StepScalars(whole, whole, number, number, number)
 
 
 def accumulated(
-    functions: StepFunctions, samples: int, batch_size: int, micro_batch_size: int, chunk: int | None
+    function: FullPass, samples: int, batch_size: int, micro_batch_size: int, chunk: int | None, **more: Any
 ) -> list[tuple[trees.Tree, dict[str, float]]]:
     """Mean gradient and figures of each step of an epoch."""
-    dtype = functions._variables[0].dtype
+    dtype = function._kernel._loss.call.network.trainable_variables[0].dtype
     data = UpdateBatches(
         IMAGES[:samples].astype(dtype),
         LABELS[:samples],
         batch_size=batch_size,
         micro_batch_size=micro_batch_size,
         chunk_micro_batches=chunk,
+        **more,
     )
-    plan = data.plan(replicas=1)
-    iterator = iter(data.distributed(tf.distribute.get_strategy(), epochs=1))
+    source = source_of(data, tf.distribute.get_strategy())
     found = []
-    for step in range(plan.steps_per_epoch):
-        functions.begin()
-        for _ in range(plan.rounds(step)):
-            functions.accumulate(iterator, clock(), None, True)
-        going_on = tf.constant(0.0)
-        scalars = functions.reduce(clock(), None, going_on).scalars
-        found.append((functions.mean_gradient(going_on)[0], {k: float(v) for k, v in scalars.items()}))
-    with np.testing.assert_raises(StopIteration):
-        next(iterator)
+    for step in range(data.plan(replicas=1).steps_per_epoch):
+        means = function.run(source, step, scalars(), None, None)
+        figures = {
+            "loss": means.weighted.loss,
+            "accuracy": means.sampled.accuracy,
+            "gradient_norm": trees.global_norm(means.weighted.gradient),
+            "mean_squared_micro_batch_gradient_norm": means.weighted.squared_norm,
+            "samples": means.samples,
+        }
+        found.append((means.weighted.gradient, {k: float(v) for k, v in figures.items()}))
     return found
 
 
@@ -120,44 +119,45 @@ class ExactnessTest(tf.test.TestCase, parameterized.TestCase):
         self, activation, samples, batch_size, micro_batch_size, chunk
     ):
         batch_size = min(samples, max(batch_size, samples // 3))
-        functions = step_functions(activation, "float64", micro_batch_size)
+        functions = full_pass(activation, "float64", micro_batch_size)
         found = accumulated(functions, samples, batch_size, micro_batch_size, chunk)
         self.assertLen(found, -(-samples // batch_size))
-        for step, (gradient, scalars) in enumerate(found):
+        for step, (gradient, figures) in enumerate(found):
             rows = slice(step * batch_size, min((step + 1) * batch_size, samples))
             expected, loss = one_big_batch(activation, "float64", rows)
             self.assertLess(relative_error(gradient, expected), 1e-12)
-            self.assertAllClose(scalars["loss"], loss, rtol=1e-12, atol=0)
-            self.assertAllClose(scalars["gradient_norm"], trees.global_norm(expected), rtol=1e-12, atol=0)
-            self.assertEqual(scalars["samples"], rows.stop - rows.start)
-        self.assertEqual(sum(scalars["samples"] for _, scalars in found), samples)
+            self.assertAllClose(figures["loss"], loss, rtol=1e-12, atol=0)
+            self.assertAllClose(figures["gradient_norm"], trees.global_norm(expected), rtol=1e-12, atol=0)
+            self.assertEqual(figures["samples"], rows.stop - rows.start)
+        self.assertEqual(sum(figures["samples"] for _, figures in found), samples)
 
     def test_accuracy_counts_samples(self):
-        functions = step_functions("relu", "float64", 4)
-        ((_, scalars),) = accumulated(functions, SAMPLES, SAMPLES, 4, 2)
+        functions = full_pass("relu", "float64", 4)
+        ((_, figures),) = accumulated(functions, SAMPLES, SAMPLES, 4, 2)
         predicted = np.argmax(network("relu", "float64").predict(IMAGES, verbose=0), axis=1)
-        self.assertAllClose(scalars["accuracy"], np.mean(predicted == LABELS), rtol=1e-12, atol=0)
+        self.assertAllClose(figures["accuracy"], np.mean(predicted == LABELS), rtol=1e-12, atol=0)
 
     def test_squared_norm_is_the_sample_weighted_mean_over_micro_batches(self):
-        functions = step_functions("relu", "float64", 7)
-        ((_, scalars),) = accumulated(functions, SAMPLES, SAMPLES, 7, 2)
+        functions = full_pass("relu", "float64", 7)
+        ((_, figures),) = accumulated(functions, SAMPLES, SAMPLES, 7, 2)
         expected = 0.0
         for start in range(0, SAMPLES, 7):
             rows = slice(start, min(start + 7, SAMPLES))
             gradient, _ = one_big_batch("relu", "float64", rows)
             expected += (rows.stop - rows.start) / SAMPLES * float(trees.squared_norm(gradient))
-        self.assertAllClose(scalars["mean_squared_micro_batch_gradient_norm"], expected, rtol=1e-12, atol=0)
+        self.assertAllClose(figures["mean_squared_micro_batch_gradient_norm"], expected, rtol=1e-12, atol=0)
 
 
 class ChunkTest(tf.test.TestCase):
     def test_no_bit_depends_on_the_chunks_and_the_step_is_traced_once(self):
-        functions = step_functions("relu", "float32", 4)
-        results = [accumulated(functions, 27, 27, 4, chunk)[0] for chunk in (1, 2, 3, 7, 100, None)]
-        for gradient, scalars in results[1:]:
+        functions = full_pass("relu", "float32", 4)
+        cuts = [(chunk, on_device) for chunk in (1, 2, 3, 7, 100, None) for on_device in (True, False)]
+        results = [accumulated(functions, 27, 27, 4, chunk, on_device=held)[0] for chunk, held in cuts]
+        for gradient, figures in results[1:]:
             self.assertEqual(bits(gradient), bits(results[0][0]))
-            self.assertEqual(scalars, results[0][1])
+            self.assertEqual(figures, results[0][1])
         # Neither ragged micro-batches nor new iterators make TensorFlow trace again.
-        self.assertEqual(functions.accumulate.experimental_get_tracing_count(), 1)
+        self.assertEqual([traced.count for traced in functions._compiled.values()], [1, 1])
 
 
 class PrecisionTest(tf.test.TestCase):
@@ -166,16 +166,16 @@ class PrecisionTest(tf.test.TestCase):
         mean = [np.mean([p[leaf].numpy().astype("float64") for p in parts], axis=0) for leaf in range(6)]
         errors = {}
         for dtype in ("float32", "float64"):
-            functions = step_functions("relu", "float32", 1, accumulate_dtype=dtype)
-            self.assertEqual(functions.accumulate_dtype, dtype)
+            functions = full_pass("relu", "float32", 1, accumulate_dtype=dtype)
+            self.assertEqual(functions._scalar_sums.dtype, dtype)
             ((gradient, _),) = accumulated(functions, SAMPLES, SAMPLES, 1, None)
-            self.assertEqual({g.dtype for g in gradient}, {tf.float32})
+            self.assertEqual({g.dtype.name for g in gradient}, {dtype})
             errors[dtype] = relative_error([tf.cast(g, "float64") for g in gradient], mean)
         self.assertLess(errors["float64"], 0.5 * errors["float32"])
         self.assertLess(errors["float64"], 1e-7)
 
     def test_float64_weights_widen_the_sums(self):
-        self.assertEqual(step_functions("relu", "float64", 4).accumulate_dtype, "float64")
+        self.assertEqual(full_pass("relu", "float64", 4)._scalar_sums.dtype, "float64")
 
 
 if __name__ == "__main__":

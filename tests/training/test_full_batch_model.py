@@ -14,6 +14,7 @@ from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.optim.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.parts import accumulate_dtype
 
 
 class FitTest(tf.test.TestCase, parameterized.TestCase):
@@ -96,7 +97,7 @@ class FitTest(tf.test.TestCase, parameterized.TestCase):
         model = model_of(softplus_network(keras.layers.BatchNormalization()), micro_batch_size=5, penalty="nested_tape",
                          penalty_strength=0.5)  # fmt: skip
         history = model.fit(X, Y, epochs=3, verbose=0).history
-        self.assertEqual(model._session.step.accumulate_dtype, "float32")
+        self.assertEqual(accumulate_dtype(model.settings, model.network), "float32")
         self.assertEqual({w.dtype for w in model.network.weights}, {"float32"})
         self.assertLess(history["loss"][2], history["loss"][0])
 
@@ -112,8 +113,7 @@ class FitTest(tf.test.TestCase, parameterized.TestCase):
         model.fit(X, Y, epochs=3, verbose=0, validation_data=(X[:7], Y[:7]))
         model.fit(X, Y, epochs=2, verbose=0)
         model.fit(X[:4], Y[:4], verbose=0)
-        # With the full gradient, one trace for each of the step's two passes.
-        self.assertEqual(model._session.step.accumulate.experimental_get_tracing_count(), 2 if full else 1)
+        self.assertEqual(model._training_parts.steps.traces, 1)
 
     def test_an_evaluation_of_few_samples_leaves_the_micro_batches_as_they_are(self) -> None:
         networks = [softplus_network(keras.layers.BatchNormalization()) for _ in range(2)]
@@ -186,7 +186,7 @@ class CallbackTest(tf.test.TestCase):
         calls: list[tuple[int, int]] = []
         model.chunk_listeners.append(lambda done, rounds: calls.append((done, rounds)))
         model.fit(UpdateBatches(X, Y, micro_batch_size=5, chunk_micro_batches=2), verbose=0)
-        self.assertEqual(calls, [(1, 3), (2, 3), (3, 3)])
+        self.assertEqual(calls, [(2, 5), (4, 5), (5, 5)])
 
 
 class SaveTest(tf.test.TestCase):

@@ -10,18 +10,18 @@ class Pace:
     The first call counts for nothing: it is traced, and compiled.
 
     Args:
-        most: Upper bound of the rounds per call; None for none.
+        fixed: Rounds of every call; None to choose.
     """
 
-    def __init__(self, most: int | None = None):
-        self._most = most
+    def __init__(self, fixed: int | None = None):
+        self._fixed = fixed
         self._calls = 0
         self._rounds = 1
 
     @property
     def rounds(self) -> int:
         """Rounds of the next call, at least 1."""
-        return self._rounds if self._most is None else min(self._rounds, self._most)
+        return self._rounds if self._fixed is None else self._fixed
 
     def took(self, rounds: int, seconds: float) -> None:
         """Notes that a call of so many rounds took so long."""

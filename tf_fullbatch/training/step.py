@@ -181,15 +181,23 @@ class StepFunctions:
         samples, update_batch = sizes
         steps_per_epoch = (samples + update_batch - 1) // update_batch
 
+        passes = 1 if self._plain_pass is None else 2
+
+        def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """(micro-batches, rounds) of a step."""
+            in_step = tf.minimum(update_batch, samples - step * update_batch)
+            micro_batches = (in_step + feed.micro_batch_size - 1) // feed.micro_batch_size
+            return micro_batches, (micro_batches + feed.replicas - 1) // feed.replicas
+
         def goes_on(at: Position, done: Done) -> tf.Tensor:
-            within = (done.rounds_left > 0) & (done.steps < limits.steps) & (at.step < steps_per_epoch)
+            # A call that has completed a step begins no other that it could not complete.
+            needed = tf.where(done.steps == 0, 1, passes * size(at.step)[1])
+            within = (done.rounds_left >= needed) & (done.steps < limits.steps) & (at.step < steps_per_epoch)
             return within & done.accepted
 
         def body(at: Position, done: Done) -> tuple[Position, Done]:
             scalars = self._scalars(limits.epoch)
-            in_step = tf.minimum(update_batch, samples - at.step * update_batch)
-            micro_batches = (in_step + feed.micro_batch_size - 1) // feed.micro_batch_size
-            rounds = (micro_batches + feed.replicas - 1) // feed.replicas
+            micro_batches, rounds = size(at.step)
             end = tf.minimum(at.round + done.rounds_left, rounds)
             self._pass_over(feed, held, Place(at.step, at.round, end), scalars, at.phase)
             new, completed, row, accepted = tf.cond(
