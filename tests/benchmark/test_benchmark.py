@@ -13,16 +13,18 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.benchmark import device, options, tables, timed_passes
+from tf_fullbatch.benchmark import device, loops, options, startup, step_suite, timing, workloads
+from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import Options
-from tf_fullbatch.benchmark.ratios import BARE_LOOP, Configuration, figures, median_ratio
-from tf_fullbatch.benchmark.rounds import Speed, Timing, jit_settings
+from tf_fullbatch.benchmark.step_suite import BARE_LOOP, Configuration, figures, jit_settings
+from tf_fullbatch.benchmark.timing import Timing
 from tf_fullbatch.commands import benchmark
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.run.devices import precision
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--model=linear", "--image_size=4", "--num_classes=2", "--samples=10", "--micro_batch_size=4")
+LINEAR = Workload(model="linear", image_size=4, num_classes=2, samples=10, micro_batch_size=4)
 
 
 class FlagsTest(unittest.TestCase):
@@ -60,10 +62,31 @@ class FlagsTest(unittest.TestCase):
             ("--json=/no/such/folder/a.json", "file in an existing folder"),
             (f"--json={ROOT}", "file in an existing folder"),
             ("--speed=9", "speed.*--help"),
+            ("--suite=tiny", "--suite=tiny: accepted are step, small, pytorch, gpu"),
+            ("--seconds=1", "--seconds=1.0 has no effect with --suite=step: leave it at 2.0"),
+            ("--fresh", "--fresh=True has no effect with --suite=step"),
+            ("--suite=small --samples=3", "--samples=3 has no effect with --suite=small"),
+            (
+                "--suite=small --rows=mlp_pass,resnet18_float32",
+                "--rows=.*: accepted are mlp_pass, .*resnet18_pass",
+            ),
+            ("--suite=small --rows=mlp_pass,mlp_pass", "comes twice"),
+            ("--suite=small --seconds=-1", "--seconds=-1.0: must be at least 0"),
+            ("--suite=pytorch", "needs --torch_python=PATH"),
+            (
+                "--suite=pytorch --torch_python=/no/python",
+                "--torch_python=/no/python: give the path of a Python",
+            ),
+            ("--suite=gpu", "needs --report=DIR"),
+            (f"--suite=gpu --report={__file__}", "give the path of a folder"),
+            ("--suite=gpu --report=x --minutes=0", "--minutes=0.0: must be above 0"),
+            ("--suite=gpu --report=x --scale=huge", "accepted are full, small"),
+            ("--suite=gpu --report=x --device=tpu", "accepted are gpu, cpu"),
+            ("--suite=gpu --report=x --json=y", "--json=y has no effect with --suite=gpu"),
             ("fast", "unexpected argument 'fast'"),
         ):
             with self.subTest(flag), self.assertRaisesRegex(UserError, message):
-                options.parse(["benchmark", flag])
+                options.parse(["benchmark", *flag.split()])
 
     def test_help_names_every_option(self):
         self.assertIsNone(options.parse(["benchmark", "--help"]))
@@ -101,7 +124,8 @@ class FiguresTest(unittest.TestCase):
         self.assertAlmostEqual(results[self.plain].images_per_second, 10.0)
 
     def test_median_of_ratios_is_not_ratio_of_medians(self):
-        self.assertEqual(median_ratio([2.0, 3.0, 40.0], [1.0, 4.0, 10.0]), 2.0)
+        found = timing.spread(timing.ratios([2.0, 3.0, 40.0], [1.0, 4.0, 10.0]))
+        self.assertEqual(found, (2.0, 0.75, 4.0))
 
     def test_speed_up_compares_the_same_contestant_in_float32(self):
         results = figures({self.plain: [3.0, 6.0], self.half: [2.0, 4.0]}, samples=1)
@@ -126,19 +150,19 @@ class FiguresTest(unittest.TestCase):
     def test_operations_count_a_product_as_one_more_gradient(self):
         peak = device.Peaks(3 * 2**20, None)
         timings = {c: [Timing(2.0, 1.0, peak)] for c in (self.bare, self.plain, self.nested)}
-        results = tables.speed_results(Speed(timings, gradient_flops=1e9), samples=500)
+        results = step_suite.results(timings, samples=500, gradient_flops=1e9)
         self.assertEqual([r["tflops_per_second"] for r in results], [0.25, 0.25, 0.5])
         self.assertEqual([r["peak_memory_bytes"] for r in results], [3 * 2**20] * 3)
-        results = tables.speed_results(Speed(timings, gradient_flops=None), samples=500)
+        results = step_suite.results(timings, samples=500, gradient_flops=None)
         self.assertEqual([r["tflops_per_second"] for r in results], [None] * 3)
-        self.assertIn("  -  ", tables.speed_table(results))
+        self.assertIn("  -  ", step_suite.table(results))
 
     def test_memory_growth_is_compared_with_the_data(self):
         runs = [
             {"samples": 10, "data_bytes": 100, "host": 1000, "device": None},
             {"samples": 30, "data_bytes": 300, "host": 1150, "device": None},
         ]
-        first, second = tables.memory_results(runs)
+        first, second = startup.memory_results(runs)
         self.assertIsNone(first["quotient"])
         self.assertEqual((second["peak_growth"], second["data_growth"]), (150, 200))
         self.assertAlmostEqual(second["quotient"], 0.75)
@@ -147,18 +171,19 @@ class FiguresTest(unittest.TestCase):
 class ContestantsTest(tf.test.TestCase):
     def test_operations_of_resnet18(self):
         # 0.56 G multiply-adds at 32x32, as counters of PyTorch models report for this network.
-        net = timed_passes.network("resnet18", 32, 10)
-        self.assertAllClose(timed_passes.gradient_flops(net), 6 * 0.56e9, rtol=0.01)
+        net = workloads.network(Workload(model="resnet18", samples=1, micro_batch_size=1))
+        self.assertAllClose(workloads.gradient_flops(net), 6 * 0.56e9, rtol=0.01)
 
     def test_operations_of_one_matrix(self):
-        self.assertEqual(timed_passes.gradient_flops(timed_passes.network("linear", 4, 2)), 6 * 4 * 4 * 3 * 2)
+        self.assertEqual(workloads.gradient_flops(workloads.network(LINEAR)), 6 * 4 * 4 * 3 * 2)
 
     def test_data_are_random_and_repeatable(self):
-        data = timed_passes.random_data(50, 8, 3)
+        work = Workload(model="linear", image_size=8, num_classes=3, samples=50, micro_batch_size=5)
+        data = workloads.random_data(work)
         self.assertEqual((data.images.shape, data.images.dtype), ((50, 8, 8, 3), "uint8"))
         self.assertAllEqual(sorted(set(data.labels)), [0, 1, 2])
         self.assertGreater(len(set(data.images.ravel())), 250)
-        self.assertAllEqual(timed_passes.random_data(50, 8, 3).images, data.images)
+        self.assertAllEqual(workloads.random_data(work).images, data.images)
 
     def test_precision_is_set_and_put_back(self):
         tf32 = tf.config.experimental.tensor_float_32_execution_enabled
@@ -174,11 +199,11 @@ class ContestantsTest(tf.test.TestCase):
             self.assertEqual((keras.config.dtype_policy().name, keras.config.floatx(), tf32()), before)
 
     def test_both_contestants_see_every_sample(self):
-        data = timed_passes.random_data(10, 4, 2)
-        net = timed_passes.network("linear", 4, 2)
-        self.assertGreater(timed_passes.bare_loop(net, 4, False)(data), 0)
+        data, net = workloads.random_data(LINEAR), workloads.network(LINEAR)
+        self.assertGreater(loops.bare_loop(net, LINEAR, data, False)(1), 0)
         before = [v.numpy() for v in net.trainable_variables]
-        self.assertGreater(timed_passes.full_batch_step(net, "nested_tape", 4, False)(data), 0)
+        model = loops.published_model(net, "nested_tape", 4, "off")
+        self.assertGreater(loops.fit_of(model, LINEAR, data)(1), 0)
         moved = [abs(v.numpy() - b).max() for v, b in zip(net.trainable_variables, before, strict=True)]
         self.assertGreater(min(moved), 0)
 
@@ -208,7 +233,7 @@ class CommandTest(unittest.TestCase):
         with contextlib.redirect_stdout(printed):
             code = benchmark.main(["benchmark", *SMALL, *flags, f"--json={file}"])
         self.assertEqual(code, 0)
-        for column in tables.SPEED_COLUMNS:
+        for column in step_suite.COLUMNS:
             self.assertIn(column, printed.getvalue())
         results = json.loads(file.read_text())
         names = [(r["dtype_policy"], r["contestant"]) for r in results["speed"]]

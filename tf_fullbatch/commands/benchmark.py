@@ -1,4 +1,4 @@
-"""The command `python -m tf_fullbatch.benchmark`: what a training step costs, beside a bare loop."""
+"""The command `python -m tf_fullbatch.benchmark`: what training costs, beside plain loops."""
 
 import dataclasses
 import json
@@ -15,7 +15,7 @@ from tf_fullbatch.commands import console
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted: nothing was written")
+    return console.exit_code(_run, argv, "interrupted: no table was written")
 
 
 def _run(argv: Sequence[str]) -> int:
@@ -24,6 +24,10 @@ def _run(argv: Sequence[str]) -> int:
         print(benchmark_options.help_text())
         return 0
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if options.suite == "gpu":
+        from tf_fullbatch.benchmark import gpu_suite
+
+        return 0 if gpu_suite.run(options, _progress) else 1
     results = execute(options)
     if options.json is not None:
         Path(options.json).write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
@@ -42,51 +46,43 @@ def execute(options: Options) -> dict[str, Any]:
         "git_revision": git_revision(Path(__file__).parent),
     }
     print(tables.header(results["machine"], results["versions"]))
-    if options.first_micro_batch:
-        results["first_micro_batch"] = first_micro_batches(options)
-        print(tables.first_micro_batch_table(results["first_micro_batch"]))
-    if options.memory_sweep:
-        results["memory_sweep"] = tables.memory_results(memory_sweep(options))
-        print(tables.memory_table(results["memory_sweep"]))
-    if not options.first_micro_batch and not options.memory_sweep:
-        from tf_fullbatch.benchmark.rounds import measure_speed
+    if options.suite == "step":
+        return results | _step(options)
+    return results | _compared(options)
 
-        speed = measure_speed(options, _progress)
-        results["gradient_flops"] = speed.gradient_flops
-        results["speed"] = tables.speed_results(speed, options.samples)
+
+def _step(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import startup, step_suite
+
+    found: dict[str, Any] = {}
+    if options.first_micro_batch:
+        found["first_micro_batch"] = startup.first_micro_batches(options, _progress)
+        print(startup.first_micro_batch_table(found["first_micro_batch"]))
+    if options.memory_sweep:
+        found["memory_sweep"] = startup.memory_sweep(options, _progress)
+        print(startup.memory_table(found["memory_sweep"]))
+    if not found:
+        found = step_suite.measure(options, _progress)
         print(
             f"{options.model}, {options.samples} images of {options.image_size}x{options.image_size}, "
             f"micro-batches of {options.micro_batch_size}, medians of {options.repeats}"
         )
-        print(tables.speed_table(results["speed"]))
-    return results
+        print(step_suite.table(found["speed"]))
+    return found
 
 
-def first_micro_batches(options: Options) -> list[dict[str, Any]]:
-    """Seconds from process start to the first micro-batch, for every precision, --jit_compile and penalty."""
-    from tf_fullbatch.benchmark.fresh_process import seconds_to_first_micro_batch
+def _compared(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import pytorch_suite, small_suite
 
-    results = []
-    for policy in options.dtype_policies:
-        for jit in options.jit_compile:
-            for penalty in options.penalties:
-                seconds = seconds_to_first_micro_batch(options, penalty, policy, jit)
-                _progress(f"first micro-batch: {policy}, jit_compile {jit}, {penalty}: {seconds:.1f} s")
-                results.append(
-                    {"dtype_policy": policy, "jit_compile": jit, "penalty": penalty, "seconds": seconds}
-                )
-    return results
-
-
-def memory_sweep(options: Options) -> list[dict[str, Any]]:
-    """Peak memory for every number of images, in the order given."""
-    from tf_fullbatch.benchmark.fresh_process import memory_of_steps
-
-    runs = []
-    for samples in options.memory_sweep:
-        runs.append(memory_of_steps(samples, options.micro_batch_size))
-        _progress(f"memory: {samples} images: {runs[-1]['host'] / 2**20:.0f} MiB")
-    return runs
+    small = options.suite == "small"
+    found: dict[str, Any] = {"rows": (small_suite if small else pytorch_suite).measure(options, _progress)}
+    print(small_suite.table(found["rows"]))
+    if small and "mlp_sgd" in (options.rows or ["mlp_sgd"]):
+        found["recorded_seconds_per_step"] = small_suite.recorded_seconds_per_step()
+        print(
+            f"mlp_sgd as a run of the command line: {1000 * found['recorded_seconds_per_step']:.4g} ms/step"
+        )
+    return found
 
 
 def _progress(text: str) -> None:

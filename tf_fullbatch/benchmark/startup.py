@@ -1,0 +1,84 @@
+"""What a process needs from its start: seconds to the first micro-batch, and peak memory by data size."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tf_fullbatch.benchmark import fresh_process
+from tf_fullbatch.benchmark.options import Options
+from tf_fullbatch.benchmark.tables import mebibytes, number
+from tf_fullbatch.benchmark.timing import Progress
+from tf_fullbatch.reporting.tables import format_table
+
+FIRST_COLUMNS = ("configuration", "s to first micro-batch")
+MEMORY_COLUMNS = ("images", "data", "peak memory", "peak above first", "data above first", "quotient")
+
+
+def first_micro_batches(options: Options, progress: Progress) -> list[dict[str, Any]]:
+    """Seconds from process start to the first micro-batch, for every precision, --jit_compile and penalty.
+
+    Imports, building, tracing and one pass over a micro-batch, each in a process of its own, once.
+    """
+    results = []
+    for policy in options.dtype_policies:
+        for jit in options.jit_compile:
+            for penalty in options.penalties:
+                setting = {"dtype_policy": policy, "jit_compile": jit, "penalty": penalty}
+                size = options.micro_batch_size
+                arguments = {
+                    **setting,
+                    "model": options.model,
+                    "image_size": options.image_size,
+                    "num_classes": options.num_classes,
+                    "samples": size,
+                    "micro_batch_size": size,
+                }
+                started = time.time()
+                seconds = fresh_process.call("first_micro_batch", arguments)["finished_at"] - started
+                progress(f"first micro-batch: {policy}, jit_compile {jit}, {penalty}: {seconds:.1f} s")
+                results.append({**setting, "seconds": seconds})
+    return results
+
+
+def first_micro_batch_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Seconds to the first micro-batch, a row for each configuration."""
+    rows = [
+        (f"{r['dtype_policy']}, jit_compile {r['jit_compile']}, {r['penalty']}", f"{r['seconds']:.1f}")
+        for r in results
+    ]
+    return format_table(FIRST_COLUMNS, rows, "<>")
+
+
+def memory_sweep(options: Options, progress: Progress) -> list[dict[str, Any]]:
+    """Peak memory of a process that makes full-batch steps, for every number of images, see `memory_results`."""
+    runs = []
+    for samples in options.memory_sweep:
+        arguments = {"samples": samples, "micro_batch_size": options.micro_batch_size}
+        runs.append(fresh_process.call("memory", arguments))
+        progress(f"memory: {samples} images: {mebibytes(runs[-1]['host'])}")
+    return memory_results(runs)
+
+
+def memory_results(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each run of the sweep, with the growth of peak memory and of the data since the first run."""
+    first = runs[0]
+    results = []
+    for run in runs:
+        peak, data = run["host"] - first["host"], run["data_bytes"] - first["data_bytes"]
+        results.append(
+            {**run, "peak_growth": peak, "data_growth": data, "quotient": peak / data if data else None}
+        )
+    return results
+
+
+def memory_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """`memory_results` as a table."""
+    rows = [
+        (
+            r["samples"],
+            *(mebibytes(r[key]) for key in ("data_bytes", "host", "peak_growth", "data_growth")),
+            number(r["quotient"], ".2f"),
+        )
+        for r in results
+    ]
+    return format_table(MEMORY_COLUMNS, rows, ">" * len(MEMORY_COLUMNS))
