@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: quickstart test test-slow test-faults lint benchmark clean
+.PHONY: quickstart test test-slow test-faults lint benchmark benchmark-small clean
 
 quickstart: $(READY)  ## run the main job on the embedded data set
 	$(BIN)/python -m tf_fullbatch.main --flagfile=flags/quickstart.flags
@@ -26,6 +26,9 @@ lint: $(READY)  ## style, types and the order of imports
 
 benchmark: $(READY)  ## speed and memory of a step, beside a bare forward and backward loop
 	$(BIN)/python -m tf_fullbatch.benchmark
+
+benchmark-small: $(READY)  ## small networks, beside loops written by hand and Keras' fit
+	$(BIN)/python -m tf_fullbatch.benchmark --suite=small
 
 $(READY): requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else "error: Python %d.%d found, 3.11 to 3.13 needed: make PYTHON=python3.12 ..." % v)'

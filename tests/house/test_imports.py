@@ -25,6 +25,8 @@ WITHOUT_TENSORFLOW = (
     "run.output_dir",
     "commands",
     "benchmark.options",
+    "benchmark.fresh_process",
+    "benchmark.gpu_suite",
     "main",
     "study",
     "launch_local",

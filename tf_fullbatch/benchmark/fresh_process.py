@@ -3,15 +3,20 @@
 `python -m tf_fullbatch.benchmark.fresh_process KIND JSON` is such a process; it prints one line of JSON.
 """
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.errors import RunError
+
+PYTORCH_SCRIPT = Path(__file__).parent / "pytorch" / "loops.py"
 
 
 def call(
@@ -34,14 +39,29 @@ def call(
         subprocess.TimeoutExpired: It took too long.
     """
     command = [sys.executable, "-m", "tf_fullbatch.benchmark.fresh_process", kind, json.dumps(arguments)]
-    return last_line(command, f"the process for {kind} with {json.dumps(arguments)}", environment, timeout)
+    return _last_line(command, f"{kind} in a process of its own", environment, timeout)
 
 
-def last_line(
-    command: Sequence[str],
-    what: str,
-    environment: Mapping[str, str] | None = None,
-    timeout: float | None = None,
+def call_pytorch(
+    python: str, work: Workload, flags: Mapping[str, Any], timeout: float | None = None
+) -> dict[str, Any]:
+    """What the PyTorch script says of a workload.
+
+    Args:
+        python: An interpreter that has PyTorch.
+        work: What the passes are over.
+        flags: Further flags of the script.
+        timeout: See `call`, as for what is raised.
+    """
+    given = {
+        name: value for name, value in {**dataclasses.asdict(work), **flags}.items() if value is not None
+    }
+    command = [python, str(PYTORCH_SCRIPT), *(f"--{name}={value}" for name, value in given.items())]
+    return _last_line(command, " ".join(command), None, timeout)
+
+
+def _last_line(
+    command: Sequence[str], what: str, environment: Mapping[str, str] | None, timeout: float | None
 ) -> dict[str, Any]:
     """The last line that a command prints, which is JSON; `what` names it where it fails. See `call`."""
     with subprocess.Popen(

@@ -45,16 +45,17 @@ def environment() -> dict[str, Any]:
 
 
 def trajectories(*, cases: Sequence[Sequence[str]], steps: int) -> dict[str, Any]:
-    """`cases`: full-batch steps of a smooth residual network for each (precision, XLA, penalty), see `_trajectory`."""
-    found = [
-        {
-            "dtype_policy": policy,
-            "jit_compile": jit,
-            "penalty": penalty,
-            **_trajectory(policy, penalty, jit, steps, tf.distribute.get_strategy()),
-        }
-        for policy, jit, penalty in cases
-    ]
+    """`cases`: full-batch steps of a smooth residual network for each (precision, XLA, penalty), see `_trajectory`.
+
+    A case that fails has `error` in place of a trajectory.
+    """
+    found: list[dict[str, Any]] = []
+    for policy, jit, penalty in cases:
+        found.append({"dtype_policy": policy, "jit_compile": jit, "penalty": penalty})
+        try:
+            found[-1] |= _trajectory(policy, penalty, jit, steps, tf.distribute.get_strategy())
+        except Exception as error:  # whatever it is, it is what is wrong with this case
+            found[-1]["error"] = f"{type(error).__name__}: {error}".splitlines()[0]
     return {"cases": found}
 
 

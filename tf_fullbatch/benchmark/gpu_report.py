@@ -21,7 +21,7 @@ _SPEED_COLUMNS = (
 
 
 def render(where: Document, documents: Documents) -> tuple[str, bool]:
-    """The report, and whether every check that was made passed.
+    """The report, and whether all that was measured went well: every check passed and no part failed.
 
     Args:
         where: What the part "environment" found, and `git_revision`.
@@ -29,7 +29,9 @@ def render(where: Document, documents: Documents) -> tuple[str, bool]:
     """
     results = {name: d["result"] for name, d in documents.items() if d is not None and "result" in d}
     checks = [*_trajectory_checks(results), *_replica_checks(results), *_test_checks(results)]
-    passed = all(row[-1] == "passed" for row in checks)
+    passed = all(row[-1] == "passed" for row in checks) and not any(
+        "error" in (d or {}) for d in documents.values()
+    )
     sections = [
         "# Measured by `python -m tf_fullbatch.benchmark --suite=gpu`",
         _where(where, documents),
@@ -68,16 +70,16 @@ def _trajectory_checks(results: Mapping[str, Any]) -> list[Row]:
     if not {"trajectories_cpu", "trajectories_device"} <= results.keys():
         return []
     pairs = zip(results["trajectories_cpu"]["cases"], results["trajectories_device"]["cases"], strict=True)
-    return [
-        _check(
-            "device against CPU",
-            f"{there['dtype_policy']}, XLA {there['jit_compile']}, {there['penalty']}",
-            there["dtype_policy"],
-            there["penalty"],
-            difference(here, there),
-        )
-        for here, there in pairs
-    ]
+    rows: list[Row] = []
+    for here, there in pairs:
+        policy, penalty = there["dtype_policy"], there["penalty"]
+        name, case = "device against CPU", f"{policy}, XLA {there['jit_compile']}, {penalty}"
+        error = here.get("error") or there.get("error")
+        if error:
+            rows.append((name, case, error.replace("|", "/"), None, "FAILED"))
+        else:
+            rows.append(_check(name, case, policy, penalty, difference(here, there)))
+    return rows
 
 
 def _replica_checks(results: Mapping[str, Any]) -> list[Row]:

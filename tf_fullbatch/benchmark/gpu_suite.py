@@ -78,7 +78,7 @@ SCALES = {
             ("float32", "on", "none"),
         ),
         matrix_size=256,
-        tests=("tests/optim",),
+        tests=("tests/config",),
     ),
 }
 
@@ -123,7 +123,7 @@ def parts(options: Options) -> list[Part]:
 
 
 def run(options: Options, progress: Progress) -> bool:
-    """Measures what is not finished in the report's folder and writes the report; whether all checks passed.
+    """Measures what is missing in the report's folder, writes the report, and says whether all went well.
 
     Each part leaves parts/NAME.json as it ends, with `result` or `error`. One that failed is tried again after those
     that are missing; one that the time did not allow is left for the next call.
@@ -215,10 +215,8 @@ def _call(part: Part, options: Options, timeout: float) -> dict[str, Any]:
     if part.kind != "pytorch":
         environment = _NO_GPU if part.on_cpu else None
         return fresh_process.call(part.kind, part.arguments, environment=environment, timeout=timeout)
-    from tf_fullbatch.benchmark.pytorch_suite import script
-
     work = Workload(**part.arguments["work"])
-    return script(str(options.torch_python), work, part.arguments["flags"], timeout)
+    return fresh_process.call_pytorch(str(options.torch_python), work, part.arguments["flags"], timeout)
 
 
 def _identity(part: Part) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """--suite=pytorch: this package's `fit` beside plain PyTorch, processes in turn."""
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from tf_fullbatch.benchmark import fresh_process, small_suite, timing
@@ -9,8 +8,6 @@ from tf_fullbatch.benchmark.comparisons import PYTORCH, Workload
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.benchmark.timing import Passes, Progress
 from tf_fullbatch.errors import UserError
-
-SCRIPT = Path(__file__).parent / "pytorch" / "loops.py"
 
 
 def measure(options: Options, progress: Progress) -> list[dict[str, Any]]:
@@ -34,7 +31,8 @@ def measure(options: Options, progress: Progress) -> list[dict[str, Any]]:
         timings = timing.measure(in_turn, options.repeats, progress, warm_up=False)
         counts = {side: result["parameters"] for side, result in said.items()}
         if len(set(counts.values())) > 1:
-            raise UserError(f"{name}: the networks differ, parameters are {counts}: correct {SCRIPT.parent}.")
+            folder = fresh_process.PYTORCH_SCRIPT.parent
+            raise UserError(f"{name}: the networks differ, parameters are {counts}: correct {folder}.")
         rows.append(small_suite.result(name, comparison, timing.seconds_of(timings)) | {"processes": said})
     return rows
 
@@ -50,22 +48,7 @@ def _ours(work: Workload, seconds: float, said: dict[str, dict[str, Any]]) -> Pa
 
 def _theirs(work: Workload, seconds: float, python: str, said: dict[str, dict[str, Any]]) -> Passes:
     def run(passes: int) -> float:
-        said["PyTorch"] = script(python, work, {"seconds": seconds})
+        said["PyTorch"] = fresh_process.call_pytorch(python, work, {"seconds": seconds})
         return said["PyTorch"]["seconds"] * passes
 
     return run
-
-
-def script(
-    python: str, work: Workload, extra: dict[str, Any], timeout: float | None = None
-) -> dict[str, Any]:
-    """What the PyTorch script says of a workload, run by an interpreter that has PyTorch.
-
-    Raises:
-        RunError: It failed.
-    """
-    flags = {
-        name: value for name, value in {**dataclasses.asdict(work), **extra}.items() if value is not None
-    }
-    command = [python, str(SCRIPT), *(f"--{name}={value}" for name, value in flags.items())]
-    return fresh_process.last_line(command, " ".join(command), timeout=timeout)

@@ -15,7 +15,7 @@ from tf_fullbatch.commands import console
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted: no table was written")
+    return console.exit_code(_run, argv, "interrupted: only finished parts of --suite=gpu are kept")
 
 
 def _run(argv: Sequence[str]) -> int:
