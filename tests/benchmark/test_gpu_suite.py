@@ -142,6 +142,13 @@ class ResumeTest(unittest.TestCase):
         self.run_suite()
         self.assertEqual(self.called, ["first"])
 
+    def test_another_card_is_measured_itself(self):
+        self.run_suite()
+        with mock.patch.dict(MACHINE, device="Another card"):
+            self.run_suite()
+        self.assertEqual(self.called, ["first", "second", "third"])
+        self.assertNotIn("| A card |", self.report())
+
     def test_nothing_begins_after_the_time(self):
         self.run_suite(minutes=1e-9)
         self.assertEqual(self.called, [])
@@ -189,6 +196,7 @@ class ReportTest(unittest.TestCase):
             ("float64", "forward_differences", 1.0 + 1e-8, "passed"),
             ("float32", "none", 1.0 + 1e-3, "passed"),
             ("float32", "none", float("nan"), "FAILED"),
+            ("float32", "none", "nan", "FAILED"),
         ):
             with self.subTest(policy=policy, penalty=penalty, end=end):
                 text, passed = self.render(

@@ -1,5 +1,6 @@
 """The report of --suite=gpu: checks and tables in Markdown, from the documents of its parts."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -56,9 +57,11 @@ def difference(first: Mapping[str, Sequence[float]], second: Mapping[str, Sequen
     """The largest difference between two trajectories, relative to the largest value of the same quantity."""
     found = []
     for key in ("losses", "probes"):
-        largest = max(abs(value) for value in first[key])
-        found += [abs(a - b) / largest for a, b in zip(first[key], second[key], strict=True)]
-    return float("nan") if any(value != value for value in found) else max(found)
+        # float: JSON has NaN and infinities as text.
+        one, two = ([float(value) for value in values[key]] for values in (first, second))
+        largest = max(abs(value) for value in one)
+        found += [abs(a - b) / largest for a, b in zip(one, two, strict=True)]
+    return float("nan") if any(math.isnan(value) for value in found) else max(found)
 
 
 def _check(name: str, case: str, policy: str, penalty: str, found: float) -> Row:

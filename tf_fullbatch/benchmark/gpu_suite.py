@@ -134,11 +134,10 @@ def run(options: Options, progress: Progress) -> bool:
     deadline = time.monotonic() + 60 * options.minutes
     folder = Path(str(options.report)) / "parts"
     folder.mkdir(parents=True, exist_ok=True)
-    where = _environment(options)
-    wanted = parts(options)
-    stored = {part.name: _stored(folder, part) for part in wanted}
-    failed = [part for part in wanted if "error" in (stored[part.name] or {})]
-    missing = [part for part in wanted if stored[part.name] is None]
+    where, wanted = _environment(options), parts(options)
+    documents = {part.name: _stored(folder, part, where) for part in wanted}
+    failed = [part for part in wanted if "error" in (documents[part.name] or {})]
+    missing = [part for part in wanted if documents[part.name] is None]
     for part in wanted if options.fresh else missing + failed:
         left = deadline - time.monotonic()
         if left <= 0:
@@ -146,9 +145,10 @@ def run(options: Options, progress: Progress) -> bool:
         progress(f"{part.name} ({left / 60:.1f} minutes left)")
         document = _measured(part, options, where, left)
         if document is not None:
+            documents[part.name] = document
             write_json(_file(folder, part), document)
             progress(f"{part.name}: {document.get('error', 'done')}, {document['wall_seconds']:.0f} s")
-    documents = {part.name: _stored(folder, part) for part in wanted}
+            write_text(folder.parent / "README.md", gpu_report.render(where, documents)[0])
     text, passed = gpu_report.render(where, documents)
     write_text(folder.parent / "README.md", text)
     progress(f"report: {folder.parent / 'README.md'}")
@@ -197,8 +197,7 @@ def _measured(
     """A part's document, with `result` or `error`; None where the time ended it."""
     started = time.monotonic()
     document = {
-        **_identity(part),
-        "device": where["machine"]["device"],
+        **_identity(part, where),
         "git_revision": where["git_revision"],
         "date": datetime.now(UTC).date().isoformat(),
     }
@@ -219,22 +218,23 @@ def _call(part: Part, options: Options, timeout: float) -> dict[str, Any]:
     return fresh_process.call_pytorch(str(options.torch_python), work, part.arguments["flags"], timeout)
 
 
-def _identity(part: Part) -> dict[str, Any]:
+def _identity(part: Part, where: Mapping[str, Any]) -> dict[str, Any]:
     """What a part is, as JSON gives it back."""
     described = {
         "part": part.name,
         "kind": part.kind,
         "arguments": dict(part.arguments),
         "on_cpu": part.on_cpu,
+        "device": where["machine"]["device"],
     }
     return json.loads(json.dumps(described))
 
 
-def _stored(folder: Path, part: Part) -> dict[str, Any] | None:
-    """The document of a part; None where there is none, or one of other arguments."""
+def _stored(folder: Path, part: Part, where: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The document of a part; None where there is none, or one of another device or other arguments."""
     file = _file(folder, part)
     document = read_json(file) if file.exists() else {}
-    identity = _identity(part)
+    identity = _identity(part, where)
     return document if identity == {key: document.get(key) for key in identity} else None
 
 
