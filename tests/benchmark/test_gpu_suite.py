@@ -161,6 +161,7 @@ class ResumeTest(unittest.TestCase):
             self.assertRaisesRegex(UserError, "finds no GPU here. --device=cpu --scale=small"),
         ):
             self.run_suite()
+        self.assertFalse(self.folder.exists())
 
 
 class ReportTest(unittest.TestCase):

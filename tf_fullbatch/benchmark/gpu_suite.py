@@ -132,9 +132,9 @@ def run(options: Options, progress: Progress) -> bool:
         UserError: There is no GPU, or the folder cannot be written.
     """
     deadline = time.monotonic() + 60 * options.minutes
+    where, wanted = _environment(options), parts(options)
     folder = Path(str(options.report)) / "parts"
     folder.mkdir(parents=True, exist_ok=True)
-    where, wanted = _environment(options), parts(options)
     documents = {part.name: _stored(folder, part, where) for part in wanted}
     failed = [part for part in wanted if "error" in (documents[part.name] or {})]
     missing = [part for part in wanted if documents[part.name] is None]
