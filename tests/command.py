@@ -11,9 +11,9 @@ from unittest import mock
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.rows import read_rows
 from tf_fullbatch.commands.train import main
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import read_csv
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
 """A run of 0.2 s a pass once it is compiled, with a ragged last micro-batch of 8."""
@@ -49,12 +49,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def steps_of(folder: Path) -> list[dict]:
     """metrics.csv without what a clock decides."""
-    return [without_times(row) for row in read_csv(folder / "metrics.csv", STEP_COLUMNS)]
+    return [without_times(row) for row in read_rows(folder / "metrics.csv", STEP_COLUMNS)]
 
 
 def evaluations_of(folder: Path) -> list[dict]:
     """evaluations.csv without what a clock decides."""
-    return [without_times(row) for row in read_csv(folder / "evaluations.csv", EVALUATION_COLUMNS)]
+    return [without_times(row) for row in read_rows(folder / "evaluations.csv", EVALUATION_COLUMNS)]
 
 
 def without_times(row: dict) -> dict:

@@ -12,10 +12,11 @@ import tensorflow as tf
 
 from tests.command import CommandTestCase, command, contents, tiny
 from tests.house.without_tensorflow import run_all
+from tests.rows import read_rows
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 from tf_fullbatch.records.columns import STEP_COLUMNS
-from tf_fullbatch.records.run_folder import RunFolder, read_csv
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.step import StepFunctions
 
 # Arguments -> what the line says. None of these may need TensorFlow.
@@ -190,7 +191,7 @@ class FoldersOfRunsTest(CommandTestCase):
         ended = self.assert_done(self.go_on("--checkpoint_every=1"))
         self.assertIn(f"{newest} cannot be used", ended.err)
         self.assertIn("after step 2", ended.err)
-        steps = [row["step"] for row in read_csv(RunFolder(self.folder).metrics, STEP_COLUMNS)]
+        steps = [row["step"] for row in read_rows(RunFolder(self.folder).metrics, STEP_COLUMNS)]
         self.assertEqual([1, 2, 3, 4], steps)
         self.assertEqual(2, load_checkpoint(older).step)
         self.assertEqual(3, load_checkpoint(newest).step)  # trained and saved again
@@ -262,7 +263,7 @@ class EndsTest(CommandTestCase):
         checkpoint = load_checkpoint(path)
         self.assertEqual(1, checkpoint.step)
         self.assertTrue(all(np.all(np.isfinite(array)) for array in checkpoint.arrays.values()))
-        self.assertEqual(1, len(read_csv(self.folder / "metrics.csv", STEP_COLUMNS)))
+        self.assertEqual(1, len(read_rows(self.folder / "metrics.csv", STEP_COLUMNS)))
         again = tiny(
             self.folder, "--learning_rate=1e30", "--clip_norm=none", "--epochs=4", "--checkpoint_every=9"
         )

@@ -15,7 +15,7 @@ from tf_fullbatch.commands import report
 from tf_fullbatch.commands.report import Options
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.run_folder import write_text
-from tf_fullbatch.report.rows import load
+from tf_fullbatch.report.arms import load
 
 ROOT = Path(__file__).parents[2]
 

@@ -42,7 +42,7 @@ class StudyTest(unittest.TestCase):
         )
         self.assertEqual(2, code)
         self.assertRegex(
-            err, r"error: .*row 'b' has other settings \(--learning_rate: 1e\+30 there, 0.1 now\)"
+            err, r"error: .*arm 'b' has other settings \(--learning_rate: 1e\+30 there, 0.1 now\)"
         )
         changed = Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns
         code, out, err = self.run_main(
@@ -68,9 +68,9 @@ class StudyTest(unittest.TestCase):
             (("--row=a rows/a.flags", "--output_dir=rows"), "holds files but no study"),
             (("--row=a rows/a.flags", "--output_dir=file"), "it is a file"),
             (("--row=a rows/a.flags", "--all_rows=--dataset=digits --train_size=none --validation_size=1347"),
-             "row 'a': --validation_size=1347"),
+             "arm 'a': --validation_size=1347"),
             (("--row=a rows/a.flags", "--all_rows=--train_size=none --micro_batch_size=2000"),
-             "row 'a': --micro_batch_size=2000 is larger than the training set of 1347 samples"),
+             "arm 'a': --micro_batch_size=2000 is larger than the training set of 1347 samples"),
         ):  # fmt: skip
             with self.subTest(arguments):
                 code, _, err = self.run_main(*arguments)

@@ -8,19 +8,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.damage import damaged_bytes, damaged_json
+from tests.rows import table_of
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import load_checkpoint, save_checkpoint
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column
-from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder, read_csv, read_json, write_json
-from tf_fullbatch.reporting.summary import run_summary
-from tf_fullbatch.reporting.tables import summary_table
-from tf_fullbatch.run.output_dir import check_folder, finished_summary, read_config
+from tf_fullbatch.records.files import read_json, write_json
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import run_summary
+from tf_fullbatch.records.tables import TableWriter, read_table
+from tf_fullbatch.run.output_dir import check_folder, finished_summary
 
 repeatable = settings(max_examples=300, deadline=None, derandomize=True, database=None)
 
@@ -44,11 +47,15 @@ class DamagedRecordsTest(unittest.TestCase):
         self.ends: Counter[str] = Counter()
         write_json(self.folder.config, CONFIG.to_dict())
         for path, columns, rows in self.tables():
-            with CsvRecorder(path, columns) as recorder:
+            with TableWriter(path, columns) as recorder:
                 for row in rows:
                     recorder.append(row)
         summary = run_summary(
-            outcome=Outcome.COMPLETED, metrics=STEPS, evaluations=EVALUATIONS, output_dir="a", device="CPU"
+            outcome=Outcome.COMPLETED,
+            metrics=table_of(STEPS, STEP_COLUMNS),
+            evaluations=table_of(EVALUATIONS, EVALUATION_COLUMNS),
+            output_dir="a",
+            device="CPU",
         )
         write_json(self.folder.summary, summary)
         for path in (self.folder.model, self.folder.curves):
@@ -86,7 +93,7 @@ class DamagedRecordsTest(unittest.TestCase):
         @given(damaged_json(original))
         def check(content: bytes) -> None:
             self.folder.config.write_bytes(content)
-            config = self.outcome(lambda: read_config(self.folder))
+            config = self.outcome(lambda: self.folder.read_config())
             if config is not None:
                 self.assertEqual(config, Config.from_dict(json.loads(json.dumps(config.to_dict()))))
             self.outcome(lambda: check_folder(self.folder, CONFIG))
@@ -117,15 +124,15 @@ class DamagedRecordsTest(unittest.TestCase):
         @given(damaged_bytes(original), st.integers(0, 5))
         def check(content: bytes, step: int) -> None:
             path.write_bytes(content)
-            rows = self.outcome(lambda: read_csv(path, columns))
+            rows = self.outcome(lambda: read_table(path, columns))
             if rows is None:
                 # A table that cannot be read is not overwritten either.
-                self.outcome(lambda: CsvRecorder(path, columns, resume_step=step))
+                self.outcome(lambda: TableWriter(path, columns, resume_step=step))
                 return
-            with CsvRecorder(path, columns, resume_step=step):
+            with TableWriter(path, columns, resume_step=step):
                 pass
-            kept = [row for row in rows if row["step"] <= step]
-            np.testing.assert_equal(read_csv(path, columns), kept)  # nan is nan
+            kept = rows[rows["step"] <= step].reset_index(drop=True)
+            pd.testing.assert_frame_equal(read_table(path, columns), kept)  # nan is nan
 
         check()
         self.assert_mixed()

@@ -17,7 +17,7 @@ WITHOUT_TENSORFLOW = (
     "data.sources.load",
     "optim.schedules",
     "records",
-    "reporting",
+    "display",
     "report",
     "studies",
     "run.processor",

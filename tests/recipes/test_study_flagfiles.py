@@ -1,4 +1,4 @@
-"""The studies that are shipped: they parse, hold the published figures, cost what they say, and scale rows alike."""
+"""The studies that are shipped: they parse, hold the published figures, cost what they say, and scale arms alike."""
 
 import re
 import unittest
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tests.recipes.test_flagfiles import TABLE
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.records.study_file import Study
 from tf_fullbatch.studies import definition
-from tf_fullbatch.studies.record import Study
 
 STUDIES = Path(__file__).resolve().parents[2] / "flags" / "studies"
 INCLUDED = ("ladder", "penalty_operators_rows", "cifar10_small")  # by others
@@ -60,38 +60,38 @@ class StudyFlagfilesTest(unittest.TestCase):
                 said = re.search(r"cost: +([\d.]+) (million|billion) gradient evaluations", text)
                 assert said is not None
                 shipped = study(name)
-                cost = len(shipped.seeds) * sum(gradient_evaluations(row.config) for row in shipped.rows)
+                cost = len(shipped.seeds) * sum(gradient_evaluations(arm.config) for arm in shipped.arms)
                 digits = len(said[1].partition(".")[2])
                 self.assertEqual(said[1], f"{cost / factors[said[2]]:.{digits}f}")
 
     def test_names_of_equal_compute_say_the_gradient_evaluations_a_sample(self):
         for name in NAMES:
             if name.startswith("equal_compute"):
-                for row in study(name).rows:
-                    with self.subTest(name=name, row=row.name):
-                        cost = row.config.runtime.epochs * row.config.step.gradient_evaluations
-                        self.assertEqual(int(row.name.rpartition("_")[2]), cost)
+                for arm in study(name).arms:
+                    with self.subTest(name=name, arm=arm.name):
+                        cost = arm.config.runtime.epochs * arm.config.step.gradient_evaluations
+                        self.assertEqual(int(arm.name.rpartition("_")[2]), cost)
 
     def test_ladders_hold_the_published_rows_and_figures(self):
         self.assertGreater(len(LADDERS), 2)
         for name in LADDERS:
             with self.subTest(name):
-                rows = {row.name: row for row in study(name).rows}
-                self.assertEqual(list(PUBLISHED), list(rows))
-                for row, (accuracy, spread) in PUBLISHED.items():
-                    published = rows[row].published
+                arms = {arm.name: arm for arm in study(name).arms}
+                self.assertEqual(list(PUBLISHED), list(arms))
+                for arm, (accuracy, spread) in PUBLISHED.items():
+                    published = arms[arm].published
                     assert published is not None
                     self.assertEqual((accuracy, spread), (published.accuracy, published.spread))
                     self.assertIn("quoted from memory", published.source)
 
     def test_ladders_scale_all_rows_alike(self):
         for name in LADDERS:
-            rows = {row.name: row.config for row in study(name).rows}
-            scale = TABLE["sgd"].epochs / rows["sgd"].runtime.epochs
-            micro = TABLE["sgd"].micro_batch / rows["sgd"].step.micro_batch_size
-            for row, published in TABLE.items():
-                config = rows[row]
-                with self.subTest(name=name, row=row):
+            arms = {arm.name: arm.config for arm in study(name).arms}
+            scale = TABLE["sgd"].epochs / arms["sgd"].runtime.epochs
+            micro = TABLE["sgd"].micro_batch / arms["sgd"].step.micro_batch_size
+            for arm, published in TABLE.items():
+                config = arms[arm]
+                with self.subTest(name=name, arm=arm):
                     self.assertEqual(published.epochs, config.runtime.epochs * scale)
                     self.assertAlmostEqual(published.warmup, config.optimizer.warmup_epochs * scale, places=6)
                     self.assertAlmostEqual(
@@ -108,10 +108,10 @@ class StudyFlagfilesTest(unittest.TestCase):
     def test_subsets_hold_out_validation_samples(self):
         # Whoever scales settings chooses by these and never by test data.
         for name in NAMES:
-            for row in study(name).rows:
-                if row.config.data.train_size is not None:
-                    with self.subTest(name=name, row=row.name):
-                        self.assertGreaterEqual(row.config.data.validation_size, 500)
+            for arm in study(name).arms:
+                if arm.config.data.train_size is not None:
+                    with self.subTest(name=name, arm=arm.name):
+                        self.assertGreaterEqual(arm.config.data.validation_size, 500)
 
 
 if __name__ == "__main__":

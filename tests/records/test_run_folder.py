@@ -12,10 +12,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.rows import read_rows
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.records import run_folder
+from tf_fullbatch.records import files
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder, read_csv
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.tables import TableWriter, read_table
 
 
 class RecordsTest(unittest.TestCase):
@@ -26,12 +28,12 @@ class RecordsTest(unittest.TestCase):
         self.path = self.folder / "metrics.csv"
 
     def write_steps(self, *steps: int, resume_step: int = 0) -> None:
-        with CsvRecorder(self.path, STEP_COLUMNS, resume_step) as recorder:
+        with TableWriter(self.path, STEP_COLUMNS, resume_step) as recorder:
             for step in steps:
                 recorder.append({"step": step, "loss": 1 / step})
 
     def steps(self) -> list[object]:
-        return [row["step"] for row in read_csv(self.path, STEP_COLUMNS)]
+        return [row["step"] for row in read_rows(self.path, STEP_COLUMNS)]
 
     def assert_one_line(self, error: BaseException, *parts: str) -> None:
         self.assertNotIn("\n", str(error))
@@ -46,6 +48,7 @@ class ColumnsTest(unittest.TestCase):
             [
                 "step", "epoch", "samples_seen", "loss", "accuracy", "penalised_objective", "penalty",
                 "gradient_norm", "clipped", "mean_squared_micro_batch_gradient_norm", "learning_rate",
+                "gradient_evaluations",
                 "parameter_norm", "update_norm", "images_per_second", "step_seconds", "wall_seconds",
             ],
         )  # fmt: skip
@@ -68,9 +71,9 @@ class CsvTest(RecordsTest):
             "clipped": 0.0,
             "samples_seen": 2**60,
         }
-        with CsvRecorder(self.path, STEP_COLUMNS) as recorder:
+        with TableWriter(self.path, STEP_COLUMNS) as recorder:
             recorder.append(record)
-        [row] = read_csv(self.path, STEP_COLUMNS)
+        [row] = read_rows(self.path, STEP_COLUMNS)
         self.assertEqual(row, {**record, "loss": float(np.float32(0.1))})
         self.assertEqual((row["epoch"], row["samples_seen"]), (0.30000000000000004, 2**60))
         self.assertIs(type(row["clipped"]), int)
@@ -80,17 +83,17 @@ class CsvTest(RecordsTest):
     def test_any_float_comes_back_bit_for_bit(self, values):
         path = self.folder / "floats.csv"
         path.unlink(missing_ok=True)
-        with CsvRecorder(path, STEP_COLUMNS) as recorder:
+        with TableWriter(path, STEP_COLUMNS) as recorder:
             for number, value in enumerate(values, start=1):
                 recorder.append({"step": number, "loss": value})
-        read = [row["loss"] for row in read_csv(path, STEP_COLUMNS)]
+        read = list(read_table(path, STEP_COLUMNS)["loss"])
         self.assertEqual(list(map(repr, read)), list(map(repr, values)))
 
     def test_none_and_missing_values_are_blank_and_absent(self):
-        with CsvRecorder(self.path, STEP_COLUMNS) as recorder:
+        with TableWriter(self.path, STEP_COLUMNS) as recorder:
             recorder.append({"step": 1, "loss": None})
         self.assertEqual(self.path.read_text().splitlines()[1], "1" + "," * (len(STEP_COLUMNS) - 1))
-        self.assertEqual(read_csv(self.path, STEP_COLUMNS), [{"step": 1}])
+        self.assertEqual(read_rows(self.path, STEP_COLUMNS), [{"step": 1}])
 
     def test_text_columns(self):
         row = {
@@ -101,14 +104,14 @@ class CsvTest(RecordsTest):
             "accuracy": 0.5,
             "samples": 10,
         }
-        with CsvRecorder(self.path, EVALUATION_COLUMNS) as recorder:
+        with TableWriter(self.path, EVALUATION_COLUMNS) as recorder:
             recorder.append(row)
             with self.assertRaisesRegex(ValueError, "commas"):
                 recorder.append({**row, "split": "a,b"})
-        self.assertEqual(read_csv(self.path, EVALUATION_COLUMNS), [row])
+        self.assertEqual(read_rows(self.path, EVALUATION_COLUMNS), [row])
 
     def test_every_row_is_in_the_file_before_close(self):
-        recorder = CsvRecorder(self.path, STEP_COLUMNS)
+        recorder = TableWriter(self.path, STEP_COLUMNS)
         recorder.append({"step": 1})
         self.assertEqual(self.steps(), [1])
         recorder.close()
@@ -116,7 +119,7 @@ class CsvTest(RecordsTest):
 
     def test_unknown_key_is_refused(self):
         with (
-            CsvRecorder(self.path, STEP_COLUMNS) as recorder,
+            TableWriter(self.path, STEP_COLUMNS) as recorder,
             self.assertRaisesRegex(ValueError, "los; it has step"),
         ):
             recorder.append({"step": 1, "los": 2.0})
@@ -156,7 +159,7 @@ class CsvTest(RecordsTest):
         self.write_steps(1)
         before = self.path.read_bytes()
         with self.assertRaises(UserError) as caught:
-            CsvRecorder(self.path, EVALUATION_COLUMNS)
+            TableWriter(self.path, EVALUATION_COLUMNS)
         self.assert_one_line(caught.exception, str(self.path), "split", "samples_seen")
         self.assertEqual(self.path.read_bytes(), before)
 
@@ -166,41 +169,39 @@ class CsvTest(RecordsTest):
         for damage in ("x" + lines[2], lines[2][1:3] + "\n", "\n"):
             self.path.write_text("".join([*lines[:2], damage, lines[3]]))
             with self.assertRaises(UserError) as caught:
-                read_csv(self.path, STEP_COLUMNS)
+                read_table(self.path, STEP_COLUMNS)
             self.assert_one_line(caught.exception, str(self.path), "line 3")
 
     def test_missing_file_is_named(self):
         with self.assertRaises(UserError) as caught:
-            read_csv(self.path, STEP_COLUMNS)
+            read_table(self.path, STEP_COLUMNS)
         self.assert_one_line(caught.exception, str(self.path), "No such file")
 
 
 class FilesTest(RecordsTest):
     def test_json_round_trip(self):
         content = {"a": 0.1, "b": [1, None, True], "c": {"d": "é"}, "e": np.float32(0.5), "f": np.int64(3)}
-        run_folder.write_json(self.path, content)
-        self.assertEqual(run_folder.read_json(self.path), {**content, "e": 0.5, "f": 3})
+        files.write_json(self.path, content)
+        self.assertEqual(files.read_json(self.path), {**content, "e": 0.5, "f": 3})
 
     def test_json_numbers_that_are_not_finite_are_strings(self):
-        run_folder.write_json(
-            self.path, {"loss": math.nan, "norms": (math.inf, -math.inf, np.float64("nan"))}
-        )
+        files.write_json(self.path, {"loss": math.nan, "norms": (math.inf, -math.inf, np.float64("nan"))})
         strict = json.loads(self.path.read_text(), parse_constant=self.fail)
         self.assertEqual(strict, {"loss": "nan", "norms": ["inf", "-inf", "nan"]})
         self.assertTrue(math.isnan(float(strict["loss"])))
 
     def test_failed_write_keeps_the_old_content_and_leaves_nothing_behind(self):
-        run_folder.write_text(self.path, "old")
+        files.write_text(self.path, "old")
         full = OSError(28, "No space left on device")
         for owner, name in ((os, "fsync"), (Path, "replace")):
             with mock.patch.object(owner, name, side_effect=full), self.assertRaises(UserError) as caught:
-                run_folder.write_text(self.path, "new")
+                files.write_text(self.path, "new")
             self.assert_one_line(caught.exception, str(self.path), "No space left on device")
             self.assertEqual(self.path.read_text(), "old")
             self.assertEqual(list(self.folder.iterdir()), [self.path])
 
     def test_full_disk_while_appending(self):
-        recorder = CsvRecorder(self.path, STEP_COLUMNS)
+        recorder = TableWriter(self.path, STEP_COLUMNS)
         recorder._file.close()
         recorder._file = open("/dev/full", "a")  # noqa: PTH123, SIM115
         with self.assertRaises(UserError) as caught:
@@ -212,8 +213,8 @@ class FilesTest(RecordsTest):
         blocked.write_text("")
         for attempt in (
             lambda: RunFolder(blocked / "run").create(),
-            lambda: CsvRecorder(blocked / "metrics.csv", STEP_COLUMNS),
-            lambda: run_folder.write_json(self.folder / "missing" / "a.json", {}),
+            lambda: TableWriter(blocked / "metrics.csv", STEP_COLUMNS),
+            lambda: files.write_json(self.folder / "missing" / "a.json", {}),
         ):
             with self.assertRaises(UserError) as caught:
                 attempt()
@@ -221,11 +222,11 @@ class FilesTest(RecordsTest):
 
     def test_reading_json_that_is_missing_or_cut(self):
         with self.assertRaises(UserError) as caught:
-            run_folder.read_json(self.path)
+            files.read_json(self.path)
         self.assert_one_line(caught.exception, str(self.path), "No such file")
         self.path.write_text('{"a": 1')
         with self.assertRaises(UserError) as caught:
-            run_folder.read_json(self.path)
+            files.read_json(self.path)
         self.assert_one_line(caught.exception, str(self.path), "not valid JSON")
 
     def test_run_folder_names(self):

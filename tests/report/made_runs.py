@@ -5,8 +5,10 @@ from typing import Any
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder, write_json
-from tf_fullbatch.studies.record import Published, Row, Study, run_folder, write_study
+from tf_fullbatch.records.files import write_json
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.study_file import Arm, Published, Study, folder_of, write_study
+from tf_fullbatch.records.tables import TableWriter
 
 TRAIN_SIZE = 64
 DEVICE = "CPU, 1 replica"
@@ -47,11 +49,11 @@ def write_run(
     write_json(run.config, settings.to_dict())
     steps_a_pass = -(-TRAIN_SIZE // (settings.optimizer.batch_size or TRAIN_SIZE))
     steps = round((settings.runtime.epochs if passes is None else passes) * steps_a_pass)
-    with CsvRecorder(run.metrics, STEP_COLUMNS) as metrics:
+    with TableWriter(run.metrics, STEP_COLUMNS) as metrics:
         for step in range(1, steps + 1):
             metrics.append(_step(settings, step, steps_a_pass, seconds_a_step))
     kinds = (("validation", "raw", validation), ("test", "raw", accuracy), ("test", "ema", ema))
-    with CsvRecorder(run.evaluations, EVALUATION_COLUMNS) as evaluations:
+    with TableWriter(run.evaluations, EVALUATION_COLUMNS) as evaluations:
         for step in range(steps_a_pass, steps + 1, steps_a_pass):
             for split, weights, value in kinds:
                 if value is not None:
@@ -96,28 +98,28 @@ ACCURACIES = {
 
 
 def small_study(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **choices: Any) -> Study:
-    """A study of three rows as it stands before any run."""
-    rows = (
-        Row(name="sgd", config=SGD, published=PUBLISHED),
-        Row(name="fb", config=BASE),
-        Row(name="clipped", config=CLIPPED),
+    """A study of three arms as it stands before any run."""
+    arms = (
+        Arm(name="sgd", config=SGD, published=PUBLISHED),
+        Arm(name="fb", config=BASE),
+        Arm(name="clipped", config=CLIPPED),
     )
     given = {"compare": (("clipped", "fb"), ("clipped", "sgd")), "waterfall": ("fb", "clipped")} | choices
-    study = Study(title="A study", rows=rows, seeds=seeds, **given)
+    study = Study(title="A study", arms=arms, seeds=seeds, **given)
     folder.mkdir(parents=True, exist_ok=True)
     write_study(folder, study)
     return study
 
 
 def finished_study(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **choices: Any) -> Study:
-    """A study of three rows with all its runs, whose test accuracies are `ACCURACIES`."""
+    """A study of three arms with all its runs, whose test accuracies are `ACCURACIES`."""
     study = small_study(folder, seeds, **choices)
-    for row in study.rows:
+    for arm in study.arms:
         for seed in seeds:
             write_run(
-                run_folder(folder, row.name, seed),
-                row.config.replacing(seed=seed),
-                ACCURACIES[row.name][seed],
-                validation=ACCURACIES[row.name][seed] - 0.01,
+                folder_of(folder, arm.name, seed),
+                arm.config.replacing(seed=seed),
+                ACCURACIES[arm.name][seed],
+                validation=ACCURACIES[arm.name][seed] - 0.01,
             )
     return study

@@ -1,4 +1,4 @@
-"""Final accuracies: which rows and seeds are drawn, against which costs, and which rows are one recipe."""
+"""Final accuracies: which arms and seeds are drawn, against which costs, and which arms are one recipe."""
 
 import tempfile
 import unittest
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from tests.report.made_runs import BASE, CLIPPED, SGD, TRAIN_SIZE, finished_study, small_study, write_run
 from tests.report.test_plots import texts
 from tf_fullbatch.report import accuracy_plots
-from tf_fullbatch.report.rows import Comparison, load
+from tf_fullbatch.report.arms import Comparison, load
 
 
 def drawn(panel: Axes) -> list[ErrorbarContainer]:
@@ -36,7 +36,7 @@ class _InFolder(unittest.TestCase):
 
 class AccuracyPlotTest(_InFolder):
     def plot(self) -> Figure:
-        return accuracy_plots.accuracy_plot(self.load().rows)
+        return accuracy_plots.accuracy_plot(self.load().arms)
 
     def test_seeds_mean_and_standard_deviation_of_every_row(self):
         finished_study(self.folder)
@@ -72,12 +72,12 @@ class AccuracyPlotTest(_InFolder):
     def test_nothing_completed(self):
         small_study(self.folder)
         self.assertIn("not measured", texts(self.plot()))
-        self.assertFalse(accuracy_plots.costs_differ(self.load().rows))
+        self.assertFalse(accuracy_plots.costs_differ(self.load().arms))
 
 
 class CostPlotTest(_InFolder):
     def runs(self) -> None:
-        """SGD at 2, 4 and 8 passes, and a penalised row of 4 passes with two gradient evaluations each."""
+        """SGD at 2, 4 and 8 passes, and a penalised arm of 4 passes with two gradient evaluations each."""
         for passes, accuracy in ((8, 0.8), (2, 0.6), (4, 0.7)):
             for seed in (0, 1):
                 settings = SGD.replacing(epochs=passes, seed=seed, warmup_epochs=passes / 4)
@@ -86,8 +86,8 @@ class CostPlotTest(_InFolder):
 
     def test_a_recipe_is_the_same_settings_at_several_lengths(self):
         self.runs()
-        groups = accuracy_plots.recipes(self.load().rows)
-        names = [[row.name for row in group] for group in groups]
+        groups = accuracy_plots.recipes(self.load().arms)
+        names = [[arm.name for arm in group] for group in groups]
         self.assertCountEqual(names, [["penalty"], ["sgd_2", "sgd_4", "sgd_8"]])
 
     def test_costs(self):
@@ -113,9 +113,9 @@ class CostPlotTest(_InFolder):
     def test_drawn_only_where_costs_differ(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, 0.8)
-        self.assertFalse(accuracy_plots.costs_differ(self.load().rows))
+        self.assertFalse(accuracy_plots.costs_differ(self.load().arms))
         write_run(self.folder / "c", CLIPPED, 0.8)
-        self.assertTrue(accuracy_plots.costs_differ(self.load().rows))
+        self.assertTrue(accuracy_plots.costs_differ(self.load().arms))
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from tests.report.made_runs import BASE, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import write_text
+from tf_fullbatch.records.study_file import Arm, Published, Study, folder_of, write_study
 from tf_fullbatch.report import style
+from tf_fullbatch.report.arms import load
 from tf_fullbatch.report.page import markdown_text, write_report
-from tf_fullbatch.report.rows import load
-from tf_fullbatch.studies.record import Published, Row, Study, run_folder, write_study
 
 VOID = {"meta", "link", "img", "wbr"}
 
@@ -70,7 +70,7 @@ class PageTest(unittest.TestCase):
         self.assertTrue(all(link.startswith("data:") for link in page.links), page.links)
         self.assertNotRegex(html, r"(?i)<script|@import|url\(|https?://")
         for text in (html, markdown):
-            for expected in ("A study", "9 of 9 completed, in 3 rows", "95.00 ± 1.00", "a paper, quoted from memory",
+            for expected in ("A study", "9 of 9 completed, in 3 arms", "95.00 ± 1.00", "a paper, quoted from memory",
                              "Nothing: every run is completed", "2.48 s with 3 seeds", "CPU, 1 replica",
                              "tensorflow 2.21.0", "forward_differences"):  # fmt: skip
                 self.assertIn(expected, text.replace("<wbr>", ""))
@@ -101,9 +101,9 @@ class PageTest(unittest.TestCase):
     def test_what_is_missing_is_said(self):
         finished_study(self.folder / "study")
         study = self.folder / "study"
-        write_text(run_folder(study, "fb", 1).metrics, "half a record")
-        write_text(run_folder(study, "sgd", 2).summary, "{")
-        run_folder(study, "clipped", 0).config.unlink()
+        write_text(folder_of(study, "fb", 1).metrics, "half a record")
+        write_text(folder_of(study, "sgd", 2).summary, "{")
+        folder_of(study, "clipped", 0).config.unlink()
         for text in self.report():
             self.assertIn("7 of 9 completed", text)
             self.assertRegex(text, r"clipped, seed 0: .*config.json is missing\. Restore it")
@@ -113,10 +113,10 @@ class PageTest(unittest.TestCase):
 
     def test_nothing_in_a_name_becomes_markup(self):
         nasty = "<script>alert('x')</script>|`*"
-        row = Row(name="plain", config=BASE, published=Published(accuracy=1.0, spread=None, source=nasty))
+        arm = Arm(name="plain", config=BASE, published=Published(accuracy=1.0, spread=None, source=nasty))
         (self.folder / "study").mkdir()
-        write_study(self.folder / "study", Study(title=nasty, rows=(row,), seeds=(0,)))
-        write_run(run_folder(self.folder / "study", "plain", 0), BASE, 0.9)
+        write_study(self.folder / "study", Study(title=nasty, arms=(arm,), seeds=(0,)))
+        write_run(folder_of(self.folder / "study", "plain", 0), BASE, 0.9)
         html, markdown = self.report()
         Page(html)
         self.assertNotIn("<script", html)
@@ -127,7 +127,7 @@ class PageTest(unittest.TestCase):
         write_run(self.folder / "a/seed-0", BASE, 0.9)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
         for text in self.report(self.folder / "a"):
-            self.assertIn("1 of 2 runs ended early; figures of this row are of the others alone", text)
+            self.assertIn("1 of 2 runs ended early; figures of this arm are of the others alone", text)
             self.assertIn("of 100, one accuracy has a binomial standard error of up to 5.00 points", text)
 
     def test_different_devices_and_micro_batches_are_said(self):
@@ -136,7 +136,7 @@ class PageTest(unittest.TestCase):
         html, _ = self.report(self.folder / "a", self.folder / "b")
         self.assertIn("their wall times do not compare", html)
         self.assertIn("8, 16 samples", html)
-        self.assertIn("Rows marked (validation)", html)
+        self.assertIn("Arms marked (validation)", html)
 
     def test_a_single_run(self):
         write_run(self.folder / "a", BASE, 0.9)
@@ -149,7 +149,7 @@ class PageTest(unittest.TestCase):
         html, _ = self.report()
         Page(html)
         self.assertIn("0 of 9 completed", html)
-        self.assertIn("No pair has a seed that is completed in both rows.", html)
+        self.assertIn("No pair has a seed that is completed in both arms.", html)
 
     def test_a_folder_that_cannot_be_made(self):
         write_run(self.folder / "a", BASE, 0.9)

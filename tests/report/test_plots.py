@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.report import curve_plots, gain_plots, style
+from tf_fullbatch.report.arms import load
 from tf_fullbatch.report.differences import paired_differences
-from tf_fullbatch.report.rows import load
 
 
 def texts(figure: Figure) -> str:
@@ -30,7 +30,7 @@ class PlotsTest(unittest.TestCase):
 
     def waterfall(self, *names: str) -> Figure:
         found = self.load()
-        return gain_plots.waterfall([found.row(name) for name in names])
+        return gain_plots.waterfall([found.arm(name) for name in names])
 
     def test_learning_curves_have_a_line_a_row_in_each_panel(self):
         finished_study(self.folder)
@@ -68,14 +68,14 @@ class PlotsTest(unittest.TestCase):
         self.assertEqual([len(panel.lines) for panel in (norms, clipped, squares, penalty)], [3, 1, 3, 1])
         np.testing.assert_allclose(clipped.lines[0].get_ydata(), [100, 100, 0, 0])
         np.testing.assert_allclose(squares.lines[1].get_ydata(), [9, 4.5, 3, 2.25])
-        # The same row looks the same in every panel.
+        # The same arm looks the same in every panel.
         self.assertEqual(penalty.lines[0].get_color(), norms.lines[2].get_color())
 
     def test_zero_error_and_nothing_measured(self):
         write_run(self.folder / "a", BASE, 1.0)
         figure = curve_plots.along_training(self.load())
-        self.assertIn("no row clips", texts(figure))
-        self.assertIn("no row has a penalty", texts(figure))
+        self.assertIn("no arm clips", texts(figure))
+        self.assertIn("no arm has a penalty", texts(figure))
         self.assertEqual(curve_plots.learning_curves(self.load()).axes[0].get_yscale(), "linear")
 
     def test_a_study_not_yet_begun(self):
@@ -104,10 +104,10 @@ class PlotsTest(unittest.TestCase):
         for seed, accuracy in enumerate((0.7, 0.8)):
             write_run(self.folder / f"b/seed-{seed}", CLIPPED.replacing(seed=seed), accuracy)
         found = self.load()
-        self.assertEqual(gain_plots.shared_seeds(found.rows), [0, 1])
+        self.assertEqual(gain_plots.shared_seeds(found.arms), [0, 1])
         figure = self.waterfall("a", "b")
         self.assertIn("+20.00", texts(figure))
-        self.assertIn("not completed in every row", texts(figure))
+        self.assertIn("not completed in every arm", texts(figure))
 
     def test_with_one_seed_there_is_no_mean(self):
         finished_study(self.folder, seeds=(0,))
@@ -126,7 +126,7 @@ class PlotsTest(unittest.TestCase):
 
     def test_a_dollar_sign_is_no_formula(self):
         figure = style.new_figure(4, 3)
-        style.row_legend(figure, [({}, r"a$\frac$"), ({}, "x$y$")])
+        style.arm_legend(figure, [({}, r"a$\frac$"), ({}, "x$y$")])
         style.save(figure, self.folder, "dollars")  # an unfinished formula would not parse
         self.assertIn(r"\$y\$", figure.legends[0].get_texts()[1].get_text())
 
@@ -141,9 +141,9 @@ class PlotsTest(unittest.TestCase):
 
 class StyleTest(unittest.TestCase):
     def test_twenty_eight_rows_look_different(self):
-        looks = {str(sorted(style.row_style(index).items(), key=str)) for index in range(28)}
+        looks = {str(sorted(style.arm_style(index).items(), key=str)) for index in range(28)}
         self.assertEqual(len(looks), 28)
-        self.assertEqual(len({to_hex(style.row_style(index)["color"]) for index in range(7)}), 7)
+        self.assertEqual(len({to_hex(style.arm_style(index)["color"]) for index in range(7)}), 7)
 
     def test_logarithmic_from_a_factor_of_four(self):
         for ends, scale in (([10, 39], "linear"), ([10, 40], "log"), ([10], "linear"), ([], "linear")):

@@ -9,16 +9,10 @@ import numpy as np
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, config, write_run
 from tf_fullbatch.records.columns import STEP_COLUMNS
-from tf_fullbatch.records.run_folder import (
-    CsvRecorder,
-    RunFolder,
-    read_csv,
-    read_json,
-    write_json,
-    write_text,
-)
+from tf_fullbatch.records.files import read_json, write_json, write_text
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.tables import TableWriter, read_table
 from tf_fullbatch.report.run_records import Status, read_run
-from tf_fullbatch.studies.record import run_log
 
 
 class ReadRunTest(unittest.TestCase):
@@ -154,14 +148,16 @@ class ReadRunTest(unittest.TestCase):
             {"step": 2, "epoch": 0.2, "loss": 0.1 + 0.2, "update_norm": 1 / 3, "learning_rate": -math.inf},
         ]
         write_run(self.folder, BASE, 0.9)
-        with CsvRecorder(self.folder.metrics, columns) as metrics:
+        with TableWriter(self.folder.metrics, columns) as metrics:
             for row in rows:
                 metrics.append(row)
-        found = read_run(self.folder).metrics
-        self.assertEqual([column.name for column in columns], list(found.columns))
-        for line, row in enumerate(read_csv(self.folder.metrics, columns)):
+        found, whole = read_run(self.folder).metrics, read_table(self.folder.metrics, columns).astype(float)
+        self.assertEqual([column.name for column in columns], list(whole.columns))
+        for line, row in enumerate(rows):
             for column in columns:
-                np.testing.assert_array_equal(row.get(column.name, np.nan), found[column.name].iloc[line])
+                np.testing.assert_array_equal(row.get(column.name, np.nan), whole[column.name].iloc[line])
+        for name in set(found.columns) - {"spent"}:
+            np.testing.assert_array_equal(found[name], whole[name])
 
     def test_validation_alone_in_the_only_evaluation_may_lack_the_test(self):
         last = BASE.replacing(epochs=1, validation_size=100)
@@ -178,7 +174,7 @@ class ReadRunTest(unittest.TestCase):
         )
 
     def test_failed_at_its_start(self):
-        run_log(self.folder).write_text("starting\nerror: --train_size=9: too few\n")
+        self.folder.log.write_text("starting\nerror: --train_size=9: too few\n")
         run = read_run(self.folder, 0)
         self.assertEqual(Status.NOT_STARTED, run.status)
         self.assertEqual("failed at its start: --train_size=9: too few", run.reason)

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from tests.report.made_runs import BASE, SGD, finished_study, write_run
+from tf_fullbatch.records.study_file import folder_of
 from tf_fullbatch.report import tables
+from tf_fullbatch.report.arms import load
 from tf_fullbatch.report.differences import paired_differences
-from tf_fullbatch.report.rows import load
-from tf_fullbatch.studies.record import run_folder
 
 
 class TablesTest(unittest.TestCase):
@@ -43,7 +43,7 @@ class TablesTest(unittest.TestCase):
     def test_results_csv_without_a_single_figure(self):
         finished_study(self.folder, seeds=(0,))
         for row in ("sgd", "fb", "clipped"):
-            run_folder(self.folder, row, 0).config.unlink()
+            folder_of(self.folder, row, 0).config.unlink()
         text = tables.results_csv(load([self.folder]))
         self.assertEqual(pd.read_csv(io.StringIO(text))["status"].tolist(), ["left out"] * 3)
 
@@ -60,7 +60,7 @@ class TablesTest(unittest.TestCase):
         table = tables.results(load([self.folder]))
         self.assertAlmostEqual(table["train_loss_nats"][0], (2 / 13 + 2 / 14 + 2 / 15 + 2 / 16) / 4)
         self.assertEqual(table["train_accuracy_percent"][0], 50)
-        self.assertEqual(self.row("a", tables.rows_table(load([self.folder])))["training %"], "50.0")
+        self.assertEqual(self.row("a", tables.arms_table(load([self.folder])))["training %"], "50.0")
 
     def test_numbers_beyond_all_bounds(self):
         for value in ("9" + "0" * 30, "inf", "nan"):
@@ -72,7 +72,7 @@ class TablesTest(unittest.TestCase):
 
     def test_rows(self):
         finished_study(self.folder)
-        table = tables.rows_table(load([self.folder]))
+        table = tables.arms_table(load([self.folder]))
         self.assertEqual(len(table.align), len(table.headers))
         row = self.row("sgd", table)
         self.assertEqual(row["test accuracy %"], "95.00 ± 1.00")
@@ -86,7 +86,7 @@ class TablesTest(unittest.TestCase):
         self.assertNotIn("EMA weights %", table.headers)
         clipped = self.row("clipped", table)
         self.assertEqual(
-            (clipped["gradient evaluations a sample"], clipped["gradient evaluations"]), ("2", "512")
+            (clipped["gradient evaluations per sample"], clipped["gradient evaluations"]), ("2", "512")
         )
         self.assertEqual(clipped["published %"], "-")
 
@@ -94,7 +94,7 @@ class TablesTest(unittest.TestCase):
         write_run(self.folder / "a/seed-0", BASE, 0.9, ema=0.92)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
         write_run(self.folder / "a/seed-2", BASE.replacing(seed=2), 0.2, passes=1, outcome=None)
-        row = self.row("a", tables.rows_table(load([self.folder])))
+        row = self.row("a", tables.arms_table(load([self.folder])))
         self.assertEqual(row["test accuracy %"], "90.00")
         self.assertEqual(row["EMA weights %"], "92.00")
         self.assertEqual(row["seeds"], "1 of 3")
@@ -105,7 +105,7 @@ class TablesTest(unittest.TestCase):
 
     def test_validation_figures_are_marked(self):
         write_run(self.folder / "a", BASE, None, validation=0.9)
-        row = self.row("a", tables.rows_table(load([self.folder])))
+        row = self.row("a", tables.arms_table(load([self.folder])))
         self.assertEqual(row["test accuracy %"], "90.00 (validation)")
 
     def test_differences(self):
@@ -128,7 +128,7 @@ class TablesTest(unittest.TestCase):
         finished_study(self.folder, seeds=(0,))
         table = tables.settings_table(load([self.folder]))
         self.assertEqual(
-            table.headers, ("row", "penalty", "penalty_strength", "clip_norm", "batch_size", "shuffle")
+            table.headers, ("arm", "penalty", "penalty_strength", "clip_norm", "batch_size", "shuffle")
         )
         self.assertEqual(table.rows[1], ("fb", "none", "0", "none", "full", "false"))
         self.assertEqual(table.rows[2], ("clipped", "forward_differences", "0.5", "0.25", "full", "false"))

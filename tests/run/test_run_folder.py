@@ -13,11 +13,12 @@ import keras
 import numpy as np
 
 from tests.command import TINY, CommandTestCase, command, contents, evaluations_of, scalars, summary_of, tiny
+from tests.rows import read_rows
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint, load_latest
 from tf_fullbatch.records.columns import STEP_COLUMNS
-from tf_fullbatch.records.run_folder import RunFolder, read_csv
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 # Loads a run's model with Keras alone and evaluates it on the digits' test split, found by scikit-learn alone.
@@ -66,7 +67,7 @@ class RunFolderTest(CommandTestCase):
         self.assertEqual(b"\x89PNG\r\n\x1a\n", folder.curves.read_bytes()[:8])
 
     def test_metrics_have_a_row_a_step(self):
-        rows = read_csv(self.run_folder / "metrics.csv", STEP_COLUMNS)
+        rows = read_rows(self.run_folder / "metrics.csv", STEP_COLUMNS)
         self.assertEqual([1, 2, 3, 4], [row["step"] for row in rows])
         self.assertEqual([1.0, 2.0, 3.0, 4.0], [row["epoch"] for row in rows])
         self.assertEqual([200, 400, 600, 800], [row["samples_seen"] for row in rows])
@@ -107,7 +108,7 @@ class RunFolderTest(CommandTestCase):
         self.assertIn(summary_of(self.run_folder)["best"]["step"], steps)
 
     def test_tensorboard_reads_the_summaries(self):
-        rows = read_csv(self.run_folder / "metrics.csv", STEP_COLUMNS)
+        rows = read_rows(self.run_folder / "metrics.csv", STEP_COLUMNS)
         train = scalars(self.run_folder / "summaries" / "train")
         for (step, value), row in zip(train["1 objective/loss"], rows, strict=True):
             self.assertEqual(step, row["step"])

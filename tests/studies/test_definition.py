@@ -10,8 +10,8 @@ from unittest import mock
 from tests.studies.studies import in_folder
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.study_file import Published, Study
 from tf_fullbatch.studies import definition
-from tf_fullbatch.studies.record import Published, Study
 
 ROW = "--row=a {folder}/a.flags"
 OUTPUT = "--output_dir=out"
@@ -27,7 +27,7 @@ class DefinitionTest(unittest.TestCase):
         return parsed[1]
 
     def config(self, *arguments: str) -> Config:
-        return self.parse(*arguments, OUTPUT).rows[0].config
+        return self.parse(*arguments, OUTPUT).arms[0].config
 
     def test_whole(self):
         study = self.parse(
@@ -41,14 +41,14 @@ class DefinitionTest(unittest.TestCase):
             "--title=Two rows",
             OUTPUT,
         )
-        self.assertEqual(["a", "b"], [row.name for row in study.rows])
-        self.assertEqual(0.3, study.rows[1].config.optimizer.learning_rate)
-        self.assertEqual(str(Path("a b").absolute()), study.rows[1].config.data.data_dir)
+        self.assertEqual(["a", "b"], [arm.name for arm in study.arms])
+        self.assertEqual(0.3, study.arms[1].config.optimizer.learning_rate)
+        self.assertEqual(str(Path("a b").absolute()), study.arms[1].config.data.data_dir)
         self.assertEqual((4, 2), study.seeds)
         self.assertEqual(
-            Published(accuracy=95.7, spread=0.11, source="A table, column 3"), study.rows[0].published
+            Published(accuracy=95.7, spread=0.11, source="A table, column 3"), study.arms[0].published
         )
-        self.assertEqual(Published(accuracy=12.0, spread=None, source="elsewhere"), study.rows[1].published)
+        self.assertEqual(Published(accuracy=12.0, spread=None, source="elsewhere"), study.arms[1].published)
         self.assertEqual(
             ((("b", "a"),), ("a", "b"), "Two rows"), (study.compare, study.waterfall, study.title)
         )
@@ -58,7 +58,7 @@ class DefinitionTest(unittest.TestCase):
         self.assertEqual(
             ((0, 1, 2), (), (), "ladder"), (study.seeds, study.compare, study.waterfall, study.title)
         )
-        self.assertIsNone(study.rows[0].published)
+        self.assertIsNone(study.arms[0].published)
 
     def test_which_flags_win(self):
         self.assertEqual("linear", self.config(ROW).model.model)
@@ -73,7 +73,7 @@ class DefinitionTest(unittest.TestCase):
         in_folder(self.folder / "rows", "c.flags")
         (self.folder / "study.flags").write_text("--row='c rows/c.flags --epochs=2'  # a comment\n" + OUTPUT)
         study = self.parse("--flagfile={folder}/study.flags")
-        self.assertEqual(("c", 2), (study.rows[0].name, study.rows[0].config.runtime.epochs))
+        self.assertEqual(("c", 2), (study.arms[0].name, study.arms[0].config.runtime.epochs))
         (self.folder / "study.flags").write_text(
             "--row 'c rows/c.flags'\n--all_rows='--flagfile=rows/d.flags'\n" + OUTPUT
         )
@@ -104,29 +104,29 @@ class DefinitionTest(unittest.TestCase):
     def test_refused(self):
         b = "--row=b {folder}/b.flags"
         for arguments, said in (
-            ((), "a study needs rows"),
+            ((), "a study needs arms"),
             ((ROW, "--output_dir="), "a study needs a folder"),
-            ((ROW, "--row=a {folder}/b.flags", OUTPUT), "there are two rows 'a'"),
-            ((ROW, "--row=A {folder}/b.flags", OUTPUT), "there are two rows 'A'"),
+            ((ROW, "--row=a {folder}/b.flags", OUTPUT), "there are two arms 'a'"),
+            ((ROW, "--row=A {folder}/b.flags", OUTPUT), "there are two arms 'A'"),
             (("--row=a", OUTPUT), "after the name, give the flagfile"),
             (("--row=", OUTPUT), "begin with a name"),
             (("--row=../a {folder}/a.flags", OUTPUT), "begin with a name"),
             (("--row=a --epochs=3", OUTPUT), "after the name, give the flagfile"),
-            (("--row=a {folder}/none.flags", OUTPUT), "row 'a': --flagfile=.*none.flags: cannot read it"),
-            ((ROW + " --epochs=0", OUTPUT), "row 'a': --epochs=0: must be at least 1"),
-            ((ROW + " --epohcs=1", OUTPUT), "row 'a': Unknown command line flag 'epohcs'"),
-            ((ROW + " extra", OUTPUT), "row 'a': unexpected argument 'extra'"),
-            ((ROW + " --help", OUTPUT), "row 'a': --help is no setting"),
-            ((ROW + " --mode=evaluate", OUTPUT), "row 'a': --mode is given by the study"),
-            ((ROW + " --hparams=seed", OUTPUT), "row 'a': --hparams is given by the study"),
+            (("--row=a {folder}/none.flags", OUTPUT), "arm 'a': --flagfile=.*none.flags: cannot read it"),
+            ((ROW + " --epochs=0", OUTPUT), "arm 'a': --epochs=0: must be at least 1"),
+            ((ROW + " --epohcs=1", OUTPUT), "arm 'a': Unknown command line flag 'epohcs'"),
+            ((ROW + " extra", OUTPUT), "arm 'a': unexpected argument 'extra'"),
+            ((ROW + " --help", OUTPUT), "arm 'a': --help is no setting"),
+            ((ROW + " --mode=evaluate", OUTPUT), "arm 'a': --mode is given by the study"),
+            ((ROW + " --hparams=seed", OUTPUT), "arm 'a': --hparams is given by the study"),
             (("--row=report {folder}/a.flags", OUTPUT), "report is the study's own"),
             (("--row=Study.json {folder}/a.flags", OUTPUT), "Study.json is the study's own"),
             (("--row=a ~nobody-of-that-name/x.flags", OUTPUT), "Give the path of a flagfile"),
-            ((ROW + " --seed=3", OUTPUT), "row 'a': --seed is given by the study"),
-            ((ROW + " --output_dir=x", OUTPUT), "row 'a': --output_dir is given by the study"),
-            ((ROW + " --dry_run", OUTPUT), "row 'a': --dry_run is given by the study"),
+            ((ROW + " --seed=3", OUTPUT), "arm 'a': --seed is given by the study"),
+            ((ROW + " --output_dir=x", OUTPUT), "arm 'a': --output_dir is given by the study"),
+            ((ROW + " --dry_run", OUTPUT), "arm 'a': --dry_run is given by the study"),
             ((ROW + " 'open", OUTPUT), "No closing quotation"),
-            ((ROW, "--all_rows=--train_size=0", OUTPUT), "row 'a': --train_size=0"),
+            ((ROW, "--all_rows=--train_size=0", OUTPUT), "arm 'a': --train_size=0"),
             ((ROW, "--seeds=", OUTPUT), "--seeds= is empty"),
             ((ROW, "--seeds=1,1", OUTPUT), "a value comes twice"),
             ((ROW, "--seeds=x", OUTPUT), "expected a whole number"),
@@ -134,14 +134,14 @@ class DefinitionTest(unittest.TestCase):
             ((ROW, "--published=a high somewhere", OUTPUT), "expected 'NAME PERCENT"),
             ((ROW, "--published=a 101 somewhere", OUTPUT), "expected 'NAME PERCENT"),
             ((ROW, "--published=a 95", OUTPUT), "say where the figure stands"),
-            ((ROW, "--published=c 95 somewhere", OUTPUT), "there is no row 'c'; the rows are a"),
+            ((ROW, "--published=c 95 somewhere", OUTPUT), "there is no arm 'c'; the arms are a"),
             ((ROW, "--published=a 95 x", "--published=a 96 y", OUTPUT), "has a published figure already"),
-            ((ROW, b, "--compare=a", OUTPUT), "expected the names of two rows"),
-            ((ROW, b, "--compare=a a", OUTPUT), "expected the names of two rows"),
-            ((ROW, b, "--compare=a c", OUTPUT), "--compare: there is no row 'c'; the rows are a, b"),
-            ((ROW, b, "--waterfall=a,c", OUTPUT), "--waterfall: there is no row 'c'"),
+            ((ROW, b, "--compare=a", OUTPUT), "expected the names of two arms"),
+            ((ROW, b, "--compare=a a", OUTPUT), "expected the names of two arms"),
+            ((ROW, b, "--compare=a c", OUTPUT), "--compare: there is no arm 'c'; the arms are a, b"),
+            ((ROW, b, "--waterfall=a,c", OUTPUT), "--waterfall: there is no arm 'c'"),
             ((ROW, b, "--waterfall=a,a", OUTPUT), "a value comes twice"),
-            ((ROW, b, "--waterfall=a", OUTPUT), "give at least two rows"),
+            ((ROW, b, "--waterfall=a", OUTPUT), "give at least two arms"),
             ((ROW, b, "--compare=a b", "--compare=a b", OUTPUT), "a value comes twice"),
             ((ROW, "surplus", OUTPUT), "unexpected argument 'surplus'"),
             (

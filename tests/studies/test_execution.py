@@ -40,7 +40,7 @@ class ExecutionTest(unittest.TestCase):
         return [
             run
             for run in runs_of(study(COMPLETES, FAILS, WAITS, IGNORES, seeds=seeds), self.folder)
-            if run.row.name in names
+            if run.arm.name in names
         ]
 
     def execute(self, runs: list[Run], jobs: int = 1) -> list[Failure]:
@@ -52,7 +52,7 @@ class ExecutionTest(unittest.TestCase):
         runs = self.runs(COMPLETES, FAILS)
         failures = self.execute(runs)
         self.assertEqual(
-            [(run, 3) for run in runs if run.row.name == FAILS], [(f.run, f.code) for f in failures]
+            [(run, 3) for run in runs if run.arm.name == FAILS], [(f.run, f.code) for f in failures]
         )
         self.assertEqual({"the loss is nan in step 2."}, {failure.reason for failure in failures})
         said = self.out.getvalue().splitlines()
@@ -73,7 +73,7 @@ class ExecutionTest(unittest.TestCase):
 
     def test_one_without_evaluations_is_done(self):
         run = self.runs(COMPLETES, seeds=(0,))[0]
-        with mock.patch.object(execution, "read_csv", side_effect=UserError("damaged")):
+        with mock.patch.object(execution, "read_table", side_effect=UserError("damaged")):
             self.assertEqual([], self.execute([run]))
         self.assertIn("completes, seed 0: done in", self.out.getvalue())
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.studies.studies import TINY, study, write_records
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.study_file import Arm, Study, write_study
 from tf_fullbatch.studies.cost import Cost, cost_of
 from tf_fullbatch.studies.planned_runs import check_study_folder, runs_of
-from tf_fullbatch.studies.record import Row, Study, write_study
 
 
 class CostTest(unittest.TestCase):
@@ -90,7 +90,7 @@ class FolderTest(unittest.TestCase):
             self.accepted(study("a", "b", seeds=(0,)))
         write_records(runs_of(study("a", seeds=(1,)), self.folder)[0], epochs=4)
         self.accepted(study("a", "b", epochs=4, schedule_epochs=4))
-        with self.assertRaisesRegex(UserError, "row 'a': --epochs=3, but the run in .* has 4 passes already"):
+        with self.assertRaisesRegex(UserError, "arm 'a': --epochs=3, but the run in .* has 4 passes already"):
             self.accepted(study("a", "b", epochs=3, schedule_epochs=4))
 
     def test_refused(self):
@@ -98,9 +98,9 @@ class FolderTest(unittest.TestCase):
         (self.folder / "a").mkdir()
         other = TINY.replacing(learning_rate=0.1, weight_decay=0.0)
         for given, said in (
-            (study("c"), "holds another study: its row 'a' is not in this one"),
-            (Study(title="", rows=(Row(name="a", config=other),), seeds=(0,)),
-             r"its row 'a' has other settings \(--weight_decay: 0.0005 there, 0.0 now\)"),
+            (study("c"), "holds another study: its arm 'a' is not in this one"),
+            (Study(title="", arms=(Arm(name="a", config=other),), seeds=(0,)),
+             r"its arm 'a' has other settings \(--weight_decay: 0.0005 there, 0.0 now\)"),
         ):  # fmt: skip
             with self.subTest(said), self.assertRaisesRegex(UserError, said):
                 check_study_folder(self.folder, given)
@@ -108,7 +108,7 @@ class FolderTest(unittest.TestCase):
     def test_weights_that_are_not_there(self):
         absent = study("a", initial_weights=str(self.folder / "none.keras"))
         with self.assertRaisesRegex(
-            UserError, "row 'a': --initial_weights=.*none.keras: there is no such file"
+            UserError, "arm 'a': --initial_weights=.*none.keras: there is no such file"
         ):
             runs_of(absent, self.folder)
 

@@ -6,11 +6,12 @@ from unittest import mock
 
 import tensorflow as tf
 
+from tests.rows import read_rows, table_of
 from tests.training.tiny import SAMPLES, build_training, data
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import RunFolder, read_csv
-from tf_fullbatch.reporting.summary import best_evaluation
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import best_evaluation
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 
 
@@ -58,12 +59,12 @@ class TrainingTest(CallbacksTestCase):
         stop.assert_called_once_with()
         self.assertEqual([], model.chunk_listeners)
 
-        rows = read_csv(self.run_folder.metrics, STEP_COLUMNS)
+        rows = read_rows(self.run_folder.metrics, STEP_COLUMNS)
         self.assertEqual([1, 2, 3, 4, 5, 6], [row["step"] for row in rows])
         self.assertEqual([116, 122, 138, 144, 160, 166], [row["samples_seen"] for row in rows])
         self.assertAllClose([0.5, 1, 1.5, 2, 2.5, 3], [row["epoch"] for row in rows])
         self.assertTrue(all(row["wall_seconds"] > 1000 for row in rows))
-        self.assertEqual(rows, [call.args[0] for call in self.writer.write_step.call_args_list])
+        self.assertEqual(rows, [r for call in self.writer.write_steps.call_args_list for r in call.args[0]])
         self.assertEqual(3, int(ema.updates.numpy()))
         self.assertEqual([4], [call.args[0] for call in self.writer.write_histograms.call_args_list])
         shown = [call.args[0]["step"] for call in self.progress.update.call_args_list]
@@ -93,7 +94,7 @@ class EvaluatorTest(CallbacksTestCase):
         evaluator = self.evaluator(model, [(0.5, 1.0)] * 9, every=3, epochs=8)
         for epoch in range(8):
             evaluator.on_epoch_end(epoch)
-        rows = read_csv(self.run_folder.evaluations, EVALUATION_COLUMNS)
+        rows = read_rows(self.run_folder.evaluations, EVALUATION_COLUMNS)
         self.assertEqual([3, 6, 8], [row["epoch"] for row in rows])
         self.assertEqual(
             {(10, "validation", "raw", 7)},
@@ -120,8 +121,8 @@ class EvaluatorTest(CallbacksTestCase):
             evaluator.on_epoch_end(epoch)
             improved.append(evaluator.improved)
         self.assertEqual([True, True, False], improved)
-        rows = read_csv(self.run_folder.evaluations, EVALUATION_COLUMNS)
-        self.assertEqual(2, best_evaluation(rows)["step"])
+        rows = read_rows(self.run_folder.evaluations, EVALUATION_COLUMNS)
+        self.assertEqual(2, best_evaluation(table_of(rows, EVALUATION_COLUMNS))["step"])
 
     def test_the_test_split_never_chooses(self):
         evaluator = self.evaluator(SimpleNamespace(steps_completed=1), [(0.9, 0.1)], splits={"test": [0]})

@@ -37,7 +37,7 @@ def _run(argv: Sequence[str]) -> int:
 def execute(options: Options) -> dict[str, Any]:
     """Measures what the options ask for, prints tables, and returns everything that was measured."""
     from tf_fullbatch.benchmark import device, tables  # TensorFlow takes seconds to import
-    from tf_fullbatch.reporting.summary import git_revision, versions
+    from tf_fullbatch.records.summary import git_revision, versions
 
     results: dict[str, Any] = {
         "options": dataclasses.asdict(options),

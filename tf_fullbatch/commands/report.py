@@ -61,25 +61,25 @@ def help_text() -> str:
         "usage: python -m tf_fullbatch.report STUDY_DIR... [--name=value ...]",
         "",
         "Writes report.html, report.md, results.csv and plots/ from the records of runs: of studies, of single runs,",
-        "or of all runs anywhere below a folder. Runs that differ by their seed alone make one row.",
+        "or of all runs anywhere below a folder. Runs that differ by their seed alone make one arm.",
         "",
     ]
     return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
 
 
 def execute(folders: Sequence[str], options: Options) -> None:
-    """Reads the records, writes the report, prints the table of rows and where the report is."""
+    """Reads the records, writes the report, prints the table of arms and where the report is."""
+    from tf_fullbatch.display.text import format_table
+    from tf_fullbatch.report.arms import load
     from tf_fullbatch.report.page import write_report  # pandas, SciPy and matplotlib take a second or two
-    from tf_fullbatch.report.rows import load
-    from tf_fullbatch.report.tables import rows_table
-    from tf_fullbatch.reporting.tables import format_table
+    from tf_fullbatch.report.tables import arms_table
 
     comparison = load(folders)
     if options.title is not None:
         comparison = dataclasses.replace(comparison, title=options.title)
     output_dir = Path(options.output_dir) if options.output_dir is not None else Path(folders[0]) / "report"
     written = write_report(comparison, output_dir)
-    table = rows_table(comparison)
+    table = arms_table(comparison)
     print(format_table(table.headers, table.rows, table.align))
     for line in comparison.missing():
         print(f"missing: {line}")

@@ -5,17 +5,17 @@ import sys
 from collections.abc import Sequence
 
 from tf_fullbatch.commands import console, report
+from tf_fullbatch.display.text import format_count, format_table
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.schedules import learning_rates
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.reporting.tables import format_count, format_table
+from tf_fullbatch.records.study_file import Study, write_study
 from tf_fullbatch.run.output_dir import locked
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.definition import Options
 from tf_fullbatch.studies.execution import Failure, StudyExecution
 from tf_fullbatch.studies.planned_runs import Run, check_study_folder, runs_of
 from tf_fullbatch.studies.progress import StudyProgress
-from tf_fullbatch.studies.record import Study, write_study
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,24 +68,24 @@ def _report(study_dir: str) -> None:
 
 
 def plan_text(study: Study, runs: Sequence[Run]) -> str:
-    """The rows with their cost, and what is done already."""
+    """The arms with their cost, and what is done already."""
     seeds = len(study.seeds)
     cells: list[list[object]] = []
-    for row in study.rows:
-        own = [run for run in runs if run.row is row]
+    for arm in study.arms:
+        own = [run for run in runs if run.arm is arm]
         cost, done = own[0].cost, sum(run.is_finished() for run in own)
         samples = None if cost.training_samples is None else f"{cost.training_samples:,}"
         cells.append(
-            [row.name, _rates(own[0]), f"{cost.passes:,}", samples, cost.gradient_evaluations,
+            [arm.name, _rates(own[0]), f"{cost.passes:,}", samples, cost.gradient_evaluations,
              _times(cost.samples, seeds), _times(cost.total, seeds), f"{done} of {seeds}"]
         )  # fmt: skip
-    headers = ["row", "learning rate, highest to last", "passes", "samples a pass"]
-    headers += ["gradient evaluations a sample", "samples, all seeds", "gradient evaluations, all seeds"]
+    headers = ["arm", "learning rate, highest to last", "passes", "samples per pass"]
+    headers += ["gradient evaluations per sample", "samples, all seeds", "gradient evaluations, all seeds"]
     headers += ["runs finished"]
     totals = [run.cost.total for run in runs if run.cost.total is not None]
     lines = [
         study.title,
-        f"{len(study.rows)} rows, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs",
+        f"{len(study.arms)} arms, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs",
         "",
     ]
     lines += [format_table(headers, cells, "<" + ">" * 7), ""]

@@ -1,4 +1,4 @@
-"""Checkpoints of a run: a folder each, written aside and renamed, the newest whole one found again.
+"""Checkpoints of a run: a folder each, written under another name and renamed, the newest whole one found again.
 
 A folder `step-00000060` bears its name only once everything in it (`checkpoint_files`) is on the disk, so a
 killed process or a full disk never harms an earlier checkpoint. Two kinds of hidden folders can be left
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.records import run_folder
 from tf_fullbatch.records.checkpoint_files import read_arrays, sync_folder, verified_manifest, write_files
+from tf_fullbatch.records.files import os_errors_as_user_errors
 
 _NAME = re.compile(r"step-(\d{8,})|\.step-(\d{8,})\.replaced")
 
@@ -72,21 +72,25 @@ def save_checkpoint(
     folder, step = Path(folder), operator.index(step)
     if step < 0:
         raise ValueError(f"step is {step}; it must not be negative.")
-    final, aside = folder / f"step-{step:08d}", _aside(folder, step)
-    with run_folder.naming_failures(final):
+    final, temporary = folder / f"step-{step:08d}", _temporary(folder, step)
+    with os_errors_as_user_errors(final):
         folder.mkdir(exist_ok=True)  # not its parents: a run whose folder was deleted ends
         _clear_up(folder)
         try:
-            aside.mkdir()
-            write_files(aside, step=step, epoch=float(epoch), arrays=arrays, metadata=metadata)
-            _move_into_place(aside, final)
+            temporary.mkdir()
+            write_files(temporary, step=step, epoch=float(epoch), arrays=arrays, metadata=metadata)
+            _move_into_place(temporary, final)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     return final
 
 
-def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+def load_checkpoint(path: str | os.PathLike[str], *, arrays: bool = True) -> Checkpoint:
     """Reads a checkpoint after checking every byte of it.
+
+    Args:
+        path: Its folder.
+        arrays: False to read and check its manifest alone, without the arrays.
 
     Raises:
         UserError: It is missing, damaged, or of another format version.
@@ -94,11 +98,11 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     path = Path(path)
     if not path.is_dir():
         raise UserError(f"checkpoint {path} is missing: give the path of a folder step-<number>.")
-    manifest = verified_manifest(path)
+    manifest = verified_manifest(path, arrays=arrays)
     return Checkpoint(
         step=manifest["step"],
         epoch=manifest["epoch"],
-        arrays=read_arrays(path, manifest["arrays"]),
+        arrays=read_arrays(path, manifest["arrays"]) if arrays else {},
         metadata=manifest["metadata"],
         path=path,
     )
@@ -119,8 +123,14 @@ def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     return [found[step] for step in sorted(found, reverse=True)]
 
 
-def load_latest(folder: str | os.PathLike[str]) -> tuple[Checkpoint | None, list[str]]:
+def load_latest(
+    folder: str | os.PathLike[str], *, arrays: bool = True
+) -> tuple[Checkpoint | None, list[str]]:
     """The newest whole checkpoint, and a line for each newer one that was passed over.
+
+    Args:
+        folder: The folder of checkpoints.
+        arrays: As for `load_checkpoint`.
 
     Returns:
         (checkpoint, lines); (None, []) where there are no checkpoints.
@@ -131,7 +141,7 @@ def load_latest(folder: str | os.PathLike[str]) -> tuple[Checkpoint | None, list
     passed_over: list[str] = []
     for path in list_checkpoints(folder):
         try:
-            return load_checkpoint(path), passed_over
+            return load_checkpoint(path, arrays=arrays), passed_over
         except UserError as error:
             passed_over.append(str(error))
     if passed_over:
@@ -164,7 +174,7 @@ def prune(folder: str | os.PathLike[str], *, keep: int, protect: Collection[int]
         if kept < keep:
             kept += _is_whole(path)
         elif _step(path) not in protect:
-            with run_folder.naming_failures(path):
+            with os_errors_as_user_errors(path):
                 _remove(path)
 
 
@@ -182,7 +192,7 @@ def _step(path: Path) -> int:
     return int(match[1] or match[2])
 
 
-def _aside(folder: Path, step: int) -> Path:
+def _temporary(folder: Path, step: int) -> Path:
     return folder / f".step-{step:08d}.aside"
 
 
@@ -198,18 +208,18 @@ def _clear_up(folder: Path) -> None:
             path.rename(final)
 
 
-def _move_into_place(aside: Path, final: Path) -> None:
+def _move_into_place(temporary: Path, final: Path) -> None:
     replaced = final.with_name(f".{final.name}.replaced")
     if final.exists():
         final.rename(replaced)
-    aside.rename(final)
+    temporary.rename(final)
     sync_folder(final.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _remove(path: Path) -> None:
     # Renamed first: a process killed while removing leaves no half checkpoint under a full name.
-    aside = _aside(path.parent, _step(path))
-    shutil.rmtree(aside, ignore_errors=True)
-    path.rename(aside)
-    shutil.rmtree(aside)
+    temporary = _temporary(path.parent, _step(path))
+    shutil.rmtree(temporary, ignore_errors=True)
+    path.rename(temporary)
+    shutil.rmtree(temporary)

@@ -1,4 +1,4 @@
-"""The columns of a run's tables: metrics.csv has one row a step, evaluations.csv one an evaluation."""
+"""The columns of a run's tables: metrics.csv has one row per step, evaluations.csv one per evaluation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +16,14 @@ class Column:
         kind: Type of the values: `int`, `float` or `str`. A blank cell means that nothing was measured.
         unit: Unit of the values; empty for pure numbers and names.
         description: What is measured, and when.
+        optional: Whether files of version 0.1.0 lack it.
     """
 
     name: str
     kind: type[int] | type[float] | type[str] = float
     unit: str = ""
     description: str
+    optional: bool = False
 
 
 STEP_COLUMNS = (
@@ -58,9 +60,15 @@ STEP_COLUMNS = (
         description="Mean over micro-batches, weighted by samples, of the squared L2 norm of each one's own gradient.",
     ),
     Column(name="learning_rate", description="Learning rate of the update."),
+    Column(
+        name="gradient_evaluations",
+        unit="per sample",
+        description="Gradient evaluations per sample that the step spent; a forward pass alone counts 1/3.",
+        optional=True,
+    ),
     Column(name="parameter_norm", description="L2 norm of all trainable parameters after the update."),
     Column(name="update_norm", description="L2 norm of the change the update made to the parameters."),
-    Column(name="images_per_second", unit="images/s", description="Training samples a second of the step."),
+    Column(name="images_per_second", unit="images/s", description="Training samples per second of the step."),
     Column(name="step_seconds", unit="s", description="Duration of the step."),
     Column(
         name="wall_seconds",

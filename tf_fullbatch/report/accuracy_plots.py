@@ -1,4 +1,4 @@
-"""Accuracy at the end of training: every row beside the others, and against what it cost."""
+"""Accuracy at the end of training: every arm beside the others, and against what it cost."""
 
 import json
 import textwrap
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from tf_fullbatch.config.run import compared_settings
 from tf_fullbatch.report import style
-from tf_fullbatch.report.rows import ComparedRow, Comparison
+from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.statistics import deviation
 
 _MARKERS = "osD^vPX"
@@ -26,12 +26,12 @@ _DIFFERENT_COST = 1.25
 _LABEL_WIDTH = 40
 
 
-def accuracy_plot(rows: Sequence[ComparedRow]) -> Figure:
-    """Final accuracy of each row, top to bottom: completed seeds as dots, and their mean with standard deviation."""
-    figure = style.new_figure(12, 1.5 + 0.42 * len(rows))
+def accuracy_plot(arms: Sequence[ComparedArm]) -> Figure:
+    """Final accuracy of each arm, top to bottom: completed seeds as dots, and their mean with standard deviation."""
+    figure = style.new_figure(12, 1.5 + 0.42 * len(arms))
     panel = figure.subplots()
-    for y, row in enumerate(rows):
-        values = list(row.accuracies(row.split).values())
+    for y, arm in enumerate(arms):
+        values = list(arm.accuracies(arm.split).values())
         seed_dots(panel, y + 0.16, values)
         spread = deviation(values)
         if spread is not None:
@@ -39,15 +39,15 @@ def accuracy_plot(rows: Sequence[ComparedRow]) -> Figure:
                 float(np.mean(values)), y - 0.14, xerr=spread, fmt="D", color=style.GAIN, markersize=5.5, capsize=4,
                 linewidth=1.6,
             )  # fmt: skip
-    several = len({row.split for row in rows}) > 1
-    names = [f"{row.name} ({row.split})" if several else row.name for row in rows]
-    panel.set_yticks(range(len(rows)), [style.literal(textwrap.fill(name, _LABEL_WIDTH)) for name in names])
-    panel.set_ylim(len(rows) - 0.4, -0.6)
-    panel.set_xlabel("Accuracy (%)" if several else f"{rows[0].split.capitalize()} accuracy (%)")
+    several = len({arm.split for arm in arms}) > 1
+    names = [f"{arm.name} ({arm.split})" if several else arm.name for arm in arms]
+    panel.set_yticks(range(len(arms)), [style.literal(textwrap.fill(name, _LABEL_WIDTH)) for name in names])
+    panel.set_ylim(len(arms) - 0.4, -0.6)
+    panel.set_xlabel("Accuracy (%)" if several else f"{arms[0].split.capitalize()} accuracy (%)")
     style.finish(panel)
     panel.margins(x=0.06)
     entries: list[tuple[Artist, str]] = [(seed_entry(), "a seed")]
-    if any(len(row.completed) > 1 for row in rows):
+    if any(len(arm.completed) > 1 for arm in arms):
         mean = Line2D([], [], color=style.GAIN, marker="D", linewidth=1.6)
         entries.append((mean, "mean ± sample standard deviation"))
     style.legend_below(figure, entries)
@@ -55,17 +55,17 @@ def accuracy_plot(rows: Sequence[ComparedRow]) -> Figure:
 
 
 def cost_plot(comparison: Comparison) -> Figure:
-    """Final accuracy against passes, gradient evaluations and wall time: a point a row, mean and range over seeds.
+    """Final accuracy against passes, gradient evaluations and wall time: a point an arm, mean and range over seeds.
 
-    Rows of one recipe at several lengths (`recipes`) are joined by a line.
+    Arms of one recipe at several lengths (`recipes`) are joined by a line.
     """
-    groups = recipes(comparison.rows)
-    points = [[_point(row) for row in group] for group in groups]
+    groups = recipes(comparison.arms)
+    points = [[_point(arm) for arm in group] for group in groups]
     costs = style.cost_axes([point["seconds"] for group in points for point in group])
     figure = style.new_figure(14, 5)
     panels = figure.subplots(1, 3, sharey=True)
     looks = [
-        style.row_style(comparison.rows.index(group[0])) | {"marker": _MARKERS[i % len(_MARKERS)]}
+        style.arm_style(comparison.arms.index(group[0])) | {"marker": _MARKERS[i % len(_MARKERS)]}
         for i, group in enumerate(groups)
     ]
     for panel, (name, scale, label, unit) in zip(panels, costs, strict=True):
@@ -76,28 +76,28 @@ def cost_plot(comparison: Comparison) -> Figure:
         panel.set_xlabel(label)
         style.finish(panel)
         panel.tick_params(labelleft=True)
-    splits = {row.split for row in comparison.rows}
+    splits = {arm.split for arm in comparison.arms}
     panels[0].set_ylabel(f"{splits.pop().capitalize()} accuracy (%)" if len(splits) == 1 else "Accuracy (%)")
-    names = [", ".join(row.name for row in group) for group in groups]
-    height = style.row_legend(figure, list(zip(looks, names, strict=True)), [_range_entry()])
+    names = [", ".join(arm.name for arm in group) for group in groups]
+    height = style.arm_legend(figure, list(zip(looks, names, strict=True)), [_range_entry()])
     figure.set_figheight(figure.get_figheight() + height)
     return figure
 
 
-def costs_differ(rows: Sequence[ComparedRow]) -> bool:
-    """Whether there are completed rows of clearly different cost, so that `cost_plot` says something."""
-    costs = [_point(row)["gradient_evaluations"] for row in rows if _has_figure(row)]
+def costs_differ(arms: Sequence[ComparedArm]) -> bool:
+    """Whether there are completed arms of clearly different cost, so that `cost_plot` says something."""
+    costs = [_point(arm)["gradient_evaluations"] for arm in arms if _has_figure(arm)]
     return len(costs) > 1 and max(costs) >= _DIFFERENT_COST * min(costs)
 
 
-def recipes(rows: Sequence[ComparedRow]) -> list[list[ComparedRow]]:
-    """The completed rows, those together, shortest first, that differ by their length and what scales with it alone."""
-    groups: dict[str, list[ComparedRow]] = {}
-    for row in rows:
-        if _has_figure(row):
-            settings = compared_settings(row.config) | dict.fromkeys((*_LENGTH, "seed"))
-            groups.setdefault(json.dumps(settings), []).append(row)
-    return [sorted(group, key=lambda row: row.config.runtime.epochs) for group in groups.values()]
+def recipes(arms: Sequence[ComparedArm]) -> list[list[ComparedArm]]:
+    """The completed arms, those together, shortest first, that differ by their length and what scales with it alone."""
+    groups: dict[str, list[ComparedArm]] = {}
+    for arm in arms:
+        if _has_figure(arm):
+            settings = compared_settings(arm.config) | dict.fromkeys((*_LENGTH, "seed"))
+            groups.setdefault(json.dumps(settings), []).append(arm)
+    return [sorted(group, key=lambda arm: arm.config.runtime.epochs) for group in groups.values()]
 
 
 def seed_dots(panel: Axes, y: float, values: Sequence[float], **look: Any) -> None:
@@ -111,17 +111,17 @@ def seed_entry(**look: Any) -> Line2D:
     return Line2D([], [], **(_DOT | look))
 
 
-def _has_figure(row: ComparedRow) -> bool:
-    return bool(row.accuracies(row.split))
+def _has_figure(arm: ComparedArm) -> bool:
+    return bool(arm.accuracies(arm.split))
 
 
-def _point(row: ComparedRow) -> dict[str, float]:
+def _point(arm: ComparedArm) -> dict[str, float]:
     """Means over the completed seeds, and the range of their accuracies."""
-    values = list(row.accuracies(row.split).values())
+    values = list(arm.accuracies(arm.split).values())
     return {
-        "passes": row.mean_last("epoch"),
-        "gradient_evaluations": row.mean_gradient_evaluations,
-        "seconds": row.mean_last("wall_seconds"),
+        "passes": arm.mean_last("epoch"),
+        "gradient_evaluations": arm.mean_last("spent"),
+        "seconds": arm.mean_last("wall_seconds"),
         "accuracy": float(np.mean(values)),
         "low": min(values),
         "high": max(values),

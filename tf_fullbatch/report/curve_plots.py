@@ -1,15 +1,14 @@
-"""Learning curves at equal compute and at equal loss, and what the gradient does, rows beside each other."""
+"""Learning curves at equal compute and at equal loss, and what the gradient does, arms beside each other."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_fullbatch.report import style
-from tf_fullbatch.report.rows import ComparedRow, Comparison
+from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.series import Curve, error_curves, metric_curves
 
 _CLIPPED_BINS = 40
@@ -19,7 +18,7 @@ _WEAK_LINE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """The curves of a row and how they look."""
+    """The curves of an arm and how they look."""
 
     curves: list[Curve]
     index: int
@@ -28,7 +27,7 @@ class _Drawn:
 def learning_curves(comparison: Comparison) -> Figure:
     """Error and training loss (rows of panels) against passes, gradient evaluations and wall time (columns)."""
     errors = _all(comparison, error_curves)
-    losses = _all(comparison, lambda row: metric_curves(row, "loss"))
+    losses = _all(comparison, lambda arm: metric_curves(arm, "loss"))
     columns = style.cost_axes(_ends((*errors, *losses), "seconds", 1.0))
     figure = style.new_figure(14, 8)
     panels = figure.subplots(2, 3, sharey="row", sharex="col")
@@ -51,19 +50,19 @@ def learning_curves(comparison: Comparison) -> Figure:
 
 def along_training(comparison: Comparison) -> Figure:
     """Gradient norm, clipped steps, squared micro-batch gradient norms and penalty against passes."""
-    clips = [row for row in comparison.rows if row.config.step.clip_norm is not None]
-    penalised = [row for row in comparison.rows if row.config.step.penalty != "none"]
-    norms = _all(comparison, lambda row: metric_curves(row, "gradient_norm"))
-    clipped = _all(comparison, lambda row: metric_curves(row, "clipped", _CLIPPED_BINS), clips)
-    squares = _all(comparison, lambda row: metric_curves(row, "mean_squared_micro_batch_gradient_norm"))
-    penalties = _all(comparison, lambda row: metric_curves(row, "penalty"), penalised)
+    clips = [arm for arm in comparison.arms if arm.config.step.clip_norm is not None]
+    penalised = [arm for arm in comparison.arms if arm.config.step.penalty != "none"]
+    norms = _all(comparison, lambda arm: metric_curves(arm, "gradient_norm"))
+    clipped = _all(comparison, lambda arm: metric_curves(arm, "clipped", _CLIPPED_BINS), clips)
+    squares = _all(comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm"))
+    penalties = _all(comparison, lambda arm: metric_curves(arm, "penalty"), penalised)
     figure = style.new_figure(14, 9)
     panels = figure.subplots(2, 2, sharex=True).flatten()
     quantities = (
         (norms, "Gradient norm before clipping (L2)", "not measured"),
-        (clipped, "Clipped steps (%)", "not measured" if clips else "no row clips"),
+        (clipped, "Clipped steps (%)", "not measured" if clips else "no arm clips"),
         (squares, "Mean squared micro-batch gradient norm", "not measured"),
-        (penalties, "Penalty (nats)", "not measured" if penalised else "no row has a penalty"),
+        (penalties, "Penalty (nats)", "not measured" if penalised else "no arm has a penalty"),
     )
     for panel, (quantity, label, nothing) in zip(panels, quantities, strict=True):
         _draw(panel, quantity, "passes", 1.0, factor=100.0 if quantity is clipped else 1.0)
@@ -85,7 +84,7 @@ def at_equal_loss(comparison: Comparison) -> Figure:
     """Error and squared micro-batch gradient norms against training loss, which falls to the right."""
     errors = _all(comparison, error_curves)
     squares = _all(
-        comparison, lambda row: metric_curves(row, "mean_squared_micro_batch_gradient_norm", _COARSE_BINS)
+        comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm", _COARSE_BINS)
     )
     figure = style.new_figure(14, 5.5)
     panels = figure.subplots(1, 2, sharex=True)
@@ -103,18 +102,18 @@ def at_equal_loss(comparison: Comparison) -> Figure:
 
 def _all(
     comparison: Comparison,
-    curves: Callable[[ComparedRow], list[Curve]],
-    rows: Sequence[ComparedRow] | None = None,
+    curves: Callable[[ComparedArm], list[Curve]],
+    arms: Sequence[ComparedArm] | None = None,
 ) -> list[_Drawn]:
-    chosen = comparison.rows if rows is None else rows
-    return [_Drawn(curves(row), i) for i, row in enumerate(comparison.rows) if row in chosen]
+    chosen = comparison.arms if arms is None else arms
+    return [_Drawn(curves(arm), i) for i, arm in enumerate(comparison.arms) if arm in chosen]
 
 
-def _draw(panel: Axes, rows: Sequence[_Drawn], name: str, scale: float, factor: float = 1.0) -> None:
-    for drawn in rows:
-        look = style.row_style(drawn.index)
+def _draw(panel: Axes, arms: Sequence[_Drawn], name: str, scale: float, factor: float = 1.0) -> None:
+    for drawn in arms:
+        look = style.arm_style(drawn.index)
         for curve in drawn.curves:
-            x, y = curve.x[name] / scale, factor * curve.mean
+            x, y = curve.points[name] / scale, factor * curve.points["mean"]
             marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(x) == 1 else {}
             if not curve.completed:
                 marker = {
@@ -126,31 +125,33 @@ def _draw(panel: Axes, rows: Sequence[_Drawn], name: str, scale: float, factor: 
                 }
             width = 1.8 if curve.completed else _WEAK_LINE
             panel.plot(x, y, linewidth=width, **look, **marker)
-            if np.any(curve.low != curve.high):
-                low, high = factor * curve.low, factor * curve.high
+            if curve.has_range:
+                low, high = factor * curve.points["low"], factor * curve.points["high"]
                 panel.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
 
 
-def _ends(rows: Sequence[_Drawn], name: str, scale: float) -> list[float]:
-    """Where each row's longest curve ends."""
-    return [max(curve.x[name][-1] / scale for curve in drawn.curves) for drawn in rows if drawn.curves]
+def _ends(arms: Sequence[_Drawn], name: str, scale: float) -> list[float]:
+    """Where each arm's longest curve ends."""
+    return [
+        max(curve.points[name].iloc[-1] / scale for curve in drawn.curves) for drawn in arms if drawn.curves
+    ]
 
 
 def _split_words(comparison: Comparison) -> str:
-    splits = {row.split for row in comparison.rows if any(run.started for run in row.runs)}
+    splits = {arm.split for arm in comparison.arms if any(run.started for run in arm.runs)}
     return splits.pop().capitalize() if len(splits) == 1 else "Test or validation"
 
 
-def _legend(figure: Figure, comparison: Comparison, rows: Sequence[_Drawn]) -> None:
-    """The rows' names; with a note on what a row's error is of where they differ."""
-    several = len({row.split for row in comparison.rows}) > 1
-    names = [f"{row.name} ({row.split})" if several else row.name for row in comparison.rows]
-    curves = [curve for drawn in rows for curve in drawn.curves]
+def _legend(figure: Figure, comparison: Comparison, arms: Sequence[_Drawn]) -> None:
+    """The arms' names; with a note on what an arm's error is of where they differ."""
+    several = len({arm.split for arm in comparison.arms}) > 1
+    names = [f"{arm.name} ({arm.split})" if several else arm.name for arm in comparison.arms]
+    curves = [curve for drawn in arms for curve in drawn.curves]
     notes = []
-    if any(np.any(curve.low != curve.high) for curve in curves):
+    if any(curve.has_range for curve in curves):
         notes.append(style.band_note())
     if any(not curve.completed for curve in curves):
         notes.append(style.unfinished_note())
-    rows_drawn = [(style.row_style(i), name) for i, name in enumerate(names)]
-    height = style.row_legend(figure, rows_drawn, notes)
+    arms_drawn = [(style.arm_style(i), name) for i, name in enumerate(names)]
+    height = style.arm_legend(figure, arms_drawn, notes)
     figure.set_figheight(figure.get_figheight() + height)

@@ -1,9 +1,9 @@
-"""Paired differences: two rows, the same seeds, one difference a seed."""
+"""Paired differences: two arms, the same seeds, one difference a seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tf_fullbatch.report.rows import SPLITS, Comparison
+from tf_fullbatch.report.arms import SPLITS, Comparison
 from tf_fullbatch.report.statistics import Interval, half_width_factor, interval
 
 ONE_SEED = "One seed: points, no claim."
@@ -12,11 +12,11 @@ _MANY = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedDifference:
-    """The accuracy of one row minus that of another, with each seed both have completed.
+    """The accuracy of one arm minus that of another, with each seed both have completed.
 
     Attributes:
-        first: Name of the row that is subtracted from.
-        second: Name of the row that is subtracted.
+        first: Name of the arm that is subtracted from.
+        second: Name of the arm that is subtracted.
         split: The samples the accuracies are of: test, or validation where the two share no test figures.
         differences: Seed -> difference in percentage points; empty where no seed is completed in both.
         interval: Of their mean; None where there is no difference.
@@ -37,7 +37,7 @@ def paired_differences(comparison: Comparison) -> list[PairedDifference]:
 def _paired(comparison: Comparison, first: str, second: str) -> PairedDifference:
     shared: dict[int, float] = {}
     for split in SPLITS:
-        a, b = (comparison.row(name).accuracies(split) for name in (first, second))
+        a, b = (comparison.arm(name).accuracies(split) for name in (first, second))
         shared = {seed: a[seed] - b[seed] for seed in sorted(a) if seed in b}
         if shared:
             break

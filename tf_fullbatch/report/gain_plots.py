@@ -14,8 +14,8 @@ from matplotlib.patches import Patch
 
 from tf_fullbatch.report import style
 from tf_fullbatch.report.accuracy_plots import seed_dots, seed_entry
+from tf_fullbatch.report.arms import SPLITS, ComparedArm
 from tf_fullbatch.report.differences import PairedDifference
-from tf_fullbatch.report.rows import SPLITS, ComparedRow
 from tf_fullbatch.report.statistics import interval
 from tf_fullbatch.report.tables import MINUS, signed
 
@@ -25,42 +25,42 @@ _LABEL_WIDTH = 28
 _PAIR_DOT: dict[str, Any] = {"color": style.GAIN, "markersize": 6, "alpha": 0.75}
 
 
-def waterfall(rows: Sequence[ComparedRow]) -> Figure:
-    """Accuracy of each row, top to bottom: seeds as dots, their mean as a line, a bar for the gain over the row before.
+def waterfall(arms: Sequence[ComparedArm]) -> Figure:
+    """Accuracy of each arm, top to bottom: seeds as dots, their mean as a line, a bar for the gain over the arm before.
 
-    Means and gains are over the seeds all rows have, see `shared_seeds`; other seeds are open dots. Published figures
-    stand below each row's own as open markers.
+    Means and gains are over the seeds all arms have, see `shared_seeds`; other seeds are open dots. Published figures
+    stand below each arm's own as open markers.
     """
-    figure = style.new_figure(12, 1.7 + 0.78 * len(rows))
+    figure = style.new_figure(12, 1.7 + 0.78 * len(arms))
     panel = figure.subplots()
-    split = waterfall_split(rows)
-    seeds = shared_seeds(rows)
-    means = [_mean(row.accuracies(split), seeds) for row in rows]
-    for y, row in enumerate(rows):
+    split = waterfall_split(arms)
+    seeds = shared_seeds(arms)
+    means = [_mean(arm.accuracies(split), seeds) for arm in arms]
+    for y, arm in enumerate(arms):
         if y:
-            _gain_bar(panel, y, rows[y - 1].accuracies(split), row.accuracies(split), seeds)
-        _seeds_and_mean(panel, y, row.accuracies(split), seeds, means[y])
-        _published(panel, y, row)
-    panel.set_yticks(range(len(rows)), [style.literal(textwrap.fill(row.name, _LABEL_WIDTH)) for row in rows])
-    panel.set_ylim(len(rows) - 0.4, -0.6)
+            _gain_bar(panel, y, arms[y - 1].accuracies(split), arm.accuracies(split), seeds)
+        _seeds_and_mean(panel, y, arm.accuracies(split), seeds, means[y])
+        _published(panel, y, arm)
+    panel.set_yticks(range(len(arms)), [style.literal(textwrap.fill(arm.name, _LABEL_WIDTH)) for arm in arms])
+    panel.set_ylim(len(arms) - 0.4, -0.6)
     panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
     style.finish(panel)
     panel.grid(False, axis="y")
     panel.use_sticky_edges = False  # bars that begin at the lowest value would take its margin
     panel.margins(x=0.1)
-    _waterfall_legend(figure, rows)
+    _waterfall_legend(figure, arms)
     return figure
 
 
-def waterfall_split(rows: Sequence[ComparedRow]) -> str:
-    """The samples a waterfall's accuracies are of: test, or validation where no row has test figures."""
-    return next((split for split in SPLITS if any(row.accuracies(split) for row in rows)), SPLITS[0])
+def waterfall_split(arms: Sequence[ComparedArm]) -> str:
+    """The samples a waterfall's accuracies are of: test, or validation where no arm has test figures."""
+    return next((split for split in SPLITS if any(arm.accuracies(split) for arm in arms)), SPLITS[0])
 
 
-def shared_seeds(rows: Sequence[ComparedRow]) -> list[int]:
-    """The seeds that all rows with a completed run have completed, so that a gain is never one of seeds."""
-    split = waterfall_split(rows)
-    completed = [set(row.accuracies(split)) for row in rows if row.accuracies(split)]
+def shared_seeds(arms: Sequence[ComparedArm]) -> list[int]:
+    """The seeds that all arms with a completed run have completed, so that a gain is never one of seeds."""
+    split = waterfall_split(arms)
+    completed = [set(arm.accuracies(split)) for arm in arms if arm.accuracies(split)]
     return sorted(set.intersection(*completed)) if completed else []
 
 
@@ -142,33 +142,33 @@ def _seeds_and_mean(
     seed_dots(panel, y, others, markerfacecolor="none")
 
 
-def _published(panel: Axes, y: int, row: ComparedRow) -> None:
-    if row.published is not None:
+def _published(panel: Axes, y: int, arm: ComparedArm) -> None:
+    if arm.published is not None:
         panel.errorbar(
-            row.published.accuracy, y + _PUBLISHED_BELOW, xerr=row.published.spread, fmt="D", color="#9A5B86",
+            arm.published.accuracy, y + _PUBLISHED_BELOW, xerr=arm.published.spread, fmt="D", color="#9A5B86",
             markerfacecolor="none", markersize=6, capsize=3, linewidth=1.2,
         )  # fmt: skip
 
 
-def _waterfall_legend(figure: Figure, rows: Sequence[ComparedRow]) -> None:
-    seeds = shared_seeds(rows)
-    every = {seed for row in rows for seed in row.accuracies(waterfall_split(rows))}
+def _waterfall_legend(figure: Figure, arms: Sequence[ComparedArm]) -> None:
+    seeds = shared_seeds(arms)
+    every = {seed for arm in arms for seed in arm.accuracies(waterfall_split(arms))}
     entries: list[tuple[Artist, str]] = []
     if seeds:
         entries.append((seed_entry(), "a seed"))
     if every - set(seeds):
-        entries.append((seed_entry(markerfacecolor="none"), "a seed not completed in every row"))
+        entries.append((seed_entry(markerfacecolor="none"), "a seed not completed in every arm"))
     if len(seeds) > 1:
         entries.append((Line2D([], [], color="#000000", linewidth=2.2), "mean over seeds"))
     bars = {to_hex(bar.get_facecolor()).upper() for bar in figure.axes[0].patches}
     words = {
-        style.GAIN: "gain over the row above (percentage points)",
+        style.GAIN: "gain over the arm above (percentage points)",
         style.LOSS: "drop (percentage points)",
     }
     entries += [
         (Patch(color=color, alpha=0.3, linewidth=0), text) for color, text in words.items() if color in bars
     ]
-    if any(row.published for row in rows):
+    if any(arm.published for arm in arms):
         marker = Line2D([], [], marker="D", color="#9A5B86", markerfacecolor="none", linestyle="none")
         entries.append((marker, "published"))
     style.legend_below(figure, entries)

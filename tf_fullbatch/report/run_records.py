@@ -1,9 +1,7 @@
 """A run as its records tell it: its settings, its tables, and how far it got."""
 
-import csv
 import enum
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,16 @@ import pandas as pd
 
 from tf_fullbatch.config.run import Config, deciding_differences
 from tf_fullbatch.errors import Outcome, UserError
-from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column
-from tf_fullbatch.records.run_folder import RunFolder, read_csv, read_json
-from tf_fullbatch.reporting.summary import FORMAT_VERSION
-from tf_fullbatch.studies.record import last_error, run_log
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.tables import read_table
+
+_SHOWN = (
+    "step", "epoch", "samples_seen", "loss", "accuracy", "penalty", "gradient_norm", "clipped",
+    "mean_squared_micro_batch_gradient_norm", "learning_rate", "gradient_evaluations", "wall_seconds",
+)  # fmt: skip
+_NO_STEP = "not started: no step yet"
 
 
 class Status(enum.Enum):
@@ -40,8 +44,9 @@ class RecordedRun:
         reason: What is to be said about its status, in one line; empty for a completed run.
         planned_passes: Passes over the training set it is to have.
         config: Its settings; None where they cannot be read or there are none yet.
-        metrics: metrics.csv, one row a step; blank cells are NaN.
-        evaluations: evaluations.csv, one row an evaluation.
+        metrics: What is shown of metrics.csv, one row per step, blank cells NaN; and `spent`, the gradient evaluations
+            up to each step.
+        evaluations: evaluations.csv, one row per evaluation.
         summary: What is used of summary.json; empty where there is none.
         notes: What else is wrong with its records, one line each.
     """
@@ -52,8 +57,12 @@ class RecordedRun:
     reason: str = ""
     planned_passes: int = 0
     config: Config | None = None
-    metrics: pd.DataFrame = field(default_factory=lambda: _frame([], STEP_COLUMNS))
-    evaluations: pd.DataFrame = field(default_factory=lambda: _frame([], EVALUATION_COLUMNS))
+    metrics: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[*_SHOWN, "spent"], dtype=float)
+    )
+    evaluations: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=[column.name for column in EVALUATION_COLUMNS])
+    )
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -68,8 +77,10 @@ class RecordedRun:
         return len(self.metrics) > 0
 
     @property
-    def gradient_evaluations_per_sample(self) -> int | None:
-        """Gradient evaluations a sample and pass; None where the settings cannot be read."""
+    def gradient_evaluations_per_sample(self) -> float | None:
+        """Gradient evaluations per sample seen, those of the settings before the first step; None without settings."""
+        if self.started:
+            return self.last("spent") / self.last("samples_seen")
         return None if self.config is None else self.config.step.gradient_evaluations
 
     def last(self, column: str) -> float:
@@ -108,16 +119,21 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
     try:
         _refuse_lost_files(folder)
         if not folder.config.exists():
-            said = last_error(run_log(folder))
+            said = folder.last_error()
             reason = "not started" if said is None else f"failed at its start: {said}"
             return RecordedRun(folder=path, seed=seed, status=Status.NOT_STARTED, reason=reason)
-        config = _config(folder.config)
+        config = folder.read_config()
         if expected is not None:
             _refuse_other_settings(config, expected.replacing(seed=seed))
-        metrics = _table(folder.metrics, STEP_COLUMNS)
-        evaluations = _table(folder.evaluations, EVALUATION_COLUMNS)
-        _refuse_impossible(folder.evaluations, evaluations)
         planned = (expected or config).runtime.epochs
+        if not folder.metrics.exists():
+            return RecordedRun(
+                folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
+                config=config,
+            )  # fmt: skip
+        metrics = _metrics(folder.metrics, config)
+        evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
+        _refuse_impossible(folder.evaluations, evaluations)
         _refuse_longer(metrics, planned)
     except UserError as error:
         return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=str(error))
@@ -174,63 +190,23 @@ def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
         raise UserError(f"the run has {passes:.6g} passes, its study says {planned}")
 
 
-def _config(path: Path) -> Config:
-    try:
-        return Config.from_dict(read_json(path))
-    except UserError as error:
-        raise UserError(f"{path} is damaged or of another version ({error})") from error
+def _metrics(path: Path, config: Config) -> pd.DataFrame:
+    """metrics.csv without what no report shows, numbers as floats, and `spent`: gradient evaluations so far.
 
-
-def _table(path: Path, columns: Sequence[Column]) -> pd.DataFrame:
-    if not path.exists():
-        return _frame([], columns)
-    content = path.read_bytes()
-    content = content[: content.rfind(b"\n") + 1]  # a last line that is cut short does not count
-    heading = content.partition(b"\n")[0].decode(errors="replace")
-    names, expected = heading.split(","), [column.name for column in columns]
-    if names != expected and content:
-        lacks = ", ".join(name for name in expected if name not in names) or "nothing"
-        unknown = ", ".join(name for name in names if name not in expected) or "nothing"
-        raise UserError(
-            f"{path} is damaged or of another version: of its columns it lacks {lacks}, and {unknown[:200]} is unknown"
-        )
-    # Mini-batch runs have millions of rows, which pandas reads; `read_csv` finds and names what is wrong.
-    if content and content.count(b",") == (len(columns) - 1) * content.count(b"\n"):
-        kinds = {column.name: str if column.kind is str else float for column in columns}
-        try:
-            return pd.read_csv(io.BytesIO(content), dtype=kinds, quoting=csv.QUOTE_NONE)
-        except ValueError:
-            pass
-    return _frame(read_csv(path, columns), columns)
-
-
-def _frame(rows: list[dict[str, Any]], columns: Sequence[Column]) -> pd.DataFrame:
-    """A column of numbers is of floats, NaN where a cell is blank."""
-    table = {}
-    for column in columns:
-        blank, kind = ("", object) if column.kind is str else (np.nan, float)
-        table[column.name] = np.array([row.get(column.name, blank) for row in rows], dtype=kind)
-    return pd.DataFrame(table)
+    Where a step's gradient evaluations are not recorded (version 0.1.0), they are those of the settings.
+    """
+    metrics = read_table(path, STEP_COLUMNS, _SHOWN, as_floats=True)
+    per_sample = metrics.pop("gradient_evaluations").fillna(config.step.gradient_evaluations)
+    samples = metrics["samples_seen"].diff().fillna(metrics["samples_seen"])
+    return metrics.assign(spent=(samples * per_sample).cumsum())
 
 
 def _summary(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
     """What summary.json says, as far as it can be trusted, and what is wrong with it."""
-    if not folder.summary.exists():
-        return {}, ()
     try:
-        content = read_json(folder.summary)
+        return (read_summary(folder.summary) if folder.summary.exists() else {}), ()
     except UserError as error:
         return {}, (str(error),)
-    version = content.get("format_version") if isinstance(content, dict) else None
-    if version != FORMAT_VERSION:
-        return {}, (
-            f"{folder.summary} has format version {version!r}, this tf_fullbatch reads {FORMAT_VERSION}: its device "
-            "and versions are not shown.",
-        )
-    kinds: dict[str, type] = {"outcome": str, "message": str, "steps": int, "device": str, "versions": dict}
-    if any(not isinstance(content.get(name), kind) for name, kind in kinds.items()):
-        return {}, (f"{folder.summary} is damaged: its device and versions are not shown.",)
-    return {name: content[name] for name in kinds} | {"git_revision": content.get("git_revision")}, ()
 
 
 def _status(
@@ -239,7 +215,7 @@ def _status(
     if metrics.empty and summary.get("steps"):
         return Status.LEFT_OUT, "its metrics.csv has no step, though the run has ended"
     if metrics.empty:
-        return Status.NOT_STARTED, "not started: no step yet"
+        return Status.NOT_STARTED, _NO_STEP
     step, passes = metrics["step"].iloc[-1], metrics["epoch"].iloc[-1]
     so_far = f"{passes:.6g} of {planned} passes"
     # A summary of fewer steps is from before the run was resumed.

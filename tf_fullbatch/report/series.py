@@ -1,4 +1,4 @@
-"""What is drawn of a row: its mean over seeds with their range, against cost and against training loss."""
+"""What is drawn of an arm: its mean over seeds with their range, against cost and against training loss."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.report.rows import ComparedRow
+from tf_fullbatch.report.arms import ComparedArm
 from tf_fullbatch.report.run_records import RecordedRun
 
-X_QUANTITIES = ("passes", "gradient_evaluations", "seconds", "training_loss")
 BINS = 200
 _GROWTH = 0.1
 
@@ -19,42 +18,39 @@ class Curve:
     """A curve over training.
 
     Attributes:
-        x: Name of `X_QUANTITIES` -> `[points]`, mean over the seeds.
-        mean: `[points]`, the mean over the seeds.
-        low: `[points]`, the smallest of the seeds.
-        high: `[points]`, the largest of the seeds.
+        points: One row per point: `mean`, `low` and `high` of the seeds, and the means over the seeds of what it is
+            drawn against: `passes`, `gradient_evaluations`, `seconds` and `training_loss`.
         completed: Whether it is of completed runs; else of one run that is not.
     """
 
-    x: dict[str, np.ndarray]
-    mean: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    points: pd.DataFrame
     completed: bool
 
+    @property
+    def has_range(self) -> bool:
+        """Whether the seeds differ."""
+        return bool((self.points["low"] != self.points["high"]).any())
 
-def error_curves(row: ComparedRow) -> list[Curve]:
-    """Classification error in percent at the evaluations of the row's split, with the weights as trained."""
-    return _curves(row, [_error_points(run, row.split) for run in row.runs])
+
+def error_curves(arm: ComparedArm) -> list[Curve]:
+    """Classification error in percent at the evaluations of the arm's split, with the weights as trained."""
+    return _curves(arm, [_error_points(run, arm.split) for run in arm.runs])
 
 
-def metric_curves(row: ComparedRow, column: str, bins: int = BINS) -> list[Curve]:
-    """A column of metrics.csv, averaged over about `bins` runs of steps."""
-    return _curves(row, [_metric_points(run, column, bins) for run in row.runs])
+def metric_curves(arm: ComparedArm, column: str, bins: int = BINS) -> list[Curve]:
+    """A column of metrics.csv, averaged over about `bins` stretches of steps."""
+    return _curves(arm, [_metric_points(run, column, bins) for run in arm.runs])
 
 
 def _error_points(run: RecordedRun, split: str) -> pd.DataFrame:
     table = run.evaluations
     table = table[(table["split"] == split) & (table["weights"] == "raw")]
     points = pd.DataFrame({"passes": table["epoch"], "value": 100 * (1 - table["accuracy"])})
-    if run.started and run.config is not None:
-        steps = run.metrics["step"].to_numpy()
-        samples = np.interp(table["step"], steps, run.metrics["samples_seen"])
-        points["gradient_evaluations"] = samples * run.config.step.gradient_evaluations
-        points["seconds"] = np.interp(table["step"], steps, run.metrics["wall_seconds"])
-        points["training_loss"] = _loss_over_the_pass_before(run, points["passes"].to_numpy())
-    else:
-        points = points.assign(gradient_evaluations=np.nan, seconds=np.nan, training_loss=np.nan)
+    if not run.started:
+        return points.assign(gradient_evaluations=np.nan, seconds=np.nan, training_loss=np.nan)
+    for name, column in (("gradient_evaluations", "spent"), ("seconds", "wall_seconds")):
+        points[name] = np.interp(table["step"], run.metrics["step"], run.metrics[column])
+    points["training_loss"] = _loss_over_the_pass_before(run, points["passes"].to_numpy())
     return points.dropna(subset=["passes", "value"])
 
 
@@ -69,21 +65,18 @@ def _loss_over_the_pass_before(run: RecordedRun, passes: np.ndarray) -> np.ndarr
 
 
 def _metric_points(run: RecordedRun, column: str, bins: int) -> pd.DataFrame:
-    evaluations = run.gradient_evaluations_per_sample or np.nan
-    starts = bin_starts(len(run.metrics), bins)
     quantities = {
         "passes": run.metrics["epoch"],
-        "gradient_evaluations": run.metrics["samples_seen"] * evaluations,
+        "gradient_evaluations": run.metrics["spent"],
         "seconds": run.metrics["wall_seconds"],
         "training_loss": run.metrics["loss"],
         "value": run.metrics[column],
     }
-    points = {name: bin_means(values.to_numpy(), starts) for name, values in quantities.items()}
-    return pd.DataFrame(points).dropna(subset=["passes", "value"])
+    return bin_means(pd.DataFrame(quantities), bins).dropna(subset=["passes", "value"])
 
 
 def bin_starts(count: int, bins: int) -> np.ndarray:
-    """Where runs of neighbouring steps begin: every step where they are few, else about `bins` runs.
+    """Where stretches of neighbouring steps begin: every step where they are few, else about `bins` stretches.
 
     Their length grows with the step, up to that of `bins / 2` equal ones, so that a curve shows its course on a
     logarithmic axis and on a linear one.
@@ -97,36 +90,27 @@ def bin_starts(count: int, bins: int) -> np.ndarray:
     return np.array(starts).astype(int)
 
 
-def bin_means(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The mean of the finite values of each bin, `[bins]`; NaN where there is none."""
-    if not len(starts):
-        return np.array([])
-    finite = np.isfinite(values)
-    counts = np.add.reduceat(finite.astype(float), starts)
-    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
-    return np.divide(sums, counts, out=np.full(len(starts), np.nan), where=counts > 0)
+def bin_means(table: pd.DataFrame, bins: int) -> pd.DataFrame:
+    """The mean of what was measured in each of about `bins` stretches of rows; NaN where there is nothing."""
+    stretch = np.searchsorted(bin_starts(len(table), bins), np.arange(len(table)), side="right")
+    return table.where(np.isfinite(table)).groupby(stretch).mean()
 
 
-def _curves(row: ComparedRow, points: Sequence[pd.DataFrame]) -> list[Curve]:
+def _curves(arm: ComparedArm, points: Sequence[pd.DataFrame]) -> list[Curve]:
     """One curve of the completed runs together, and one of each that is not completed."""
-    measured = [(run, table) for run, table in zip(row.runs, points, strict=True) if len(table)]
+    measured = [(run, table) for run, table in zip(arm.runs, points, strict=True) if len(table)]
     together = [table for run, table in measured if run.completed]
-    curves = [_mean_curve(together, completed=True)] if together else []
-    curves = [curve for curve in curves if len(curve.mean)]
-    return curves + [_mean_curve([table], completed=False) for run, table in measured if not run.completed]
+    curves = [Curve(points=over_seeds(together), completed=True)] if together else []
+    others = [
+        Curve(points=over_seeds([table]), completed=False) for run, table in measured if not run.completed
+    ]
+    return [curve for curve in (*curves, *others) if len(curve.points)]
 
 
-def _mean_curve(tables: Sequence[pd.DataFrame], completed: bool) -> Curve:
-    """The mean at the passes at which all tables have points; without any, where they overlap, interpolated there."""
-    first, *others = (table["passes"].to_numpy() for table in tables)
-    near = [np.isclose(first[:, None], other, rtol=0, atol=1e-6).any(1) for other in others]
-    grid = first[np.logical_and.reduce(near)] if near else first
-    if not len(grid):
-        begin, end = max(t["passes"].iloc[0] for t in tables), min(t["passes"].iloc[-1] for t in tables)
-        grid = first[(first >= begin) & (first <= end)]
-    values = np.array([np.interp(grid, table["passes"], table["value"]) for table in tables])
-    x = {
-        name: np.mean([np.interp(grid, table["passes"], table[name]) for table in tables], axis=0)
-        for name in X_QUANTITIES
-    }
-    return Curve(x=x, mean=values.mean(0), low=values.min(0), high=values.max(0), completed=completed)
+def over_seeds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Mean, smallest and largest `value`, and the mean of all else, at the passes at which every seed has a point."""
+    together = pd.concat(tables)
+    groups = together.groupby(together["passes"].round(6).to_numpy())
+    points = groups.mean().rename(columns={"value": "mean"})
+    points = points.assign(low=groups["value"].min(), high=groups["value"].max())
+    return points[groups.size() == len(tables)]

@@ -1,4 +1,4 @@
-"""How the report's figures look: a colour and a line a row, axes, and the files they are saved to."""
+"""How the report's figures look: a colour and a line an arm, axes, and the files they are saved to."""
 
 import io
 import math
@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullLocator
 
-from tf_fullbatch.records.run_folder import write_bytes
+from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002), without their yellow,
 # which is too pale for lines on white.
@@ -34,8 +34,8 @@ _THOUSANDS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 _SVG: Any = {"svg.hashsalt": "tf_fullbatch"}
 
 
-def row_style(index: int) -> dict[str, Any]:
-    """Colour and line of the index-th row: 28 combinations."""
+def arm_style(index: int) -> dict[str, Any]:
+    """Colour and line of the index-th arm: 28 combinations."""
     return {"color": COLOURS[index % len(COLOURS)], "linestyle": _LINES[index % len(_LINES)]}
 
 
@@ -70,19 +70,19 @@ def finish(panel: Axes, nothing: str = "not measured") -> None:
         panel.text(0.5, 0.5, nothing, transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
-def row_legend(
-    figure: Figure, rows: Sequence[tuple[dict[str, Any], str]], notes: Sequence[tuple[Artist, str]] = ()
+def arm_legend(
+    figure: Figure, arms: Sequence[tuple[dict[str, Any], str]], notes: Sequence[tuple[Artist, str]] = ()
 ) -> float:
-    """A legend of the rows below all panels; returns its height in inches, by which the figure is to grow.
+    """A legend of the arms below all panels; returns its height in inches, by which the figure is to grow.
 
     Args:
         figure: The figure.
-        rows: How each is drawn, and its name.
+        arms: How each is drawn, and its name.
         notes: Further entries.
     """
-    handles: list[Artist] = [Line2D([], [], linewidth=2, **look) for look, _ in rows]
+    handles: list[Artist] = [Line2D([], [], linewidth=2, **look) for look, _ in arms]
     handles += [artist for artist, _ in notes]
-    labels = [literal(textwrap.fill(name, _LEGEND_WIDTH)) for _, name in rows]
+    labels = [literal(textwrap.fill(name, _LEGEND_WIDTH)) for _, name in arms]
     labels += [text for _, text in notes]
     columns = min(_MOST_IN_A_LEGEND_LINE, len(labels))
     if max((len(line) for label in labels for line in label.splitlines()), default=0) > 28:
@@ -158,7 +158,7 @@ def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float 
 
     Args:
         panel: Its x values are numbers of `unit`.
-        ends: Where each row's curve ends.
+        ends: Where each arm's curve ends.
         unit: Shown with plain numbers; "" for numbers with thousands letters.
         least_share: Where a logarithmic axis begins, as a share of the shortest length.
     """

@@ -1,4 +1,4 @@
-"""The figures of a comparison as tables: one line a run for other programs, one line a row for people."""
+"""The figures of a comparison as tables: one line a run for other programs, one line an arm for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ import pandas as pd
 
 from tf_fullbatch.config.flag_parsing import flag_text
 from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
+from tf_fullbatch.display.text import format_count, format_duration
+from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
 from tf_fullbatch.report.differences import PairedDifference
-from tf_fullbatch.report.rows import SPLITS, ComparedRow, Comparison
 from tf_fullbatch.report.run_records import RecordedRun
 from tf_fullbatch.report.statistics import deviation
-from tf_fullbatch.reporting.tables import format_count, format_duration
 
 _DIGITS = 4
 _WHOLE = (
@@ -48,19 +48,18 @@ def results(comparison: Comparison) -> pd.DataFrame:
     """One line a run, the columns' units in their names; a blank cell means that nothing was measured.
 
     Accuracies are those of the last evaluation; for a run that is not completed, of the last there is. Training loss
-    and accuracy are means over the last pass. The last columns are the settings in which rows differ, as flags take
+    and accuracy are means over the last pass. The last columns are the settings in which arms differ, as flags take
     them.
     """
     settings = settings_table(comparison)
     differing = {cells[0]: dict(zip(settings.headers[1:], cells[1:], strict=True)) for cells in settings.rows}
-    lines = [_result(row, run, differing[row.name]) for row in comparison.rows for run in row.runs]
+    lines = [_result(arm, run, differing[arm.name]) for arm in comparison.arms for run in arm.runs]
     return pd.DataFrame(lines)
 
 
-def _result(row: ComparedRow, run: RecordedRun, settings: Mapping[str, str]) -> dict[str, Any]:
-    published, evaluations = row.published, run.gradient_evaluations_per_sample
-    versions = run.summary.get("versions", {})
-    line: dict[str, Any] = {"row": row.name, "seed": run.seed, "status": run.status.value}
+def _result(arm: ComparedArm, run: RecordedRun, settings: Mapping[str, str]) -> dict[str, Any]:
+    published, versions = arm.published, run.summary.get("versions", {})
+    line: dict[str, Any] = {"row": arm.name, "seed": run.seed, "status": run.status.value}
     for split, weights in _FIGURES:
         suffix = "" if weights == "raw" else f"_{weights}_weights"
         line[f"{split}_accuracy_percent{suffix}"] = _rounded(run.accuracy(split, weights))
@@ -72,8 +71,8 @@ def _result(row: ComparedRow, run: RecordedRun, settings: Mapping[str, str]) -> 
         "planned_passes": run.planned_passes or None,
         "steps": run.last("step"),
         "samples_seen": run.last("samples_seen"),
-        "gradient_evaluations_per_sample": evaluations,
-        "gradient_evaluations": run.last("samples_seen") * (evaluations or np.nan),
+        "gradient_evaluations_per_sample": run.gradient_evaluations_per_sample,
+        "gradient_evaluations": run.last("spent"),
         "wall_seconds": run.last("wall_seconds"),
         "published_accuracy_percent": published and published.accuracy,
         "published_spread_percentage_points": published and published.spread,
@@ -91,45 +90,45 @@ def results_csv(comparison: Comparison) -> str:
     table = results(comparison)
     for name in _WHOLE:
         values = table[name].astype(float)
-        whole = [round(value) if np.isfinite(value) else None for value in values]
-        table[name] = pd.Series(whole, index=table.index, dtype=object)
+        cells = [None if np.isnan(value) else int(value) if value.is_integer() else value for value in values]
+        table[name] = pd.Series(cells, index=table.index, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
 
 
-def rows_table(comparison: Comparison) -> Table:
-    """Mean and spread over seeds, each seed, the published figure, and what a run costs, one line a row.
+def arms_table(comparison: Comparison) -> Table:
+    """Mean and spread over seeds, each seed, the published figure, and what a run costs, one line an arm.
 
     Figures of runs that are not completed stand among the seeds, and are not averaged. Costs are means over the
     completed runs.
     """
     has_validation = any(run.accuracy("validation") is not None for run in comparison.runs)
-    has_ema = any(run.accuracy(row.split, "ema") is not None for row in comparison.rows for run in row.runs)
-    columns: dict[str, list[str]] = {"row": [row.name for row in comparison.rows]}
-    columns["seeds"] = [f"{len(row.accuracies(row.split))} of {len(row.runs)}" for row in comparison.rows]
-    columns["test accuracy %"] = [_main_cell(row) for row in comparison.rows]
-    columns["each seed %"] = [_seeds_cell(row) for row in comparison.rows]
+    has_ema = any(run.accuracy(arm.split, "ema") is not None for arm in comparison.arms for run in arm.runs)
+    columns: dict[str, list[str]] = {"arm": [arm.name for arm in comparison.arms]}
+    columns["seeds"] = [f"{len(arm.accuracies(arm.split))} of {len(arm.runs)}" for arm in comparison.arms]
+    columns["test accuracy %"] = [_main_cell(arm) for arm in comparison.arms]
+    columns["each seed %"] = [_seeds_cell(arm) for arm in comparison.arms]
     if has_ema:
-        columns["EMA weights %"] = [_main_cell(row, "ema") for row in comparison.rows]
+        columns["EMA weights %"] = [_main_cell(arm, "ema") for arm in comparison.arms]
     if has_validation:
-        columns["validation %"] = [_mean_cell(row, "validation") for row in comparison.rows]
-    columns["training %"] = [_training_cell(row) for row in comparison.rows]
-    if any(row.published for row in comparison.rows):
-        columns["published %"] = [_published_cell(row, comparison) for row in comparison.rows]
-    columns["passes"] = [str(row.config.runtime.epochs) for row in comparison.rows]
+        columns["validation %"] = [_mean_cell(arm, "validation") for arm in comparison.arms]
+    columns["training %"] = [_training_cell(arm) for arm in comparison.arms]
+    if any(arm.published for arm in comparison.arms):
+        columns["published %"] = [_published_cell(arm, comparison) for arm in comparison.arms]
+    columns["passes"] = [str(arm.config.runtime.epochs) for arm in comparison.arms]
     columns["samples seen"] = [
-        format_count(row.mean_last("samples_seen")) if row.completed else "-" for row in comparison.rows
+        format_count(arm.mean_last("samples_seen")) if arm.completed else "-" for arm in comparison.arms
     ]
-    columns["gradient evaluations a sample"] = [
-        str(row.config.step.gradient_evaluations) for row in comparison.rows
+    columns["gradient evaluations per sample"] = [
+        f"{arm.gradient_evaluations_per_sample:.3g}" for arm in comparison.arms
     ]
     columns["gradient evaluations"] = [
-        format_count(row.mean_gradient_evaluations) if row.completed else "-" for row in comparison.rows
+        format_count(arm.mean_last("spent")) if arm.completed else "-" for arm in comparison.arms
     ]
     columns["wall time"] = [
-        format_duration(row.mean_last("wall_seconds")) if row.completed else "-" for row in comparison.rows
+        format_duration(arm.mean_last("wall_seconds")) if arm.completed else "-" for arm in comparison.arms
     ]
-    columns["device"] = ["; ".join(devices(row.runs)) or "-" for row in comparison.rows]
-    text = ("row", "each seed %", "device")
+    columns["device"] = ["; ".join(devices(arm.runs)) or "-" for arm in comparison.arms]
+    text = ("arm", "each seed %", "device")
     align = "".join("<" if name in text else ">" for name in columns)
     return Table(tuple(columns), list(zip(*columns.values(), strict=True)), align)
 
@@ -141,7 +140,7 @@ def devices(runs: Sequence[RecordedRun]) -> list[str]:
 
 def sources_of(comparison: Comparison) -> list[str]:
     """Where published figures come from, each once; their numbers in the table count from 1."""
-    return list(dict.fromkeys(row.published.source for row in comparison.rows if row.published))
+    return list(dict.fromkeys(arm.published.source for arm in comparison.arms if arm.published))
 
 
 def differences_table(comparison: Comparison, differences: Sequence[PairedDifference]) -> Table:
@@ -159,7 +158,7 @@ def differences_table(comparison: Comparison, differences: Sequence[PairedDiffer
                 f"{interval.deviation:.2f}" if interval is not None and several else "-",
                 "; ".join(f"{seed}: {signed(value)}" for seed, value in values.items())
                 or "no seed completed in both",
-                _cost_ratio(comparison.row(pair.first), comparison.row(pair.second)),
+                _cost_ratio(comparison.arm(pair.first), comparison.arm(pair.second)),
             )
         )
     headers = (
@@ -174,28 +173,28 @@ def differences_table(comparison: Comparison, differences: Sequence[PairedDiffer
     return Table(headers, rows, "<>>>><>")
 
 
-def _cost_ratio(first: ComparedRow, second: ComparedRow) -> str:
+def _cost_ratio(first: ComparedArm, second: ComparedArm) -> str:
     """How many times the gradient evaluations of the second the first took, of the completed runs."""
     if not (first.completed and second.completed):
         return "-"
-    return f"{first.mean_gradient_evaluations / second.mean_gradient_evaluations:.3g}"
+    return f"{first.mean_last('spent') / second.mean_last('spent'):.3g}"
 
 
 def settings_table(comparison: Comparison) -> Table:
-    """The settings in which rows differ, and only these, as flags take them."""
-    configs = [row.config for row in comparison.rows]
+    """The settings in which arms differ, and only these, as flags take them."""
+    configs = [arm.config for arm in comparison.arms]
     fields = {field.name: field for _, field in settings_fields()}
     names = [name for name in differing_settings(configs) if name != "seed"]
     rows = []
-    for row in comparison.rows:
-        values = compared_settings(row.config)
-        rows.append((row.name, *(flag_text(fields[name], values[name]) for name in names)))
-    return Table(("row", *names), rows, "<" + ">" * len(names))
+    for arm in comparison.arms:
+        values = compared_settings(arm.config)
+        rows.append((arm.name, *(flag_text(fields[name], values[name]) for name in names)))
+    return Table(("arm", *names), rows, "<" + ">" * len(names))
 
 
 def shared_settings(comparison: Comparison) -> str:
-    """The settings that all rows have in common, as flags; of those at their defaults, only what is trained and how."""
-    configs = [row.config for row in comparison.rows]
+    """The settings that all arms have in common, as flags; of those at their defaults, only what is trained and how."""
+    configs = [arm.config for arm in comparison.arms]
     values, differing = compared_settings(configs[0]), ("seed", *differing_settings(configs))
     shown = [
         f"--{field.name}={flag_text(field, values[field.name])}"
@@ -204,34 +203,34 @@ def shared_settings(comparison: Comparison) -> str:
         and field.name not in differing
         and (values[field.name] != field.default or field.name in _ALWAYS_SHOWN)
     ]
-    return " ".join(shown) or "no setting is the same in all rows"
+    return " ".join(shown) or "no setting is the same in all arms"
 
 
-def _mean_cell(row: ComparedRow, split: str, weights: str = "raw") -> str:
-    values = list(row.accuracies(split, weights).values())
+def _mean_cell(arm: ComparedArm, split: str, weights: str = "raw") -> str:
+    values = list(arm.accuracies(split, weights).values())
     if not values:
         return "-"
     spread = deviation(values)
     return f"{np.mean(values):.2f}" + (f" ± {spread:.2f}" if spread is not None else "")
 
 
-def _training_cell(row: ComparedRow) -> str:
+def _training_cell(arm: ComparedArm) -> str:
     """Training accuracy over the last pass, mean over the completed runs."""
     return (
-        f"{np.mean([100 * run.last_pass('accuracy') for run in row.completed]):.1f}" if row.completed else "-"
+        f"{np.mean([100 * run.last_pass('accuracy') for run in arm.completed]):.1f}" if arm.completed else "-"
     )
 
 
-def _main_cell(row: ComparedRow, weights: str = "raw") -> str:
-    return _mean_cell(row, row.split, weights) + (f" ({row.split})" if row.split != SPLITS[0] else "")
+def _main_cell(arm: ComparedArm, weights: str = "raw") -> str:
+    return _mean_cell(arm, arm.split, weights) + (f" ({arm.split})" if arm.split != SPLITS[0] else "")
 
 
-def _seeds_cell(row: ComparedRow) -> str:
-    return "; ".join(f"{run.seed}: {_seed_text(row, run)}" for run in row.runs)
+def _seeds_cell(arm: ComparedArm) -> str:
+    return "; ".join(f"{run.seed}: {_seed_text(arm, run)}" for run in arm.runs)
 
 
-def _seed_text(row: ComparedRow, run: RecordedRun) -> str:
-    accuracy = run.accuracy(row.split)
+def _seed_text(arm: ComparedArm, run: RecordedRun) -> str:
+    accuracy = run.accuracy(arm.split)
     figure = "-" if accuracy is None else f"{accuracy:.2f}"
     if run.completed:
         return figure
@@ -240,11 +239,11 @@ def _seed_text(row: ComparedRow, run: RecordedRun) -> str:
     return f"{figure} ({run.status.value}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
 
 
-def _published_cell(row: ComparedRow, comparison: Comparison) -> str:
-    if row.published is None:
+def _published_cell(arm: ComparedArm, comparison: Comparison) -> str:
+    if arm.published is None:
         return "-"
-    spread = "" if row.published.spread is None else f" ± {row.published.spread:.2f}"
-    return f"{row.published.accuracy:.2f}{spread} [{sources_of(comparison).index(row.published.source) + 1}]"
+    spread = "" if arm.published.spread is None else f" ± {arm.published.spread:.2f}"
+    return f"{arm.published.accuracy:.2f}{spread} [{sources_of(comparison).index(arm.published.source) + 1}]"
 
 
 def _rounded(value: float | None) -> float | None:

@@ -4,19 +4,19 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from tf_fullbatch.display.text import counted
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.report import tables
+from tf_fullbatch.report.arms import Comparison
 from tf_fullbatch.report.differences import ONE_SEED
-from tf_fullbatch.report.rows import Comparison
 from tf_fullbatch.report.run_records import Status
-from tf_fullbatch.reporting.tables import counted
 
 
 def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """(name, text) of what is to be known about all runs together."""
     runs = comparison.runs
     completed = sum(run.completed for run in runs)
-    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.rows), 'row')}"
+    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.arms), 'arm')}"
     dates = _dates(comparison)
     if dates:
         yield "Files of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
@@ -31,7 +31,7 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     revisions = {str(run.summary["git_revision"]) for run in runs if run.summary.get("git_revision")}
     if revisions:
         yield "Revision", ", ".join(sorted(revisions))
-    yield "All rows", tables.shared_settings(comparison)
+    yield "All arms", tables.shared_settings(comparison)
     yield "Read from", ", ".join(map(str, comparison.sources))
 
 
@@ -62,32 +62,32 @@ def results_notes(comparison: Comparison) -> Iterator[str]:
         yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
     if len(tables.devices(comparison.runs)) > 1:
         yield "The runs were made on different devices: their wall times do not compare."
-    if all(len(row.completed) <= 1 for row in comparison.rows):
+    if all(len(arm.completed) <= 1 for arm in comparison.arms):
         yield ONE_SEED
 
 
 def _accuracy_warnings(comparison: Comparison) -> Iterator[str]:
-    for row in comparison.rows:
-        lost = sum(run.status is Status.ENDED for run in row.runs)
+    for arm in comparison.arms:
+        lost = sum(run.status is Status.ENDED for run in arm.runs)
         if lost:
             yield (
-                f"{row.name}: {lost} of {counted(len(row.runs), 'run')} ended early; figures of this row are of the "
+                f"{arm.name}: {lost} of {counted(len(arm.runs), 'run')} ended early; figures of this arm are of the "
                 "others alone, and so flatter it."
             )
     mixed = [
-        row.name
-        for row in comparison.rows
-        if len({run.summary.get("git_revision") for run in row.completed}) > 1
-        or len(tables.devices(row.completed)) > 1
+        arm.name
+        for arm in comparison.arms
+        if len({run.summary.get("git_revision") for run in arm.completed}) > 1
+        or len(tables.devices(arm.completed)) > 1
     ]
     if mixed:
-        yield f"Of different revisions or devices within a row (results.csv has each run's): {', '.join(mixed)}."
-    if any(row.split != "test" for row in comparison.rows):
-        yield "Rows marked (validation) have no test split: theirs is the accuracy on the validation split."
-    counts = [run.evaluated_samples(row.split) for row in comparison.rows for run in row.completed]
+        yield f"Of different revisions or devices within an arm (results.csv has each run's): {', '.join(mixed)}."
+    if any(arm.split != "test" for arm in comparison.arms):
+        yield "Arms marked (validation) have no test split: theirs is the accuracy on the validation split."
+    counts = [run.evaluated_samples(arm.split) for arm in comparison.arms for run in arm.completed]
     smallest = min((count for count in counts if count), default=0)
     if smallest:
         yield (
             f"± does not cover the choice of test samples: of {smallest:,}, one accuracy has a binomial standard error "
-            f"of up to {100 * 0.5 / math.sqrt(smallest):.2f} points, much of it common to all rows."
+            f"of up to {100 * 0.5 / math.sqrt(smallest):.2f} points, much of it common to all arms."
         )

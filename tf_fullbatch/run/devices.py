@@ -10,8 +10,8 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.groups import RuntimeConfig
+from tf_fullbatch.display.text import counted
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.reporting.tables import counted
 from tf_fullbatch.run import processor
 
 _COLLECTIVE_TIMEOUT_SECONDS = 90.0

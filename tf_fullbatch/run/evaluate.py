@@ -4,13 +4,12 @@ import sys
 
 from tf_fullbatch.config.run import Config, deciding_settings
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.reporting.tables import format_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
-from tf_fullbatch.run.output_dir import read_config
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -18,7 +17,7 @@ def evaluate(config: Config) -> Outcome:
     """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
     assert config.runtime.output_dir is not None  # checked by Config
     folder = RunFolder(config.runtime.output_dir)
-    trained = read_config(folder)
+    trained = folder.read_config()
     _refuse_other_settings(config, trained)
     checkpoint, notes = load_latest(folder.checkpoints)
     if checkpoint is None:

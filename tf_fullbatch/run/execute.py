@@ -5,12 +5,11 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import load_latest
-from tf_fullbatch.records.run_folder import RunFolder, write_json, write_text
-from tf_fullbatch.reporting.tables import summary_table
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build, devices, plan
 from tf_fullbatch.run.evaluate import evaluate
 from tf_fullbatch.run.interruption import StopRequests
@@ -54,8 +53,7 @@ def train(config: Config, stops: StopRequests) -> Outcome:
         parts = build.assemble(config, devices.choose_strategy(config.runtime), checkpoint)
         if chief:
             folder.create()
-            write_json(folder.config, config.to_dict())
-            write_text(folder.flags, cli_flags.flagfile_text(config))
+            folder.write_config(config)
             for note in notes:  # also with --quiet: damage is an error
                 print(f"warning: {note}", file=sys.stderr)
         if not quiet:

@@ -11,10 +11,13 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
+from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
-from tf_fullbatch.records.run_folder import RunFolder, naming_failures, read_json, tail_lines
-from tf_fullbatch.reporting.tables import summary_table
+from tf_fullbatch.records.files import os_errors_as_user_errors
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.tables import last_row
 
 
 def default_output_dir(config: Config) -> str:
@@ -30,12 +33,12 @@ def check_folder(folder: RunFolder, config: Config) -> None:
         UserError: A foreign folder, a run with other deciding settings, or a folder that cannot be written.
     """
     path = folder.path
-    with naming_failures(path):
+    with os_errors_as_user_errors(path):
         exists, holds_run = path.exists(), folder.config.exists()
     if exists and not path.is_dir():
         raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
     if holds_run:
-        old = read_config(folder)
+        old = folder.read_config()
         differences = deciding_differences(old, config)
         if differences and _has_results(folder):
             shown = "; ".join(f"--{name}: {a} there, {b} now" for name, a, b in differences)
@@ -52,7 +55,7 @@ def check_folder(folder: RunFolder, config: Config) -> None:
     probe = path
     while not probe.exists():
         probe = probe.parent
-    with naming_failures(path):
+    with os_errors_as_user_errors(path):
         _probe_writable(probe)
 
 
@@ -68,7 +71,7 @@ def locked(folder: RunFolder) -> Iterator[None]:
     made = not folder.path.exists()
     folder.create()
     lock = FileLock(folder.lock)
-    with naming_failures(folder.lock):
+    with os_errors_as_user_errors(folder.lock):
         try:
             lock.acquire(timeout=0)
         except Timeout as error:
@@ -89,33 +92,13 @@ def locked(folder: RunFolder) -> Iterator[None]:
 
 def _has_results(folder: RunFolder) -> bool:
     """Whether there is a completed step to lose."""
-    lines = folder.metrics.read_bytes().count(b"\n") if folder.metrics.exists() else 0
-    return lines > 1 or bool(list_checkpoints(folder.checkpoints))
+    return bool(last_row(folder.metrics) or list_checkpoints(folder.checkpoints))
 
 
 def _probe_writable(folder: Path) -> None:
     probe = folder / f".tf_fullbatch-write-test-{os.getpid()}"  # its own: several workers may look at once
     probe.touch()
     probe.unlink()
-
-
-def read_config(folder: RunFolder) -> Config:
-    """The configuration of the run in a folder.
-
-    Raises:
-        UserError: The folder holds no run, or its configuration is damaged or of another version.
-    """
-    with naming_failures(folder.config):
-        exists = folder.config.exists()
-    if not exists:
-        raise UserError(f"--output_dir={folder.path}: there is no run (no config.json). Give a run's folder.")
-    try:
-        return Config.from_dict(read_json(folder.config))
-    except UserError as error:
-        raise UserError(
-            f"--output_dir={folder.path}: its config.json is damaged or of another version ({error}) Restore it, or "
-            "choose another --output_dir."
-        ) from error
 
 
 def finished_summary(
@@ -141,7 +124,7 @@ def finished_summary(
     if checkpoint.epoch < config.runtime.epochs or not (folder.model.exists() and folder.curves.exists()):
         return None
     try:
-        summary = read_json(folder.summary)
+        summary = read_summary(folder.summary)
         ended = (summary["outcome"], summary["steps"])
         summary_table(summary)  # everything that is shown is there
     # Not there, or damaged: it is written anew.
@@ -165,8 +148,7 @@ def _check_tables(folder: RunFolder, step: int) -> None:
             raise UserError(
                 f"--output_dir={folder.path} holds a finished run without its {table.name}. {restore}"
             )
-    last = tail_lines(folder.metrics)[-1:]
-    if not (last and last[0].startswith(f"{step},") and last[0].endswith("\n")):
+    if last_row(folder.metrics).get("step") != str(step):
         raise UserError(
             f"--output_dir={folder.path} holds a finished run whose metrics.csv does not end with its last step, "
             f"{step}. {restore}"

@@ -8,8 +8,8 @@ import numpy as np
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.optim.schedules import learning_rates
-from tf_fullbatch.reporting.tables import format_count, format_duration
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir

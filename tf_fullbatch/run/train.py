@@ -3,13 +3,17 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config, compared_settings
+from tf_fullbatch.display.curves import plot_curves
+from tf_fullbatch.display.progress import ProgressLine
+from tf_fullbatch.display.tensorboard import TensorBoardWriter, code_block
+from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import (
     DeviceMemoryError,
     Outcome,
@@ -20,12 +24,10 @@ from tf_fullbatch.errors import (
 )
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import RunFolder, naming_failures, read_csv, write_json
-from tf_fullbatch.reporting.curves import plot_curves
-from tf_fullbatch.reporting.progress import ProgressLine
-from tf_fullbatch.reporting.summary import run_summary
-from tf_fullbatch.reporting.tables import summary_table
-from tf_fullbatch.reporting.tensorboard import TensorBoardWriter, code_block
+from tf_fullbatch.records.files import os_errors_as_user_errors, write_json
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import run_summary
+from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.interruption import StopRequests
@@ -143,12 +145,11 @@ class RunSession:
         return progress
 
     def _open_writer(self) -> TensorBoardWriter:
-        earlier = read_csv(self._folder.metrics, STEP_COLUMNS) if self._folder.metrics.exists() else []
-        return TensorBoardWriter(
-            self._folder.summaries,
-            resume_step=self._first_step,
-            recent_clipped=[float(row["clipped"]) for row in earlier if int(row["step"]) <= self._first_step],
-        )
+        clipped: Sequence[float] = ()
+        if self._folder.metrics.exists():
+            earlier = read_table(self._folder.metrics, STEP_COLUMNS, ("step", "clipped"))
+            clipped = list(earlier["clipped"][earlier["step"] <= self._first_step].dropna())
+        return TensorBoardWriter(self._folder.summaries, resume_step=self._first_step, recent_clipped=clipped)
 
     def _in_order(self) -> list[keras.callbacks.Callback]:
         """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded."""
@@ -232,11 +233,11 @@ class RunSession:
             print(f"error: {message}", file=sys.stderr)
 
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
-        metrics = read_csv(self._folder.metrics, STEP_COLUMNS)
-        evaluations = read_csv(self._folder.evaluations, EVALUATION_COLUMNS)
+        metrics = read_table(self._folder.metrics, STEP_COLUMNS)
+        evaluations = read_table(self._folder.evaluations, EVALUATION_COLUMNS)
         # Aside first: a killed process leaves the old model whole.
         aside = self._folder.model.with_name(".model.aside.keras")
-        with naming_failures(self._folder.model):
+        with os_errors_as_user_errors(self._folder.model):
             self._parts.model.network.save(aside)
             aside.replace(self._folder.model)
         summary = run_summary(

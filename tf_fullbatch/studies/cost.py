@@ -14,7 +14,7 @@ class Cost:
     Attributes:
         passes: Over the training set.
         training_samples: Samples of the training set; None where the data are not there to be counted.
-        gradient_evaluations: A sample and pass.
+        gradient_evaluations: Per sample and pass.
     """
 
     passes: int

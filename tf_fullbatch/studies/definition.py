@@ -1,4 +1,4 @@
-"""What a study is asked to be: its flags, and the rows they describe; imports no TensorFlow."""
+"""What a study is asked to be: its flags, and the arms they describe; imports no TensorFlow."""
 
 import dataclasses
 import re
@@ -12,7 +12,7 @@ from tf_fullbatch.config.flag_parsing import help_lines
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.studies.record import FILE_NAME, Published, Row, Study
+from tf_fullbatch.records.study_file import FILE_NAME, Arm, Published, Study
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _TAKEN = ("report", FILE_NAME)
@@ -28,27 +28,27 @@ class Options:
     title: str = setting("", "A line about the study for its report.")
     row: tuple[str, ...] = setting(
         (),
-        "A row, 'NAME FLAGFILE [--name=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
-        "for beside that one), and flags that win over it. Once a row.",
+        "An arm, 'NAME FLAGFILE [--name=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
+        "for beside that one), and flags that win over it. Once per arm.",
         repeated=True,
     )
     all_rows: tuple[str, ...] = setting(
         (),
-        "Flags of every row, such as '--data_dir=DIR --model=resnet8'; they win over the rows' flagfiles, the rows' "
+        "Flags of every arm, such as '--data_dir=DIR --model=resnet8'; they win over the arms' flagfiles, the arms' "
         "own flags win over them. May be given several times.",
         repeated=True,
     )
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2), "Seeds, separated by commas; every row is run with each.", minimum=0, below=2**31
+        (0, 1, 2), "Seeds, separated by commas; every arm is run with each.", minimum=0, below=2**31
     )
     published: tuple[str, ...] = setting(
-        (), "'NAME PERCENT[+-SPREAD] SOURCE': the published test accuracy of a row.", repeated=True
+        (), "'NAME PERCENT[+-SPREAD] SOURCE': the published test accuracy of an arm.", repeated=True
     )
     compare: tuple[str, ...] = setting(
-        (), "'A B': report the difference of rows A - B, seed by seed. Once a pair.", repeated=True
+        (), "'A B': report the difference of arms A - B, seed by seed. Once per pair.", repeated=True
     )
     waterfall: tuple[str, ...] = setting(
-        (), "Rows, separated by commas, that each add an ingredient to the one before."
+        (), "Arms, separated by commas, that each add an ingredient to the one before."
     )
     output_dir: str | None = setting(None, "The study's folder; a study already there is gone on with.")
     jobs: int = setting(1, "Runs side by side, each in a process of its own.", minimum=1)
@@ -58,11 +58,11 @@ class Options:
         check_ranges(self)
         refuse_repeats(self, ("seeds", "waterfall", "compare"))
         if len(self.waterfall) == 1:
-            raise UserError(f"--waterfall={self.waterfall[0]}: give at least two rows, separated by commas.")
+            raise UserError(f"--waterfall={self.waterfall[0]}: give at least two arms, separated by commas.")
         if not self.seeds:
             raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
         if not self.row:
-            raise UserError("a study needs rows: --row='NAME FLAGFILE [--name=value ...]', once a row.")
+            raise UserError("a study needs arms: --row='NAME FLAGFILE [--name=value ...]', once per arm.")
         if self.output_dir is None:
             raise UserError("a study needs a folder: --output_dir=DIR.")
 
@@ -74,7 +74,7 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
         argv: The program's name and its arguments.
 
     Raises:
-        UserError: An unknown flag, a value that does not parse, or a row, pair or figure that is refused.
+        UserError: An unknown flag, a value that does not parse, or an arm, pair or figure that is refused.
     """
     own = dataclasses.fields(Options)
     names = {setting.name for _, setting in settings_fields()} - {field.name for field in own} - set(_OWN)
@@ -95,7 +95,7 @@ def help_text() -> str:
     lines = [
         "usage: python -m tf_fullbatch.study [--flagfile=FILE] [--name=value ...]",
         "",
-        "Runs every row with every seed, one after another, each in a folder of its own. The same command goes on",
+        "Runs every arm with every seed, one after another, each in a folder of its own. The same command goes on",
         "where it was interrupted; python -m tf_fullbatch.report DIR makes tables and plots of what is there.",
         "",
         "  --flagfile=FILE",
@@ -110,15 +110,15 @@ def _study(options: Options) -> Study:
     for text in options.published:
         name, figure = _published(text)
         if name in published:
-            raise UserError(f"--published={text!r}: row {name!r} has a published figure already; give one.")
+            raise UserError(f"--published={text!r}: arm {name!r} has a published figure already; give one.")
         published[name] = figure
-    rows: list[Row] = []
+    arms: list[Arm] = []
     for text in options.row:
-        row = _row(text, common, published)
-        if any(row.name.lower() == other.name.lower() for other in rows):  # some file systems ignore case
-            raise UserError(f"--row={text!r}: there are two rows {row.name!r}; give each a name of its own.")
-        rows.append(row)
-    names = [row.name for row in rows]
+        arm = _arm(text, common, published)
+        if any(arm.name.lower() == other.name.lower() for other in arms):  # some file systems ignore case
+            raise UserError(f"--row={text!r}: there are two arms {arm.name!r}; give each a name of its own.")
+        arms.append(arm)
+    names = [arm.name for arm in arms]
     pairs = tuple(_pair(text) for text in options.compare)
     _check_known("published", published, names)
     _check_known("compare", [name for pair in pairs for name in pair], names)
@@ -126,7 +126,7 @@ def _study(options: Options) -> Study:
     assert options.output_dir is not None
     return Study(
         title=options.title or Path(options.output_dir).name,
-        rows=tuple(rows),
+        arms=tuple(arms),
         seeds=options.seeds,
         compare=pairs,
         waterfall=options.waterfall,
@@ -134,11 +134,11 @@ def _study(options: Options) -> Study:
     )
 
 
-def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> Row:
+def _arm(text: str, common: Sequence[str], published: dict[str, Published]) -> Arm:
     name, *rest = _split("row", text) or [""]
     if name.lower() in _TAKEN:
         raise UserError(
-            f"--row={text!r}: {name} is the study's own in its folder; give the row another name."
+            f"--row={text!r}: {name} is the study's own in its folder; give the arm another name."
         )
     if not _NAME.fullmatch(name):
         raise UserError(
@@ -148,7 +148,7 @@ def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> R
     if not rest or rest[0].startswith("-"):
         raise UserError(f"--row={text!r}: after the name, give the flagfile of a run, then its flags.")
     flagfile, *own = rest
-    return Row(
+    return Arm(
         name=name,
         config=_config(name, [f"--flagfile={flagfile}", *common, *own]),
         published=published.get(name),
@@ -156,19 +156,19 @@ def _row(text: str, common: Sequence[str], published: dict[str, Published]) -> R
 
 
 def _config(name: str, arguments: list[str]) -> Config:
-    """The settings of a row, those refused that are the study's own to give."""
+    """The settings of an arm, those refused that are the study's own to give."""
     try:
         for argument in flag_parsing.located_arguments(arguments):
             flag = argument.text.lstrip("-").partition("=")[0]
             if argument.text.startswith("-") and flag.removeprefix("no") in _OWN:
                 raise UserError(
-                    f"--{flag} is given by the study itself (see its --help); leave it out of the row and its flagfile."
+                    f"--{flag} is given by the study itself (see its --help); leave it out of the arm and its flagfile."
                 )
         given = cli_flags.parse(["study", *arguments])
     except UserError as error:
-        raise UserError(f"row {name!r}: {error}") from error
+        raise UserError(f"arm {name!r}: {error}") from error
     if given is None:
-        raise UserError(f"row {name!r}: --help is no setting of a run; leave it out.")
+        raise UserError(f"arm {name!r}: --help is no setting of a run; leave it out.")
     return given
 
 
@@ -187,7 +187,7 @@ def _pair(text: str) -> tuple[str, str]:
     names = text.split()
     if len(names) != 2 or names[0] == names[1]:
         raise UserError(
-            f"--compare={text!r}: expected the names of two rows, 'A B', for the difference A - B."
+            f"--compare={text!r}: expected the names of two arms, 'A B', for the difference A - B."
         )
     return names[0], names[1]
 
@@ -195,11 +195,11 @@ def _pair(text: str) -> tuple[str, str]:
 def _check_known(flag: str, given: Sequence[str] | dict[str, Published], names: Sequence[str]) -> None:
     for name in given:
         if name not in names:
-            raise UserError(f"--{flag}: there is no row {name!r}; the rows are {', '.join(names)}.")
+            raise UserError(f"--{flag}: there is no arm {name!r}; the arms are {', '.join(names)}.")
 
 
 def _located(arguments: Sequence[str]) -> list[str]:
-    """The arguments without flagfiles, those that rows name found beside the flagfile that the row stands in."""
+    """The arguments without flagfiles, those that arms name found beside the flagfile that the arm stands in."""
     located = flag_parsing.located_arguments(arguments)
     found: list[str] = []
     while located:

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from types import FrameType
 
 from tf_fullbatch.config import cli_flags
+from tf_fullbatch.display.text import format_duration, format_percentage
 from tf_fullbatch.errors import RunInterruptedError, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
-from tf_fullbatch.records.run_folder import naming_failures, read_csv
-from tf_fullbatch.reporting.tables import format_duration, format_percentage
+from tf_fullbatch.records.files import os_errors_as_user_errors
+from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import processes, processor
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.progress import StudyProgress
-from tf_fullbatch.studies.record import last_error
 
 _POLL_SECONDS = 0.2
 _SAVE_SECONDS = 60.0
@@ -110,7 +110,7 @@ class StudyExecution:
         """Starts a run; one that cannot be started is a failure and not in the way of the others."""
         self._progress.begun(run)
         try:
-            with naming_failures(run.log):
+            with os_errors_as_user_errors(run.log):
                 run.log.parent.mkdir(parents=True, exist_ok=True)
                 with run.log.open("ab") as log:
                     earlier = log.tell()
@@ -136,7 +136,7 @@ class StudyExecution:
             killed = code == processes.shell_code(-signal.SIGKILL)
             self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
         else:
-            said = last_error(run.log, active.earlier_log_bytes)
+            said = run.folder.last_error(active.earlier_log_bytes)
             self._fail(run, code, said or f"it did not say why; {run.log} has all it said")
 
     def _fail(self, run: Run, code: int, reason: str) -> None:
@@ -188,12 +188,10 @@ def environment_of_job(slot: int, jobs: int, environment: Mapping[str, str]) -> 
 
 def _accuracies(run: Run) -> str:
     try:
-        rows = read_csv(run.folder.evaluations, EVALUATION_COLUMNS)
+        table = read_table(run.folder.evaluations, EVALUATION_COLUMNS)
     except UserError:  # the report says more about it
         return "done"
-    last = {
-        row["split"]: float(row["accuracy"]) for row in rows if row["weights"] == "raw" and "accuracy" in row
-    }
+    last = table[table["weights"] == "raw"].groupby("split", sort=False)["accuracy"].last()
     return (
         ", ".join(f"{split} accuracy {format_percentage(value)}" for split, value in last.items()) or "done"
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
-from tf_fullbatch.reporting.tables import format_duration
+from tf_fullbatch.display.text import format_duration
 from tf_fullbatch.studies.planned_runs import Run
 
 _REDRAW_SECONDS = 1.0

@@ -10,12 +10,18 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.display.progress import ProgressLine
+from tf_fullbatch.display.tensorboard import TensorBoardWriter
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.run_folder import CsvRecorder, RunFolder
-from tf_fullbatch.reporting.progress import ProgressLine
-from tf_fullbatch.reporting.summary import validation_rank
-from tf_fullbatch.reporting.tensorboard import TensorBoardWriter
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import validation_rank
+from tf_fullbatch.records.tables import TableWriter
 from tf_fullbatch.training.ema import EmaWeights
+
+
+def steps_done(model: keras.Model) -> list[dict[str, Any]]:
+    """The figures of every step made since the callbacks were last told of one: several where a call made several."""
+    return getattr(model, "last_steps", None) or [model.last_step]
 
 
 class Recorder(keras.callbacks.Callback):
@@ -39,7 +45,7 @@ class Recorder(keras.callbacks.Callback):
         wall_seconds: float,
     ):
         super().__init__()
-        self._metrics = CsvRecorder(folder.metrics, STEP_COLUMNS, resume_step)
+        self._metrics = TableWriter(folder.metrics, STEP_COLUMNS, resume_step)
         self._writer = writer
         self.samples_seen = samples_seen
         self._started = time.monotonic() - wall_seconds
@@ -50,12 +56,16 @@ class Recorder(keras.callbacks.Callback):
         return time.monotonic() - self._started
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        record = dict(self.model.last_step)
-        self.samples_seen += record.pop("samples")
-        record |= {"samples_seen": self.samples_seen, "wall_seconds": self.wall_seconds}
-        record["clipped"] = int(record["clipped"])
-        self._metrics.append(record)
-        self._writer.write_step(record)
+        records = [dict(step) for step in steps_done(self.model)]
+        seconds_after = sum(record["step_seconds"] for record in records)
+        ended = self.wall_seconds
+        for record in records:
+            seconds_after -= record["step_seconds"]
+            self.samples_seen += record.pop("samples")
+            record |= {"samples_seen": self.samples_seen, "wall_seconds": ended - seconds_after}
+            record["clipped"] = int(record["clipped"])
+        self._metrics.append_many(records)
+        self._writer.write_steps(records)
 
     def flush(self) -> None:
         """Hands every summary so far to the operating system; rows of metrics.csv are there already."""
@@ -128,7 +138,7 @@ class Evaluator(keras.callbacks.Callback):
         best: Sequence[float] | None,
     ):
         super().__init__()
-        self._evaluations = CsvRecorder(folder.evaluations, EVALUATION_COLUMNS, resume_step)
+        self._evaluations = TableWriter(folder.evaluations, EVALUATION_COLUMNS, resume_step)
         self._writer = writer
         self._progress = progress
         self._splits = splits

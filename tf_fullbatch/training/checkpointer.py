@@ -8,7 +8,7 @@ import keras
 
 from tf_fullbatch.records.checkpoints import prune, save_checkpoint
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.training.callbacks import Evaluator, Recorder
+from tf_fullbatch.training.callbacks import Evaluator, Recorder, steps_done
 from tf_fullbatch.training.state import TrainingState
 
 
@@ -94,5 +94,6 @@ class Checkpointer(keras.callbacks.Callback):
 
     def _due(self) -> bool:
         if self._every_steps is not None:
-            return self.model.steps_completed % self._every_steps == 0
+            completed, made = self.model.steps_completed, len(steps_done(self.model))
+            return completed // self._every_steps > (completed - made) // self._every_steps
         return self._every_seconds is not None and time.monotonic() - self._saved_at >= self._every_seconds

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.studies.studies import TINY, published, study
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.studies.record import FILE_NAME, Row, Study, read_study, run_folder, write_study
+from tf_fullbatch.records.study_file import FILE_NAME, Arm, Study, folder_of, read_study, write_study
 
 
 class RecordTest(unittest.TestCase):
@@ -18,7 +18,7 @@ class RecordTest(unittest.TestCase):
     def test_read_back(self):
         whole = Study(
             title="Zwölf Zeilen",
-            rows=(Row(name="a", config=TINY, published=published()), Row(name="b", config=TINY)),
+            arms=(Arm(name="a", config=TINY, published=published()), Arm(name="b", config=TINY)),
             seeds=(3, 1),
             compare=(("a", "b"),),
             waterfall=("b", "a"),
@@ -32,7 +32,7 @@ class RecordTest(unittest.TestCase):
         self.assertEqual(3, read_study(self.folder).jobs)
 
     def test_run_folder(self):
-        self.assertEqual(self.folder / "fb" / "seed-7", run_folder(self.folder, "fb", 7).path)
+        self.assertEqual(self.folder / "fb" / "seed-7", folder_of(self.folder, "fb", 7).path)
 
     def test_damaged_or_of_another_version(self):
         write_study(self.folder, study("a"))
@@ -49,7 +49,7 @@ class RecordTest(unittest.TestCase):
             ),
             (
                 whole | {"rows": [row | {"config": {}}]},
-                r"study.json is damaged or .* \(row 'a': a configuration has the groups",
+                r"study.json is damaged or .* \(arm 'a': a configuration has the groups",
             ),
             (
                 whole | {"rows": [row | {"config": row["config"] | {"data": {"old": 1}}}]},

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import TextIO
 
+from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.columns import Record
-from tf_fullbatch.reporting.tables import format_count, format_duration
 
 _REDRAW_SECONDS = 0.1
 _LOG_SECONDS = 10.0

@@ -11,9 +11,9 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
+from tf_fullbatch.display.tensorboard import CLIPPED_TAG, STEP_TAGS, TensorBoardWriter, code_block
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.columns import STEP_COLUMNS
-from tf_fullbatch.reporting.tensorboard import CLIPPED_TAG, STEP_TAGS, TensorBoardWriter, code_block
 
 
 def record(step: int, **more: float) -> dict[str, float]:
@@ -200,8 +200,8 @@ class ImportTest(unittest.TestCase):
     def test_nothing_here_loads_tensorflow(self):
         code = (
             "import sys, tempfile\n"
-            "from tf_fullbatch.records import run_folder\n"
-            "from tf_fullbatch.reporting import curves, progress, summary, tables, tensorboard\n"
+            "from tf_fullbatch import records\n"
+            "from tf_fullbatch.display import curves, progress, tensorboard, text\n"
             "with tempfile.TemporaryDirectory() as folder:\n"
             "    writer = tensorboard.TensorBoardWriter(folder)\n"
             "    writer.write_hparams({'a': 1}); writer.write_config('x')\n"

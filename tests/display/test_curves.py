@@ -7,9 +7,13 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from tests.rows import table_of
+from tf_fullbatch.display import curves
+from tf_fullbatch.display.curves import decimate
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.reporting.curves import decimate, draw_curves, plot_curves
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 
 
 def steps(count: int, per_pass: int = 1) -> list[dict[str, float]]:
@@ -42,6 +46,18 @@ def evaluations(count: int) -> list[dict]:
         for split in ("validation", "test")
         for weights in ("raw", "ema")
     ]
+
+
+def draw_curves(metrics: list[dict], evaluated: list[dict], *more: object, **options: object):
+    return curves.draw_curves(
+        table_of(metrics, STEP_COLUMNS), table_of(evaluated, EVALUATION_COLUMNS), *more, **options
+    )
+
+
+def plot_curves(metrics: list[dict], evaluated: list[dict], *more: object, **options: object) -> None:
+    curves.plot_curves(
+        table_of(metrics, STEP_COLUMNS), table_of(evaluated, EVALUATION_COLUMNS), *more, **options
+    )
 
 
 def lines(panel) -> dict[str, tuple[list[float], list[float]]]:
@@ -112,11 +128,10 @@ class CurvesTest(unittest.TestCase):
         np.testing.assert_allclose(y, 0.4)
 
     def test_bins_hold_every_point_once(self):
-        x, y = np.arange(10.0), np.array([0.0, 2, 4, 6, 8, 10, 12, 14, 16, 18])
-        mean_x, mean_y, low, high = decimate(x, y, 3)
-        np.testing.assert_allclose(mean_x, [1.0, 4.0, 7.5])
-        np.testing.assert_allclose(mean_y, 2 * mean_x)
-        np.testing.assert_allclose([low[0], high[0]], [0.2, 3.8])
+        bins = decimate(pd.Series(np.arange(10.0)), pd.Series(np.arange(0.0, 20.0, 2.0)), 3)
+        np.testing.assert_allclose(bins["x"], [1.0, 4.0, 7.5])
+        np.testing.assert_allclose(bins["y"], 2 * bins["x"])
+        np.testing.assert_allclose([bins["low"][0], bins["high"][0]], [0.2, 3.8])
 
     def test_no_global_figure_is_left(self):
         import matplotlib.pyplot as plt

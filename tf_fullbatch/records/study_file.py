@@ -1,7 +1,6 @@
-"""What a study writes down about itself: study.json, from which its report is made."""
+"""study.json: what a study writes down about itself, from which its report is made."""
 
 import dataclasses
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,8 @@ from typing import Any
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.records.run_folder import RunFolder, tail_lines, write_json
+from tf_fullbatch.records.files import read_json, write_json
+from tf_fullbatch.records.run_folder import RunFolder
 
 FORMAT_VERSION = 1
 FILE_NAME = "study.json"
@@ -31,7 +31,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
+class Arm:
     """One configuration of a study, run with every seed.
 
     Attributes:
@@ -47,49 +47,37 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """Rows, seeds, and what is compared.
+    """Arms, seeds, and what is compared.
 
     Attributes:
         title: A line for people.
-        rows: In the order they are run and shown.
-        seeds: Every row is run with each.
-        compare: Pairs of rows (a, b) whose difference a - b, seed by seed, is asked for.
-        waterfall: Rows that each add an ingredient to the one before; empty for none.
+        arms: In the order they are run and shown.
+        seeds: Every arm is run with each.
+        compare: Pairs of arms (a, b) whose difference a - b, seed by seed, is asked for.
+        waterfall: Arms that each add an ingredient to the one before; empty for none.
         jobs: The most runs side by side, which share the machine.
     """
 
     title: str
-    rows: tuple[Row, ...]
+    arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     compare: tuple[tuple[str, str], ...] = ()
     waterfall: tuple[str, ...] = ()
     jobs: int = 1
 
 
-def run_folder(study_dir: str | os.PathLike[str], row: str, seed: int) -> RunFolder:
-    """Where the run of a row with a seed is kept."""
-    return RunFolder(Path(study_dir) / row / f"seed-{seed}")
-
-
-def run_log(folder: RunFolder) -> Path:
-    """What a run's process printed: a file beside its folder."""
-    return folder.path.with_name(f"{folder.path.name}.log")
-
-
-def last_error(log: Path, offset: int = 0) -> str | None:
-    """What a failed run last said in its log, from a byte on; None where it did not say why."""
-    lines = [line.strip() for line in tail_lines(log, offset) if line.strip()]
-    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if errors:
-        return errors[-1]
-    return lines[-1] if any(line.startswith("Traceback") for line in lines) else None
+def folder_of(study_dir: str | os.PathLike[str], arm: str, seed: int) -> RunFolder:
+    """Where the run of an arm with a seed is kept."""
+    return RunFolder(Path(study_dir) / arm / f"seed-{seed}")
 
 
 def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
     """Writes study.json, whole or not at all; of an earlier one it keeps the most runs side by side."""
     if (Path(study_dir) / FILE_NAME).exists():
         study = dataclasses.replace(study, jobs=max(study.jobs, read_study(study_dir).jobs))
-    write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **dataclasses.asdict(study)})
+    content = dataclasses.asdict(study)
+    content["rows"] = content.pop("arms")  # the file's word since version 0.1.0
+    write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **content})
 
 
 def read_study(study_dir: str | os.PathLike[str]) -> Study:
@@ -100,12 +88,7 @@ def read_study(study_dir: str | os.PathLike[str]) -> Study:
     """
     path = Path(study_dir) / FILE_NAME
     restore = "Restore it, or start the study again in another folder."
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged: not valid JSON ({error}). {restore}") from error
+    content = read_json(path, restore)
     try:
         version = content["format_version"]
         if version != FORMAT_VERSION:
@@ -116,7 +99,7 @@ def read_study(study_dir: str | os.PathLike[str]) -> Study:
             f"{path} has format version {error}, this tf_fullbatch reads {FORMAT_VERSION}: use the version that wrote "
             "it, or choose another folder."
         ) from error
-    except UserError as error:  # of a row's settings
+    except UserError as error:  # of an arm's settings
         raise UserError(f"{path} is damaged or of another version ({error}) {restore}") from error
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UserError(f"{path} is damaged ({type(error).__name__}: {error}). {restore}") from error
@@ -131,7 +114,7 @@ def _study(content: dict[str, Any]) -> Study:
         raise ValueError("it has no rows or no seeds")
     return Study(
         title=str(content["title"]),
-        rows=tuple(map(_row, content["rows"])),
+        arms=tuple(map(_arm, content["rows"])),
         seeds=tuple(map(int, content["seeds"])),
         compare=tuple((str(a), str(b)) for a, b in content["compare"]),
         waterfall=tuple(map(str, content["waterfall"])),
@@ -139,20 +122,20 @@ def _study(content: dict[str, Any]) -> Study:
     )
 
 
-def _row(content: dict[str, Any]) -> Row:
+def _arm(content: dict[str, Any]) -> Arm:
     published = content["published"]
-    return Row(
+    return Arm(
         name=str(content["name"]),
         config=_config(content["name"], content["config"]),
         published=None if published is None else _published(**published),
     )
 
 
-def _config(row: str, content: dict[str, Any]) -> Config:
+def _config(arm: str, content: dict[str, Any]) -> Config:
     try:
         return Config.from_dict(content)
     except UserError as error:
-        raise UserError(f"row {row!r}: {error}") from error
+        raise UserError(f"arm {arm!r}: {error}") from error
 
 
 def _published(*, accuracy: float, spread: float | None, source: str) -> Published:

@@ -16,9 +16,9 @@ from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+from tf_fullbatch.display.hparams import experiment_summary, result_tag, session_summary
 from tf_fullbatch.records.columns import STEP_COLUMNS, Record
-from tf_fullbatch.records.run_folder import naming_failures
-from tf_fullbatch.reporting.hparams import experiment_summary, result_tag, session_summary
+from tf_fullbatch.records.files import os_errors_as_user_errors
 
 # Tags sort by their text: the digit keeps the groups in the order a run is read in.
 STEP_TAGS = {
@@ -33,6 +33,7 @@ STEP_TAGS = {
     "parameter_norm": "3 update/norm of parameters",
     "images_per_second": "4 speed/images per second",
     "step_seconds": "4 speed/seconds per step",
+    "gradient_evaluations": "4 speed/gradient evaluations per sample",
     "epoch": "4 speed/passes over the training set",
 }
 DISTRIBUTION_GROUP = "6 distributions"
@@ -47,7 +48,9 @@ _EVALUATION_DESCRIPTIONS = {
 _CLIPPED_DESCRIPTION = (
     f"Fraction of the last {CLIPPED_WINDOW} updates written here whose gradient was clipped."
 )
+MOST_PER_SECOND = 20
 _FLUSH_SECONDS = 2.0
+_FLOAT32 = 1  # DataType.DT_FLOAT
 _ROOT = "."
 
 
@@ -87,22 +90,27 @@ class TensorBoardWriter:
         self._files: dict[str, _EventFile] = {}
         self._recent_clipped = deque(recent_clipped, maxlen=CLIPPED_WINDOW)
         self._results: frozenset[tuple[str, str]] = frozenset()
-        self._flushed_at = -float("inf")
+        self._flushed_at = self._drawn_at = -float("inf")
         for run in sorted({path.parent for path in self._folder.glob("**/events.out.tfevents.*")}):
             # Opened at once: what an earlier process wrote at later steps goes even if nothing follows it.
             self._file(run.relative_to(self._folder).as_posix())
 
     def write_step(self, record: Record) -> None:
-        """Writes a completed step: a record with the keys of `STEP_COLUMNS`; blanks are left out."""
-        step = int(record["step"] or 0)
-        values = _scalars(record, _DESCRIPTIONS)
-        clipped = record.get("clipped")
-        if clipped is not None:
-            self._recent_clipped.append(float(clipped))
-            fraction = sum(self._recent_clipped) / len(self._recent_clipped)
-            values.append((CLIPPED_TAG, fraction, _CLIPPED_DESCRIPTION))
-        self._write_scalars("train", step, values)
-        self._write_results("train", step, record)
+        """Writes a completed step, see `write_steps`."""
+        self.write_steps([record])
+
+    def write_steps(self, records: Iterable[Record]) -> None:
+        """Writes completed steps: records with the keys of `STEP_COLUMNS`; blanks are left out.
+
+        A step that ends an epoch is always written, as full-batch steps do; of others at most `MOST_PER_SECOND` per
+        second of the run's wall time (TensorBoard itself shows 1,000 points of a curve, metrics.csv has them all).
+        """
+        for record in records:
+            clipped = record.get("clipped")
+            if clipped is not None:
+                self._recent_clipped.append(float(clipped))
+            if self._is_drawn(record):
+                self._draw_step(record)
         if self._clock() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
 
@@ -167,12 +175,36 @@ class TensorBoardWriter:
             file.close()
         self._files.clear()
 
+    def _is_drawn(self, record: Record) -> bool:
+        seconds, epoch = record.get("wall_seconds"), record.get("epoch")
+        if seconds is None or epoch is None or float(epoch).is_integer():
+            return True
+        drawn = float(seconds) - self._drawn_at >= 1 / MOST_PER_SECOND
+        if drawn:
+            self._drawn_at = float(seconds)
+        return drawn
+
+    def _draw_step(self, record: Record) -> None:
+        step = int(record["step"] or 0)
+        values = _scalars(record, _DESCRIPTIONS)
+        if record.get("clipped") is not None:
+            fraction = sum(self._recent_clipped) / len(self._recent_clipped)
+            values.append((CLIPPED_TAG, fraction, _CLIPPED_DESCRIPTION))
+        self._write_scalars("train", step, values)
+        self._write_results("train", step, record)
+
     def _write_scalars(self, run: str, step: int, values: Iterable[tuple[str, float, str]]) -> None:
         summary = Summary()
         file = self._file(run)
         for tag, value, description in values:
             # Tensors, as tf.summary writes them: TensorBoard shows the descriptions of these alone.
-            summary.MergeFrom(scalar_pb(tag, value, description=description if file.first(tag) else None))
+            if file.first(tag):
+                summary.MergeFrom(scalar_pb(tag, value, description=description))
+            else:
+                later = summary.value.add(tag=tag)
+                later.tensor.dtype = _FLOAT32
+                later.tensor.tensor_shape.SetInParent()
+                later.tensor.float_val.append(value)
         file.write(step, self._clock(), summary)
 
     def _write_results(self, run: str, step: int, record: Record) -> None:
@@ -196,7 +228,7 @@ class _EventFile:
     def __init__(self, folder: Path, first_step: int, now: float):
         self._seen: set[str] = set()
         self._folder = folder
-        with naming_failures(folder):
+        with os_errors_as_user_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
             self._records = RecordWriter((folder / _event_file_name(folder, now)).open("xb"))
         # START is obeyed in files of version 2 only, so the version comes first.
@@ -216,15 +248,15 @@ class _EventFile:
         self._write(Event(wall_time=now, step=step, summary=summary))
 
     def flush(self) -> None:
-        with naming_failures(self._folder):
+        with os_errors_as_user_errors(self._folder):
             self._records.flush()
 
     def close(self) -> None:
-        with naming_failures(self._folder):
+        with os_errors_as_user_errors(self._folder):
             self._records.close()
 
     def _write(self, event: Event) -> None:
-        with naming_failures(self._folder):
+        with os_errors_as_user_errors(self._folder):
             self._records.write(event.SerializeToString())
 
 

@@ -7,9 +7,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from tests.rows import table_of
 from tf_fullbatch.errors import Outcome
-from tf_fullbatch.records import run_folder
-from tf_fullbatch.reporting.summary import best_evaluation, git_revision, run_summary, versions
+from tf_fullbatch.records import files
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.summary import best_evaluation, git_revision, run_summary, versions
 
 
 def evaluation(step: int, accuracy: float | None, split: str = "validation", **more: object) -> dict:
@@ -25,23 +27,25 @@ class BestTest(unittest.TestCase):
             evaluation(2, 0.7),
             evaluation(2, 0.99, "test"),
         ]
-        best = best_evaluation(rows)
+        best = best_evaluation(table_of(rows, EVALUATION_COLUMNS))
         self.assertEqual((best["step"], best["weights"]), (1, "raw"))
         self.assertEqual(best["validation"], {"loss": 1.0, "accuracy": 0.8, "samples": 10})
         self.assertEqual(best["test"]["accuracy"], 0.7)
 
     def test_ties_go_to_the_lower_loss_then_to_the_earlier_step(self):
         rows = [evaluation(1, 0.8), evaluation(2, 0.8, loss=0.5), evaluation(3, 0.8, loss=0.5)]
-        self.assertEqual(best_evaluation(rows)["step"], 2)
+        self.assertEqual(best_evaluation(table_of(rows, EVALUATION_COLUMNS))["step"], 2)
 
     def test_nan_and_blank_are_never_best(self):
         rows = [evaluation(1, math.nan), evaluation(2, 0.1), evaluation(3, None)]
-        self.assertEqual(best_evaluation(rows)["step"], 2)
-        self.assertIsNone(best_evaluation([rows[0], rows[2], evaluation(1, 0.9, "test")]))
+        self.assertEqual(best_evaluation(table_of(rows, EVALUATION_COLUMNS))["step"], 2)
+        self.assertIsNone(
+            best_evaluation(table_of([rows[0], rows[2], evaluation(1, 0.9, "test")], EVALUATION_COLUMNS))
+        )
 
     def test_figures_of_other_weights_are_not_mixed(self):
         rows = [evaluation(1, 0.8, weights="ema"), evaluation(1, 0.7, "test")]
-        best = best_evaluation(rows)
+        best = best_evaluation(table_of(rows, EVALUATION_COLUMNS))
         self.assertEqual((best["weights"], best["test"]), ("ema", None))
 
 
@@ -53,14 +57,14 @@ class SummaryTest(unittest.TestCase):
         ]
         summary = run_summary(
             outcome=Outcome.INTERRUPTED,
-            metrics=metrics,
-            evaluations=[evaluation(1, 0.25, "test")],
+            metrics=table_of(metrics, STEP_COLUMNS),
+            evaluations=table_of([evaluation(1, 0.25, "test")], EVALUATION_COLUMNS),
             output_dir=Path("a"),
             device="CPU",
         )
         with tempfile.TemporaryDirectory() as folder:
-            run_folder.write_json(Path(folder) / "summary.json", summary)
-            read = run_folder.read_json(Path(folder) / "summary.json")
+            files.write_json(Path(folder) / "summary.json", summary)
+            read = files.read_json(Path(folder) / "summary.json")
         self.assertEqual(read["format_version"], 1)
         self.assertEqual((read["outcome"], read["message"]), ("INTERRUPTED", Outcome.INTERRUPTED.value))
         self.assertEqual(read["final"]["train"], {"step": 2, "loss": "nan"})

@@ -1,4 +1,4 @@
-"""Which runs make a row, what rows are called, and what folders are refused."""
+"""Which runs make an arm, what arms are called, and what folders are refused."""
 
 import tempfile
 import unittest
@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import write_text
-from tf_fullbatch.report.rows import load
+from tf_fullbatch.report.arms import load
 
 
 class LoadTest(unittest.TestCase):
@@ -19,21 +19,21 @@ class LoadTest(unittest.TestCase):
     def test_a_study(self):
         study = finished_study(self.folder / "study")
         found = load([self.folder / "study"])
-        self.assertEqual([row.name for row in found.rows], ["sgd", "fb", "clipped"])
+        self.assertEqual([arm.name for arm in found.arms], ["sgd", "fb", "clipped"])
         self.assertEqual((found.title, found.missing()), ("A study", []))
         self.assertEqual((found.pairs, found.waterfalls), (study.compare, (study.waterfall,)))
         for (seed, value), expected in zip(
-            found.row("sgd").accuracies("test").items(), (95, 96, 94), strict=True
+            found.arm("sgd").accuracies("test").items(), (95, 96, 94), strict=True
         ):
             self.assertAlmostEqual(value, expected, msg=seed)
-        self.assertEqual(found.row("sgd").published.accuracy, 95.7)
+        self.assertEqual(found.arm("sgd").published.accuracy, 95.7)
 
     def test_a_study_not_yet_begun(self):
         small_study(self.folder)
         found = load([self.folder])
         names = ("sgd", "fb", "clipped")
         self.assertEqual(found.missing(), [f"{name}, seeds 0, 1, 2: not started" for name in names])
-        self.assertEqual(found.rows[0].accuracies("test"), {})
+        self.assertEqual(found.arms[0].accuracies("test"), {})
 
     def test_runs_that_differ_by_seed_make_a_row(self):
         for seed in (1, 0):
@@ -41,8 +41,8 @@ class LoadTest(unittest.TestCase):
             write_run(self.folder / "deep" / f"clip-seed{seed}", CLIPPED.replacing(seed=seed), 0.9)
         write_run(self.folder / "sgd", SGD, 0.9)
         found = load([self.folder])
-        self.assertEqual([row.name for row in found.rows], ["deep/clip", "plain", "sgd"])
-        self.assertEqual([[run.seed for run in row.runs] for row in found.rows], [[0, 1], [0, 1], [0]])
+        self.assertEqual([arm.name for arm in found.arms], ["deep/clip", "plain", "sgd"])
+        self.assertEqual([[run.seed for run in arm.runs] for arm in found.arms], [[0, 1], [0, 1], [0]])
         self.assertEqual(found.pairs, (("plain", "deep/clip"), ("sgd", "deep/clip")))
         self.assertEqual(found.title, "Comparison of runs")
 
@@ -50,32 +50,32 @@ class LoadTest(unittest.TestCase):
         write_run(self.folder / "a", BASE.replacing(schedule_epochs=4.0), 0.9)
         write_run(self.folder / "again", BASE.replacing(schedule_epochs=4.0), 0.9)
         write_run(self.folder / "longer", BASE.replacing(schedule_epochs=4.0, epochs=5), 0.9)
-        self.assertEqual([row.name for row in load([self.folder]).rows], ["a", "again", "longer"])
+        self.assertEqual([arm.name for arm in load([self.folder]).arms], ["a", "again", "longer"])
 
     def test_a_run_given_by_its_own_folder(self):
         write_run(self.folder / "good/seed-3", BASE.replacing(seed=3), 0.9)
         write_run(self.folder / "other", SGD, 0.9)
         found = load([self.folder / "good/seed-3", self.folder / "other", self.folder / "good"])
-        self.assertEqual([row.name for row in found.rows], ["good", "other"])
+        self.assertEqual([arm.name for arm in found.arms], ["good", "other"])
 
     def test_runs_of_one_folder_belong_together_first(self):
         for folder, seed, accuracy in (("z", 0, 0.90), ("z", 1, 0.91), ("patched", 1, 0.71)):
             write_run(self.folder / folder / f"seed-{seed}", BASE.replacing(seed=seed), accuracy)
-        rows = {row.name: row.accuracies("test") for row in load([self.folder]).rows}
-        self.assertEqual({name: sorted(found) for name, found in rows.items()}, {"z": [0, 1], "patched": [1]})
-        self.assertAlmostEqual(rows["z"][1], 91)
+        arms = {arm.name: arm.accuracies("test") for arm in load([self.folder]).arms}
+        self.assertEqual({name: sorted(found) for name, found in arms.items()}, {"z": [0, 1], "patched": [1]})
+        self.assertAlmostEqual(arms["z"][1], 91)
 
     def test_a_run_of_a_study_is_not_shown_twice(self):
         finished_study(self.folder, seeds=(0,))
         found = load([self.folder / "sgd" / "seed-0", self.folder])
-        self.assertEqual([row.name for row in found.rows], ["sgd", "fb", "clipped"])
+        self.assertEqual([arm.name for arm in found.arms], ["sgd", "fb", "clipped"])
 
     def test_links_are_followed_once(self):
         write_run(self.folder / "real" / "a", BASE, 0.9)
         (self.folder / "links").mkdir()
         (self.folder / "links" / "a").symlink_to(self.folder / "real" / "a")
         (self.folder / "links" / "back").symlink_to(self.folder / "links")
-        self.assertEqual([row.name for row in load([self.folder / "links"]).rows], ["a"])
+        self.assertEqual([arm.name for arm in load([self.folder / "links"]).arms], ["a"])
         self.assertEqual(len(load([self.folder]).runs), 1)
 
     def test_a_run_without_its_settings_is_named(self):
@@ -89,7 +89,7 @@ class LoadTest(unittest.TestCase):
         finished_study(self.folder / "two", seeds=(0,))
         finished_study(self.folder / "deep/two", seeds=(0,))
         found = load([self.folder / "one", self.folder / "two", self.folder / "deep"])
-        names = [row.name for row in found.rows]
+        names = [arm.name for arm in found.arms]
         self.assertEqual(names[::3], ["one/sgd", "two/sgd", "two/sgd (2)"])
         self.assertEqual(len(set(names)), 9)
         self.assertIn(("two/clipped (2)", "two/fb (2)"), found.pairs)
@@ -97,14 +97,14 @@ class LoadTest(unittest.TestCase):
 
     def test_validation_where_there_is_no_test_split(self):
         write_run(self.folder / "a", BASE, None, validation=0.7)
-        row = load([self.folder]).rows[0]
-        self.assertEqual(row.split, "validation")
-        self.assertAlmostEqual(row.accuracies("validation")[0], 70)
+        arm = load([self.folder]).arms[0]
+        self.assertEqual(arm.split, "validation")
+        self.assertAlmostEqual(arm.accuracies("validation")[0], 70)
 
     def test_what_is_not_completed_is_never_averaged(self):
         write_run(self.folder / "a/seed-0", BASE, 0.9)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
-        self.assertEqual(list(load([self.folder]).rows[0].accuracies("test")), [0])
+        self.assertEqual(list(load([self.folder]).arms[0].accuracies("test")), [0])
 
     def test_damaged_runs_and_studies_are_named_and_the_others_shown(self):
         write_run(self.folder / "good", BASE, 0.9)
@@ -113,7 +113,7 @@ class LoadTest(unittest.TestCase):
         (self.folder / "study").mkdir()
         write_text(self.folder / "study/study.json", '{"format_version": 99}')
         found = load([self.folder])
-        self.assertEqual([row.name for row in found.rows], ["good"])
+        self.assertEqual([arm.name for arm in found.arms], ["good"])
         self.assertEqual(len(found.missing()), 2)
         self.assertIn("format version 99", found.missing()[0])
         self.assertIn("config.json is damaged", found.missing()[1])

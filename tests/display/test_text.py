@@ -3,15 +3,17 @@
 import textwrap
 import unittest
 
-from tf_fullbatch.errors import Outcome
-from tf_fullbatch.reporting.summary import run_summary
-from tf_fullbatch.reporting.tables import (
+from tests.rows import table_of
+from tf_fullbatch.display.text import (
     format_count,
     format_duration,
     format_percentage,
     format_table,
     summary_table,
 )
+from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.summary import run_summary
 
 
 class NumbersTest(unittest.TestCase):
@@ -83,8 +85,8 @@ class SummaryTableTest(unittest.TestCase):
         ]
         summary = run_summary(
             outcome=Outcome.COMPLETED,
-            metrics=metrics,
-            evaluations=evaluations,
+            metrics=table_of(metrics, STEP_COLUMNS),
+            evaluations=table_of(evaluations, EVALUATION_COLUMNS),
             output_dir="runs/a",
             device="1 x CPU",
         )
@@ -105,8 +107,8 @@ class SummaryTableTest(unittest.TestCase):
     def test_run_that_ended_before_its_first_step(self):
         summary = run_summary(
             outcome=Outcome.NON_FINITE,
-            metrics=[],
-            evaluations=[],
+            metrics=table_of([], STEP_COLUMNS),
+            evaluations=table_of([], EVALUATION_COLUMNS),
             output_dir="runs/a",
             device="CPU",
             message="loss is nan",

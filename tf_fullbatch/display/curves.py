@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -20,8 +21,7 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
-from tf_fullbatch.records.columns import Record
-from tf_fullbatch.records.run_folder import write_bytes
+from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
 _TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"
@@ -42,8 +42,8 @@ _STYLES = {
 
 
 def plot_curves(
-    metrics: Sequence[Record],
-    evaluations: Sequence[Record],
+    metrics: pd.DataFrame,
+    evaluations: pd.DataFrame,
     path: str | Path,
     title: str = "",
     clip_norm: float | None = None,
@@ -51,8 +51,8 @@ def plot_curves(
     """Writes the picture of a run as a PNG file.
 
     Args:
-        metrics: Rows with the keys of `STEP_COLUMNS`; absent, None and NaN values leave gaps.
-        evaluations: Rows with the keys of `EVALUATION_COLUMNS`.
+        metrics: metrics.csv; blank and NaN cells leave gaps.
+        evaluations: evaluations.csv.
         path: The file, replaced whole.
         title: Shown above the panels.
         clip_norm: The gradient clipping threshold, drawn as a line where given.
@@ -66,7 +66,7 @@ def plot_curves(
 
 
 def draw_curves(
-    metrics: Sequence[Record], evaluations: Sequence[Record], title: str = "", clip_norm: float | None = None
+    metrics: pd.DataFrame, evaluations: pd.DataFrame, title: str = "", clip_norm: float | None = None
 ) -> Figure:
     """The figure of `plot_curves`, with the panels loss, error, gradient norm and learning rate in order."""
     figure = Figure(figsize=(11, 7.6), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14))
@@ -80,17 +80,16 @@ def draw_curves(
         panel.set_xlabel("Passes over the training set")
     for panel in panels:
         _finish(panel)
-    last = np.concatenate([[0], _column(metrics, "epoch"), _column(evaluations, "epoch")])
-    _pass_axis(rate, float(np.nanmax(last)))
+    _pass_axis(rate, float(pd.concat([pd.Series([0.0]), metrics["epoch"], evaluations["epoch"]]).max()))
     _shared_legend(figure, [loss, error])
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
 
 
-def _loss_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[Record]) -> None:
-    epoch = _column(metrics, "epoch")
-    objective, loss = _column(metrics, "penalised_objective"), _column(metrics, "loss")
+def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
+    epoch = metrics["epoch"]
+    objective, loss = metrics["penalised_objective"], metrics["loss"]
     if np.any(objective[np.isfinite(objective)] != loss[np.isfinite(objective)]):
         _curve(panel, epoch, objective, _PENALISED, label="training, with penalty")
     _curve(panel, epoch, loss, _TRAIN, label="training")
@@ -99,9 +98,9 @@ def _loss_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[Re
     _log_scale_where_positive(panel)
 
 
-def _error_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[Record]) -> None:
-    error = 100 * (1 - _column(metrics, "accuracy"))
-    _curve(panel, _column(metrics, "epoch"), error, _TRAIN, label="training")
+def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
+    error = 100 * (1 - metrics["accuracy"])
+    _curve(panel, metrics["epoch"], error, _TRAIN, label="training")
     _evaluation_curves(panel, evaluations, "accuracy", lambda values: 100 * (1 - values))
     panel.set_ylabel("Classification error (%)")
     if not panel.lines:
@@ -116,11 +115,11 @@ def _error_panel(panel: Axes, metrics: Sequence[Record], evaluations: Sequence[R
     panel.set_ylim(below[-1], 105)
 
 
-def _gradient_panel(panel: Axes, metrics: Sequence[Record], clip_norm: float | None) -> None:
-    epoch = _column(metrics, "epoch")
-    rms = np.sqrt(_column(metrics, "mean_squared_micro_batch_gradient_norm"))
+def _gradient_panel(panel: Axes, metrics: pd.DataFrame, clip_norm: float | None) -> None:
+    epoch = metrics["epoch"]
+    rms = np.sqrt(metrics["mean_squared_micro_batch_gradient_norm"])
     _curve(panel, epoch, rms, _PENALISED, label="micro-batches (RMS)")
-    _curve(panel, epoch, _column(metrics, "gradient_norm"), _TRAIN, label="update, before clipping")
+    _curve(panel, epoch, metrics["gradient_norm"], _TRAIN, label="update, before clipping")
     if clip_norm is not None:
         panel.axhline(
             clip_norm, color=_GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
@@ -135,9 +134,9 @@ def _gradient_panel(panel: Axes, metrics: Sequence[Record], clip_norm: float | N
         legend.set_in_layout(False)
 
 
-def _rate_panel(panel: Axes, metrics: Sequence[Record]) -> None:
-    rate = _column(metrics, "learning_rate")
-    _curve(panel, _column(metrics, "epoch"), rate, _TRAIN, label="learning rate")
+def _rate_panel(panel: Axes, metrics: pd.DataFrame) -> None:
+    rate = metrics["learning_rate"]
+    _curve(panel, metrics["epoch"], rate, _TRAIN, label="learning rate")
     panel.set_ylabel("Learning rate")
     if panel.lines:
         top = 1.05 * np.nanmax(rate) or 1.0
@@ -164,23 +163,17 @@ def _shared_legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def _evaluation_curves(
-    panel: Axes, evaluations: Sequence[Record], name: str, transform: Callable[[np.ndarray], np.ndarray]
+    panel: Axes, evaluations: pd.DataFrame, name: str, transform: Callable[[pd.Series], pd.Series]
 ) -> None:
     for (split, weights), (color, style, label) in _STYLES.items():
-        rows = [row for row in evaluations if (row["split"], row["weights"]) == (split, weights)]
-        values = transform(_column(rows, name))
-        _curve(panel, _column(rows, "epoch"), values, color, label=label, linestyle=style, zorder=3)
-
-
-def _column(rows: Sequence[Record], name: str) -> np.ndarray:
-    values = (row.get(name) for row in rows)
-    return np.array([np.nan if value is None else float(value) for value in values], dtype=float)
+        rows = evaluations[(evaluations["split"] == split) & (evaluations["weights"] == weights)]
+        _curve(panel, rows["epoch"], transform(rows[name]), color, label=label, linestyle=style, zorder=3)
 
 
 def _curve(
     panel: Axes,
-    x: np.ndarray,
-    y: np.ndarray,
+    x: pd.Series,
+    y: pd.Series,
     color: str,
     label: str,
     linestyle: str = "-",
@@ -191,8 +184,11 @@ def _curve(
     if not finite.any():
         return
     if finite.sum() > _MOST_POINTS:
-        x, y, low, high = decimate(x[finite], y[finite], _BINS)
-        panel.fill_between(x, low, high, color=color, alpha=0.2, linewidth=0, zorder=zorder - 1)
+        bins = decimate(x[finite], y[finite], _BINS)
+        x, y = bins["x"], bins["y"]
+        panel.fill_between(
+            x, bins["low"], bins["high"], color=color, alpha=0.2, linewidth=0, zorder=zorder - 1
+        )
     marker = "o" if finite.sum() < _FEWEST_WITHOUT_MARKERS else ""
     panel.plot(
         x,
@@ -207,24 +203,11 @@ def _curve(
     )
 
 
-def decimate(
-    x: np.ndarray, y: np.ndarray, bins: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Cuts a curve into runs of neighbouring points and describes each.
-
-    Args:
-        x: `[points]`, in order.
-        y: `[points]`.
-        bins: How many runs; at most the number of points.
-
-    Returns:
-        Mean x, mean y, and the 5 % and 95 % quantiles of y, `[bins]` each.
-    """
-    starts = np.linspace(0, len(x), bins, endpoint=False).astype(int)
-    counts = np.diff(np.append(starts, len(x)))
-    spread = [np.quantile(part, (0.05, 0.95)) for part in np.split(y, starts[1:])]
-    low, high = np.transpose(spread)
-    return np.add.reduceat(x, starts) / counts, np.add.reduceat(y, starts) / counts, low, high
+def decimate(x: pd.Series, y: pd.Series, bins: int) -> pd.DataFrame:
+    """Cuts a curve into `bins` stretches of neighbouring points: mean x, mean y, and as low and high its 5 and 95 %."""
+    stretches = pd.DataFrame({"x": x, "y": y}).groupby((np.arange(1, len(x) + 1) * bins - 1) // len(x))
+    low, high = (stretches["y"].quantile(share) for share in (0.05, 0.95))
+    return stretches.mean().assign(low=low, high=high)
 
 
 def _log_scale_where_positive(panel: Axes) -> None:

@@ -6,7 +6,7 @@ import re
 import unittest
 from unittest import mock
 
-from tf_fullbatch.reporting.progress import ProgressLine, TimeLeft, fit
+from tf_fullbatch.display.progress import ProgressLine, TimeLeft, fit
 
 
 class Clock:

@@ -1,4 +1,4 @@
-"""The rows to compare: the runs of studies and of other folders, those that differ by their seed alone together."""
+"""The arms to compare: the runs of studies and of other folders, those that differ by their seed alone together."""
 
 import json
 import os
@@ -13,20 +13,20 @@ import numpy as np
 from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.study_file import FILE_NAME, Published, folder_of, read_study
 from tf_fullbatch.report.run_records import RecordedRun, Status, read_run
-from tf_fullbatch.studies.record import FILE_NAME, Published, read_study, run_folder
 
 SPLITS = ("test", "validation")
-"""In the order in which they are preferred for the figure of a row."""
+"""In the order in which they are preferred for the figure of an arm."""
 _SEED = re.compile(r"[-_/. ]?seed[-_=]?\d+$")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ComparedRow:
+class ComparedArm:
     """Runs that differ by their seed alone.
 
     Attributes:
-        name: Its name, unlike that of every other row.
+        name: Its name, unlike that of every other arm.
         runs: In the order of the seeds asked for; folders that were never made included.
         config: Its settings; the seed in them means nothing.
         published: The figure to compare with; None where there is none.
@@ -49,13 +49,15 @@ class ComparedRow:
         return measured[0] if measured else SPLITS[0]
 
     def mean_last(self, column: str) -> float:
-        """A column of metrics.csv at the last step, mean over the completed runs, of which there must be one."""
+        """A column of `RecordedRun.metrics` at the last step, mean over the completed runs: there must be one."""
         return float(np.mean([run.last(column) for run in self.completed]))
 
     @property
-    def mean_gradient_evaluations(self) -> float:
-        """Gradient evaluations of a sample in all, mean over the completed runs, of which there must be one."""
-        return self.mean_last("samples_seen") * self.config.step.gradient_evaluations
+    def gradient_evaluations_per_sample(self) -> float:
+        """Those the completed runs spent per sample seen, their mean; those of the settings where there is none."""
+        if not self.completed:
+            return self.config.step.gradient_evaluations
+        return float(np.mean([run.last("spent") / run.last("samples_seen") for run in self.completed]))
 
     def accuracies(self, split: str, weights: str = "raw") -> dict[int, float]:
         """Seed -> accuracy in percent at the end of training, of the completed runs."""
@@ -70,16 +72,16 @@ class Comparison:
     Attributes:
         title: A line for people.
         sources: The folders given.
-        rows: In the order they are shown.
-        pairs: Names of rows (a, b) whose difference a - b is asked for.
-        waterfalls: Names of rows that each add an ingredient to the one before, one tuple a waterfall.
-        problems: What could not be read and belongs to no row, one line each.
+        arms: In the order they are shown.
+        pairs: Names of arms (a, b) whose difference a - b is asked for.
+        waterfalls: Names of arms that each add an ingredient to the one before, one tuple a waterfall.
+        problems: What could not be read and belongs to no arm, one line each.
         side_by_side: The most runs that shared a machine, as far as studies say.
     """
 
     title: str
     sources: tuple[Path, ...]
-    rows: tuple[ComparedRow, ...]
+    arms: tuple[ComparedArm, ...]
     pairs: tuple[tuple[str, str], ...]
     waterfalls: tuple[tuple[str, ...], ...]
     problems: tuple[str, ...]
@@ -87,20 +89,20 @@ class Comparison:
 
     @property
     def runs(self) -> tuple[RecordedRun, ...]:
-        """The runs of all rows."""
-        return tuple(run for row in self.rows for run in row.runs)
+        """The runs of all arms."""
+        return tuple(run for arm in self.arms for run in arm.runs)
 
-    def row(self, name: str) -> ComparedRow:
-        """The row of a name."""
-        return next(row for row in self.rows if row.name == name)
+    def arm(self, name: str) -> ComparedArm:
+        """The arm of a name."""
+        return next(arm for arm in self.arms if arm.name == name)
 
     def missing(self) -> list[str]:
-        """What the report lacks and why, one line a row and reason."""
+        """What the report lacks and why, one line an arm and reason."""
         found: dict[tuple[str, str], list[int | None]] = {}
-        for row in self.rows:
-            for run in row.runs:
+        for arm in self.arms:
+            for run in arm.runs:
                 for reason in filter(None, (run.reason, *run.notes)):
-                    found.setdefault((row.name, reason), []).append(run.seed)
+                    found.setdefault((arm.name, reason), []).append(run.seed)
         lines = [
             f"{name}, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}: {reason}"
             for (name, reason), seeds in found.items()
@@ -110,10 +112,10 @@ class Comparison:
 
 @dataclass(slots=True)
 class _Source:
-    """The rows of one study, or of all other folders."""
+    """The arms of one study, or of all other folders."""
 
     title: str
-    rows: list[tuple[str, ComparedRow]]
+    arms: list[tuple[str, ComparedArm]]
     """Each with the name that is put before its own where that is not unique."""
     pairs: Sequence[tuple[str, str]] = ()
     waterfall: Sequence[str] = ()
@@ -127,7 +129,7 @@ def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
         paths: Each a folder with a study.json, with a config.json, or with such folders below.
 
     Raises:
-        UserError: A folder that does not exist or holds no run, or no row can be made of all of them.
+        UserError: A folder that does not exist or holds no run, or no arm can be made of all of them.
     """
     sources: list[_Source] = []
     single: list[tuple[str, str, RecordedRun]] = []
@@ -141,14 +143,14 @@ def load(paths: Sequence[str | os.PathLike[str]]) -> Comparison:
                 sources.append(_study_source(folder))
             except UserError as error:
                 problems.append(str(error))
-    seen |= {run.folder.resolve() for source in sources for _, row in source.rows for run in row.runs}
+    seen |= {run.folder.resolve() for source in sources for _, arm in source.arms for run in arm.runs}
     for given, folder in found:
         if folder.resolve() not in seen:
             seen.add(folder.resolve())
             single.append((_own_name(folder, given), given.resolve().name, read_run(RunFolder(folder))))
     if single:
         sources.append(_grouped(single, problems))
-    if not any(source.rows for source in sources):
+    if not any(source.arms for source in sources):
         raise UserError(f"nothing to report: {'; '.join(problems)}")
     return _joined(sources, tuple(map(Path, paths)), problems)
 
@@ -184,26 +186,24 @@ def _own_name(folder: Path, given: Path) -> str:
 
 def _study_source(folder: Path) -> _Source:
     study = read_study(folder)
-    rows = [
-        ComparedRow(
-            name=row.name,
-            runs=tuple(
-                read_run(run_folder(folder, row.name, seed), seed, row.config) for seed in study.seeds
-            ),
-            config=row.config,
-            published=row.published,
+    arms = [
+        ComparedArm(
+            name=arm.name,
+            runs=tuple(read_run(folder_of(folder, arm.name, seed), seed, arm.config) for seed in study.seeds),
+            config=arm.config,
+            published=arm.published,
         )
-        for row in study.rows
+        for arm in study.arms
     ]
-    known = {row.name for row in rows}
+    known = {arm.name for arm in arms}
     unknown = sorted({name for names in (*study.compare, study.waterfall) for name in names} - known)
     if unknown:
         raise UserError(
-            f"{folder / FILE_NAME} is damaged: it compares {', '.join(unknown)}, which it has no row of."
+            f"{folder / FILE_NAME} is damaged: it compares {', '.join(unknown)}, which it has no arm of."
         )
     return _Source(
         study.title,
-        [(folder.resolve().name, row) for row in rows],
+        [(folder.resolve().name, arm) for arm in arms],
         study.compare,
         study.waterfall,
         study.jobs,
@@ -211,7 +211,7 @@ def _study_source(folder: Path) -> _Source:
 
 
 def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]) -> _Source:
-    """Rows of runs whose deciding settings and lengths are equal but for the seed.
+    """Arms of runs whose deciding settings and lengths are equal but for the seed.
 
     Runs whose folders differ by the seed alone belong together; then the others, until a seed comes twice.
     """
@@ -227,37 +227,37 @@ def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]
         number = repeats[settings, family, run.seed]
         repeats[settings, family, run.seed] += 1
         groups.setdefault((settings, f"{family}/{number}"), []).append((name, prefix, run))
-    rows = []
+    arms = []
     for members in groups.values():
         name, prefix, first = members[0]
         runs = sorted((run for _, _, run in members), key=lambda run: run.seed or 0)
         assert first.config is not None
-        rows.append((prefix, ComparedRow(name=name, runs=tuple(runs), config=first.config)))
-    return _Source("", rows)
+        arms.append((prefix, ComparedArm(name=name, runs=tuple(runs), config=first.config)))
+    return _Source("", arms)
 
 
 def _joined(sources: Sequence[_Source], paths: tuple[Path, ...], problems: Sequence[str]) -> Comparison:
-    counts = Counter(row.name for source in sources for _, row in source.rows)
+    counts = Counter(arm.name for source in sources for _, arm in source.arms)
     used: set[str] = set()
-    rows: list[ComparedRow] = []
+    arms: list[ComparedArm] = []
     pairs: list[tuple[str, str]] = []
     waterfalls: list[tuple[str, ...]] = []
     for source in sources:
         names = {}
-        for prefix, row in source.rows:
-            wanted = row.name if counts[row.name] == 1 else f"{prefix}/{row.name}"
-            names[row.name] = _unused(wanted, used)
-            rows.append(replace(row, name=names[row.name]))
+        for prefix, arm in source.arms:
+            wanted = arm.name if counts[arm.name] == 1 else f"{prefix}/{arm.name}"
+            names[arm.name] = _unused(wanted, used)
+            arms.append(replace(arm, name=names[arm.name]))
         pairs += [(names[a], names[b]) for a, b in source.pairs]
         if source.waterfall:
             waterfalls.append(tuple(names[name] for name in source.waterfall))
     if not pairs:
-        pairs = [(row.name, rows[0].name) for row in rows[1:]]
+        pairs = [(arm.name, arms[0].name) for arm in arms[1:]]
     titles = [source.title for source in sources if source.title]
     return Comparison(
         title="; ".join(titles) or "Comparison of runs",
         sources=paths,
-        rows=tuple(rows),
+        arms=tuple(arms),
         pairs=tuple(pairs),
         waterfalls=tuple(waterfalls),
         problems=tuple(problems),

@@ -1,25 +1,48 @@
-"""The content of summary.json: how a run ended, its final and best figures, and where they came from."""
+"""summary.json: how a run ended, its final and best figures, and where they came from."""
 
 import importlib.metadata
 import platform
-import statistics
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch.errors import Outcome
+from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
+from tf_fullbatch.records.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT_VERSION = 1
 _PACKAGES = ("tf-fullbatch", "tensorflow", "keras", "numpy")
 
 
+_KINDS: dict[str, type] = {"outcome": str, "message": str, "steps": int, "device": str, "versions": dict}
+
+
+def read_summary(path: str | Path) -> dict[str, Any]:
+    """What summary.json says, in which at least how the run ended, its steps, device and versions are there.
+
+    Raises:
+        UserError: It is missing, damaged or of another version.
+    """
+    content = read_json(path)
+    version = content.get("format_version") if isinstance(content, dict) else None
+    if version != FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format version {version!r}, this tf_fullbatch reads {FORMAT_VERSION}: its device and versions "
+            "are not shown."
+        )
+    if any(not isinstance(content.get(name), kind) for name, kind in _KINDS.items()):
+        raise UserError(f"{path} is damaged: its device and versions are not shown.")
+    return content
+
+
 def run_summary(
     *,
     outcome: Outcome,
-    metrics: Sequence[Record],
-    evaluations: Sequence[Record],
+    metrics: "pd.DataFrame",
+    evaluations: "pd.DataFrame",
     output_dir: str | Path,
     device: str,
     message: str = "",
@@ -28,8 +51,8 @@ def run_summary(
 
     Args:
         outcome: How the run ended.
-        metrics: All rows of metrics.csv.
-        evaluations: All rows of evaluations.csv.
+        metrics: metrics.csv, whole.
+        evaluations: evaluations.csv, whole.
         output_dir: The run's folder.
         device: What it ran on, in words, such as "2 x NVIDIA H200".
         message: The sentence about the end; by default the outcome's own.
@@ -42,7 +65,10 @@ def run_summary(
         `best_evaluation`; `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an
         empty dictionary.
     """
-    last = metrics[-1] if metrics else {}
+    measured = metrics.dropna(axis="columns", how="all")
+    last = measured[-1:].to_dict("records")[0] if len(metrics) else {}
+    speeds = metrics["images_per_second"]
+    speed = (speeds[1:] if len(speeds) > 1 else speeds).median()  # the first step of the rows compiles
     return {
         "format_version": FORMAT_VERSION,
         "outcome": outcome.name,
@@ -51,7 +77,7 @@ def run_summary(
         "epochs": last.get("epoch", 0.0),
         "samples_seen": last.get("samples_seen", 0),
         "wall_seconds": last.get("wall_seconds", 0.0),
-        "images_per_second": _median_speed(metrics),
+        "images_per_second": speed if speed == speed else None,
         "final": {
             "train": _figures(last, "step", "loss", "accuracy"),
             "validation": _last_of_split(evaluations, "validation"),
@@ -65,7 +91,7 @@ def run_summary(
     }
 
 
-def best_evaluation(evaluations: Sequence[Record]) -> dict[str, Any] | None:
+def best_evaluation(evaluations: "pd.DataFrame") -> dict[str, Any] | None:
     """The evaluation that validation would choose; the test split never chooses.
 
     Returns:
@@ -73,22 +99,12 @@ def best_evaluation(evaluations: Sequence[Record]) -> dict[str, Any] | None:
         accuracy (on a tie the lower loss, then the earlier step), its figures as `validation`, and as `test`
         those of the same step and weights, None where the test split was not evaluated then.
     """
-    candidates = [
-        row
-        for row in evaluations
-        # A NaN compares unequal to itself and can never be the best.
-        if row["split"] == "validation"
-        and row.get("accuracy") is not None
-        and row["accuracy"] == row["accuracy"]
-    ]
-    if not candidates:
+    candidates = evaluations[evaluations["split"] == "validation"].dropna(subset=["accuracy"])
+    if candidates.empty:
         return None
-    best = min(candidates, key=validation_rank)
-    tests = [
-        row
-        for row in evaluations
-        if row["split"] == "test" and (row["step"], row["weights"]) == (best["step"], best["weights"])
-    ]
+    best = min(candidates.to_dict("records"), key=validation_rank)
+    same = (evaluations["step"] == best["step"]) & (evaluations["weights"] == best["weights"])
+    tests = evaluations[same & (evaluations["split"] == "test")].to_dict("records")
     return {
         **_figures(best, "step", "epoch", "weights"),
         "validation": _figures(best, "loss", "accuracy", "samples"),
@@ -136,16 +152,9 @@ def _number(row: Record, name: str) -> float:
 
 
 def _figures(row: Record, *names: str) -> dict[str, Any]:
-    return {name: row[name] for name in names if row.get(name) is not None}
+    return {name: row[name] for name in names if name in row}
 
 
-def _last_of_split(evaluations: Sequence[Record], split: str) -> dict[str, dict[str, Any]]:
-    rows = [row for row in evaluations if row["split"] == split]
+def _last_of_split(evaluations: "pd.DataFrame", split: str) -> dict[str, dict[str, Any]]:
+    rows = evaluations[evaluations["split"] == split].dropna(axis="columns", how="all").to_dict("records")
     return {str(row["weights"]): _figures(row, "step", "loss", "accuracy", "samples") for row in rows}
-
-
-def _median_speed(metrics: Sequence[Record]) -> float | None:
-    # The first step of the rows compiles; with one row alone there is nothing better.
-    rows = metrics[1:] or metrics
-    speeds = [float(row["images_per_second"]) for row in rows if row.get("images_per_second") is not None]  # type: ignore[arg-type]
-    return statistics.median(speeds) if speeds else None

@@ -1,0 +1,219 @@
+"""The tables of a run, metrics.csv and evaluations.csv: one writer and one reader."""
+
+import csv
+import io
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.columns import Column, Record, Value
+from tf_fullbatch.records.files import last_lines, os_errors_as_user_errors, write_text
+
+if TYPE_CHECKING:  # pandas takes half a second to import: it is loaded when a table is read
+    import pandas as pd
+
+
+class TableWriter:
+    """Appends records to a CSV file, one complete line each, so that a killed process loses no earlier line.
+
+    A file that is already there is continued: its rows after `resume_step` are dropped, and so is a last line that was
+    cut short; columns that an older version did not write are added, blank in its rows. Use it as a context manager or
+    call `close`.
+
+    Args:
+        path: The file.
+        columns: Its columns, in order; one of them is `step`.
+        resume_step: The step after which training starts again; 0 starts a new table.
+
+    Raises:
+        UserError: The file has other columns, is damaged, or cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], columns: Sequence[Column], resume_step: int = 0):
+        self._path = Path(path)
+        self._columns = tuple(columns)
+        self._names = {column.name for column in columns}
+        kept = _lines_up_to(self._path, columns, resume_step) if self._path.exists() else []
+        write_text(self._path, "".join([self._header(), *kept]))
+        with os_errors_as_user_errors(self._path):
+            self._file = self._path.open("a", encoding="utf-8", newline="")
+
+    def append(self, record: Record) -> None:
+        """Writes one row and hands it to the operating system; missing and None values stay blank."""
+        self.append_many([record])
+
+    def append_many(self, records: Iterable[Record]) -> None:
+        """Writes a row per record and hands all of them to the operating system at once."""
+        lines = [self._line(record) for record in records]
+        with os_errors_as_user_errors(self._path):
+            self._path.stat()  # a file that was removed would swallow its rows without a word
+            self._file.write("".join(lines))
+            self._file.flush()
+
+    def close(self) -> None:
+        """Closes the file; safe to call twice."""
+        with os_errors_as_user_errors(self._path):
+            self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _header(self) -> str:
+        return ",".join(column.name for column in self._columns) + "\n"
+
+    def _line(self, record: Record) -> str:
+        if not record.keys() <= self._names:
+            unknown = ", ".join(sorted(set(record) - self._names))
+            raise ValueError(f"{self._path.name} has no column {unknown}; it has {self._header().strip()}")
+        return ",".join([_cell(record.get(column.name), column) for column in self._columns]) + "\n"
+
+
+def _cell(value: Value | None, column: Column) -> str:
+    if value is None:
+        return ""
+    # repr of a Python float is the shortest text that reads back as the same float.
+    text = repr(float(value)) if column.kind is float else str(column.kind(value))
+    if column.kind is str and any(mark in text for mark in ',"\r\n'):
+        raise ValueError(f"column {column.name} got {text!r}; commas, quotes and line ends are not accepted")
+    return text
+
+
+def _lines_up_to(path: Path, columns: Sequence[Column], step: int) -> list[str]:
+    """The lines of a whole table's rows up to a step, as they stand, with blank cells for new columns."""
+    kept = read_table(path, columns)["step"] <= step  # refuses what is damaged
+    header, *lines = _whole_lines(path.read_bytes()).decode().splitlines(keepends=True) or [""]
+    written = header.strip().split(",")
+    added = [k for k, column in enumerate(columns) if column.name not in written]
+    if not added:
+        return [line for line, keep in zip(lines, kept, strict=True) if keep]
+    completed = []
+    for line, keep in zip(lines, kept, strict=True):
+        cells = line.split(",")
+        for k in added:
+            cells.insert(k, "")
+        completed += [",".join(cells)] * bool(keep)
+    return completed
+
+
+def read_table(
+    path: str | os.PathLike[str],
+    columns: Iterable[Column],
+    names: Sequence[str] | None = None,
+    *,
+    as_floats: bool = False,
+) -> "pd.DataFrame":
+    """The rows of a file of `TableWriter`: integers `Int64`, other numbers `float64`, text `str`; blanks are missing.
+
+    A last line without its line end was cut short by a killed process and is left out.
+
+    Args:
+        path: The file.
+        columns: Its columns. Those that older versions did not write may be missing from it: they are blank then.
+        names: The columns wanted; None for all. Cells of other columns are not looked at.
+        as_floats: Whether integers are read as `float64` too, whatever they are.
+
+    Raises:
+        UserError: The file cannot be read, has other columns, or a line that does not parse.
+    """
+    import pandas as pd
+
+    columns = tuple(columns)
+    wanted = [column for column in columns if names is None or column.name in names]
+    try:
+        content = _whole_lines(Path(path).read_bytes())
+    except OSError as error:
+        raise UserError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
+    written = _written_columns(path, content, columns) if content else columns
+    numbers = {int: "float64" if as_floats else "Int64", float: "float64"}
+    kinds = {column.name: numbers.get(column.kind, "str") for column in wanted}
+    _refuse_damaged_lines(path, content, written)
+    try:
+        table = pd.read_csv(
+            io.BytesIO(content or ",".join(c.name for c in columns).encode()),
+            usecols=[c.name for c in wanted if c in written],
+            dtype={c.name: kinds[c.name] for c in wanted if c in written},
+            na_values={c.name: ["", "nan"] for c in wanted if c.kind is not str},
+            keep_default_na=False,
+            quoting=csv.QUOTE_NONE,
+        )
+        if "step" in table and table["step"].isna().any():
+            raise ValueError("no step")
+    except (ValueError, OverflowError) as error:
+        raise _damage(path, content, [c if c in wanted else None for c in written], error) from error
+    return table.reindex(columns=list(kinds)).astype(kinds)
+
+
+def last_row(path: str | os.PathLike[str]) -> dict[str, str]:
+    """The last whole row of a table, column -> cell, from the file's two ends alone; empty where there is none."""
+    try:
+        with Path(path).open(encoding="utf-8", errors="replace") as file:
+            header = file.readline()
+    except OSError:
+        return {}
+    whole = [line for line in last_lines(path, len(header.encode())) if line.endswith("\n")]
+    names, cells = header.rstrip("\n").split(","), whole[-1].rstrip("\n").split(",") if whole else []
+    return dict(zip(names, cells, strict=True)) if len(names) == len(cells) else {}
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _written_columns(
+    path: str | os.PathLike[str], content: bytes, columns: Sequence[Column]
+) -> tuple[Column, ...]:
+    """The columns that a file's first line names."""
+    names = content.partition(b"\n")[0].decode(errors="replace").rstrip("\r").split(",")
+    if names == [column.name for column in columns if column.name in names or not column.optional]:
+        return tuple(column for column in columns if column.name in names)
+    lacks = ", ".join(c.name for c in columns if c.name not in names and not c.optional) or "nothing"
+    unknown = ", ".join(set(names) - {column.name for column in columns}) or "nothing"
+    raise UserError(
+        f"{os.fspath(path)} is damaged or of another version: of its columns it lacks {lacks}, and {unknown[:200]} is "
+        "unknown. Move it away or choose another --output_dir."
+    )
+
+
+def _refuse_damaged_lines(path: str | os.PathLike[str], content: bytes, written: Sequence[Column]) -> None:
+    """Refuses quotes, and lines of too many or too few cells, which pandas would fill up."""
+    import numpy as np
+
+    marks = np.frombuffer(content, np.uint8)
+    marks = marks[(marks == ord(",")) | (marks == ord("\n"))]
+    cells = np.diff(np.flatnonzero(marks == ord("\n")), prepend=-1)
+    if np.any(cells != len(written)) or b'"' in content or b"\r" in content.replace(b"\r\n", b""):
+        raise _damage(path, content, written, ValueError("cells"))
+
+
+def _damage(
+    path: str | os.PathLike[str], content: bytes, columns: Sequence[Column | None], error: Exception
+) -> UserError:
+    """The error that names the first damaged line; cells of a column None are not looked at."""
+    where, reason = "a line", " ".join(str(error).split())
+    for number, line in enumerate(content.decode(errors="replace").split("\n")[1:-1], start=2):
+        try:
+            _check_line(line.removesuffix("\r"), columns)
+        except ValueError as damage:
+            where, reason = f"line {number}", str(damage)
+            break
+    return UserError(
+        f"{os.fspath(path)}, {where} is damaged ({reason}). Restore it, or delete the run's folder to run it anew."
+    )
+
+
+def _check_line(line: str, columns: Sequence[Column | None]) -> None:
+    if '"' in line or "\r" in line:  # `_cell` writes none
+        raise ValueError("a quote or a line end within it")
+    for column, cell in zip(columns, line.split(","), strict=True):
+        if column is not None and cell:
+            column.kind(cell)
+        elif column is not None and column.name == "step":
+            raise ValueError("no step")
