@@ -14,7 +14,7 @@ from tests.report.made_runs import BASE, finished_study, write_run
 from tf_fullbatch.commands import report
 from tf_fullbatch.commands.report import Options
 from tf_fullbatch.errors import Outcome, UserError
-from tf_fullbatch.records.run_folder import write_text
+from tf_fullbatch.records.files import write_text
 from tf_fullbatch.report.arms import load
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.records.run_folder import write_text
+from tf_fullbatch.records.files import write_text
 from tf_fullbatch.report.arms import load
 
 

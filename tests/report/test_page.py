@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.records.run_folder import write_text
+from tf_fullbatch.records.files import write_text
 from tf_fullbatch.records.study_file import Arm, Published, Study, folder_of, write_study
 from tf_fullbatch.report import style
 from tf_fullbatch.report.arms import load

@@ -48,7 +48,7 @@ _EVALUATION_DESCRIPTIONS = {
 _CLIPPED_DESCRIPTION = (
     f"Fraction of the last {CLIPPED_WINDOW} updates written here whose gradient was clipped."
 )
-MOST_PER_SECOND = 20
+MOST_PER_SECOND = 100
 _FLUSH_SECONDS = 2.0
 _FLOAT32 = 1  # DataType.DT_FLOAT
 _ROOT = "."
