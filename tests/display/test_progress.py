@@ -6,7 +6,7 @@ import re
 import unittest
 from unittest import mock
 
-from tf_fullbatch.display.progress import ProgressLine, TimeLeft, fit
+from tf_fullbatch.display.progress import ProgressLine, TimeLeft
 
 
 class Clock:
@@ -63,8 +63,8 @@ class TerminalTest(ProgressTest):
         self.run_steps(progress, range(1, 11), 2.0)
         progress.close()
         progress.close()
-        bar = "━" * 24
-        line = f"step 10/10 100% {bar} loss 0.5000 acc 93.85% |g| 0.25 lr 0.4 61.2k images/s in 20s"
+        line = "step 10/10 100% in 20s loss 0.5000 acc 93.85% |g| 0.25 61.2k images/s lr 0.4 "
+        line += "█" * (119 - len(line))
         self.assertEqual(screen(self.stream.getvalue()), [line, ""])
         self.assertEqual(self.stream.getvalue().count("\n"), 1)
 
@@ -93,8 +93,7 @@ class TerminalTest(ProgressTest):
         self.clock.now += 5
         progress.update_chunk(25000, 50000)
         shown = screen(self.stream.getvalue())[0]
-        self.assertRegex(shown, r"^step 3/4  62% ━{15}─{9} \( 50% of step\) loss 0.5000")
-        self.assertTrue(shown.endswith("ETA 15s"), shown)
+        self.assertRegex(shown, r"^step 3/4  62% \( 50% of step\) ETA 15s loss 0.5000 .* lr 0.4 ██+[^█ ]? *$")
 
     def test_never_wider_than_the_terminal_and_the_step_stays(self):
         for columns in (5, 20, 40, 60, 80, 200):
@@ -121,13 +120,13 @@ class TerminalTest(ProgressTest):
         stream.encoding = "ascii"
         ProgressLine(2, stream, clock=self.clock).update(record(1))
         stream.getvalue().encode("ascii")
-        self.assertIn("#" * 12 + "." * 12, stream.getvalue())
+        self.assertRegex(stream.getvalue(), "##[0-9]? +$")
 
     def test_blank_quantities_are_left_out(self):
         ProgressLine(2, self.stream, clock=self.clock).update(
             {"step": 1, "loss": float("nan"), "accuracy": None}
         )
-        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% [━─]+ loss nan ETA 0ms$")
+        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% ETA 0ms loss nan █+.? *$")
 
     def test_quiet_writes_nothing(self):
         progress = ProgressLine(2, self.stream, quiet=True, clock=self.clock)
@@ -170,7 +169,7 @@ class LogTest(ProgressTest):
         self.run_steps(progress, range(91, 101), 20.0)
         self.assertEqual(self.stream.getvalue().splitlines()[0], "resumed after step 90")
         self.assertEqual(self.shown_steps(), [91, 96, 100])
-        self.assertRegex(self.stream.getvalue().splitlines()[-1], "^step 100/100 100% .* in 3m20s$")
+        self.assertRegex(self.stream.getvalue().splitlines()[-1], "^step 100/100 100% in 3m20s .*$")
 
     def test_chunks_are_silent_until_ten_minutes_have_passed(self):
         progress = ProgressLine(2, self.stream, clock=self.clock)
@@ -203,12 +202,6 @@ class PartsTest(unittest.TestCase):
         self.assertIsNone(left.seconds(3))
         left.step_done(8, 4.0)
         self.assertEqual(left.seconds(2), 8.0)
-
-    def test_fit_drops_the_highest_rank_first_and_never_rank_zero(self):
-        parts = [(0, "aaaa"), (2, "bb"), (1, "cc")]
-        self.assertEqual(fit(parts, 10), ["aaaa", "bb", "cc"])
-        self.assertEqual(fit(parts, 9), ["aaaa", "cc"])
-        self.assertEqual(fit(parts, 1), ["aaaa"])
 
 
 if __name__ == "__main__":

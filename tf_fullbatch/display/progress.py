@@ -2,36 +2,105 @@
 
 import os
 import shutil
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import TextIO
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+from tqdm import tqdm
 
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.columns import Record
 
-_REDRAW_SECONDS = 0.1
 _LOG_SECONDS = 10.0
 _LOG_FRACTION = 0.05
 _LOG_SILENCE_SECONDS = 600.0
-_BAR_WIDTHS = (10, 24)
 
-# In the order shown; the rank says how soon a quantity is left out on a narrow terminal.
-_QUANTITIES: tuple[tuple[int, str, Callable[[float], str]], ...] = (
-    (1, "loss", "loss {:.4f}".format),
-    (2, "accuracy", lambda accuracy: f"acc {100 * accuracy:.2f}%"),
-    (4, "gradient_norm", "|g| {:.3g}".format),
-    (6, "learning_rate", "lr {:.3g}".format),
-    (5, "images_per_second", lambda speed: f"{format_count(speed)} images/s"),
+_QUANTITIES: tuple[tuple[str, Callable[[float], str]], ...] = (
+    ("loss", "loss {:.4f}".format),
+    ("accuracy", lambda accuracy: f"acc {100 * accuracy:.2f}%"),
+    ("gradient_norm", "|g| {:.3g}".format),
+    ("images_per_second", lambda speed: f"{format_count(speed)} images/s"),
+    ("learning_rate", "lr {:.3g}".format),
 )
 
 
-class ProgressLine:
-    """Shows step k of K with loss, accuracy, gradient norm, learning rate, speed and time left.
+class StatusLine(tqdm):
+    """One line redrawn in place on a terminal: a text, cut to its width, and a bar in the room that is left.
 
-    On a terminal: one line, redrawn in place at most ten times a second and cut to the terminal's width; the
-    least needed parts go first when it is narrow. Elsewhere: a plain line after the first step shown, after
-    the last, and in between once 10 seconds and either 5 % of the steps or 10 minutes have passed.
+    Args:
+        text: Gives the text, asked for when the line is drawn.
+        total: Where the bar is full; None for no bar.
+        stream: The terminal.
+        seconds: The least time between two drawings.
+        clock: Monotonic seconds.
+        leave: Whether the line stays when it is closed.
+    """
+
+    monitor_interval = 0  # no thread that redraws
+
+    def __init__(
+        self,
+        text: Callable[[], str],
+        total: float | None,
+        stream: TextIO,
+        *,
+        seconds: float = 0.1,
+        clock: Callable[[], float] = time.monotonic,
+        leave: bool = True,
+    ):
+        self._text = text
+        super().__init__(
+            total=total,
+            file=stream,
+            mininterval=seconds,
+            miniters=0,
+            bar_format="{desc}" if total is None else "{desc} {bar}",
+            leave=leave,
+            position=0,
+            smoothing=0,
+            delay=1.0,  # nothing is drawn before the first `show`
+        )
+        self._time, self.delay = clock, 0
+        self.start_t = clock()
+        self.last_print_t = -float("inf")
+
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        """What tqdm draws."""
+        return super().format_dict | {"prefix": self._text(), "ncols": _width(self.fp) - 1}
+
+    def show(self, done: float, *, at_once: bool = False) -> None:
+        """Moves the bar to `done`, and draws the line where that is due, or at once."""
+        self.n = done
+        if at_once:
+            self.refresh()
+            self.last_print_t = self._time()
+        else:
+            self.update(0)
+
+    def message(self, text: str) -> None:
+        """Prints `text` on lines of its own, above the line."""
+        self.write(text, file=self.fp)
+
+
+def _width(stream: TextIO) -> int:
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError, AttributeError):
+        return shutil.get_terminal_size().columns
+
+
+StatusLine.set_lock(threading.RLock())  # messages come from other threads, never from other processes
+
+
+class ProgressLine:
+    """Shows step k of K with the time left, loss, accuracy, gradient norm, speed and learning rate.
+
+    On a terminal: one line, redrawn in place at most ten times a second and cut to the terminal's width. Elsewhere: a
+    plain line after the first step shown, after the last, and in between once 10 seconds and either 5 % of the steps
+    or 10 minutes have passed.
 
     Args:
         total_steps: K.
@@ -54,20 +123,18 @@ class ProgressLine:
         self._stream = stream
         self._quiet = quiet
         self._clock = clock
-        self._terminal = not quiet and stream.isatty()
-        self._glyphs = _bar_glyphs(stream)
         self._step = initial_step
         self._part_of_step = 0.0
         self._record: Record = {}
         self._evaluations: dict[str, str] = {}
         self._time_left = TimeLeft(initial_step, clock())
-        self._drawn_width = 0
-        self._drawn_at: float | None = None
+        self._line: StatusLine | None = None
+        if not quiet and stream.isatty():
+            self._line = StatusLine(self._text, total_steps, stream, clock=clock)
         self._logged_at: float | None = None
         self._logged_step = initial_step
         self._started_at = clock()
         self._finished_at: float | None = None
-        self._stale = False
 
     def update(self, record: Record) -> None:
         """Shows a completed step; `record` has the keys of `STEP_COLUMNS`, of which `step` is needed."""
@@ -93,33 +160,23 @@ class ProgressLine:
 
     def message(self, text: str) -> None:
         """Prints `text` on lines of its own, above the progress line."""
-        if self._quiet:
-            return
-        self._erase()
-        self._write(text + "\n")
-        if self._terminal and self._drawn_at is not None:
-            self._draw()
+        if self._line is not None:
+            self._line.message(text)
+        elif not self._quiet:
+            self._write(text)
 
     def close(self) -> None:
         """Leaves the line as it stands, up to date, and ends it; safe to call twice."""
-        if self._terminal and self._drawn_at is not None:
-            if self._stale:
-                self._draw()
-            self._write("\n")
-            self._drawn_width, self._drawn_at = 0, None
+        if self._line is not None:
+            self._line.close()
 
     def _show(self) -> None:
-        if self._quiet:
-            return
-        now = self._clock()
         finished = self._finished_at is not None
-        if self._terminal:
-            self._stale = True
-            if finished or self._drawn_at is None or now - self._drawn_at >= _REDRAW_SECONDS:
-                self._draw()
-        elif finished or self._log_due(now):
-            self._write(" ".join(text for _, text in self._parts()) + "\n")
-            self._logged_at, self._logged_step = now, self._step
+        if self._line is not None:
+            self._line.show(min(self._step + self._part_of_step, self._total), at_once=finished)
+        elif not self._quiet and (finished or self._log_due(self._clock())):
+            self._write(self._text())
+            self._logged_at, self._logged_step = self._clock(), self._step
 
     def _log_due(self, now: float) -> bool:
         if self._logged_at is None and self._part_of_step == 0:
@@ -128,49 +185,35 @@ class ProgressLine:
         advanced = self._step - self._logged_step >= _LOG_FRACTION * self._total and self._part_of_step == 0
         return silence >= _LOG_SILENCE_SECONDS or (silence >= _LOG_SECONDS and advanced)
 
-    def _draw(self) -> None:
-        width = _terminal_width(self._stream) - 1
-        texts = fit(self._parts(), width)
-        room = width - len(" ".join(texts)) - 1
-        if room >= _BAR_WIDTHS[0]:
-            texts.insert(1, self._bar(min(room, _BAR_WIDTHS[1])))
-        line = " ".join(texts)[:width]
-        self._write("\r" + line + " " * (self._drawn_width - len(line)))
-        self._drawn_width, self._drawn_at, self._stale = len(line), self._clock(), False
+    def _text(self) -> str:
+        return " ".join(self._parts())
 
-    def _erase(self) -> None:
-        if self._drawn_width:
-            self._write("\r" + " " * self._drawn_width + "\r")
-            self._drawn_width = 0
-
-    def _parts(self) -> list[tuple[int, str]]:
-        """The pieces of the line from left to right, each with a rank: the highest is left out first."""
+    def _parts(self) -> Iterator[str]:
+        """The pieces of the line, what is needed most first."""
+        done = self._step + self._part_of_step
         shown = self._step + 1 if self._part_of_step else self._step
-        percentage = int(100 * self._fraction())
-        parts = [(0, f"step {shown:>{len(str(self._total))}}/{self._total} {percentage:3d}%")]
+        percentage = int(100 * min(done / self._total, 1.0)) if self._total else 100
+        yield f"step {shown:>{len(str(self._total))}}/{self._total} {percentage:3d}%"
         if self._part_of_step:
-            parts.append((3, f"({int(100 * self._part_of_step):3d}% of step)"))
-        for rank, name, text in _QUANTITIES:
-            value = self._record.get(name)
-            if value is not None:
-                parts.append((rank, text(float(value))))
-        parts += [(3, text) for text in self._evaluations.values()]
-        left = self._time_left.seconds(self._total - self._step - self._part_of_step)
+            yield f"({int(100 * self._part_of_step):3d}% of step)"
+        left = self._time_left.seconds(self._total - done)
         if self._finished_at is not None:
-            parts.append((0, f"in {format_duration(self._finished_at - self._started_at)}"))
+            yield f"in {format_duration(self._finished_at - self._started_at)}"
         elif left is not None:
-            parts.append((0, f"ETA {format_duration(left)}"))
-        return parts
+            yield f"ETA {format_duration(left)}"
+        for name, text in _QUANTITIES[:2]:
+            yield from self._quantity(name, text)
+        yield from self._evaluations.values()
+        for name, text in _QUANTITIES[2:]:
+            yield from self._quantity(name, text)
 
-    def _fraction(self) -> float:
-        return min((self._step + self._part_of_step) / self._total, 1.0) if self._total else 1.0
+    def _quantity(self, name: str, text: Callable[[float], str]) -> Iterator[str]:
+        value = self._record.get(name)
+        if value is not None:
+            yield text(float(value))
 
-    def _bar(self, width: int) -> str:
-        filled = int(width * self._fraction())
-        return self._glyphs[0] * filled + self._glyphs[1] * (width - filled)
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
+    def _write(self, line: str) -> None:
+        self._stream.write(line + "\n")
         self._stream.flush()
 
 
@@ -212,32 +255,3 @@ class TimeLeft:
         # After one step its own duration, compilation included, is all there is to go by.
         pace = (self._latest[1] - self._marks[0][1]) / steps if steps else self._first_duration
         return pace * steps_left
-
-
-def fit(parts: list[tuple[int, str]], width: int) -> list[str]:
-    """The texts of `(rank, text)`, without those of the highest ranks that do not fit when joined by spaces.
-
-    Rank 0 is never left out.
-    """
-    parts = list(parts)
-    while len(" ".join(text for _, text in parts)) > width:
-        worst = max(parts, key=lambda part: part[0])
-        if worst[0] == 0:
-            break
-        parts.remove(worst)
-    return [text for _, text in parts]
-
-
-def _terminal_width(stream: TextIO) -> int:
-    try:
-        return os.get_terminal_size(stream.fileno()).columns or 80
-    except (OSError, ValueError, AttributeError):
-        return shutil.get_terminal_size().columns
-
-
-def _bar_glyphs(stream: TextIO) -> tuple[str, str]:
-    try:
-        "━─".encode(stream.encoding or "ascii")
-    except (UnicodeEncodeError, LookupError, AttributeError):
-        return "#", "."
-    return "━", "─"

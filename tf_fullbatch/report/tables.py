@@ -90,7 +90,10 @@ def results_csv(comparison: Comparison) -> str:
     table = results(comparison)
     for name in _WHOLE:
         values = table[name].astype(float)
-        cells = [None if not np.isfinite(value) else int(value) if value.is_integer() else value for value in values]
+        cells = [
+            None if not np.isfinite(value) else int(value) if value.is_integer() else value
+            for value in values
+        ]
         table[name] = pd.Series(cells, index=table.index, dtype=object)
     return str(table.to_csv(index=False, lineterminator="\n"))
 

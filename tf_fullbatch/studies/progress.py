@@ -1,20 +1,18 @@
 """The progress of a study: a line when a run begins and ends, and on a terminal one line that is redrawn."""
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from typing import TextIO
 
+from tf_fullbatch.display.progress import StatusLine
 from tf_fullbatch.display.text import format_duration
 from tf_fullbatch.studies.planned_runs import Run
-
-_REDRAW_SECONDS = 1.0
 
 
 class StudyProgress:
     """Shows how much of a study's work is done, and when it will be.
 
-    Work is counted in gradient evaluations where the data sets' sizes are known, else in gradient evaluations a
+    Work is counted in gradient evaluations where the data sets' sizes are known, else in gradient evaluations per
     sample. The time left follows from the pace of this process' own runs, start-up and evaluations included.
 
     Args:
@@ -27,19 +25,23 @@ class StudyProgress:
         self._runs = list(runs)
         self._stream = stream
         self._clock = clock
-        self._terminal = stream.isatty()
         known = all(run.cost.total is not None for run in runs)
         self._work = {run: float(_work(run, known)) for run in runs}
         self._given_up: set[Run] = set()
+        self._active: Sequence[Run] = ()
         self._begun = clock()
         self._done_before = self._done()
-        self._drawn_at = -_REDRAW_SECONDS
-        self._drawn_width = 0
+        self._line: StatusLine | None = None
+        if stream.isatty():
+            self._line = StatusLine(self._text, None, stream, seconds=1.0, clock=clock, leave=False)
 
     def message(self, text: str) -> None:
         """Prints a line of its own."""
-        self._erase()
-        self._write(text + "\n")
+        if self._line is not None:
+            self._line.message(text)
+        else:
+            self._stream.write(text + "\n")
+            self._stream.flush()
 
     def begun(self, run: Run) -> None:
         """A run was started."""
@@ -54,21 +56,22 @@ class StudyProgress:
 
     def update(self, active: Sequence[Run]) -> None:
         """Redraws the line on a terminal, at most once a second."""
-        if not self._terminal or self._clock() - self._drawn_at < _REDRAW_SECONDS:
-            return
-        parts = [f"{run} {int(100 * run.fraction())}%" for run in active]
-        line = " | ".join([self._whole(), *parts])[: shutil.get_terminal_size().columns - 1]
-        self._write("\r" + line + " " * (self._drawn_width - len(line)))
-        self._drawn_width, self._drawn_at = len(line), self._clock()
+        self._active = active
+        if self._line is not None:
+            self._line.show(0)
 
     def close(self) -> None:
         """Removes the redrawn line."""
-        self._erase()
+        if self._line is not None:
+            self._line.close()
 
     def _done(self) -> float:
         return sum(
             work * (1 if run in self._given_up else run.fraction()) for run, work in self._work.items()
         )
+
+    def _text(self) -> str:
+        return " | ".join([self._whole(), *(f"{run} {int(100 * run.fraction())}%" for run in self._active)])
 
     def _whole(self) -> str:
         done, total = self._done(), sum(self._work.values())
@@ -77,15 +80,6 @@ class StudyProgress:
         if here > 0 and done < total:
             text += f", ETA {format_duration(seconds / here * (total - done))}"
         return text
-
-    def _erase(self) -> None:
-        if self._drawn_width:
-            self._write("\r" + " " * self._drawn_width + "\r")
-            self._drawn_width = 0
-
-    def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
 
 
 def _work(run: Run, known: bool) -> int:
