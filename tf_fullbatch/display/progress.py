@@ -1,11 +1,11 @@
 """The progress of a run: one line redrawn in place on a terminal, plain lines now and then in a log."""
 
+import math
 import os
 import shutil
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from tqdm import tqdm
@@ -17,13 +17,17 @@ _LOG_SECONDS = 10.0
 _LOG_FRACTION = 0.05
 _LOG_SILENCE_SECONDS = 600.0
 
-_QUANTITIES: tuple[tuple[str, Callable[[float], str]], ...] = (
-    ("loss", "loss {:.4f}".format),
-    ("accuracy", lambda accuracy: f"acc {100 * accuracy:.2f}%"),
-    ("gradient_norm", "|g| {:.3g}".format),
-    ("images_per_second", lambda speed: f"{format_count(speed)} images/s"),
-    ("learning_rate", "lr {:.3g}".format),
-)
+_MEMORY_SECONDS = 70.0
+_KEPT_PER_STEP = 0.85
+"""How much of the earlier pace counts after a step that takes long."""
+
+_QUANTITIES: dict[str, Callable[[float], str]] = {
+    "loss": "loss {:.4f}".format,
+    "accuracy": lambda accuracy: f"acc {100 * accuracy:.2f}%",
+    "gradient_norm": "|g| {:.3g}".format,
+    "images_per_second": lambda speed: f"{format_count(speed)} images/s",
+    "learning_rate": "lr {:.3g}".format,
+}
 
 
 class StatusLine(tqdm):
@@ -96,7 +100,7 @@ StatusLine.set_lock(threading.RLock())  # messages come from other threads, neve
 
 
 class ProgressLine:
-    """Shows step k of K with the time left, loss, accuracy, gradient norm, speed and learning rate.
+    """Shows step k of K with the time left, evaluations, loss, accuracy, gradient norm, speed and learning rate.
 
     On a terminal: one line, redrawn in place at most ten times a second and cut to the terminal's width. Elsewhere: a
     plain line after the first step shown, after the last, and in between once 10 seconds and either 5 % of the steps
@@ -186,31 +190,21 @@ class ProgressLine:
         return silence >= _LOG_SILENCE_SECONDS or (silence >= _LOG_SECONDS and advanced)
 
     def _text(self) -> str:
-        return " ".join(self._parts())
-
-    def _parts(self) -> Iterator[str]:
-        """The pieces of the line, what is needed most first."""
+        """The line, what is needed most first."""
         done = self._step + self._part_of_step
         shown = self._step + 1 if self._part_of_step else self._step
         percentage = int(100 * min(done / self._total, 1.0)) if self._total else 100
-        yield f"step {shown:>{len(str(self._total))}}/{self._total} {percentage:3d}%"
+        parts = [f"step {shown:>{len(str(self._total))}}/{self._total} {percentage:3d}%"]
         if self._part_of_step:
-            yield f"({int(100 * self._part_of_step):3d}% of step)"
+            parts.append(f"({int(100 * self._part_of_step):3d}% of step)")
         left = self._time_left.seconds(self._total - done)
         if self._finished_at is not None:
-            yield f"in {format_duration(self._finished_at - self._started_at)}"
+            parts.append(f"in {format_duration(self._finished_at - self._started_at)}")
         elif left is not None:
-            yield f"ETA {format_duration(left)}"
-        for name, text in _QUANTITIES[:2]:
-            yield from self._quantity(name, text)
-        yield from self._evaluations.values()
-        for name, text in _QUANTITIES[2:]:
-            yield from self._quantity(name, text)
-
-    def _quantity(self, name: str, text: Callable[[float], str]) -> Iterator[str]:
-        value = self._record.get(name)
-        if value is not None:
-            yield text(float(value))
+            parts.append(f"ETA {format_duration(left)}")
+        parts += self._evaluations.values()
+        measured = [(text, self._record.get(name)) for name, text in _QUANTITIES.items()]
+        return " ".join(parts + [text(float(value)) for text, value in measured if value is not None])
 
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
@@ -218,40 +212,23 @@ class ProgressLine:
 
 
 class TimeLeft:
-    """Estimates the time left from the pace of the recent past, evaluations and checkpoints included.
+    """Estimates the time left from the pace of the last minute or steps, evaluations and checkpoints included.
 
-    The pace is time over steps across a window of the last two minutes, or the last 20 steps where these took
-    longer. The first step is left out of it: it compiles.
+    The first step counts until there is a second one: it compiles.
     """
 
-    _SECONDS, _STEPS, _SPACING = 120.0, 20, 0.5
-
     def __init__(self, initial_step: int, now: float):
-        self._first_step = initial_step + 1
-        self._begun = now
-        self._first_duration: float | None = None
-        self._marks: deque[tuple[int, float]] = deque()
         self._latest = (initial_step, now)
+        self._steps = self._seconds = 0.0
+        self._calls = 0
 
     def step_done(self, step: int, now: float) -> None:
         """Notes that `step` was completed at clock time `now`."""
-        if self._first_duration is None:
-            self._first_duration = (now - self._begun) / max(step - self._first_step + 1, 1)
-        self._latest = (step, now)
-        if not self._marks or now - self._marks[-1][1] >= self._SPACING:
-            self._marks.append(self._latest)
-        while (
-            len(self._marks) > 2
-            and now - self._marks[1][1] > self._SECONDS
-            and step - self._marks[1][0] >= self._STEPS
-        ):
-            self._marks.popleft()
+        steps, seconds = step - self._latest[0], now - self._latest[1]
+        kept = max(math.exp(-seconds / _MEMORY_SECONDS), _KEPT_PER_STEP) if self._calls > 1 else 0.0
+        self._steps, self._seconds = kept * self._steps + steps, kept * self._seconds + seconds
+        self._latest, self._calls = (step, now), self._calls + 1
 
     def seconds(self, steps_left: float) -> float | None:
         """Seconds for `steps_left` more steps; None before the first step is done."""
-        if self._first_duration is None:
-            return None
-        steps = self._latest[0] - self._marks[0][0]
-        # After one step its own duration, compilation included, is all there is to go by.
-        pace = (self._latest[1] - self._marks[0][1]) / steps if steps else self._first_duration
-        return pace * steps_left
+        return steps_left * self._seconds / self._steps if self._steps else None

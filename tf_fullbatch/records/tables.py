@@ -87,20 +87,17 @@ def _cell(value: Value | None, column: Column) -> str:
 
 
 def _lines_up_to(path: Path, columns: Sequence[Column], step: int) -> list[str]:
-    """The lines of a whole table's rows up to a step, as they stand, with blank cells for new columns."""
-    kept = read_table(path, columns)["step"] <= step  # refuses what is damaged
-    header, *lines = _whole_lines(path.read_bytes()).decode().splitlines(keepends=True) or [""]
-    written = header.strip().split(",")
-    added = [k for k, column in enumerate(columns) if column.name not in written]
-    if not added:
-        return [line for line, keep in zip(lines, kept, strict=True) if keep]
-    completed = []
-    for line, keep in zip(lines, kept, strict=True):
+    """The lines of a table's rows up to a step, as they stand, with blank cells for the columns that are new."""
+    table = read_table(path, columns)  # refuses what is damaged
+    header, *lines = [line.decode() for line in io.BytesIO(_whole_lines(path))] or [""]
+    missing = [k for k, column in enumerate(columns) if column.name not in header.strip().split(",")]
+    kept = []
+    for line, at in zip(lines, table["step"], strict=True):
         cells = line.split(",")
-        for k in added:
+        for k in missing:
             cells.insert(k, "")
-        completed += [",".join(cells)] * bool(keep)
-    return completed
+        kept += [",".join(cells)] if at <= step else []
+    return kept
 
 
 def read_table(
@@ -126,28 +123,33 @@ def read_table(
     import pandas as pd
 
     columns = tuple(columns)
+    content = _whole_lines(path)
+    if not content:
+        content = (",".join(column.name for column in columns) + "\n").encode()
+    written = _written_columns(path, content, columns)
     wanted = [column for column in columns if names is None or column.name in names]
-    try:
-        content = _whole_lines(Path(path).read_bytes())
-    except OSError as error:
-        raise UserError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
-    written = _written_columns(path, content, columns) if content else columns
     numbers = {int: "float64" if as_floats else "Int64", float: "float64"}
     kinds = {column.name: numbers.get(column.kind, "str") for column in wanted}
-    _refuse_damaged_lines(path, content, written)
+    read = [column.name for column in wanted if column in written]
     try:
+        _check_cells(content, written)
         table = pd.read_csv(
-            io.BytesIO(content or ",".join(c.name for c in columns).encode()),
-            usecols=[c.name for c in wanted if c in written],
-            dtype={c.name: kinds[c.name] for c in wanted if c in written},
-            na_values={c.name: ["", "nan"] for c in wanted if c.kind is not str},
+            io.BytesIO(content),
+            usecols=read,
+            dtype={name: kinds[name] for name in read},
+            na_values={column.name: ["", "nan"] for column in wanted if column.kind is not str},
             keep_default_na=False,
             quoting=csv.QUOTE_NONE,
+            lineterminator="\n",
         )
         if "step" in table and table["step"].isna().any():
             raise ValueError("no step")
     except (ValueError, OverflowError) as error:
-        raise _damage(path, content, [c if c in wanted else None for c in written], error) from error
+        where = _first_damage(content, [column if column in wanted else None for column in written])
+        raise UserError(
+            f"{os.fspath(path)}, {where or f'a line is damaged ({error})'}. Restore it, or delete the run's folder to "
+            "run it anew."
+        ) from error
     return table.reindex(columns=list(kinds)).astype(kinds)
 
 
@@ -163,15 +165,19 @@ def last_row(path: str | os.PathLike[str]) -> dict[str, str]:
     return dict(zip(names, cells, strict=True)) if len(names) == len(cells) else {}
 
 
-def _whole_lines(content: bytes) -> bytes:
-    return content[: content.rfind(b"\n") + 1]
+def _whole_lines(path: str | os.PathLike[str]) -> bytes:
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {os.fspath(path)}: {error.strerror or error}") from error
+    return content[: content.rfind(b"\n") + 1].replace(b"\r\n", b"\n")
 
 
 def _written_columns(
     path: str | os.PathLike[str], content: bytes, columns: Sequence[Column]
 ) -> tuple[Column, ...]:
-    """The columns that a file's first line names."""
-    names = content.partition(b"\n")[0].decode(errors="replace").rstrip("\r").split(",")
+    """The columns that a table's first line names."""
+    names = content.partition(b"\n")[0].decode(errors="replace").split(",")
     if names == [column.name for column in columns if column.name in names or not column.optional]:
         return tuple(column for column in columns if column.name in names)
     lacks = ", ".join(c.name for c in columns if c.name not in names and not c.optional) or "nothing"
@@ -182,38 +188,24 @@ def _written_columns(
     )
 
 
-def _refuse_damaged_lines(path: str | os.PathLike[str], content: bytes, written: Sequence[Column]) -> None:
-    """Refuses quotes, and lines of too many or too few cells, which pandas would fill up."""
-    import numpy as np
-
-    marks = np.frombuffer(content, np.uint8)
-    marks = marks[(marks == ord(",")) | (marks == ord("\n"))]
-    cells = np.diff(np.flatnonzero(marks == ord("\n")), prepend=-1)
-    if np.any(cells != len(written)) or b'"' in content or b"\r" in content.replace(b"\r\n", b""):
-        raise _damage(path, content, written, ValueError("cells"))
+def _check_cells(content: bytes, written: Sequence[Column]) -> None:
+    """Refuses what `TableWriter` never writes and pandas would accept: lines of too few cells, and quotes."""
+    commas = len(written) - 1
+    if b'"' in content or b"\r" in content or any(line.count(b",") != commas for line in io.BytesIO(content)):
+        raise ValueError("cells")
 
 
-def _damage(
-    path: str | os.PathLike[str], content: bytes, columns: Sequence[Column | None], error: Exception
-) -> UserError:
-    """The error that names the first damaged line; cells of a column None are not looked at."""
-    where, reason = "a line", " ".join(str(error).split())
+def _first_damage(content: bytes, columns: Sequence[Column | None]) -> str | None:
+    """Which line of a table is damaged, and why; cells of a column None are not looked at."""
     for number, line in enumerate(content.decode(errors="replace").split("\n")[1:-1], start=2):
         try:
-            _check_line(line.removesuffix("\r"), columns)
-        except ValueError as damage:
-            where, reason = f"line {number}", str(damage)
-            break
-    return UserError(
-        f"{os.fspath(path)}, {where} is damaged ({reason}). Restore it, or delete the run's folder to run it anew."
-    )
-
-
-def _check_line(line: str, columns: Sequence[Column | None]) -> None:
-    if '"' in line or "\r" in line:  # `_cell` writes none
-        raise ValueError("a quote or a line end within it")
-    for column, cell in zip(columns, line.split(","), strict=True):
-        if column is not None and cell:
-            column.kind(cell)
-        elif column is not None and column.name == "step":
-            raise ValueError("no step")
+            for column, cell in zip(columns, line.split(","), strict=True):
+                if '"' in cell or "\r" in cell:
+                    raise ValueError("a quote or a line end within it")
+                if column is not None and column.name == "step" and not cell:
+                    raise ValueError("no step")
+                if column is not None and cell:
+                    column.kind(cell)
+        except ValueError as error:
+            return f"line {number} is damaged ({error})"
+    return None
