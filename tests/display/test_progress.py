@@ -74,6 +74,14 @@ class TerminalTest(ProgressTest):
         self.run_steps(progress, range(2, 11), 2.0)
         self.assertIn("ETA 3m00s", screen(self.stream.getvalue())[0])
 
+    def test_time_left_does_not_climb_while_a_run_starts_up(self):
+        progress = ProgressLine(100, self.stream, clock=self.clock)
+        left = []
+        for step, seconds in enumerate((60.0, *[2.0] * 30), start=1):
+            self.run_steps(progress, range(step, step + 1), seconds)
+            left.append(progress._time_left.seconds(100 - step))
+        self.assertEqual(left, sorted(left, reverse=True))
+
     def test_at_most_ten_redraws_a_second_but_the_end_is_drawn(self):
         progress = ProgressLine(1000, self.stream, clock=self.clock)
         self.run_steps(progress, range(1, 1001), 0.001)

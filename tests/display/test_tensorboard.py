@@ -11,7 +11,13 @@ from tensorboard.backend.event_processing.plugin_event_accumulator import EventA
 from tensorboard.plugins.hparams import metadata as hparams_metadata
 from tensorboard.util import tensor_util
 
-from tf_fullbatch.display.tensorboard import CLIPPED_TAG, STEP_TAGS, TensorBoardWriter, code_block
+from tf_fullbatch.display.tensorboard import (
+    CLIPPED_TAG,
+    MOST_PER_SECOND,
+    STEP_TAGS,
+    TensorBoardWriter,
+    code_block,
+)
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.columns import STEP_COLUMNS
 
@@ -137,6 +143,26 @@ class TensorBoardTest(unittest.TestCase):
         second.write_step(record(2, loss=2.0))
         second.close()
         self.assertEqual(self.points("train", STEP_TAGS["loss"]), [(1, 1.0), (2, 2.0)])
+
+    def test_steps_within_an_epoch_are_thinned_out_and_its_end_never_is(self):
+        writer = self.writer()
+        steps = [record(step, epoch=step / 50, wall_seconds=step / 5000) for step in range(1, 501)]
+        for first in range(0, 500, 20):
+            writer.write_steps(steps[first : first + 20])
+        writer.close()
+        drawn = [step for step, _ in self.points("train", STEP_TAGS["loss"])]
+        self.assertEqual(list(range(50, 501, 50)), [step for step in drawn if step % 50 == 0])
+        others = [step for step in drawn if step % 50]
+        self.assertTrue(9 <= len(others) <= 0.1 * MOST_PER_SECOND, drawn)
+        self.assertEqual(
+            dict(self.points("train", CLIPPED_TAG))[500], 0.5
+        )  # of steps that were not drawn too
+
+    def test_full_batch_steps_are_all_drawn(self):
+        writer = self.writer()
+        writer.write_steps(record(step, wall_seconds=step / 5000) for step in range(1, 101))
+        writer.close()
+        self.assertEqual([step for step, _ in self.points("train", STEP_TAGS["loss"])], list(range(1, 101)))
 
     def test_config_of_each_start_appears_once(self):
         for start, text in ((0, "a"), (0, "b"), (5, "c"), (5, "d")):

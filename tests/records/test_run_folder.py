@@ -17,7 +17,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records import files
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.tables import TableWriter, read_table
+from tf_fullbatch.records.tables import TableWriter, last_row, read_table
 
 
 class RecordsTest(unittest.TestCase):
@@ -154,6 +154,42 @@ class CsvTest(RecordsTest):
         self.path.write_text("step,epo")
         self.write_steps(1)
         self.assertEqual(self.steps(), [1])
+
+    def test_a_table_of_version_0_1_0_is_read_and_gone_on_with(self):
+        self.write_steps(1, 2, 3)
+        lines = [line.split(",") for line in self.path.read_text().splitlines()]
+        place = lines[0].index("gradient_evaluations")
+        self.path.write_text("".join(",".join(c[:place] + c[place + 1 :]) + "\n" for c in lines))
+        table = read_table(self.path, STEP_COLUMNS)
+        self.assertEqual(list(table.columns), [column.name for column in STEP_COLUMNS])
+        self.assertTrue(table["gradient_evaluations"].isna().all())
+        self.assertEqual(len(read_table(self.path, STEP_COLUMNS, ("step", "gradient_evaluations"))), 3)
+        with TableWriter(self.path, STEP_COLUMNS, resume_step=2) as recorder:
+            recorder.append({"step": 3, "loss": 0.5, "gradient_evaluations": 2.0})
+        self.assertEqual(self.path.read_text().splitlines()[:2], [",".join(c) for c in lines[:2]])
+        rows = read_rows(self.path, STEP_COLUMNS)
+        self.assertEqual([row.get("gradient_evaluations") for row in rows], [None, None, 2.0])
+        self.assertEqual([row["loss"] for row in rows], [1.0, 0.5, 0.5])
+
+    def test_many_records_are_written_at_once(self):
+        with TableWriter(self.path, STEP_COLUMNS) as recorder:
+            with mock.patch.object(recorder, "_file", wraps=recorder._file) as file:
+                recorder.append_many([{"step": step, "loss": 1 / step} for step in range(1, 101)])
+            self.assertEqual((1, 1), (file.write.call_count, file.flush.call_count))
+            self.assertEqual(self.steps(), list(range(1, 101)))
+        many = self.path.read_bytes()
+        self.path.unlink()
+        self.write_steps(*range(1, 101))
+        self.assertEqual(self.path.read_bytes(), many)
+
+    def test_the_last_row(self):
+        self.assertEqual(last_row(self.path), {})
+        self.write_steps()
+        self.assertEqual(last_row(self.path), {})
+        self.write_steps(*range(1, 1001))
+        with self.path.open("a") as file:
+            file.write("1001,2.")
+        self.assertEqual((last_row(self.path)["step"], last_row(self.path)["loss"]), ("1000", "0.001"))
 
     def test_other_columns_are_refused_and_the_file_is_kept(self):
         self.write_steps(1)

@@ -50,6 +50,22 @@ class ReadRunTest(unittest.TestCase):
             write_run(self.folder, settings, 0.9)
             self.assertEqual(read_run(self.folder).gradient_evaluations_per_sample, count)
 
+    def test_recorded_gradient_evaluations_win_over_the_settings(self):
+        write_run(self.folder, CLIPPED, 0.9)  # version 0.1.0 recorded none: 2 per sample, by the settings
+        lines = [line.split(",") for line in self.folder.metrics.read_text().splitlines()]
+        place = lines[0].index("gradient_evaluations")
+        for number, cells in enumerate(lines[1:], start=1):
+            cells[place] = "" if number == 1 else str(float(number))
+        write_text(self.folder.metrics, "".join(",".join(cells) + "\n" for cells in lines))
+        run = read_run(self.folder)
+        np.testing.assert_array_equal(run.metrics["spent"], 64 * np.cumsum([2, 2, 3, 4]))
+        self.assertEqual(run.gradient_evaluations_per_sample, 11 / 4)
+        whole = ["".join(",".join(c[:place] + c[place + 1 :]) + "\n" for c in lines)]
+        write_text(self.folder.metrics, whole[0])
+        run = read_run(self.folder)
+        np.testing.assert_array_equal(run.metrics["spent"], 128 * np.arange(1, 5))
+        self.assertEqual((run.status, run.gradient_evaluations_per_sample), (Status.COMPLETED, 2))
+
     def test_how_far_it_got(self):
         for choices, status, reason in (
             ({"passes": 2, "outcome": None}, Status.UNFINISHED, "unfinished: 2 of 4 passes"),

@@ -3,10 +3,19 @@
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
+
+import numpy as np
 
 from tests.studies.studies import TINY, study, write_records
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import Outcome, UserError
+from tf_fullbatch.records import checkpoints
+from tf_fullbatch.records.checkpoints import save_checkpoint
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.files import write_json
 from tf_fullbatch.records.study_file import Arm, Study, write_study
+from tf_fullbatch.records.summary import run_summary
+from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.studies.cost import Cost, cost_of
 from tf_fullbatch.studies.planned_runs import check_study_folder, runs_of
 
@@ -60,6 +69,28 @@ class RunsTest(unittest.TestCase):
         write_records(run, epochs=4)  # without a checkpoint
         self.assertFalse(run.is_finished())
         run.folder.summary.write_text("{")
+        self.assertFalse(run.is_finished())
+
+    def test_finished_without_reading_the_arrays_of_its_checkpoint(self):
+        run = runs_of(study("a"), self.folder)[0]
+        write_records(run, epochs=4)
+        run.folder.write_config(run.config)
+        for path in (run.folder.model, run.folder.curves):
+            path.touch()
+        summary = run_summary(
+            outcome=Outcome.COMPLETED,
+            metrics=read_table(run.folder.metrics, STEP_COLUMNS),
+            evaluations=read_table(run.folder.evaluations, EVALUATION_COLUMNS),
+            output_dir=run.folder.path,
+            device="CPU",
+        )
+        write_json(run.folder.summary, summary)
+        arrays = {"weights": np.zeros(3)}
+        saved = save_checkpoint(run.folder.checkpoints, step=4, epoch=4.0, arrays=arrays, metadata={})
+        with mock.patch.object(checkpoints, "read_arrays") as read_arrays:
+            self.assertTrue(run.is_finished())
+        read_arrays.assert_not_called()
+        (saved / "manifest.json").write_text("{}")
         self.assertFalse(run.is_finished())
 
 

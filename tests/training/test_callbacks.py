@@ -4,6 +4,7 @@ import tempfile
 from types import SimpleNamespace
 from unittest import mock
 
+import numpy as np
 import tensorflow as tf
 
 from tests.rows import read_rows, table_of
@@ -73,6 +74,22 @@ class TrainingTest(CallbacksTestCase):
             [(1, 2), (2, 2), (1, 1)] * 3, [c.args for c in self.progress.update_chunk.call_args_list]
         )
         self.assertEqual(SAMPLES, 22)
+
+    def test_several_steps_of_one_call(self):
+        steps = [
+            {"step": k, "epoch": k / 4, "samples": 8, "loss": 1 / k, "clipped": 1.0, "step_seconds": 0.5}
+            for k in range(1, 5)
+        ]
+        recorder = self.recorder(samples_seen=100, wall_seconds=1000.0)
+        recorder.set_model(SimpleNamespace(last_steps=steps, last_step=steps[-1]))
+        recorder.on_train_batch_end(3)
+        rows = read_rows(self.run_folder.metrics, STEP_COLUMNS)
+        self.assertEqual([1, 2, 3, 4], [row["step"] for row in rows])
+        self.assertEqual([108, 116, 124, 132], [row["samples_seen"] for row in rows])
+        self.assertAllClose([0.5] * 3, np.diff([row["wall_seconds"] for row in rows]))
+        self.assertEqual(132, recorder.samples_seen)
+        self.assertEqual(1, self.writer.write_steps.call_count)
+        self.assertEqual(8, steps[0]["samples"])  # the model's own figures stay as they were
 
     def test_a_profile_is_ended_with_training_and_not_begun_too_late(self):
         for first, last, steps, calls in ((1, 9, 2, 1), (5, 9, 2, 0), (2, 2, 4, 1)):

@@ -57,6 +57,18 @@ class CheckpointerTest(tf.test.TestCase):
         self.assertEqual(newest.step, int(newest.arrays["step"]))
         return newest.epoch, newest.metadata["epoch_ended"]
 
+    def test_a_cadence_that_falls_within_several_steps_of_one_call(self):
+        checkpointer = self.checkpointer(every_steps=6, epochs=99)
+        checkpointer.set_params({"steps": 1000})
+        saved = []
+        for made in (4, 4, 3, 1, 2):
+            self.model.steps_completed += made
+            self.model.last_step = {"epoch": self.model.steps_completed / 1000}
+            self.model.last_steps = [self.model.last_step] * made
+            checkpointer.on_train_batch_end(self.model.steps_completed - 1)
+            saved.append(self.saved()[:1])
+        self.assertEqual([[], [8], [8], [12], [12]], saved)
+
     def test_cadence_best_and_last(self):
         # The best so far is saved when it comes (epochs 1 and 2), and stays while newer ones go.
         self.train(self.checkpointer(), 16, improving=(1, 2))
