@@ -9,6 +9,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
+from tf_fullbatch.display import axes
 from tf_fullbatch.report import curve_plots, gain_plots, style
 from tf_fullbatch.report.arms import load
 from tf_fullbatch.report.differences import paired_differences
@@ -125,7 +126,7 @@ class PlotsTest(unittest.TestCase):
         self.assertAlmostEqual((high - low) / 2, 2.484, delta=1e-3)
 
     def test_a_dollar_sign_is_no_formula(self):
-        figure = style.new_figure(4, 3)
+        figure = axes.new_figure(4, 3)
         style.arm_legend(figure, [({}, r"a$\frac$"), ({}, "x$y$")])
         style.save(figure, self.folder, "dollars")  # an unfinished formula would not parse
         self.assertIn(r"\$y\$", figure.legends[0].get_texts()[1].get_text())
@@ -147,7 +148,7 @@ class StyleTest(unittest.TestCase):
 
     def test_logarithmic_from_a_factor_of_four(self):
         for ends, scale in (([10, 39], "linear"), ([10, 40], "log"), ([10], "linear"), ([], "linear")):
-            panel = style.new_figure(3, 3).subplots()
+            panel = axes.new_figure(3, 3).subplots()
             style.x_axis(panel, ends, "passes")
             self.assertEqual(panel.get_xscale(), scale)
 
@@ -158,5 +159,5 @@ class StyleTest(unittest.TestCase):
         self.assertEqual(style.time_unit([400_000.0]), (86400.0, "days"))
         self.assertEqual(style.time_unit([]), (1.0, "seconds"))
         self.assertEqual(
-            [style.count(v) for v in (0, 300, 3000, 2.5e6, 1.5e8)], ["0", "300", "3k", "2.5M", "150M"]
+            [style.COUNT(v) for v in (0, 300, 3000, 2.5e6, 1.5e8)], ["0", "300", "3k", "2.5M", "150M"]
         )

@@ -8,24 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.patches import Patch
-from matplotlib.ticker import (
-    FixedLocator,
-    FuncFormatter,
-    LogFormatterSciNotation,
-    LogLocator,
-    MaxNLocator,
-    NullLocator,
-)
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from tf_fullbatch.display.axes import GREY, PLAIN, finish, log_y, new_figure
 from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
 _TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_GREY = "#555555"
 
 _MOST_POINTS = 4000
 _BINS = 500
@@ -69,8 +60,7 @@ def draw_curves(
     metrics: pd.DataFrame, evaluations: pd.DataFrame, title: str = "", clip_norm: float | None = None
 ) -> Figure:
     """The figure of `plot_curves`, with the panels loss, error, gradient norm and learning rate in order."""
-    figure = Figure(figsize=(11, 7.6), layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.14))
-    FigureCanvasAgg(figure)
+    figure = new_figure(11, 7.6)
     loss, error, gradient, rate = panels = figure.subplots(2, 2, sharex=True).flatten()
     _loss_panel(loss, metrics, evaluations)
     _error_panel(error, metrics, evaluations)
@@ -79,7 +69,8 @@ def draw_curves(
     for panel in (gradient, rate):
         panel.set_xlabel("Passes over the training set")
     for panel in panels:
-        _finish(panel)
+        finish(panel)
+        panel.tick_params(labelbottom=True)
     _pass_axis(rate, float(pd.concat([pd.Series([0.0]), metrics["epoch"], evaluations["epoch"]]).max()))
     _shared_legend(figure, [loss, error])
     if title:
@@ -95,7 +86,7 @@ def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -
     _curve(panel, epoch, loss, _TRAIN, label="training")
     _evaluation_curves(panel, evaluations, "loss", lambda values: values)
     panel.set_ylabel("Cross-entropy loss (nats)")
-    _log_scale_where_positive(panel)
+    log_y(panel)
 
 
 def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
@@ -111,7 +102,7 @@ def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
     below = [tick for tick in ticks if 0 < tick <= lowest] or [-0.02]
     panel.yaxis.set_major_locator(FixedLocator(ticks))
     panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(_plain))
+    panel.yaxis.set_major_formatter(PLAIN)
     panel.set_ylim(below[-1], 105)
 
 
@@ -122,10 +113,10 @@ def _gradient_panel(panel: Axes, metrics: pd.DataFrame, clip_norm: float | None)
     _curve(panel, epoch, metrics["gradient_norm"], _TRAIN, label="update, before clipping")
     if clip_norm is not None:
         panel.axhline(
-            clip_norm, color=_GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
+            clip_norm, color=GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
         )
     panel.set_ylabel("Gradient norm (L2)")
-    _log_scale_where_positive(panel)
+    log_y(panel)
     if panel.lines:
         # Above the axes, where no curve can run beneath it.
         legend = panel.legend(
@@ -208,30 +199,3 @@ def decimate(x: pd.Series, y: pd.Series, bins: int) -> pd.DataFrame:
     stretches = pd.DataFrame({"x": x, "y": y}).groupby((np.arange(1, len(x) + 1) * bins - 1) // len(x))
     low, high = (stretches["y"].quantile(share) for share in (0.05, 0.95))
     return stretches.mean().assign(low=low, high=high)
-
-
-def _log_scale_where_positive(panel: Axes) -> None:
-    values = [np.asarray(line.get_ydata(), dtype=float) for line in panel.lines]
-    shown = np.concatenate(values) if values else np.array([])
-    shown = shown[np.isfinite(shown)]
-    if not shown.size or shown.min() <= 0:
-        return
-    panel.set_yscale("log")
-    decades = np.log10(shown.max() / shown.min())
-    steps = (1.0,) if decades > 4 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
-    panel.yaxis.set_major_locator(LogLocator(subs=steps))
-    panel.yaxis.set_minor_locator(NullLocator())
-    panel.yaxis.set_major_formatter(FuncFormatter(_plain) if decades <= 6 else LogFormatterSciNotation())
-
-
-def _plain(value: float, _: object = None) -> str:
-    return f"{value:g}"
-
-
-def _finish(panel: Axes) -> None:
-    panel.grid(True, color="#DDDDDD", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    panel.tick_params(labelbottom=True)
-    if not panel.lines:
-        panel.text(0.5, 0.5, "not measured", transform=panel.transAxes, ha="center", va="center", color=_GREY)

@@ -52,12 +52,12 @@ def format_table(
     """A table of text: columns two spaces apart, a rule under the headings, no line end after the last line.
 
     Args:
-        headers: One heading a column.
+        headers: One heading per column.
         rows: The cells of each row; None is shown as "-", everything else as `str` shows it.
-        align: One character a column, `<` (left) or `>` (right); left for all columns where it is empty.
+        align: One character per column, `<` (left) or `>` (right); left for all columns where it is empty.
 
     Raises:
-        ValueError: A row or `align` does not have one item a column.
+        ValueError: A row or `align` does not have one item per column.
     """
     align = align or "<" * len(headers)
     if len(align) != len(headers) or set(align) - set("<>"):
@@ -65,7 +65,7 @@ def format_table(
     cells = [["-" if cell is None else str(cell) for cell in row] for row in rows]
     for number, row in enumerate(cells):
         if len(row) != len(headers):
-            raise ValueError(f"row {number} has {len(row)} cells; expected {len(headers)}, one a heading")
+            raise ValueError(f"row {number} has {len(row)} cells; expected {len(headers)}, one per heading")
     widths = [max(1, *map(len, column)) for column in zip(headers, *cells, strict=True)]
 
     def line(row: Sequence[str]) -> str:

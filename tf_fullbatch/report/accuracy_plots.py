@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from tf_fullbatch.config.run import compared_settings
+from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
 from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.statistics import deviation
@@ -28,7 +29,7 @@ _LABEL_WIDTH = 40
 
 def accuracy_plot(arms: Sequence[ComparedArm]) -> Figure:
     """Final accuracy of each arm, top to bottom: completed seeds as dots, and their mean with standard deviation."""
-    figure = style.new_figure(12, 1.5 + 0.42 * len(arms))
+    figure = axes.new_figure(12, 1.5 + 0.42 * len(arms))
     panel = figure.subplots()
     for y, arm in enumerate(arms):
         values = list(arm.accuracies(arm.split).values())
@@ -44,7 +45,7 @@ def accuracy_plot(arms: Sequence[ComparedArm]) -> Figure:
     panel.set_yticks(range(len(arms)), [style.literal(textwrap.fill(name, _LABEL_WIDTH)) for name in names])
     panel.set_ylim(len(arms) - 0.4, -0.6)
     panel.set_xlabel("Accuracy (%)" if several else f"{arms[0].split.capitalize()} accuracy (%)")
-    style.finish(panel)
+    axes.finish(panel)
     panel.margins(x=0.06)
     entries: list[tuple[Artist, str]] = [(seed_entry(), "a seed")]
     if any(len(arm.completed) > 1 for arm in arms):
@@ -55,14 +56,14 @@ def accuracy_plot(arms: Sequence[ComparedArm]) -> Figure:
 
 
 def cost_plot(comparison: Comparison) -> Figure:
-    """Final accuracy against passes, gradient evaluations and wall time: a point an arm, mean and range over seeds.
+    """Final accuracy against passes, gradient evaluations and wall time: a point per arm, mean and range over seeds.
 
     Arms of one recipe at several lengths (`recipes`) are joined by a line.
     """
     groups = recipes(comparison.arms)
     points = [[_point(arm) for arm in group] for group in groups]
     costs = style.cost_axes([point["seconds"] for group in points for point in group])
-    figure = style.new_figure(14, 5)
+    figure = axes.new_figure(14, 5)
     panels = figure.subplots(1, 3, sharey=True)
     looks = [
         style.arm_style(comparison.arms.index(group[0])) | {"marker": _MARKERS[i % len(_MARKERS)]}
@@ -74,7 +75,7 @@ def cost_plot(comparison: Comparison) -> Figure:
         ends = [point[name] / scale for group in points for point in group]
         style.x_axis(panel, ends, unit, least_share=0.6)
         panel.set_xlabel(label)
-        style.finish(panel)
+        axes.finish(panel)
         panel.tick_params(labelleft=True)
     splits = {arm.split for arm in comparison.arms}
     panels[0].set_ylabel(f"{splits.pop().capitalize()} accuracy (%)" if len(splits) == 1 else "Accuracy (%)")
@@ -101,7 +102,7 @@ def recipes(arms: Sequence[ComparedArm]) -> list[list[ComparedArm]]:
 
 
 def seed_dots(panel: Axes, y: float, values: Sequence[float], **look: Any) -> None:
-    """A dot a seed around height y, one slightly above the other, so that equal values do not hide each other."""
+    """A dot per seed around height y, one slightly above the other, so that equal values do not hide each other."""
     for i, value in enumerate(values):
         panel.plot(value, y + 0.05 * (i - (len(values) - 1) / 2), **(_DOT | look))
 
@@ -138,4 +139,4 @@ def _draw_recipe(
 
 
 def _range_entry() -> tuple[Artist, str]:
-    return Line2D([], [], color=style.GREY, marker="|", markersize=12, linestyle="none"), "range over seeds"
+    return Line2D([], [], color=axes.GREY, marker="|", markersize=12, linestyle="none"), "range over seeds"

@@ -74,7 +74,7 @@ class Comparison:
         sources: The folders given.
         arms: In the order they are shown.
         pairs: Names of arms (a, b) whose difference a - b is asked for.
-        waterfalls: Names of arms that each add an ingredient to the one before, one tuple a waterfall.
+        waterfalls: Names of arms that each add an ingredient to the one before, one tuple per waterfall.
         problems: What could not be read and belongs to no arm, one line each.
         side_by_side: The most runs that shared a machine, as far as studies say.
     """
@@ -97,7 +97,7 @@ class Comparison:
         return next(arm for arm in self.arms if arm.name == name)
 
     def missing(self) -> list[str]:
-        """What the report lacks and why, one line an arm and reason."""
+        """What the report lacks and why, one line per arm and reason."""
         found: dict[tuple[str, str], list[int | None]] = {}
         for arm in self.arms:
             for run in arm.runs:

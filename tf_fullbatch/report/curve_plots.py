@@ -7,6 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
 from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.series import Curve, error_curves, metric_curves
@@ -29,7 +30,7 @@ def learning_curves(comparison: Comparison) -> Figure:
     errors = _all(comparison, error_curves)
     losses = _all(comparison, lambda arm: metric_curves(arm, "loss"))
     columns = style.cost_axes(_ends((*errors, *losses), "seconds", 1.0))
-    figure = style.new_figure(14, 8)
+    figure = axes.new_figure(14, 8)
     panels = figure.subplots(2, 3, sharey="row", sharex="col")
     for row_of_panels, quantity in zip(panels, (errors, losses), strict=True):
         for panel, (name, scale, _, _) in zip(row_of_panels, columns, strict=True):
@@ -40,9 +41,9 @@ def learning_curves(comparison: Comparison) -> Figure:
         panels[1, column].set_xlabel(label)
         style.x_axis(panels[1, column], _ends((*errors, *losses), name, scale), unit)
     for row_of_panels in panels:
-        style.log_y(row_of_panels[0])
+        axes.log_y(row_of_panels[0])
         for panel in row_of_panels:
-            style.finish(panel)
+            axes.finish(panel)
             panel.tick_params(labelbottom=True, labelleft=True)
     _legend(figure, comparison, (*errors, *losses))
     return figure
@@ -56,7 +57,7 @@ def along_training(comparison: Comparison) -> Figure:
     clipped = _all(comparison, lambda arm: metric_curves(arm, "clipped", _CLIPPED_BINS), clips)
     squares = _all(comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm"))
     penalties = _all(comparison, lambda arm: metric_curves(arm, "penalty"), penalised)
-    figure = style.new_figure(14, 9)
+    figure = axes.new_figure(14, 9)
     panels = figure.subplots(2, 2, sharex=True).flatten()
     quantities = (
         (norms, "Gradient norm before clipping (L2)", "not measured"),
@@ -70,8 +71,8 @@ def along_training(comparison: Comparison) -> Figure:
         if quantity is clipped:
             panel.set_ylim(-4, 104)
         else:
-            style.log_y(panel)
-        style.finish(panel, nothing)
+            axes.log_y(panel)
+        axes.finish(panel, nothing)
         panel.tick_params(labelbottom=True)
     for panel in panels[2:]:
         panel.set_xlabel("Passes over the training set")
@@ -86,16 +87,16 @@ def at_equal_loss(comparison: Comparison) -> Figure:
     squares = _all(
         comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm", _COARSE_BINS)
     )
-    figure = style.new_figure(14, 5.5)
+    figure = axes.new_figure(14, 5.5)
     panels = figure.subplots(1, 2, sharex=True)
     labels = (f"{_split_words(comparison)} error (%)", "Mean squared micro-batch gradient norm")
     for panel, quantity, label in zip(panels, (errors, squares), labels, strict=True):
         _draw(panel, quantity, "training_loss", 1.0)
-        style.log_y(panel)
+        axes.log_y(panel)
         panel.set_ylabel(label)
         panel.set_xlabel("Training loss (nats), falling")
-        style.finish(panel)
-    style.falling_log_x(panels[0])
+        axes.finish(panel)
+    axes.falling_log_x(panels[0])
     _legend(figure, comparison, (*errors, *squares))
     return figure
 

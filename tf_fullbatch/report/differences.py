@@ -1,4 +1,4 @@
-"""Paired differences: two arms, the same seeds, one difference a seed."""
+"""Paired differences: two arms, the same seeds, one difference per seed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
 from tf_fullbatch.report.accuracy_plots import seed_dots, seed_entry
 from tf_fullbatch.report.arms import SPLITS, ComparedArm
@@ -31,7 +32,7 @@ def waterfall(arms: Sequence[ComparedArm]) -> Figure:
     Means and gains are over the seeds all arms have, see `shared_seeds`; other seeds are open dots. Published figures
     stand below each arm's own as open markers.
     """
-    figure = style.new_figure(12, 1.7 + 0.78 * len(arms))
+    figure = axes.new_figure(12, 1.7 + 0.78 * len(arms))
     panel = figure.subplots()
     split = waterfall_split(arms)
     seeds = shared_seeds(arms)
@@ -44,7 +45,7 @@ def waterfall(arms: Sequence[ComparedArm]) -> Figure:
     panel.set_yticks(range(len(arms)), [style.literal(textwrap.fill(arm.name, _LABEL_WIDTH)) for arm in arms])
     panel.set_ylim(len(arms) - 0.4, -0.6)
     panel.set_xlabel(f"{split.capitalize()} accuracy (%)")
-    style.finish(panel)
+    axes.finish(panel)
     panel.grid(False, axis="y")
     panel.use_sticky_edges = False  # bars that begin at the lowest value would take its margin
     panel.margins(x=0.1)
@@ -66,9 +67,9 @@ def shared_seeds(arms: Sequence[ComparedArm]) -> list[int]:
 
 def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
     """Each pair's differences as dots; with several seeds their mean and its 95 % interval."""
-    figure = style.new_figure(12, 1.6 + 0.62 * len(differences))
+    figure = axes.new_figure(12, 1.6 + 0.62 * len(differences))
     panel = figure.subplots()
-    panel.axvline(0, color=style.GREY, linewidth=1.2)
+    panel.axvline(0, color=axes.GREY, linewidth=1.2)
     for y, pair in enumerate(differences):
         values = list(pair.differences.values())
         seed_dots(panel, y + 0.18, values, **_PAIR_DOT)
@@ -78,13 +79,13 @@ def difference_plot(differences: Sequence[PairedDifference]) -> Figure:
                 markersize=6, capsize=5, linewidth=1.6,
             )  # fmt: skip
         if not values:
-            panel.text(0, y, " no seed completed in both", va="center", color=style.GREY)
+            panel.text(0, y, " no seed completed in both", va="center", color=axes.GREY)
     splits = {pair.split for pair in differences}
     panel.set_yticks(range(len(differences)), [_pair_label(pair, len(splits) > 1) for pair in differences])
     panel.set_ylim(len(differences) - 0.4, -0.6)
     words = splits.pop() if len(splits) == 1 else "test or validation"
     panel.set_xlabel(f"Difference in {words} accuracy (percentage points)")
-    style.finish(panel)
+    axes.finish(panel)
     panel.grid(False, axis="y")
     panel.margins(x=0.08)
     _difference_legend(figure, differences)
@@ -110,10 +111,10 @@ def _gain_bar(
     gains = interval([later[seed] - earlier[seed] for seed in seeds])
     before, gain = float(np.mean([earlier[seed] for seed in seeds])), gains.mean
     text = signed(gain) + ("" if gains.half_width is None else f" ± {gains.half_width:.2f}")
-    color = style.GREY if abs(gain) < 0.005 else style.GAIN if gain > 0 else style.LOSS
+    color = axes.GREY if abs(gain) < 0.005 else style.GAIN if gain > 0 else style.LOSS
     panel.barh(y, gain, left=before, height=_BAR, color=color, alpha=0.3, linewidth=0)
     panel.plot(
-        [before, before], [y - 1 + _BAR / 2, y + _BAR / 2], color=style.GREY, linewidth=0.9, linestyle=":"
+        [before, before], [y - 1 + _BAR / 2, y + _BAR / 2], color=axes.GREY, linewidth=0.9, linestyle=":"
     )
     label = panel.annotate(
         text, (before + gain / 2, y - _BAR / 2), (0, 3), textcoords="offset points", ha="center",
@@ -131,7 +132,7 @@ def _seeds_and_mean(
             (0.01, y),
             xycoords=("axes fraction", "data"),
             va="center",
-            color=style.GREY,
+            color=axes.GREY,
         )
         return
     if mean is not None and len(seeds) > 1:

@@ -2,22 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from scipy import stats
 
-LEVEL = 0.95
 
+class Interval(NamedTuple):
+    """The mean of differences, their sample standard deviation, and half the width of the mean's 95 % interval.
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Interval:
-    """The mean of paired differences and how well they determine it.
-
-    Attributes:
-        mean: Mean of the differences.
-        deviation: Their sample standard deviation; None for a single one.
-        half_width: Half the width of the interval around the mean; None for a single difference.
+    Of a single difference there is neither deviation nor width: None.
     """
 
     mean: float
@@ -30,24 +24,20 @@ def deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
-def half_width_factor(count: int, level: float = LEVEL) -> float:
-    """Half the width of the interval of a mean, in sample standard deviations: `t(count - 1) / sqrt(count)`.
-
-    Args:
-        count: How many values the mean is of, at least 2.
-        level: The share of such intervals that hold the true mean, for independent normal values.
+def half_width_factor(count: int) -> float:
+    """Half the width of the 95 % interval of a mean of `count` values, in their deviations: `t(n - 1) / sqrt(n)`.
 
     Source: Student, "The probable error of a mean", Biometrika 6 (1908).
     """
     if count < 2:
         raise ValueError(f"count is {count}: an interval needs at least 2 values")
-    return float(stats.t.ppf((1 + level) / 2, count - 1)) / math.sqrt(count)
+    return float(stats.t.ppf(0.975, count - 1)) / math.sqrt(count)
 
 
 def interval(differences: Sequence[float]) -> Interval:
-    """The mean of differences with Student's 95 % interval; with a single one there is no interval."""
+    """The mean of differences with Student's 95 % interval, that of independent normal values."""
     if not differences:
         raise ValueError("no differences: an interval needs at least one")
     spread = deviation(differences)
     width = None if spread is None else spread * half_width_factor(len(differences))
-    return Interval(mean=float(np.mean(differences)), deviation=spread, half_width=width)
+    return Interval(float(np.mean(differences)), spread, width)

@@ -1,4 +1,4 @@
-"""How the report's figures look: a colour and a line an arm, axes, and the files they are saved to."""
+"""How the report's figures look: a colour and a line per arm, axes, and the files they are saved to."""
 
 import io
 import math
@@ -11,25 +11,25 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullLocator
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
+from tf_fullbatch.display import axes
+from tf_fullbatch.display.axes import PLAIN
 from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002), without their yellow,
 # which is too pale for lines on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-GAIN, LOSS, GREY = "#0072B2", "#D55E00", "#555555"
+GAIN, LOSS = "#0072B2", "#D55E00"
 # Neighbours differ in both, so that curves that coincide show through each other.
 _LINES = ("-", (0, (4, 1.3)), (0, (1.4, 0.9)), (0, (6, 1.2, 1.4, 1.2)))
+COUNT = EngFormatter(sep="")
+"""A tick's number with a thousands letter: 2500000 -> "2.5M"."""
 _MOST_IN_A_LEGEND_LINE = 4
 _LEGEND_WIDTH = 40
-_THOUSANDS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 # Without it the names inside an SVG are random: the figures of the same records are the same files.
 _SVG: Any = {"svg.hashsalt": "tf_fullbatch"}
 
@@ -44,13 +44,6 @@ def literal(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure, inches wide and high, that keeps its labels inside."""
-    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
-    FigureCanvasAgg(figure)
-    return figure
-
-
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes folder/name.svg and folder/name.png, each whole."""
     kinds: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 130}}
@@ -59,15 +52,6 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         with mpl.rc_context(_SVG):
             figure.savefig(picture, format=kind, **options)
         write_bytes(folder / f"{name}.{kind}", picture.getvalue())
-
-
-def finish(panel: Axes, nothing: str = "not measured") -> None:
-    """Grid, spines, and a word where there is nothing to draw."""
-    panel.grid(True, color="#DDDDDD", linewidth=0.6)
-    panel.set_axisbelow(True)
-    panel.spines[["top", "right"]].set_visible(False)
-    if not panel.lines:
-        panel.text(0.5, 0.5, nothing, transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
 def arm_legend(
@@ -115,42 +99,14 @@ def legend_below(figure: Figure, entries: Sequence[tuple[Artist, str]]) -> None:
 
 def band_note() -> tuple[Artist, str]:
     """The legend's entry for the range over seeds."""
-    return Patch(color=GREY, alpha=0.2, linewidth=0), "range over seeds"
+    return Patch(color=axes.GREY, alpha=0.2, linewidth=0), "range over seeds"
 
 
 def unfinished_note() -> tuple[Artist, str]:
     """The legend's entry for a run that is not completed."""
     return Line2D(
-        [], [], color=GREY, linewidth=1, marker="x", markersize=7, markeredgewidth=1.8
+        [], [], color=axes.GREY, linewidth=1, marker="x", markersize=7, markeredgewidth=1.8
     ), "run not completed: ends here"
-
-
-def log_y(panel: Axes) -> None:
-    """A logarithmic y axis where any value is positive; what is not positive is left out of it."""
-    low, high = float(panel.dataLim.minposy), float(panel.dataLim.y1)
-    if np.isfinite(low) and 0 < low <= high:
-        panel.set_yscale("log", nonpositive="mask")
-        panel.set_ylim(*_log_limits(panel.yaxis, low, high))
-
-
-def falling_log_x(panel: Axes) -> None:
-    """A logarithmic x axis that falls to the right, where any value is positive."""
-    low, high = float(panel.dataLim.minposx), float(panel.dataLim.x1)
-    if np.isfinite(low) and 0 < low <= high:
-        panel.set_xscale("log", nonpositive="mask")
-        panel.set_xlim(*reversed(_log_limits(panel.xaxis, low, high)))
-
-
-def _log_limits(axis: Axis, low: float, high: float) -> tuple[float, float]:
-    """Gives a logarithmic axis ticks that suit these ends, and returns its limits."""
-    decades = np.log10(high / low)
-    margin = 10 ** (0.04 * decades + 0.01)
-    steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
-    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
-    axis.set_minor_locator(NullLocator())
-    plain = FuncFormatter(lambda value, _: f"{value:g}")
-    axis.set_major_formatter(plain if decades <= 3 else LogFormatterSciNotation())
-    return low / margin, high * margin
 
 
 def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float = 1 / 30) -> None:
@@ -174,7 +130,7 @@ def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float 
     else:
         panel.set_xlim(0, 1.03 * longest)
         panel.locator_params(axis="x", nbins=6)
-    panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if unit else count(value)))
+    panel.xaxis.set_major_formatter(PLAIN if unit else COUNT)
 
 
 def cost_axes(seconds: Sequence[float]) -> tuple[tuple[str, float, str, str], ...]:
@@ -191,16 +147,8 @@ def cost_axes(seconds: Sequence[float]) -> tuple[tuple[str, float, str, str], ..
     )
 
 
-def count(value: float) -> str:
-    """A tick's number with a thousands letter: 2500000 -> "2.5M"."""
-    for size, letter in _THOUSANDS:
-        if abs(value) >= size:
-            return f"{value / size:g}{letter}"
-    return f"{value:g}"
-
-
 def time_unit(ends: Sequence[float]) -> tuple[float, str]:
-    """(seconds a unit, name) of a unit that suits the shortest and the longest of these times in seconds."""
+    """(seconds per unit, name) of a unit that suits the shortest and the longest of these times in seconds."""
     ends = [end for end in ends if end > 0]
     middle = math.sqrt(min(ends) * max(ends)) if ends else 0.0
     units = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))

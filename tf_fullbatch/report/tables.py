@@ -1,4 +1,4 @@
-"""The figures of a comparison as tables: one line a run for other programs, one line an arm for people."""
+"""The figures of a comparison as tables: one line per run for other programs, one line per arm for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,9 +34,9 @@ class Table:
     """A table of text.
 
     Attributes:
-        headers: One a column, with its unit.
+        headers: One per column, with its unit.
         rows: The cells.
-        align: `<` (left) or `>` (right), one a column.
+        align: `<` (left) or `>` (right), one per column.
     """
 
     headers: tuple[str, ...]
@@ -45,7 +45,7 @@ class Table:
 
 
 def results(comparison: Comparison) -> pd.DataFrame:
-    """One line a run, the columns' units in their names; a blank cell means that nothing was measured.
+    """One line per run, the columns' units in their names; a blank cell means that nothing was measured.
 
     Accuracies are those of the last evaluation; for a run that is not completed, of the last there is. Training loss
     and accuracy are means over the last pass. The last columns are the settings in which arms differ, as flags take
@@ -99,7 +99,7 @@ def results_csv(comparison: Comparison) -> str:
 
 
 def arms_table(comparison: Comparison) -> Table:
-    """Mean and spread over seeds, each seed, the published figure, and what a run costs, one line an arm.
+    """Mean and spread over seeds, each seed, the published figure, and what a run costs, one line per arm.
 
     Figures of runs that are not completed stand among the seeds, and are not averaged. Costs are means over the
     completed runs.
@@ -147,7 +147,7 @@ def sources_of(comparison: Comparison) -> list[str]:
 
 
 def differences_table(comparison: Comparison, differences: Sequence[PairedDifference]) -> Table:
-    """Mean difference with its interval, each seed's, and how the costs compare, one line a pair."""
+    """Mean difference with its interval, each seed's, and how the costs compare, one line per pair."""
     rows: list[tuple[str, ...]] = []
     for pair in differences:
         interval, values = pair.interval, pair.differences

@@ -53,10 +53,10 @@ def results_notes(comparison: Comparison) -> Iterator[str]:
     yield from _accuracy_warnings(comparison)
     yield "Training accuracy is that of the last pass: samples as augmented, weights before each update."
     yield (
-        "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 a "
-        "sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted as "
-        "one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on the "
-        "whole gradient."
+        "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 "
+        "per sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted "
+        "as one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on "
+        "the whole gradient; a forward pass alone counts 1/3."
     )
     if comparison.side_by_side > 1:
         yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."

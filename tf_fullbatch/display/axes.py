@@ -1,0 +1,56 @@
+"""What all figures share: their size, their grid, and logarithmic axes with ticks that can be read."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullLocator
+
+GREY = "#555555"
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+"""Tick labels without powers of ten."""
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, inches wide and high, that keeps its labels inside."""
+    figure = Figure(figsize=(width, height), layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.1))
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def finish(panel: Axes, nothing: str = "not measured") -> None:
+    """Grid, spines, and a word where there is nothing to draw."""
+    panel.grid(True, color="#DDDDDD", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+    if not panel.lines:
+        panel.text(0.5, 0.5, nothing, transform=panel.transAxes, ha="center", va="center", color=GREY)
+
+
+def log_y(panel: Axes) -> None:
+    """A logarithmic y axis where any value is positive; what is not positive is left out of it."""
+    low, high = float(panel.dataLim.minposy), float(panel.dataLim.y1)
+    if np.isfinite(low) and 0 < low <= high:
+        panel.set_yscale("log", nonpositive="mask")
+        panel.set_ylim(*_log_limits(panel.yaxis, low, high))
+
+
+def falling_log_x(panel: Axes) -> None:
+    """A logarithmic x axis that falls to the right, where any value is positive."""
+    low, high = float(panel.dataLim.minposx), float(panel.dataLim.x1)
+    if np.isfinite(low) and 0 < low <= high:
+        panel.set_xscale("log", nonpositive="mask")
+        panel.set_xlim(*reversed(_log_limits(panel.xaxis, low, high)))
+
+
+def _log_limits(axis: Axis, low: float, high: float) -> tuple[float, float]:
+    """Gives a logarithmic axis ticks that suit these ends, and returns its limits."""
+    decades = np.log10(high / low)
+    margin = 10 ** (0.04 * decades + 0.01)
+    steps = (1.0,) if decades > 3 else (1.0, 2.0, 5.0) if decades > 0.7 else tuple(range(1, 10))
+    axis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(PLAIN if decades <= 3 else LogFormatterSciNotation())
+    return low / margin, high * margin
