@@ -10,6 +10,7 @@ import pandas as pd
 from tf_fullbatch.config.flag_parsing import flag_text
 from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
 from tf_fullbatch.display.text import format_count, format_duration
+from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
 from tf_fullbatch.report.differences import PairedDifference
 from tf_fullbatch.report.run_records import RecordedRun
@@ -104,36 +105,33 @@ def arms_table(comparison: Comparison) -> Table:
     Figures of runs that are not completed stand among the seeds, and are not averaged. Costs are means over the
     completed runs.
     """
-    has_validation = any(run.accuracy("validation") is not None for run in comparison.runs)
-    has_ema = any(run.accuracy(arm.split, "ema") is not None for arm in comparison.arms for run in arm.runs)
-    columns: dict[str, list[str]] = {"arm": [arm.name for arm in comparison.arms]}
-    columns["seeds"] = [f"{len(arm.accuracies(arm.split))} of {len(arm.runs)}" for arm in comparison.arms]
-    columns["test accuracy %"] = [_main_cell(arm) for arm in comparison.arms]
-    columns["each seed %"] = [_seeds_cell(arm) for arm in comparison.arms]
-    if has_ema:
-        columns["EMA weights %"] = [_main_cell(arm, "ema") for arm in comparison.arms]
-    if has_validation:
-        columns["validation %"] = [_mean_cell(arm, "validation") for arm in comparison.arms]
-    columns["training %"] = [_training_cell(arm) for arm in comparison.arms]
-    if any(arm.published for arm in comparison.arms):
-        columns["published %"] = [_published_cell(arm, comparison) for arm in comparison.arms]
-    columns["passes"] = [str(arm.config.runtime.epochs) for arm in comparison.arms]
-    columns["samples seen"] = [
-        format_count(arm.mean_last("samples_seen")) if arm.completed else "-" for arm in comparison.arms
-    ]
-    columns["gradient evaluations per sample"] = [
-        f"{arm.gradient_evaluations_per_sample:.3g}" for arm in comparison.arms
-    ]
-    columns["gradient evaluations"] = [
-        format_count(arm.mean_last("spent")) if arm.completed else "-" for arm in comparison.arms
-    ]
-    columns["wall time"] = [
-        format_duration(arm.mean_last("wall_seconds")) if arm.completed else "-" for arm in comparison.arms
-    ]
-    columns["device"] = ["; ".join(devices(arm.runs)) or "-" for arm in comparison.arms]
-    text = ("arm", "each seed %", "device")
-    align = "".join("<" if name in text else ">" for name in columns)
-    return Table(tuple(columns), list(zip(*columns.values(), strict=True)), align)
+    cells = pd.DataFrame([_arm_cells(arm, comparison) for arm in comparison.arms])
+    cells = cells.dropna(axis="columns", how="all").fillna("-")  # what no arm has is no column
+    align = "".join("<" if name in ("arm", "each seed %", "device") else ">" for name in cells)
+    return Table(tuple(cells), list(cells.itertuples(index=False, name=None)), align)
+
+
+def _arm_cells(arm: ComparedArm, comparison: Comparison) -> dict[str, str | None]:
+    """Column -> cell; None where the arm has nothing of the kind."""
+    evaluated_ema = any(run.accuracy(arm.split, "ema") is not None for run in arm.runs)
+    validated = any(run.accuracy("validation") is not None for run in arm.runs)
+    completed = bool(arm.completed)
+    return {
+        "arm": arm.name,
+        "seeds": f"{len(arm.accuracies(arm.split))} of {len(arm.runs)}",
+        "test accuracy %": _main_cell(arm),
+        "each seed %": _seeds_cell(arm),
+        "EMA weights %": _main_cell(arm, "ema") if evaluated_ema else None,
+        "validation %": _mean_cell(arm, "validation") if validated else None,
+        "training %": _training_cell(arm),
+        "published %": _published_cell(arm.published, sources_of(comparison)) if arm.published else None,
+        "passes": str(arm.config.runtime.epochs),
+        "samples seen": format_count(arm.mean_last("samples_seen")) if completed else "-",
+        "gradient evaluations per sample": f"{arm.gradient_evaluations_per_sample:.3g}",
+        "gradient evaluations": format_count(arm.mean_last("spent")) if completed else "-",
+        "wall time": format_duration(arm.mean_last("wall_seconds")) if completed else "-",
+        "device": "; ".join(devices(arm.runs)) or "-",
+    }
 
 
 def devices(runs: Sequence[RecordedRun]) -> list[str]:
@@ -242,11 +240,9 @@ def _seed_text(arm: ComparedArm, run: RecordedRun) -> str:
     return f"{figure} ({run.status.value}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
 
 
-def _published_cell(arm: ComparedArm, comparison: Comparison) -> str:
-    if arm.published is None:
-        return "-"
-    spread = "" if arm.published.spread is None else f" ± {arm.published.spread:.2f}"
-    return f"{arm.published.accuracy:.2f}{spread} [{sources_of(comparison).index(arm.published.source) + 1}]"
+def _published_cell(published: Published, sources: Sequence[str]) -> str:
+    spread = "" if published.spread is None else f" ± {published.spread:.2f}"
+    return f"{published.accuracy:.2f}{spread} [{sources.index(published.source) + 1}]"
 
 
 def _rounded(value: float | None) -> float | None:
