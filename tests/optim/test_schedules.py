@@ -172,9 +172,7 @@ class EverySchedule(unittest.TestCase):
             rates("cosine").rate_at_epoch(-1)
 
     def test_needs_no_tensorflow(self):
-        command = (
-            "import sys, tf_fullbatch.optim.schedules; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
-        )
+        command = "import sys, tf_fullbatch.optim.schedules; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
         self.assertEqual(subprocess.run([sys.executable, "-c", command], check=False).returncode, 0)
 
 

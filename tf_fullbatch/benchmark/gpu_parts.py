@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from tf_fullbatch.benchmark import device, loops, step_suite, timing, workloads
 from tf_fullbatch.benchmark.comparisons import Workload
-from tf_fullbatch.reporting.summary import versions
+from tf_fullbatch.records.summary import versions
 from tf_fullbatch.run.devices import precision
 
 Interval = tuple[int, int]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_fullbatch.benchmark.tables import header, mebibytes, number
-from tf_fullbatch.reporting.tables import format_count
+from tf_fullbatch.display.text import format_count
 
 Document = Mapping[str, Any]
 Documents = Mapping[str, Document | None]

@@ -15,8 +15,8 @@ from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.errors import RunError, UserError
-from tf_fullbatch.records.run_folder import read_json, write_json, write_text
-from tf_fullbatch.reporting.summary import git_revision
+from tf_fullbatch.records.files import read_json, write_json, write_text
+from tf_fullbatch.records.summary import git_revision
 
 Progress = Callable[[str], None]
 

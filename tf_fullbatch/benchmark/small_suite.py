@@ -12,10 +12,11 @@ from tf_fullbatch.benchmark.comparisons import SMALL, Comparison
 from tf_fullbatch.benchmark.loops import Maker
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.benchmark.timing import Progress
+from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import RunError
 from tf_fullbatch.records.columns import STEP_COLUMNS
-from tf_fullbatch.records.run_folder import RunFolder, read_csv
-from tf_fullbatch.reporting.tables import format_table
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run.devices import precision
 
 OURS = "tf_fullbatch"
@@ -114,7 +115,7 @@ def recorded_seconds_per_step(epochs: int = 20) -> float:
             raise RunError(
                 f"{' '.join(command[1:])} failed: {(done.stderr.strip().splitlines() or ['?'])[-1]}"
             )
-        rows = read_csv(RunFolder(f"{folder}/run").metrics, STEP_COLUMNS)
-    first, *_, last = [row for row in rows if float(row["epoch"]) >= 1]
-    steps = float(last["step"]) - float(first["step"])
-    return (float(last["wall_seconds"]) - float(first["wall_seconds"])) / steps
+        table = read_table(RunFolder(f"{folder}/run").metrics, STEP_COLUMNS)
+    later = table[table["epoch"] >= 1]
+    first, last = later.iloc[0], later.iloc[-1]
+    return float((last["wall_seconds"] - first["wall_seconds"]) / (last["step"] - first["step"]))

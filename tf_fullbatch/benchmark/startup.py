@@ -8,7 +8,7 @@ from tf_fullbatch.benchmark import fresh_process
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Progress
-from tf_fullbatch.reporting.tables import format_table
+from tf_fullbatch.display.text import format_table
 
 FIRST_COLUMNS = ("configuration", "s to first micro-batch")
 MEMORY_COLUMNS = ("images", "data", "peak memory", "peak above first", "data above first", "quotient")

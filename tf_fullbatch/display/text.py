@@ -77,7 +77,7 @@ def format_table(
 
 
 def summary_table(summary: Mapping[str, Any]) -> str:
-    """The end of a run in a few lines, from the content of its summary.json (see `reporting.summary`)."""
+    """The end of a run in a few lines, from the content of its summary.json (see `records.summary`)."""
     lines = [
         ("outcome", summary["message"]),
         (
