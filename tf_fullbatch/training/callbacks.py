@@ -19,12 +19,16 @@ from tf_fullbatch.records.tables import TableWriter
 from tf_fullbatch.training.ema import EmaWeights
 
 
-def steps_done(model: keras.Model) -> list[dict[str, Any]]:
-    """The figures of every step made since the callbacks were last told of one: several where a call made several."""
-    return getattr(model, "last_steps", None) or [model.last_step]
+class BlockCallback(keras.callbacks.Callback):
+    """A callback that takes several steps at once: `model.last_steps` has them all."""
+
+    def steps_before_a_look(self, steps_completed: int) -> int:
+        """Steps that may be made after so many before this callback must see the model."""
+        del steps_completed
+        return 2**31 - 1
 
 
-class Recorder(keras.callbacks.Callback):
+class Recorder(BlockCallback):
     """Writes every step to metrics.csv and TensorBoard.
 
     Args:
@@ -56,7 +60,7 @@ class Recorder(keras.callbacks.Callback):
         return time.monotonic() - self._started
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        records = [dict(step) for step in steps_done(self.model)]
+        records = [dict(step) for step in self.model.last_steps]
         seconds_after = sum(record["step_seconds"] for record in records)
         ended = self.wall_seconds
         for record in records:
@@ -76,7 +80,7 @@ class Recorder(keras.callbacks.Callback):
         self._metrics.close()
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(BlockCallback):
     """Shows steps, and the chunks of a long one, on the progress line; an epoch's last step after its evaluation."""
 
     def __init__(self, progress: ProgressLine):
@@ -213,7 +217,7 @@ class Histograms(keras.callbacks.Callback):
             self._writer.write_histograms(self.model.steps_completed, arrays)
 
 
-class Profiler(keras.callbacks.Callback):
+class Profiler(BlockCallback):
     """Profiles steps `first` to `last` (counted from 1) for TensorBoard's profile tab."""
 
     def __init__(self, folder: str, first: int, last: int, start: Callable = tf.profiler.experimental.start):
@@ -223,6 +227,10 @@ class Profiler(keras.callbacks.Callback):
         self._last = last
         self._start = start
         self._running = False
+
+    def steps_before_a_look(self, steps_completed: int) -> int:
+        """Steps up to the first one profiled; those are made one by one."""
+        return max(self._first - 1 - steps_completed, 1) if steps_completed < self._last else 2**31 - 1
 
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self.model.steps_completed + 1 == self._first:

@@ -4,15 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-import keras
-
 from tf_fullbatch.records.checkpoints import prune, save_checkpoint
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.training.callbacks import Evaluator, Recorder, steps_done
+from tf_fullbatch.training.callbacks import BlockCallback, Evaluator, Recorder
 from tf_fullbatch.training.state import TrainingState
 
 
-class Checkpointer(keras.callbacks.Callback):
+class Checkpointer(BlockCallback):
     """Saves the complete state at a cadence, at the end, and where validation accuracy is the best so far.
 
     What is due in an epoch's last step is saved after the epoch's evaluation; it comes last of the callbacks.
@@ -55,6 +53,12 @@ class Checkpointer(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
         self._unsaved: dict[str, Any] | None = None
 
+    def steps_before_a_look(self, steps_completed: int) -> int:
+        """Steps up to the next checkpoint that is counted in steps."""
+        if self._every_steps is None:
+            return super().steps_before_a_look(steps_completed)
+        return self._every_steps - steps_completed % self._every_steps
+
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         within = batch + 1 < self.params["steps"]
         self._unsaved = {"epoch": self.model.last_step["epoch"], "epoch_ended": within}
@@ -94,6 +98,6 @@ class Checkpointer(keras.callbacks.Callback):
 
     def _due(self) -> bool:
         if self._every_steps is not None:
-            completed, made = self.model.steps_completed, len(steps_done(self.model))
+            completed, made = self.model.steps_completed, len(self.model.last_steps)
             return completed // self._every_steps > (completed - made) // self._every_steps
         return self._every_seconds is not None and time.monotonic() - self._saved_at >= self._every_seconds
