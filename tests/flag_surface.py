@@ -5,8 +5,8 @@ from pathlib import Path
 
 from absl import flags
 
-from tf_fullbatch.config import flag_parsing
 from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.settings import flag_parsing
 
 SNAPSHOT = Path(__file__).parent / "data_files" / "flag_surface.txt"
 UPDATE = "python -m tests.flag_surface"
@@ -32,7 +32,7 @@ def _line(setting: dataclasses.Field, flag: flags.Flag) -> str:
     parts += [f"{name}={value:g}" for name, value in limits.items() if value is not None]
     if setting.metadata["choices"]:
         parts.append("one of " + "|".join(setting.metadata["choices"]))
-    return "  ".join([*parts, "decides" if setting.metadata["decides"] else "free"])
+    return "  ".join([*parts, "affects_results" if setting.metadata["affects_results"] else "free"])
 
 
 if __name__ == "__main__":

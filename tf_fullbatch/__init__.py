@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.core.losses import SparseCrossentropy
     from tf_fullbatch.data.batches import UpdateBatches
     from tf_fullbatch.models.build import build_network
-    from tf_fullbatch.optim.gradient_descent import GradientDescent
+    from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
@@ -26,7 +26,7 @@ __all__ = [
 
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
-    "GradientDescent": "optim.gradient_descent",
+    "GradientDescent": "optim.keras_gradient_descent",
     "SparseCrossentropy": "core.losses",
     "UpdateBatches": "data.batches",
     "build_network": "models.build",

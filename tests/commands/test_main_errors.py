@@ -43,7 +43,7 @@ REFUSED_FLAGS = {
     "--warmup_epochs=9 --epochs=8": ("--warmup_epochs=9", "--epochs=8"),
     "--warmup_epochs=9 --schedule_epochs=8": ("--warmup_epochs=9", "--schedule_epochs=8"),
     "--schedule=steps": ("--schedule=steps", "needs --decay_epochs"),
-    "--decay_epochs=3": ("--decay_epochs=3", "--schedule=steps"),
+    "--decay_epochs=3": ("--decay_epochs=3", "no effect with --schedule=published"),
     "--schedule=steps --decay_epochs=5,3": ("--decay_epochs=5,3", "ascending"),
     "--schedule=steps --decay_epochs=70": ("--decay_epochs=70", "60"),
     "--penalty=nested_tape --penalty_strength=1 --penalty_warmup_epochs=99": (
@@ -99,7 +99,7 @@ class RefusedTest(CommandTestCase):
 
     def test_images_that_the_network_cannot_take(self):
         message = "the images of 8x8 are too small"
-        with mock.patch("tf_fullbatch.run.build.build_network", side_effect=ValueError(message)):
+        with mock.patch("tf_fullbatch.run.build.network_of", side_effect=ValueError(message)):
             self.assert_refused(tiny(self.folder / "run"), "--model=resnet_tiny", message)
         self.assertEqual({}, contents(self.folder))
 
@@ -283,7 +283,7 @@ class EndsTest(CommandTestCase):
 
     def test_out_of_memory_outside_of_the_step(self):
         refused = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-        with mock.patch("tf_fullbatch.run.build.build_network", side_effect=refused):
+        with mock.patch("tf_fullbatch.run.build.network_of", side_effect=refused):
             self.assert_refused(tiny(self.folder), "out of memory", "--micro_batch_size", code=4)
 
     def test_a_disk_that_fills_up(self):

@@ -14,9 +14,10 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from tests.flag_surface import SNAPSHOT, UPDATE, flag_surface
-from tf_fullbatch.config import cli_flags, flag_parsing
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import flag_parsing
 
 
 def parse(*arguments: str) -> Config:
@@ -71,9 +72,9 @@ class ValuesTest(unittest.TestCase):
             "--nonesterov", "--shuffle", "--quiet=false", "--learning_rate", "1e-2", "--schedule=steps",
             "--decay_epochs=2,4.5", "--profile_steps=3,5", "--epochs=9",
         )  # fmt: skip
-        self.assertEqual((config.optimizer.nesterov, config.optimizer.shuffle), (False, True))
+        self.assertEqual((config.values()["nesterov"], config.optimizer.shuffle), (False, True))
         self.assertEqual(config.optimizer.learning_rate, 0.01)
-        self.assertEqual(config.optimizer.decay_epochs, (2.0, 4.5))
+        self.assertEqual(config.values()["decay_epochs"], (2.0, 4.5))
         self.assertEqual(config.runtime.profile_steps, (3, 5))
         self.assertIsInstance(config.runtime.profile_steps[0], int)
 
@@ -126,7 +127,7 @@ class FlagfileTest(unittest.TestCase):
         self.write("rows/row.flags", "--flagfile=../shared/base.flags\n--seed=2\n")
         file = self.write("top.flags", "--momentum=0.1\n--flagfile=rows/row.flags\n")
         config = parse(f"--flagfile={file}", "--epochs=7")
-        self.assertEqual((config.runtime.epochs, config.step.seed, config.optimizer.momentum), (7, 2, 0.5))
+        self.assertEqual((config.runtime.epochs, config.step.seed, config.values()["momentum"]), (7, 2, 0.5))
         config = parse("--epochs=7", "--flagfile", file)
         self.assertEqual(config.runtime.epochs, 5)
 
@@ -145,6 +146,28 @@ class FlagfileTest(unittest.TestCase):
         self.write("base.flags", "--seed=1\n")
         file = self.write("a.flags", "--flagfile=base.flags\n--seed=2\n--flagfile=base.flags\n")
         self.assertEqual(parse(f"--flagfile={file}").step.seed, 1)
+
+    def test_a_byte_order_mark_is_no_part_of_the_first_flag(self):
+        self.write("inner.flags", "\ufeff--seed=3\n")
+        file = self.write("a.flags", "\ufeff--epochs=5\n--flagfile=inner.flags\n")
+        config = parse(f"--flagfile={file}")
+        self.assertEqual((config.runtime.epochs, config.step.seed), (5, 3))
+        utf16 = self.folder / "utf16.flags"
+        utf16.write_bytes("--epochs=5\n".encode("utf-16"))
+        with self.assertRaisesRegex(
+            UserError, "^--flagfile=.*utf16.flags: cannot read it .not a text file in UTF-8"
+        ):
+            parse(f"--flagfile={utf16}")
+
+    def test_files_that_include_each_other_many_times_are_refused_soon(self):
+        self.write("0.flags", "--seed=1\n")
+        for k in range(1, 40):  # 2^39 inclusions of the first
+            self.write(f"{k}.flags", f"--flagfile={k - 1}.flags\n" * 2)
+        with self.assertRaisesRegex(
+            UserError, "^--flagfile=[0-9]+.flags: flagfiles include .* more than 1000 times"
+        ):
+            parse(f"--flagfile={self.folder}/39.flags")
+        self.assertEqual(parse(f"--flagfile={self.folder}/8.flags").step.seed, 1)
 
     def test_errors(self):
         itself = self.write("itself.flags", "--flagfile=itself.flags\n")

@@ -9,13 +9,32 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
-from tf_fullbatch.config.run import Config, deciding_differences, settings_fields
-from tf_fullbatch.config.settings import setting
+from tf_fullbatch.config.run import Config, result_differences, settings_fields
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import PENALTIES, StepConfig
+from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.settings import ModelConfig
+from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.settings import OptimizerConfig
+from tf_fullbatch.settings.components import choices
+from tf_fullbatch.settings.fields import is_setting, setting
 
 GROUPS = {group.name: group.default_factory for group in dataclasses.fields(Config)}
+COMPONENTS = [
+    kind
+    for group in GROUPS.values()
+    for _, choice in choices(group)
+    for kind in dict.fromkeys([*choice.components.values(), *filter(None, [choice.otherwise])])
+]
+HOLDERS = [
+    (kind, field)
+    for kind in [*GROUPS.values(), *COMPONENTS]
+    for field in dataclasses.fields(kind)
+    if is_setting(field)
+]
+"""(class, field) of every setting, wherever it is held."""
 
 
 class FieldsTest(unittest.TestCase):
@@ -33,18 +52,22 @@ class FieldsTest(unittest.TestCase):
     def test_all_fields_of_all_groups_are_listed(self) -> None:
         listed = {(group, field.name) for group, field in settings_fields()}
         self.assertEqual(
-            listed, {(name, f.name) for name, group in GROUPS.items() for f in dataclasses.fields(group)}
+            listed, {(name, f.name) for name, group in GROUPS.items() for f in group.flat_fields()}
         )
+        self.assertEqual({name for _, name in listed}, {field.name for _, field in HOLDERS})
 
     def test_groups_are_frozen_keyword_only_and_have_no_other_attributes(self) -> None:
-        for group in [*GROUPS.values(), Config]:
-            built = group()
+        for group in [*GROUPS.values(), Config, *COMPONENTS]:
+            needed = {"decay_epochs": (3.0,)} if group is SCHEDULES["steps"] else {}
+            built = group(**needed)
+            self.assertFalse(hasattr(built, "__dict__"))
+            if not dataclasses.fields(group):
+                continue
             name = dataclasses.fields(group)[0].name
             with self.assertRaises(dataclasses.FrozenInstanceError):
                 setattr(built, name, None)
             with self.assertRaises(TypeError):
                 group("positional")
-            self.assertFalse(hasattr(built, "__dict__"))
 
     def test_defaults_are_accepted_values(self) -> None:
         config = Config()
@@ -78,40 +101,44 @@ class RangeTest(unittest.TestCase):
 
     def test_numbers_at_the_edges(self) -> None:
         checked = 0
-        for group, field in settings_fields():
+        for kind, field in HOLDERS:
             if field.metadata["choices"]:
                 continue
             _, refused = self.edges(field.metadata)
             for number in refused:
                 value = (number,) if isinstance(field.default, tuple) else number
-                with self.subTest(field=field.name, value=value):
-                    with self.assertRaisesRegex(UserError, f"^--{field.name}="):
-                        GROUPS[group](**{field.name: value})
+                with self.subTest(kind=kind, field=field.name, value=value):
+                    with self.assertRaisesRegex(UserError, f"^--{field.name}=.*: must be "):
+                        kind(**{field.name: value})
                     checked += 1
         self.assertGreater(checked, 40)
 
     def test_accepted_edges(self) -> None:
         StepConfig(seed=2**31 - 1, micro_batch_size=1)
-        StepConfig(augmentation="randaugment", randaugment_magnitude=1.0, augmentation_padding=0)
-        OptimizerConfig(momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
-        OptimizerConfig(schedule="steps", decay_epochs=(1.0,), decay_factor=1.0)
-        DataConfig(image_size=4, train_size=1)
+        StepConfig.of(augmentation="randaugment", randaugment_magnitude=1.0, augmentation_padding=0)
+        OptimizerConfig.of(momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
+        OptimizerConfig.of(schedule="steps", decay_epochs=(1.0,), decay_factor=1.0)
+        DataConfig.of(dataset="mnist", image_size=4, train_size=1)
         RuntimeConfig(epochs=1, profile_steps=(3, 3))
 
     def test_choices(self) -> None:
-        for group, field in settings_fields():
+        for kind, field in HOLDERS:
             if field.metadata["choices"]:
-                with self.subTest(field=field.name):
+                with self.subTest(kind=kind, field=field.name):
                     self.assertIn(field.default, field.metadata["choices"])
                     with self.assertRaisesRegex(UserError, f"^--{field.name}=no_such: accepted are "):
-                        GROUPS[group](**{field.name: "no_such"})
+                        kind(**{field.name: "no_such"})
+        for group, field in settings_fields():
+            if field.metadata["choices"]:
+                with self.assertRaisesRegex(UserError, f"^--{field.name}=no_such: accepted are "):
+                    GROUPS[group].of(**{field.name: "no_such"})
 
     def test_not_a_number(self) -> None:
         for value in (float("nan"), float("inf"), -float("inf")):
             with self.assertRaisesRegex(UserError, "--clip_norm=.*: must be"):
                 StepConfig(clip_norm=value)
             with self.assertRaisesRegex(UserError, "--decay_epochs=.*: must be"):
-                OptimizerConfig(decay_epochs=(1.0, value))
+                OptimizerConfig.of(schedule="steps", decay_epochs=(1.0, value))
 
     def test_types(self) -> None:
         for group, name, value in (
@@ -122,9 +149,9 @@ class RangeTest(unittest.TestCase):
             (StepConfig, "penalty_epsilon", "0.01"),
             (StepConfig, "penalty", 3),
             (StepConfig, "flip_averaging", 1),
-            (OptimizerConfig, "nesterov", None),
-            (OptimizerConfig, "decay_epochs", 3.0),
-            (OptimizerConfig, "decay_epochs", ("3",)),
+            (OPTIMIZERS["gradient_descent"], "nesterov", None),
+            (SCHEDULES["steps"], "decay_epochs", 3.0),
+            (SCHEDULES["steps"], "decay_epochs", ("3",)),
             (RuntimeConfig, "profile_steps", (1.5, 3)),
         ):
             with (
@@ -141,18 +168,20 @@ class RangeTest(unittest.TestCase):
         self.assertEqual(str(caught.exception), "--micro_batch_size=0: must be at least 1.")
 
     def test_setting_keeps_its_arguments(self) -> None:
-        metadata = setting(1, "Help.", minimum=0, decides=False).metadata
-        self.assertEqual((metadata["minimum"], metadata["decides"], metadata["help"]), (0, False, "Help."))
+        metadata = setting(1, "Help.", minimum=0, affects_results=False).metadata
+        self.assertEqual(
+            (metadata["minimum"], metadata["affects_results"], metadata["help"]), (0, False, "Help.")
+        )
 
 
 CONFIGS = st.builds(
     lambda model, width, penalty, strength, clip, rate, decay, epochs, train: Config(
         data=DataConfig(train_size=train),
-        model=ModelConfig(model=model, width=width),
+        model=ModelConfig.of(model=model, width=width),
         step=StepConfig(
             penalty=penalty, penalty_strength=strength if penalty != "none" else 0.0, clip_norm=clip
         ),
-        optimizer=OptimizerConfig(
+        optimizer=OptimizerConfig.of(
             learning_rate=rate,
             schedule="steps" if decay else "published",
             schedule_epochs=2e4 if decay else None,
@@ -196,8 +225,27 @@ class JsonTest(unittest.TestCase):
             with self.assertRaises(UserError):
                 Config.from_dict(wrong)
 
+    def test_settings_of_components_that_are_not_chosen_may_be_lacking(self) -> None:
+        # An optimizer that is added later brings its flags along; records of before have none of them.
+        groups = (
+            Config.from_dict(Config().to_dict()).replacing(optimizer="adamw", weight_decay=0.25).to_dict()
+        )
+        without = {
+            name: value for name, value in groups["optimizer"].items() if name not in ("momentum", "nesterov")
+        }
+        read = Config.from_dict({**groups, "optimizer": without})
+        self.assertEqual(read.to_dict(), groups)
+        with self.assertRaisesRegex(
+            UserError, "'optimizer' lacks momentum, nesterov, and nothing is unknown"
+        ):
+            Config.from_dict({**groups, "optimizer": without | {"optimizer": "gradient_descent"}})
+
     def test_values_are_checked(self) -> None:
         groups = Config().to_dict()
+        for group, name in (("optimizer", "optimizer"), ("model", "model"), ("data", "dataset")):
+            for wrong in (3, None, {}, []):
+                with self.subTest(name=name, wrong=wrong), self.assertRaisesRegex(UserError, f"--{name}="):
+                    Config.from_dict({**groups, group: {**groups[group], name: wrong}})
         for value in (0, "128", None, [128]):
             with self.assertRaisesRegex(UserError, "--micro_batch_size="):
                 Config.from_dict({**groups, "step": {**groups["step"], "micro_batch_size": value}})
@@ -214,17 +262,17 @@ class ReplacingTest(unittest.TestCase):
             config.replacing(epochs=0)
 
 
-class DecidingTest(unittest.TestCase):
+class AffectingResultsTest(unittest.TestCase):
     def names(self, **settings: object) -> list[str]:
         base = Config(optimizer=OptimizerConfig(schedule_epochs=100))
-        return [name for name, _, _ in deciding_differences(base, base.replacing(**settings))]
+        return [name for name, _, _ in result_differences(base, base.replacing(**settings))]
 
-    def test_what_decides_results_is_named_with_both_values(self) -> None:
+    def test_what_affects_results_is_named_with_both_values(self) -> None:
         new = Config().replacing(micro_batch_size=64)
-        self.assertEqual(deciding_differences(Config(), new), [("micro_batch_size", 128, 64)])
+        self.assertEqual(result_differences(Config(), new), [("micro_batch_size", 128, 64)])
 
     def test_what_does_not_may_change(self) -> None:
-        free = {f.name for _, f in settings_fields() if not f.metadata["decides"]}
+        free = {f.name for _, f in settings_fields() if not f.metadata["affects_results"]}
         for name in (
             "strategy",
             "chunk_micro_batches",
@@ -241,7 +289,7 @@ class DecidingTest(unittest.TestCase):
     def test_training_may_be_lengthened_only_where_the_horizon_was_given(self) -> None:
         self.assertEqual(self.names(epochs=90), [])
         self.assertEqual(
-            deciding_differences(Config(), Config().replacing(epochs=90)), [("schedule_epochs", 60, 90)]
+            result_differences(Config(), Config().replacing(epochs=90)), [("schedule_epochs", 60, 90)]
         )
         self.assertEqual(self.names(schedule_epochs=200), ["schedule_epochs"])
 

@@ -2,10 +2,13 @@
 
 import unittest
 
-from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import PENALTIES, StepConfig
+from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.settings import ModelConfig
+from tf_fullbatch.optim.settings import OptimizerConfig
 
 
 class ContradictionTest(unittest.TestCase):
@@ -38,12 +41,31 @@ class ContradictionTest(unittest.TestCase):
             ("warmup_epochs=20", "schedule_epochs=10"),
             optimizer=OptimizerConfig(warmup_epochs=20, schedule_epochs=10),
         )
-        self.assert_refused(("schedule=steps", "decay_epochs"), optimizer=OptimizerConfig(schedule="steps"))
+        with self.assertRaisesRegex(
+            UserError, "^--schedule=steps with --decay_epochs=: .* needs --decay_epochs"
+        ):
+            OptimizerConfig(schedule="steps")
+        for epochs in ((30.0, 45.0, 45.0), (45.0, 30.0), (30.0, 60.0)):
+            self.assert_refused(
+                ("decay_epochs=" + ",".join(f"{epoch:g}" for epoch in epochs) + ": give ascending epochs",),
+                optimizer=OptimizerConfig.of(schedule="steps", decay_epochs=epochs),
+            )
+        Config(optimizer=OptimizerConfig.of(schedule="steps", decay_epochs=(30.0, 45.0)))
+
+    def test_images(self) -> None:
+        for size in (7, 32):
+            with self.assertRaisesRegex(
+                UserError, f"^--image_size={size}: the digits are 8x8; leave it unset.$"
+            ):
+                DataConfig.of(image_size=size)
+        DataConfig.of(image_size=8)
         self.assert_refused(
-            ("schedule=cosine", "decay_epochs=3"),
-            optimizer=OptimizerConfig(schedule="cosine", decay_epochs=(3.0,)),
+            (
+                "augmentation=randaugment needs images of 3 channels, the digits have 1: use --augmentation=crop",
+            ),
+            step=StepConfig(augmentation="randaugment"),
         )
-        Config(optimizer=OptimizerConfig(schedule="steps", decay_epochs=(30.0, 45.0)))
+        Config(data=DataConfig(dataset="cifar10"), step=StepConfig(augmentation="randaugment"))
 
     def test_penalties(self) -> None:
         for name in PENALTIES[1:]:
@@ -64,20 +86,23 @@ class ContradictionTest(unittest.TestCase):
 class WithoutEffectTest(unittest.TestCase):
     def assert_refused(self, group: type, reason: str, given: dict[str, object], **others: object) -> None:
         """Each of the given settings is refused with the others there, and its default is not."""
-        group(**others)
+        group.of(**others)
+        defaults = {field.name: field.default for field in group.flat_fields()}
         for name, value in given.items():
             with self.subTest(name=name, others=others):
+                shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
+                left = "unset" if defaults[name] == () else f"at {defaults[name]}"
                 with self.assertRaisesRegex(
-                    UserError, f"^--{name}={value} has no effect {reason}: leave it at "
+                    UserError, f"^--{name}={shown} has no effect {reason}: leave it {left}, its default.$"
                 ):
-                    group(**others, **{name: value})
-                group(**others, **{name: group.__dataclass_fields__[name].default})
+                    group.of(**others, **{name: value})
+                group.of(**others, **{name: defaults[name]})
 
     def test_step(self) -> None:
         self.assert_refused(
             StepConfig, "without --clip_norm or --micro_batch_clip_norm", {"clip_norm_type": "inf"}
         )
-        self.assert_refused(StepConfig, "without --augmentation", {"augmentation_padding": 2})
+        self.assert_refused(StepConfig, "with --augmentation=none", {"augmentation_padding": 2})
         for augmentation in ("none", "crop_flip"):
             self.assert_refused(
                 StepConfig,
@@ -85,7 +110,7 @@ class WithoutEffectTest(unittest.TestCase):
                 {"randaugment_magnitude": 0.5, "randaugment_operations": 1},
                 augmentation=augmentation,
             )
-        StepConfig(augmentation="randaugment", randaugment_operations=1, augmentation_padding=2)
+        StepConfig.of(augmentation="randaugment", randaugment_operations=1, augmentation_padding=2)
         StepConfig(clip_norm=1.0, clip_norm_type="inf")
         StepConfig(micro_batch_clip_norm=1.0, clip_norm_type="inf")
 
@@ -94,9 +119,12 @@ class WithoutEffectTest(unittest.TestCase):
             OptimizerConfig, "with --optimizer=adamw", {"momentum": 0.5, "nesterov": False}, optimizer="adamw"
         )
         self.assert_refused(
-            OptimizerConfig, "with --schedule=cosine", {"decay_factor": 0.5}, schedule="cosine"
+            OptimizerConfig,
+            "with --schedule=cosine",
+            {"decay_factor": 0.5, "decay_epochs": (3.0,)},
+            schedule="cosine",
         )
-        OptimizerConfig(schedule="steps", decay_epochs=(3.0,), decay_factor=0.5)
+        OptimizerConfig.of(schedule="steps", decay_epochs=(3.0,), decay_factor=0.5)
 
     def test_model(self) -> None:
         layers = {"stem": "cifar", "shortcut": "pad", "norm": "group"}
@@ -104,7 +132,7 @@ class WithoutEffectTest(unittest.TestCase):
         self.assert_refused(
             ModelConfig, "with --model=linear", layers | {"width": 8, "activation": "gelu"}, model="linear"
         )
-        ModelConfig(model="mlp", width=8, activation="gelu")
+        ModelConfig.of(model="mlp", width=8, activation="gelu")
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.config.step import GRADIENT_EVALUATIONS
 from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.core.penalties import PENALTIES
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
 from tf_fullbatch.models.build import build_network

@@ -5,8 +5,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.config.step import CLIP_NORM_TYPES
 from tf_fullbatch.core import transforms, trees
+from tf_fullbatch.core.names import CLIP_NORM_TYPES
 
 SHAPES = ((3, 4), (5,), ())
 

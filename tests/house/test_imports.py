@@ -12,10 +12,11 @@ PACKAGE = Path(__file__).parents[2] / "tf_fullbatch"
 # Importing these, and every file below them, imports neither TensorFlow nor Keras, which take seconds.
 WITHOUT_TENSORFLOW = (
     "errors",
-    "config",
+    "settings",
+    "config",  # with it the settings of every component
     "data.splits",
-    "data.sources.load",
-    "optim.schedules",
+    "data.pixel_statistics",
+    "data.sources.labelled_images",
     "records",
     "display",
     "report",
@@ -31,7 +32,7 @@ WITHOUT_TENSORFLOW = (
     "study",
     "launch_local",
 )
-ABSL_FLAGS = ("config.flag_parsing",)
+ABSL_FLAGS = ("settings.flag_parsing",)
 
 
 def modules() -> dict[str, ast.Module]:

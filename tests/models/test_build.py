@@ -5,9 +5,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.config.groups import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
-from tf_fullbatch.models.build import MODELS, build_network
+from tf_fullbatch.models.base import ACTIVATIONS
+from tf_fullbatch.models.build import build_network
 from tf_fullbatch.models.layers import layer_seed
+from tf_fullbatch.models.registry import MODELS
+from tf_fullbatch.models.resnet import NORMS, SHORTCUTS, STEMS
 
 # The CIFAR-10 training set's statistics, in units of pixel / 255.
 MEAN = (0.49140, 0.48216, 0.44653)
@@ -159,20 +161,20 @@ class InitialisationTest(tf.test.TestCase):
 
 class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
-        ({"name": "resnet19"}, "Unknown name 'resnet19'. .*resnet18"),
-        ({"stem": "tall"}, "Unknown stem 'tall'. .*auto, cifar, imagenet, efficient"),
-        ({"shortcut": "A"}, "Unknown shortcut 'A'. .*pad, conv, conv_norm, pool_conv_norm"),
-        ({"norm": "layer"}, "Unknown norm 'layer'. .*batch, group, none"),
-        ({"activation": "tanh"}, "Unknown activation 'tanh'. .*relu, silu, gelu, softplus"),
+        ({"name": "resnet19"}, "--model=resnet19: accepted are .*resnet18"),
+        ({"stem": "tall"}, "--stem=tall: accepted are auto, cifar, imagenet, efficient"),
+        ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
+        ({"norm": "layer"}, "--norm=layer: accepted are batch, group, none"),
+        ({"activation": "tanh"}, "--activation=tanh: accepted are relu, silu, gelu, softplus"),
         ({"num_classes": 1}, "num_classes must be at least 2: got 1"),
-        ({"width": 0}, "width must be at least 1, or None .* got 0"),
+        ({"width": 0}, "--width=0: must be at least 1"),
         ({"seed": -1}, "seed must be at least 0: got -1"),
         ({"name": "resnet18", "side": 7}, "7x7 pixels are too small: .*'cifar' .* at least 8"),
         ({"name": "resnet18", "side": 31, "stem": "imagenet"}, "31x31 .*'imagenet' .* at least 32"),
-        ({"name": "mlp", "stem": "cifar"}, "'mlp' has no stem: got stem='cifar'"),
-        ({"name": "mlp", "norm": "group"}, "'mlp' has no norm: got norm='group'"),
-        ({"name": "linear", "shortcut": "pad"}, "'linear' has no shortcut: got shortcut='pad'"),
-        ({"name": "linear", "width": 3}, "'linear' has no hidden layer.* got width=3"),
+        ({"name": "mlp", "stem": "cifar"}, "--stem=cifar has no effect with --model=mlp: leave it at auto"),
+        ({"name": "mlp", "norm": "group"}, "--norm=group has no effect with --model=mlp: leave it at batch"),
+        ({"name": "linear", "shortcut": "pad"}, "--shortcut=pad has no effect with --model=linear"),
+        ({"name": "linear", "width": 3}, "--width=3 has no effect with --model=linear: leave it at None"),
     )
     def test_wrong_choices(self, arguments: dict, message: str):
         with self.assertRaisesRegex(ValueError, message):

@@ -13,8 +13,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.config.groups import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
+from tf_fullbatch.models.base import ACTIVATIONS
 from tf_fullbatch.models.build import build_network
+from tf_fullbatch.models.resnet import NORMS, SHORTCUTS, STEMS
 
 SHALLOW = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "mlp", "linear")
 # Width 4 keeps the arithmetic of the wide networks small; the graph is the same.

@@ -14,7 +14,6 @@ SIZES = ((8, 8), (7, 7), (8, 5), (5, 8), (2, 3))
 
 def choices(**overrides) -> layers.LayerChoices:
     usual = {
-        "width": None,
         "stem": "cifar",
         "shortcut": "pad",
         "norm": "none",

@@ -4,9 +4,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.optim.build import OPTIMIZERS, build_optimizer
-from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.settings import OptimizerConfig
+
+
+def build(name: str, learning_rate, **settings) -> keras.optimizers.Optimizer:
+    """The optimizer of a name; without weight decay unless one is given."""
+    chosen = OptimizerConfig.component("optimizer", name, **({"weight_decay": 0.0} | settings))
+    return chosen.build(learning_rate)
 
 
 def minimise(optimizer: keras.optimizers.Optimizer, steps: int, variables=None) -> list[keras.Variable]:
@@ -31,7 +38,7 @@ class ConformanceTest(tf.test.TestCase):
 
     def test_minimises_a_quadratic_and_counts_its_steps(self):
         for name in OPTIMIZERS:
-            optimizer = build_optimizer(name, learning_rate=0.1)
+            optimizer = build(name, 0.1)
             variables = minimise(optimizer, 300)
             self.assertAllClose(variables[0], [3.0, 3.0], atol=1e-3, msg=name)
             self.assertEqual(optimizer.iterations.numpy(), 300)
@@ -39,14 +46,14 @@ class ConformanceTest(tf.test.TestCase):
 
     def test_state_takes_the_dtype_of_the_variables(self):
         for name in OPTIMIZERS:
-            optimizer = build_optimizer(name, learning_rate=0.1)
+            optimizer = build(name, 0.1)
             minimise(optimizer, 1, [keras.Variable(np.zeros(2), dtype="float32")])
             state = [v.dtype for v in optimizer.variables if tuple(v.shape) == (2,)]
             self.assertEqual(set(state), {"float32"}, name)
 
     def test_zero_rate_moves_nothing_but_the_state(self):
         for name in OPTIMIZERS:
-            variables = minimise(build_optimizer(name, learning_rate=0.0, weight_decay=0.1), 3)
+            variables = minimise(build(name, 0.0, weight_decay=0.1), 3)
             self.assertAllEqual(variables[1], np.zeros((2, 2)), name)
 
     def test_follows_a_schedule(self):
@@ -54,16 +61,16 @@ class ConformanceTest(tf.test.TestCase):
             schedule = build_schedule(
                 "linear", peak=0.1, warmup_epochs=0, horizon_epochs=4, steps_per_epoch=1
             )
-            early, late = (minimise(build_optimizer(name, learning_rate=schedule), n)[0] for n in (4, 9))
+            early, late = (minimise(build(name, schedule), n)[0] for n in (4, 9))
             self.assertNotAllClose(early, np.zeros(2))
             self.assertAllEqual(early, late, name)
 
     def test_weight_decay_pulls_towards_zero_and_can_be_excluded(self):
         for name in OPTIMIZERS:
-            optimizer = build_optimizer(name, learning_rate=0.01, weight_decay=0.5)
+            optimizer = build(name, 0.01, weight_decay=0.5)
             optimizer.exclude_from_weight_decay(var_names=["bias"])
             decayed, excluded = minimise(optimizer, 50)
-            _, plain = minimise(build_optimizer(name, learning_rate=0.01), 50)
+            _, plain = minimise(build(name, 0.01), 50)
             self.assertLess(float(decayed[0]), float(excluded[0, 0]), name)
             self.assertAllClose(excluded, plain, rtol=1e-15, atol=0, msg=name)
 
@@ -71,9 +78,8 @@ class ConformanceTest(tf.test.TestCase):
         schedule = build_schedule("cosine", peak=0.1, warmup_epochs=2, horizon_epochs=9, steps_per_epoch=2)
         for name in OPTIMIZERS:
             for rate in (0.05, schedule):
-                optimizer = build_optimizer(
-                    name, learning_rate=rate, momentum=0.7, nesterov=False, weight_decay=0.01, beta_2=0.9
-                )
+                own = {"momentum": 0.7, "nesterov": False} if name == "gradient_descent" else {}
+                optimizer = build(name, rate, weight_decay=0.01, **own)
                 restored = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
                 self.assertEqual(type(restored), type(optimizer))
                 self.assertEqual(restored.get_config(), optimizer.get_config())
@@ -81,20 +87,18 @@ class ConformanceTest(tf.test.TestCase):
 
     def test_state_restored_continues_the_same(self):
         for name in OPTIMIZERS:
-            first = build_optimizer(name, learning_rate=0.05, weight_decay=0.01)
+            first = build(name, 0.05, weight_decay=0.01)
             halfway = [keras.Variable(v) for v in minimise(first, 5)]
-            second = build_optimizer(name, learning_rate=0.05, weight_decay=0.01)
+            second = build(name, 0.05, weight_decay=0.01)
             second.build(halfway)
             second.set_weights([v.numpy() for v in first.variables])
-            straight = minimise(build_optimizer(name, learning_rate=0.05, weight_decay=0.01), 8)
+            straight = minimise(build(name, 0.05, weight_decay=0.01), 8)
             self.assertAllEqual(minimise(second, 3, halfway)[0], straight[0], name)
 
 
-class BuildOptimizerTest(tf.test.TestCase):
-    def test_hyperparameters_arrive(self):
-        config = build_optimizer(
-            "gradient_descent", learning_rate=0.5, momentum=0.8, nesterov=False, weight_decay=0.25
-        ).get_config()
+class SettingsTest(tf.test.TestCase):
+    def test_settings_arrive(self):
+        config = build("gradient_descent", 0.5, momentum=0.8, nesterov=False, weight_decay=0.25).get_config()
         self.assertEqual(
             config,
             {
@@ -105,22 +109,23 @@ class BuildOptimizerTest(tf.test.TestCase):
                 "weight_decay": 0.25,
             },
         )
-        adamw = build_optimizer(
-            "adamw", learning_rate=0.5, weight_decay=0.25, beta_1=0.8, beta_2=0.7, epsilon=0.1
-        )
+        adamw = build("adamw", 0.5, weight_decay=0.25)
         self.assertIsInstance(adamw, keras.optimizers.AdamW)
         found = [
             adamw.get_config()[key]
             for key in ("learning_rate", "weight_decay", "beta_1", "beta_2", "epsilon")
         ]
-        self.assertEqual(found, [0.5, 0.25, 0.8, 0.7, 0.1])
-
-    def test_a_whole_number_is_a_rate(self):
-        self.assertIsInstance(build_optimizer("gradient_descent", learning_rate=1), GradientDescent)
+        self.assertEqual(found, [0.5, 0.25, 0.9, 0.999, 1e-8])
 
     def test_an_unknown_name_is_refused_with_the_known_ones(self):
-        with self.assertRaisesRegex(ValueError, "'adagrad'; accepted are 'gradient_descent', 'adamw'"):
-            build_optimizer("adagrad", learning_rate=0.1)
+        with self.assertRaisesRegex(UserError, "--optimizer=adagrad: accepted are gradient_descent, adamw"):
+            build("adagrad", 0.1)
+
+    def test_settings_of_another_optimizer_are_refused(self):
+        with self.assertRaisesRegex(UserError, "--momentum=0.5 has no effect with --optimizer=adamw"):
+            build("adamw", 0.1, momentum=0.5)
+        with self.assertRaisesRegex(TypeError, "optimizer 'adamw' has no setting learning_rate"):
+            OptimizerConfig.component("optimizer", "adamw", learning_rate=0.5)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.optim.keras_schedule import EpochSchedule, build_schedule
-from tf_fullbatch.optim.schedules import SCHEDULES
+from tf_fullbatch.optim.schedules.registry import SCHEDULES
 
 
 def schedule(name: str, **changes) -> EpochSchedule:
@@ -49,6 +49,11 @@ class EpochScheduleTest(tf.test.TestCase):
             self.assertIsInstance(restored, EpochSchedule)
             self.assertEqual(restored.get_config(), schedule(name).get_config())
             self.assertEqual(restored.rates, schedule(name).rates)
+
+    def test_settings_of_another_schedule_are_read_at_their_defaults(self):
+        # As models saved by earlier versions have them.
+        saved = schedule("cosine").get_config() | {"decay_epochs": (), "decay_factor": 0.1}
+        self.assertEqual(EpochSchedule.from_config(saved).rates, schedule("cosine").rates)
 
     def test_round_trip_through_json(self):
         text = keras.saving.serialize_keras_object(schedule("steps"))

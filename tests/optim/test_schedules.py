@@ -8,7 +8,10 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_fullbatch.optim.schedules import SCHEDULES, EpochRates, scale_learning_rate
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.schedules.rates import EpochRates
+from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.settings import OptimizerConfig
 
 # The published schedule's rates, printed to 6 digits: (lr, W, T) -> {epoch: rate}.
 PUBLISHED = {
@@ -42,16 +45,17 @@ PUBLISHED = {
 
 def rates(name: str, **changes) -> EpochRates:
     """A schedule of warmup 4 and horizon 20 at peak 0.5, but for the changes."""
-    arguments = {"peak": 0.5, "warmup_epochs": 4, "horizon_epochs": 20}
-    if name == "steps":
-        arguments["decay_epochs"] = (8, 16)
-    return EpochRates(name=name, **(arguments | changes))
+    lengths = {"peak": 0.5, "warmup_epochs": 4, "horizon_epochs": 20}
+    own = {"decay_epochs": (8, 16)} if name == "steps" else {}
+    own |= {key: changes.pop(key) for key in ("decay_epochs", "decay_factor") if key in changes}
+    schedule = OptimizerConfig.component("schedule", name, **own)
+    return EpochRates(schedule=schedule, **(lengths | changes))
 
 
 class PublishedTest(unittest.TestCase):
     def test_table(self):
         for (peak, warmup, horizon), row in PUBLISHED.items():
-            schedule = EpochRates(name="published", peak=peak, warmup_epochs=warmup, horizon_epochs=horizon)
+            schedule = rates("published", peak=peak, warmup_epochs=warmup, horizon_epochs=horizon)
             for t, rate in row.items():
                 with self.subTest(peak=peak, t=t):
                     self.assertEqual(f"{schedule.rate_at_epoch(t):.6f}", f"{rate:.6f}")
@@ -147,49 +151,60 @@ class EverySchedule(unittest.TestCase):
 
     def test_wrong_values_are_refused(self):
         wrong = {
-            "name": {"name": "triangle"},
             "peak": {"peak": 0.0},
             "finite": {"peak": math.nan},
             "horizon_epochs": {"horizon_epochs": 0},
             "warmup_epochs is 21": {"warmup_epochs": 21},
             "warmup_epochs is -1": {"warmup_epochs": -1},
-            "decay_epochs": {"decay_epochs": (5,)},
-            "'steps'": {"name": "steps"},
-            "ascend": {"name": "steps", "decay_epochs": (8, 8)},
-            "between": {"name": "steps", "decay_epochs": (8, 20)},
-            "decay_factor": {"name": "steps", "decay_epochs": (8,), "decay_factor": 1.5},
         }
-        good = {"name": "cosine", "peak": 0.5, "warmup_epochs": 4, "horizon_epochs": 20}
         for message, changes in wrong.items():
-            with (
-                self.subTest(message),
-                self.assertRaisesRegex(ValueError, message if message != "name" else "triangle"),
-            ):
-                EpochRates(**(good | changes))
+            with self.subTest(message), self.assertRaisesRegex(ValueError, message):
+                rates("cosine", **changes)
+
+    def test_wrong_settings_are_refused(self):
+        wrong = {
+            "--schedule=triangle: accepted are published, cosine": {"name": "triangle"},
+            "--decay_epochs=5 has no effect with --schedule=cosine": {"name": "cosine", "decay_epochs": (5,)},
+            "--schedule=steps needs --decay_epochs": {"name": "steps", "decay_epochs": ()},
+            "--decay_epochs=8,8: give ascending": {"name": "steps", "decay_epochs": (8, 8)},
+            "before the schedule's end, 20": {"name": "steps", "decay_epochs": (8, 20)},
+            "--decay_factor=1.5: must be at most 1": {"name": "steps", "decay_factor": 1.5},
+        }
+        for message, changes in wrong.items():
+            with self.subTest(message), self.assertRaisesRegex(UserError, message):
+                rates(**changes)
 
     def test_negative_epoch_is_refused(self):
         with self.assertRaisesRegex(ValueError, "-1"):
             rates("cosine").rate_at_epoch(-1)
 
     def test_needs_no_tensorflow(self):
-        command = "import sys, tf_fullbatch.optim.schedules; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
+        command = "import sys, tf_fullbatch.optim.settings; sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)))"
         self.assertEqual(subprocess.run([sys.executable, "-c", command], check=False).returncode, 0)
 
 
 class ScaleLearningRateTest(unittest.TestCase):
+    def peak(self, update_batch_size: int, scaling: str) -> float:
+        config = OptimizerConfig(learning_rate=0.1, learning_rate_scaling=scaling)
+        return config.rates(update_batch_size, epochs=60).peak
+
     def test_linear(self):
-        self.assertEqual(scale_learning_rate(0.1, 8192, "linear"), 0.1 * 64)
-        self.assertEqual(scale_learning_rate(0.1, 128, "linear"), 0.1)
-        self.assertEqual(scale_learning_rate(0.1, 512, "linear", base=256), 0.2)
+        self.assertEqual(self.peak(8192, "linear"), 0.1 * 64)
+        self.assertEqual(self.peak(128, "linear"), 0.1)
+        self.assertEqual(self.peak(64, "linear"), 0.1 / 2)
 
     def test_none(self):
-        self.assertEqual(scale_learning_rate(0.1, 8192, "none"), 0.1)
+        self.assertEqual(self.peak(8192, "none"), 0.1)
 
     def test_wrong_values_are_refused(self):
-        with self.assertRaisesRegex(ValueError, "sqrt"):
-            scale_learning_rate(0.1, 128, "sqrt")
-        with self.assertRaisesRegex(ValueError, "update_batch_size is 0"):
-            scale_learning_rate(0.1, 0, "linear")
+        with self.assertRaisesRegex(UserError, "--learning_rate_scaling=sqrt: accepted are none, linear"):
+            self.peak(128, "sqrt")
+        with self.assertRaisesRegex(ValueError, "peak learning rate is 0"):
+            self.peak(0, "linear")
+
+    def test_the_horizon_is_training_s_length_unless_one_is_given(self):
+        self.assertEqual(OptimizerConfig().rates(1, epochs=60).horizon_epochs, 60)
+        self.assertEqual(OptimizerConfig(schedule_epochs=90).rates(1, epochs=60).horizon_epochs, 90)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.optim.keras_schedule import build_schedule
 
 

@@ -7,7 +7,7 @@ import unittest
 from pathlib import Path
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config, settings_fields
+from tf_fullbatch.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ROOT / "flags"
@@ -93,7 +93,7 @@ def parse(path: Path, *arguments: str) -> Config:
 
 def settings(config: Config) -> dict[str, object]:
     """Name -> value of every setting."""
-    return {field.name: getattr(getattr(config, group), field.name) for group, field in settings_fields()}
+    return dict(config.values())
 
 
 def header(path: Path) -> str:

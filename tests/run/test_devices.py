@@ -12,7 +12,7 @@ from unittest import mock
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.config.groups import RuntimeConfig
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run import devices, processor
 
@@ -23,7 +23,7 @@ CPU = rf"{re.escape(processor.name())}, {processor.cores()} cores?"
 
 DESCRIBE = """
 import json, sys
-from tf_fullbatch.config.groups import RuntimeConfig
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 strategy = choose_strategy(RuntimeConfig(**json.loads(sys.argv[1])))
 print(type(strategy).__name__, strategy.num_replicas_in_sync, describe_devices(strategy), sep="|")

@@ -123,9 +123,9 @@ class RunFolderTest(CommandTestCase):
         self.assertEqual(1, len(profiles))
 
     def test_plain_keras_loads_the_model_and_agrees(self):
-        from tf_fullbatch.data.sources.load import load_dataset
+        from tf_fullbatch.data.settings import DataConfig
 
-        test = load_dataset("digits").test
+        test = DataConfig(dataset="digits").load().test
         for name, array in (("x", test.images), ("y", test.labels)):
             np.save(self.folder / f"{name}.npy", array)
         files = [str(self.run_folder), str(self.folder / "x.npy"), str(self.folder / "y.npy")]

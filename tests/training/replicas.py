@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.gradient_descent import GradientDescent
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 SAMPLES, CLASSES, MICRO_BATCH = 101, 3, 16

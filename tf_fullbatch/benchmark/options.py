@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch.benchmark.comparisons import PYTORCH, SMALL
-from tf_fullbatch.config import flag_parsing
-from tf_fullbatch.config.flag_parsing import help_lines
-from tf_fullbatch.config.groups import DTYPE_POLICIES, MODELS
-from tf_fullbatch.config.settings import check_ranges, refuse_repeats, refuse_without_effect, setting
+from tf_fullbatch.config.runtime import DTYPE_POLICIES
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.registry import MODELS
+from tf_fullbatch.settings import flag_parsing
+from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, refuse_without_effect, setting
+from tf_fullbatch.settings.flag_parsing import help_lines
 
 JIT_CHOICES = ("auto", "on", "off")
 _STEP = (
@@ -39,7 +40,7 @@ class Options:
         "fit; pytorch: beside plain PyTorch; gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
-    model: str = setting("resnet18", "Network (step).", choices=MODELS)
+    model: str = setting("resnet18", "Network (step).", choices=tuple(MODELS))
     image_size: int = setting(32, "Side of the random images in pixels (step).", minimum=4)
     num_classes: int = setting(10, "Classes of the random labels (step).", minimum=2)
     micro_batch_size: int = setting(128, "Samples of one forward and backward pass (step).", minimum=1)

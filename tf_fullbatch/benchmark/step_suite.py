@@ -10,7 +10,7 @@ from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Passes, Progress, Timing
-from tf_fullbatch.config.step import GRADIENT_EVALUATIONS
+from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.display.text import format_count, format_table
 from tf_fullbatch.run.devices import precision
 

@@ -18,10 +18,10 @@ from types import FrameType
 from typing import IO
 
 from tf_fullbatch.commands import console
-from tf_fullbatch.config import flag_parsing
-from tf_fullbatch.config.settings import check_ranges, setting
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run import processes
+from tf_fullbatch.settings import flag_parsing
+from tf_fullbatch.settings.fields import check_ranges, setting
 
 _POLL_SECONDS = 0.1
 _TERMINATE_SECONDS = 8.0

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch.commands import console
-from tf_fullbatch.config import cli_flags, flag_parsing
-from tf_fullbatch.config.flag_parsing import help_lines
-from tf_fullbatch.config.settings import check_ranges, setting
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import flag_parsing
+from tf_fullbatch.settings.fields import check_ranges, setting
+from tf_fullbatch.settings.flag_parsing import help_lines
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

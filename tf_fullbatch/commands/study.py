@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from tf_fullbatch.commands import console, report
 from tf_fullbatch.display.text import format_count, format_table
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.schedules import learning_rates
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Study, write_study
 from tf_fullbatch.run.output_dir import locked
@@ -104,7 +103,7 @@ def _rates(run: Run) -> str | None:
         update_batch = 1  # it does not matter
     if update_batch is None:
         return None
-    rates = learning_rates(config, update_batch)
+    rates = config.learning_rates(update_batch)
     highest = max(rates.rate_at_epoch(epoch) for epoch in range(passes))
     return f"{highest:.3g} to {rates.rate_at_epoch(passes - 1):.3g}"
 

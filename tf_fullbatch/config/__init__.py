@@ -1,1 +1,1 @@
-"""What a run is told to do: frozen dataclasses with documented, checked fields. Imports neither absl nor TensorFlow."""
+"""What a run is told to do: its configuration, composed of its components' settings, and its flags. No TensorFlow."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_fullbatch.config import flag_parsing
-from tf_fullbatch.config.flag_parsing import flag_text
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import flag_parsing
+from tf_fullbatch.settings.flag_parsing import flag_text
 
 GROUP_TITLES = {
     "data": "Data",
@@ -65,9 +65,9 @@ def help_text() -> str:
 
 def arguments(config: Config) -> list[str]:
     """The flags of a configuration: every setting that differs from its default."""
-    given = []
-    for group, setting in settings_fields():
-        value = getattr(getattr(config, group), setting.name)
+    given, values = [], config.values()
+    for _, setting in settings_fields():
+        value = values[setting.name]
         if value != setting.default:
             given.append(f"--{setting.name}={flag_text(setting, value)}")
     return given
@@ -81,9 +81,9 @@ def flagfile_text(config: Config) -> str:
 
 def settings_text(config: Config) -> str:
     """Every setting as a flag, one a line, by group."""
+    values = config.values()
     return "\n".join(
-        f"--{setting.name}={flag_text(setting, getattr(getattr(config, group), setting.name))}"
-        for group, setting in settings_fields()
+        f"--{setting.name}={flag_text(setting, values[setting.name])}" for _, setting in settings_fields()
     )
 
 

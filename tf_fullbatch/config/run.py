@@ -1,13 +1,18 @@
-"""The configuration of a whole run: the groups of settings and the checks across them."""
+"""The configuration of a whole run: the settings of all its components, and the checks across them."""
 
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tf_fullbatch.config.groups import DataConfig, ModelConfig, OptimizerConfig, RuntimeConfig
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.settings import ModelConfig
+from tf_fullbatch.optim.schedules.rates import EpochRates
+from tf_fullbatch.optim.settings import OptimizerConfig
+from tf_fullbatch.settings.components import Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,18 +80,7 @@ class Config:
                 f"--warmup_epochs={optimizer.warmup_epochs:g} is longer than the schedule, --schedule_epochs="
                 f"{optimizer.schedule_epochs:g}: lower --warmup_epochs or raise --schedule_epochs."
             )
-        decays = optimizer.decay_epochs
-        if list(decays) != sorted(set(decays)) or (decays and decays[-1] >= self.schedule_epochs):
-            given = ",".join(f"{epoch:g}" for epoch in decays)
-            raise UserError(
-                f"--decay_epochs={given}: give ascending epochs before the schedule's end, {self.schedule_epochs:g}."
-            )
-        if (optimizer.schedule == "steps") != bool(optimizer.decay_epochs):
-            given = ",".join(f"{epoch:g}" for epoch in optimizer.decay_epochs)
-            raise UserError(
-                f"--schedule={optimizer.schedule} with --decay_epochs={given}: --schedule=steps needs --decay_epochs, "
-                "and no other schedule takes them."
-            )
+        optimizer.chosen_schedule.check(self.schedule_epochs)
         if self.step.penalty_warmup_epochs > runtime.epochs:
             raise UserError(
                 f"--penalty_warmup_epochs={self.step.penalty_warmup_epochs:g} is longer than training, --epochs="
@@ -96,18 +90,35 @@ class Config:
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
 
     def _check_data(self) -> None:
-        data, step = self.data, self.step
-        if data.dataset == "digits" and data.image_size not in (None, 8):
-            raise UserError(f"--image_size={data.image_size}: the digits are 8x8; leave it unset.")
-        if data.dataset == "digits" and step.augmentation == "randaugment":
+        needed, there = self.step.chosen_augmentation.channels, self.data.chosen_dataset.channels
+        if None not in (needed, there) and needed != there:
             raise UserError(
-                "--augmentation=randaugment needs images of 3 channels, the digits have 1: use --augmentation=crop."
+                f"--augmentation={self.step.augmentation} needs images of {needed} channels, the {self.data.dataset} "
+                f"have {there}: use --augmentation=crop."
             )
 
     @property
     def schedule_epochs(self) -> float:
         """Horizon of the learning-rate schedule in epochs."""
         return self.optimizer.schedule_epochs or self.runtime.epochs
+
+    def learning_rates(self, update_batch_size: int) -> EpochRates:
+        """The learning rate of every epoch.
+
+        Args:
+            update_batch_size: Samples whose gradient makes one step.
+
+        Raises:
+            UserError: A schedule that cannot be.
+        """
+        try:
+            return self.optimizer.rates(update_batch_size, self.schedule_epochs)
+        except ValueError as error:
+            raise UserError(f"--schedule={self.optimizer.schedule}: {error}") from error
+
+    def values(self) -> dict[str, Any]:
+        """Setting -> value of every setting."""
+        return {name: value for group in self.to_dict().values() for name, value in group.items()}
 
     def replacing(self, **settings: Any) -> "Config":
         """A copy with some settings changed, by name."""
@@ -121,7 +132,7 @@ class Config:
 
     def to_dict(self) -> dict[str, dict[str, Any]]:
         """Group -> field -> value, JSON-able."""
-        return dataclasses.asdict(self)
+        return {name: getattr(self, name).to_flat() for name in _GROUPS}
 
     @classmethod
     def from_dict(cls, groups: dict[str, dict[str, Any]]) -> "Config":
@@ -130,24 +141,33 @@ class Config:
         Raises:
             UserError: Unknown or missing groups or fields, or values of another type or out of range.
         """
-        kinds = _GROUPS
-        if not isinstance(groups, dict) or set(groups) != set(kinds):
+        if not isinstance(groups, dict) or set(groups) != set(_GROUPS):
             raise UserError(
-                f"a configuration has the groups {', '.join(kinds)}; this one has {_names(groups)}."
+                f"a configuration has the groups {', '.join(_GROUPS)}; this one has {_names(groups)}."
             )
-        built = {}
-        for name, kind in kinds.items():
-            accepted = {f.name for f in dataclasses.fields(kind)}
-            if not isinstance(groups[name], dict):
-                raise UserError(f"configuration group {name!r} is {_names(groups[name])}, no settings.")
-            lacking, unknown = accepted - set(groups[name]), set(groups[name]) - accepted
-            if lacking or unknown:
-                raise UserError(
-                    f"configuration group {name!r} lacks {_listed(lacking)}, and {_listed(unknown)} is unknown."
-                )
-            values = {k: tuple(v) if isinstance(v, list) else v for k, v in groups[name].items()}
-            built[name] = kind(**values)
+        built: dict[str, Any] = {name: _group(name, kind, groups[name]) for name, kind in _GROUPS.items()}
         return cls(**built)
+
+
+def _group(name: str, kind: type[Group], values: Any) -> Group:
+    """A group of its flat values; those of components that are not chosen may be lacking."""
+    if not isinstance(values, dict):
+        raise UserError(f"configuration group {name!r} is {_names(values)}, no settings.")
+    values = _FIRST_RUNS.get(name, {}) | values
+    accepted = {field.name for field in kind.flat_fields()}
+    lacking, unknown = accepted - set(values) - kind.idle_fields(values), set(values) - accepted
+    if lacking or unknown:
+        raise UserError(
+            f"configuration group {name!r} lacks {_listed(lacking)}, and {_listed(unknown)} is unknown."
+        )
+    return kind.of(**values)
+
+
+_FIRST_RUNS: dict[str, dict[str, Any]] = {
+    "step": {"fused_batch_norm": False},
+    "runtime": {"data_on_device": "auto"},
+}
+"""What the runs of version 0.1.0 did where they had no setting for it."""
 
 
 def _listed(names: set[str]) -> str:
@@ -158,7 +178,7 @@ def _names(value: Any) -> str:
     return ", ".join(sorted(map(str, value))) if isinstance(value, dict) else repr(value)[:60]
 
 
-_GROUPS: dict[str, type] = {
+_GROUPS: dict[str, type[Group]] = {
     "data": DataConfig,
     "model": ModelConfig,
     "step": StepConfig,
@@ -169,31 +189,32 @@ _GROUPS: dict[str, type] = {
 
 def settings_fields() -> list[tuple[str, dataclasses.Field]]:
     """(group name, field) of every setting, in order; field names are unique across groups."""
-    return [(name, field_) for name, group in _GROUPS.items() for field_ in dataclasses.fields(group)]
+    return [(name, field_) for name, group in _GROUPS.items() for field_ in group.flat_fields()]
 
 
-def deciding_settings(config: Config) -> dict[str, Any]:
-    """name -> value of every setting that decides a run's results, the schedule's horizon resolved."""
+def result_settings(config: Config) -> dict[str, Any]:
+    """name -> value of every setting that affects a run's results, the schedule's horizon resolved."""
+    values = config.values()
     settings = {
-        setting_field.name: getattr(getattr(config, group), setting_field.name)
-        for group, setting_field in settings_fields()
-        if setting_field.metadata["decides"]
+        setting_field.name: values[setting_field.name]
+        for _, setting_field in settings_fields()
+        if setting_field.metadata["affects_results"]
     }
     return settings | {"schedule_epochs": config.schedule_epochs}
 
 
 def compared_settings(config: Config) -> dict[str, Any]:
-    """name -> value of everything that tells runs apart: what decides results, and the length."""
-    return deciding_settings(config) | {"epochs": config.runtime.epochs}
+    """name -> value of everything that tells runs apart: what affects results, and the length."""
+    return result_settings(config) | {"epochs": config.runtime.epochs}
 
 
-def deciding_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
-    """(name, old, new) of every setting that decides results and differs."""
-    before, after = deciding_settings(old), deciding_settings(new)
+def result_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
+    """(name, old, new) of every setting that affects results and differs."""
+    before, after = result_settings(old), result_settings(new)
     return [(name, before[name], after[name]) for name in before if before[name] != after[name]]
 
 
 def differing_settings(configs: Sequence[Config]) -> list[str]:
-    """Names of the settings in which runs differ: those that decide results, and the length."""
+    """Names of the settings in which runs differ: those that affect results, and the length."""
     settings = [compared_settings(config) for config in configs]
     return [name for name in settings[0] if any(one[name] != settings[0][name] for one in settings)]

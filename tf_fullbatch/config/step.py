@@ -5,25 +5,18 @@ The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and fl
 
 from dataclasses import dataclass
 
-from tf_fullbatch.config.settings import check_ranges, refuse_without_effect, setting
+from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
+from tf_fullbatch.data.augment.base import AugmentationSettings
+from tf_fullbatch.data.augment.registry import AUGMENTATIONS
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.components import Group, chosen_by, described
+from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
-PENALTIES = ("none", "nested_tape", "forward_over_reverse", "forward_differences", "central_differences")
-GRADIENT_EVALUATIONS = {
-    "none": 1,
-    "nested_tape": 2,
-    "forward_over_reverse": 2,
-    "forward_differences": 2,
-    "central_differences": 3,
-}
-"""Gradient evaluations a sample and step of each penalty. An exact product counts as one more, by convention: it
-takes the time of about two."""
-CLIP_NORM_TYPES = ("l2", "inf")
-AUGMENTATIONS = ("none", "crop", "crop_flip", "randaugment")
+_CHANGES = {name: kind for name, kind in AUGMENTATIONS.items() if name != "none"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepConfig:
+class StepConfig(Group):
     """How an update batch's gradient is computed and transformed."""
 
     micro_batch_size: int = setting(
@@ -77,17 +70,10 @@ class StepConfig:
     )
     augmentation: str = setting(
         "none",
-        "Random changes to the training images, on the device: crop (with zero padding), crop_flip (and horizontal "
-        "flip, as published for CIFAR), randaugment (crop_flip and keras-cv's RandAugment).",
-        choices=AUGMENTATIONS,
+        f"Random changes to the training images, on the device: {described(_CHANGES, last=', ')}.",
+        choices=tuple(AUGMENTATIONS),
     )
-    augmentation_padding: int = setting(
-        4, "Pixels of zero padding around an image before a random crop.", minimum=0
-    )
-    randaugment_magnitude: float = setting(
-        0.3, "RandAugment's magnitude as a fraction of each operation's largest.", minimum=0, maximum=1
-    )
-    randaugment_operations: int = setting(2, "RandAugment's operations an image.", minimum=1)
+    chosen_augmentation: AugmentationSettings = chosen_by("augmentation", AUGMENTATIONS)
     accumulate_dtype: str = setting(
         "float32",
         "Precision of the sums over samples; widened to float64 where the weights are.",
@@ -111,7 +97,7 @@ class StepConfig:
     )
 
     def __post_init__(self) -> None:
-        check_ranges(self)
+        Group.__post_init__(self)
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
         if self.penalty == "none" and strengths:
             raise UserError(
@@ -126,14 +112,6 @@ class StepConfig:
             )
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
             refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
-        if self.augmentation != "randaugment":
-            refuse_without_effect(
-                self,
-                ("randaugment_magnitude", "randaugment_operations"),
-                f"with --augmentation={self.augmentation}",
-            )
-        if self.augmentation == "none":
-            refuse_without_effect(self, ("augmentation_padding",), "without --augmentation")
 
     @property
     def gradient_evaluations(self) -> int:

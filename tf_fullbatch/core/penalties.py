@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.config.step import GRADIENT_EVALUATIONS
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.micro_batch import StepScalars
+from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.core.trees import Tree
 
 LossFunction = Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, Any]]

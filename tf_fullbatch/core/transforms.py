@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.config.step import CLIP_NORM_TYPES
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.names import CLIP_NORM_TYPES
 from tf_fullbatch.core.random_bits import LOSS_WEIGHT_STREAMS, random_bits
 
 # Keeps this noise apart from other draws that start from the same (seed, step).

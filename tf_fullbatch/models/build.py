@@ -1,34 +1,15 @@
 """Networks by name: raw pixels in, logits out."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 
-from tf_fullbatch.config.groups import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
-from tf_fullbatch.models.layers import LayerChoices, float_dtype, layer_seed
-from tf_fullbatch.models.resnet import RESNETS, ResNetSpec, resnet_features
-from tf_fullbatch.models.small import linear_features, mlp_features
-
-FeatureBuilder = Callable[[keras.KerasTensor, LayerChoices], keras.KerasTensor]
+from tf_fullbatch.models.layers import float_dtype, layer_seed
+from tf_fullbatch.models.settings import ModelConfig
 
 _PIXEL_RANGE = 255.0
-
-
-def _pooled_resnet(spec: ResNetSpec, x: keras.KerasTensor, choices: LayerChoices) -> keras.KerasTensor:
-    x = resnet_features(x, spec, choices)
-    # In the head's dtype, so that a mean over many pixels is not rounded to bfloat16 before the head.
-    return keras.layers.GlobalAveragePooling2D(dtype=float_dtype(), name="pool")(x)
-
-
-MODELS: dict[str, FeatureBuilder] = {
-    **{name: partial(_pooled_resnet, spec) for name, spec in RESNETS.items()},
-    "mlp": mlp_features,
-    "linear": linear_features,
-}
-"""Name -> builder: a function from normalised pixels `[batch, height, width, channels]` and the layer choices
-to features `[batch, features]`; `build_network` adds the input, its normalisation and the linear head."""
 
 
 def build_network(
@@ -38,14 +19,49 @@ def build_network(
     num_classes: int,
     pixel_mean: Sequence[float],
     pixel_std: Sequence[float],
-    width: int | None = None,
-    stem: str = "auto",
-    shortcut: str = "auto",
-    norm: str = "batch",
-    activation: str = "relu",
     seed: int = 0,
+    **settings: Any,
 ) -> keras.Model:
-    """A network from raw pixels to logits, under the global Keras dtype policy.
+    """A network from raw pixels to logits: `network_of` for a name and its settings.
+
+    Args:
+        name: A key of `models.registry.MODELS`.
+        input_shape: Height and width in pixels, and channels.
+        num_classes: Classes, at least 2.
+        pixel_mean: Mean of each channel, in units of `pixel / 255`.
+        pixel_std: Standard deviation of each channel, in units of `pixel / 255`, positive.
+        seed: Seed of the initial weights, at least 0.
+        **settings: Settings of the network's family, such as `width`, `stem`, `shortcut`, `norm` and `activation` of
+            a residual network: the flags of the same names.
+
+    Returns:
+        The network, named `name`.
+
+    Raises:
+        ValueError: If an argument is not one of those accepted, or the image is too small for the network.
+        TypeError: If no network has such a setting.
+    """
+    config = ModelConfig(model=name, chosen_model=ModelConfig.component("model", name, **settings))
+    return network_of(
+        config,
+        input_shape=input_shape,
+        num_classes=num_classes,
+        pixel_mean=pixel_mean,
+        pixel_std=pixel_std,
+        seed=seed,
+    )
+
+
+def network_of(
+    config: ModelConfig,
+    *,
+    input_shape: tuple[int, int, int],
+    num_classes: int,
+    pixel_mean: Sequence[float],
+    pixel_std: Sequence[float],
+    seed: int,
+) -> keras.Model:
+    """The network that settings describe, from raw pixels to logits, under the global Keras dtype policy.
 
     The network is functional and of stock layers and operations: a saved one loads without this package. It
     takes pixels from 0 to 255, `[batch, height, width, channels]`, of any integer or float dtype, normalises
@@ -53,38 +69,22 @@ def build_network(
     float32 (both float64 under a float64 policy). The same arguments give the same weights in every process.
 
     Args:
-        name: A key of `MODELS`.
+        config: The network's name and settings; initial weights are not loaded here.
         input_shape: Height and width in pixels, and channels.
         num_classes: Classes, at least 2.
         pixel_mean: Mean of each channel, in units of `pixel / 255`.
         pixel_std: Standard deviation of each channel, in units of `pixel / 255`, positive.
-        width: Channels of the first stage, or units of the hidden layer; None for the published number. Later
-            stages keep their ratio to it.
-        stem: One of `STEMS` ("auto": by image size), see `layers.apply_stem`.
-        shortcut: One of `SHORTCUTS` ("auto": the network's own), see `layers.shortcut`.
-        norm: One of `NORMS`; "none" gives every convolution a bias. `mlp` and `linear` have no normalisation.
-        activation: One of `ACTIVATIONS`; gelu is the exact one, `x Phi(x)`. `linear` has none.
         seed: Seed of the initial weights, at least 0.
 
-    Returns:
-        The network, named `name`.
-
     Raises:
-        ValueError: If an argument is not one of those accepted, or the image is too small for the network.
+        ValueError: If an argument is out of range, or the image is too small for the network.
     """
-    _check_member("name", name, tuple(MODELS))
-    _check_member("stem", stem, STEMS)
-    _check_member("shortcut", shortcut, SHORTCUTS)
-    _check_member("norm", norm, NORMS)
-    _check_member("activation", activation, ACTIVATIONS)
-    _check_numbers(input_shape, num_classes, width, seed)
-    choices = LayerChoices(
-        width=width, stem=stem, shortcut=shortcut, norm=norm, activation=activation, seed=seed
-    )
+    _check_numbers(input_shape, num_classes, seed)
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
-    features = MODELS[name](_normalised(pixels, pixel_mean, pixel_std), choices)
-    return keras.Model(pixels, _head(features, num_classes, seed), name=name)
+    normalised = _normalised(pixels, pixel_mean, pixel_std)
+    features = config.chosen_model.features(config.model, normalised, seed)
+    return keras.Model(pixels, _head(features, num_classes, seed), name=config.model)
 
 
 def _normalised(pixels: keras.KerasTensor, mean: Sequence[float], std: Sequence[float]) -> keras.KerasTensor:
@@ -118,17 +118,10 @@ def _head(features: keras.KerasTensor, num_classes: int, seed: int) -> keras.Ker
     )(features)
 
 
-def _check_member(field: str, value: str, accepted: tuple[str, ...]) -> None:
-    if value not in accepted:
-        raise ValueError(f"Unknown {field} {value!r}. Use one of: {', '.join(accepted)}.")
-
-
-def _check_numbers(input_shape: tuple[int, int, int], num_classes: int, width: int | None, seed: int) -> None:
+def _check_numbers(input_shape: tuple[int, int, int], num_classes: int, seed: int) -> None:
     if len(input_shape) != 3 or min(input_shape) < 1:
         raise ValueError(f"input_shape must be (height, width, channels), all positive: got {input_shape}.")
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2: got {num_classes}.")
-    if width is not None and width < 1:
-        raise ValueError(f"width must be at least 1, or None for the published one: got {width}.")
     if seed < 0:
         raise ValueError(f"seed must be at least 0: got {seed}.")

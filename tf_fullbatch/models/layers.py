@@ -20,9 +20,8 @@ _MOMENTUM = 0.9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerChoices:
-    """What the layers of one network are made of; `build.build_network` documents the fields."""
+    """What the layers of one residual network are made of: its settings, "auto" resolved, and its seed."""
 
-    width: int | None
     stem: str
     shortcut: str
     norm: str
@@ -142,7 +141,7 @@ def shortcut(
         x: `[batch, height, width, channels]`.
         filters: Output channels, at least `channels`.
         stride: Pixels between outputs, 1 or 2.
-        choices: The network's layer choices; `choices.shortcut` must not be "auto".
+        choices: The network's layer choices.
         prefix: Start of the layers' names.
 
     Returns:
@@ -181,7 +180,7 @@ def apply_stem(x: keras.KerasTensor, filters: int, choices: LayerChoices) -> ker
     Args:
         x: Normalised pixels, `[batch, height, width, channels]`.
         filters: Output channels.
-        choices: The network's layer choices; `choices.stem` must not be "auto".
+        choices: The network's layer choices.
 
     Returns:
         `[batch, height, width, filters]` for `cifar`; both sides divided by 4 and rounded up for the others.

@@ -1,20 +1,17 @@
-"""Residual networks: their shapes by name, and the features that such a shape computes."""
+"""--model=resnet...: residual networks, their shapes by name and their settings."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
+from tf_fullbatch.models.base import NetworkSettings, activation, width
+from tf_fullbatch.settings.fields import setting
 
-from tf_fullbatch.models.layers import (
-    STEM_STRIDES,
-    LayerChoices,
-    activate,
-    apply_stem,
-    conv_norm,
-    resolve_stem,
-    shortcut,
-)
+if TYPE_CHECKING:
+    import keras
 
-BOTTLENECK_EXPANSION = 4
+SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
+STEMS = ("auto", "cifar", "imagenet", "efficient")
+NORMS = ("batch", "group", "none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,67 +54,31 @@ RESNETS: dict[str, ResNetSpec] = {
 }
 
 
-def residual_block(
-    x: keras.KerasTensor, width: int, stride: int, bottleneck: bool, choices: LayerChoices, prefix: str
-) -> keras.KerasTensor:
-    """`activation(residual(x) + shortcut(x))` (He et al. 2016, figure 5).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ResNet(NetworkSettings):
+    """Settings of a residual network (He et al. 2016); `layers.py` says what the choices are."""
 
-    A bottleneck strides in its 3x3 convolution, as later publications do (He et al. 2019, ResNet-B).
+    width: int | None = width()
+    stem: str = setting(
+        "auto",
+        "First layers: cifar (3x3), imagenet (7x7 and pooling), efficient (three 3x3 and pooling); auto by image size.",
+        choices=STEMS,
+    )
+    shortcut: str = setting(
+        "auto",
+        "Shortcut where shapes change: zero padding, strided 1x1 convolution without or with norm, or average pooling "
+        "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
+        choices=SHORTCUTS,
+    )
+    norm: str = setting("batch", "Normalisation: BatchNorm, GroupNorm or none.", choices=NORMS)
+    activation: str = activation()
 
-    Args:
-        x: `[batch, height, width, channels]`.
-        width: Channels of the 3x3 convolutions.
-        stride: 1, or 2 to halve the sides.
-        bottleneck: 1x1, 3x3, 1x1 convolutions instead of two 3x3.
-        choices: The network's layer choices.
-        prefix: Start of the layers' names.
+    def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
+        """The last stage's feature maps, averaged over their pixels, `[batch, features]`.
 
-    Returns:
-        `[batch, ceil(height / stride), ceil(width / stride), width]`; a bottleneck has four times `width`.
-    """
-    if bottleneck:
-        filters = width * BOTTLENECK_EXPANSION
-        y = conv_norm(x, width, 1, 1, choices, prefix, 1, active=True)
-        y = conv_norm(y, width, 3, stride, choices, prefix, 2, active=True)
-        y = conv_norm(y, filters, 1, 1, choices, prefix, 3, active=False)
-    else:
-        filters = width
-        y = conv_norm(x, width, 3, stride, choices, prefix, 1, active=True)
-        y = conv_norm(y, width, 3, 1, choices, prefix, 2, active=False)
-    around = shortcut(x, filters, stride, choices, prefix)
-    y = keras.layers.Add(name=f"{prefix}_add")([y, around])
-    return activate(y, choices, f"{prefix}_{choices.activation}")
+        Raises:
+            ValueError: If a side of the image is shorter than the network's total stride.
+        """
+        from tf_fullbatch.models.residual_blocks import resnet_features
 
-
-def resnet_features(x: keras.KerasTensor, spec: ResNetSpec, choices: LayerChoices) -> keras.KerasTensor:
-    """The feature maps of a residual network's last stage.
-
-    Args:
-        x: Normalised pixels, `[batch, height, width, channels]`.
-        spec: The network's shape.
-        choices: The network's layer choices; "auto" and a width of None are resolved here.
-
-    Returns:
-        `[batch, rows, columns, features]`, the sides divided by the total stride and rounded up.
-
-    Raises:
-        ValueError: If a side of the image is shorter than the network's total stride.
-    """
-    height, columns = x.shape[1:3]
-    stem = resolve_stem(choices.stem, height, columns)
-    kind = spec.default_shortcut if choices.shortcut == "auto" else choices.shortcut
-    choices = replace(choices, stem=stem, shortcut=kind)
-    width = spec.width if choices.width is None else choices.width
-    total_stride = STEM_STRIDES[stem] * 2 ** (len(spec.blocks) - 1)
-    if min(height, columns) < total_stride:
-        raise ValueError(
-            f"Images of {height}x{columns} pixels are too small: with the stem {stem!r} this network needs "
-            f"sides of at least {total_stride}. Use larger images, the stem 'cifar' or fewer stages."
-        )
-    x = apply_stem(x, width, choices)
-    for stage, blocks in enumerate(spec.blocks):
-        for block in range(blocks):
-            stride = 2 if stage > 0 and block == 0 else 1
-            prefix = f"stage{stage + 1}_block{block}"
-            x = residual_block(x, width * 2**stage, stride, spec.bottleneck, choices, prefix)
-    return x
+        return resnet_features(x, RESNETS[name], self, seed)

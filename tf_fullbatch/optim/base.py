@@ -1,57 +1,32 @@
-"""What a method of descent is to a step: it takes the gradient at a point, and moves the weights."""
+"""What an optimizer's settings are asked for."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-import keras
-import tensorflow as tf
+from tf_fullbatch.settings.fields import Settings, setting
 
-from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.core.trees import Tree
+if TYPE_CHECKING:
+    import keras
 
-
-class At(NamedTuple):
-    """Where a step stands.
-
-    Attributes:
-        loss: Scalar, the mean loss over the update batch.
-        gradient: Tree in the variables' dtypes: averaged, penalised, clipped, with noise.
-    """
-
-    loss: tf.Tensor
-    gradient: Tree
+LearningRate: TypeAlias = "float | keras.optimizers.schedules.LearningRateSchedule"
 
 
-class Accepted(NamedTuple):
-    """A step that was made.
+class OptimizerSettings(Settings, ABC):
+    """Settings of an optimizer, which it is built from; importing them imports no TensorFlow."""
 
-    Attributes:
-        evaluations: Gradient evaluations per sample spent beyond the gradient at the point.
-    """
+    __slots__ = ()
+    summary: ClassVar[str] = ""
+    """What --help says of it, in brackets after its name."""
 
-    evaluations: tf.Tensor
-
-
-class Descent(Protocol):
-    """A method that moves the weights once per step."""
-
-    @property
-    def variables(self) -> Sequence[keras.Variable]:
-        """Everything that the method keeps from step to step; part of a checkpoint."""
-
-    @property
-    def learning_rate(self) -> tf.Tensor:
-        """The rate of the step to come, a scalar."""
-
-    @property
-    def steps_completed(self) -> tf.Tensor:
-        """int64 scalar, updates made so far."""
-
-    def step(self, at: At, objective: Objective | None) -> Accepted:
-        """Makes one step; cross-replica context, in a graph. Variables are assigned once, here.
+    @abstractmethod
+    def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
+        """The optimizer; it gets the reduced, clipped gradient once a step.
 
         Args:
-            at: Where the step stands.
-            objective: The update batch's objective, for methods that ask more of it; None where it cannot be asked
-                because several steps are made in one call.
+            learning_rate: A constant rate, or a Keras schedule of the step.
         """
+
+
+def weight_decay() -> Any:
+    """The field of the flag --weight_decay, for every optimizer that has it."""
+    return setting(5e-4, "Weight decay: coupled L2 for gradient_descent, decoupled for adamw.", minimum=0)

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.optim.base import Accepted, At
+from tf_fullbatch.optim.descent import Accepted, At
 
 
 class KerasDescent:

@@ -1,14 +1,15 @@
 """The epoch-wise learning rates as a Keras schedule."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.optim.schedules import EpochRates
+from tf_fullbatch.optim.schedules.rates import EpochRates
+from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.settings import OptimizerConfig
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
@@ -48,7 +49,15 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of `build_schedule`."""
-        return {**dataclasses.asdict(self.rates), "steps_per_epoch": self.steps_per_epoch}
+        schedule = self.rates.schedule
+        return {
+            "name": next(name for name, kind in SCHEDULES.items() if kind is type(schedule)),
+            "peak": self.rates.peak,
+            "warmup_epochs": self.rates.warmup_epochs,
+            "horizon_epochs": self.rates.horizon_epochs,
+            "steps_per_epoch": self.steps_per_epoch,
+            **{field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)},
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "EpochSchedule":
@@ -63,29 +72,26 @@ def build_schedule(
     warmup_epochs: float,
     horizon_epochs: float,
     steps_per_epoch: int,
-    decay_epochs: Sequence[float] = (),
-    decay_factor: float = 0.1,
+    **settings: Any,
 ) -> EpochSchedule:
     """The Keras schedule of a name and its numbers.
 
     Args:
-        name: A key of `schedules.SCHEDULES`.
+        name: A key of `schedules.registry.SCHEDULES`.
         peak: The rate at the end of the warmup.
         warmup_epochs: Length of the warmup, in epochs.
         horizon_epochs: Length of the schedule, in epochs (see `EpochRates`).
         steps_per_epoch: Optimizer steps in an epoch.
-        decay_epochs: "steps" only: the epochs of the steps.
-        decay_factor: "steps" only: what the rate is multiplied by at each.
+        **settings: The schedule's own: `decay_epochs` and `decay_factor` of "steps".
 
     Raises:
         ValueError: If a value is out of its range or does not go with the others.
+        TypeError: If no schedule has such a setting.
     """
     rates = EpochRates(
-        name=name,
+        schedule=OptimizerConfig.component("schedule", name, **settings),
         peak=peak,
         warmup_epochs=warmup_epochs,
         horizon_epochs=horizon_epochs,
-        decay_epochs=tuple(decay_epochs),
-        decay_factor=decay_factor,
     )
     return EpochSchedule(rates, steps_per_epoch)

@@ -76,7 +76,10 @@ def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
     if (Path(study_dir) / FILE_NAME).exists():
         study = dataclasses.replace(study, jobs=max(study.jobs, read_study(study_dir).jobs))
     content = dataclasses.asdict(study)
-    content["rows"] = content.pop("arms")  # the file's word since version 0.1.0
+    arms = content.pop("arms")
+    for written, arm in zip(arms, study.arms, strict=True):
+        written["config"] = arm.config.to_dict()
+    content["rows"] = arms  # the file's word since version 0.1.0
     write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **content})
 
 

@@ -211,7 +211,7 @@ def _study_source(folder: Path) -> _Source:
 
 
 def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]) -> _Source:
-    """Arms of runs whose deciding settings and lengths are equal but for the seed.
+    """Arms of runs whose settings that affect results and lengths are equal but for the seed.
 
     Runs whose folders differ by the seed alone belong together; then the others, until a seed comes twice.
     """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.config.run import Config, deciding_differences
+from tf_fullbatch.config.run import Config, result_differences
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
@@ -161,7 +161,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
 
 
 def _refuse_other_settings(config: Config, expected: Config) -> None:
-    differences = deciding_differences(expected, config)
+    differences = result_differences(expected, config)
     if differences:
         shown = "; ".join(f"--{name}: {a} in the study, {b} in the run" for name, a, b in differences)
         raise UserError(f"the run has other settings than its study says ({shown})")

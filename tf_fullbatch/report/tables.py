@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.config.flag_parsing import flag_text
 from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
@@ -15,6 +14,7 @@ from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
 from tf_fullbatch.report.differences import PairedDifference
 from tf_fullbatch.report.run_records import RecordedRun
 from tf_fullbatch.report.statistics import deviation
+from tf_fullbatch.settings.flag_parsing import flag_text
 
 _DIGITS = 4
 _WHOLE = (

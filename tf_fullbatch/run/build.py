@@ -1,7 +1,6 @@
 """From a configuration to its parts: devices, data, network, compiled model, and the state of a training."""
 
 import contextlib
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +11,13 @@ import tensorflow as tf
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.data.sources.load import LabelledImages, load_dataset, pixel_statistics
+from tf_fullbatch.data.pixel_statistics import pixel_statistics
+from tf_fullbatch.data.sources.labelled_images import LabelledImages
 from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.models.build import build_network
-from tf_fullbatch.optim.build import build_optimizer
-from tf_fullbatch.optim.gradient_descent import undecayed_variables
+from tf_fullbatch.models.build import network_of
+from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
-from tf_fullbatch.optim.schedules import learning_rates
 from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
 from tf_fullbatch.training.ema import EmaWeights
@@ -106,7 +104,7 @@ def load_splits(config: Config) -> Splits:
     """
     data = config.data
     try:
-        dataset = load_dataset(data.dataset, data_dir=data.data_dir, image_size=data.image_size)
+        dataset = data.load()
     except UserError as error:
         named = str(error).startswith("--")
         raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
@@ -137,6 +135,7 @@ def training_batches(config: Config, train: LabelledImages) -> UpdateBatches:
         shuffle=config.optimizer.shuffle,
         seed=config.step.seed,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
+        on_device=config.runtime.keeps_data_on_device,
     )
 
 
@@ -148,6 +147,7 @@ def evaluation_batches(config: Config, samples: LabelledImages) -> UpdateBatches
         micro_batch_size=config.step.micro_batch_size,
         sample_ids=samples.sample_ids,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
+        on_device=config.runtime.keeps_data_on_device,
     )
 
 
@@ -163,21 +163,15 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
         UserError: The network does not fit the images, or initial weights do not fit the network.
     """
     batches = training_batches(config, train)
-    settings = {f.name: getattr(config.step, f.name) for f in dataclasses.fields(config.step)}
     default = strategy is tf.distribute.get_strategy()
     with contextlib.nullcontext() if default else strategy.scope():
         network = _build_network(config, train)
         if config.model.initial_weights:
             load_initial_weights(network, config.model.initial_weights)
-        model = FullBatchModel(network, **settings)
-        optimizer = build_optimizer(
-            config.optimizer.optimizer,
-            learning_rate=EpochSchedule(
-                learning_rates(config, batches.batch_size), batches.plan(1).steps_per_epoch
-            ),
-            momentum=config.optimizer.momentum,
-            nesterov=config.optimizer.nesterov,
-            weight_decay=config.optimizer.weight_decay,
+        model = FullBatchModel(network, **config.step.to_flat())
+        rates = config.learning_rates(batches.batch_size)
+        optimizer = config.optimizer.chosen_optimizer.build(
+            EpochSchedule(rates, batches.plan(1).steps_per_epoch)
         )
         if not config.optimizer.decay_norm_and_bias:
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
@@ -191,23 +185,17 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
 def _build_network(config: Config, train: LabelledImages) -> keras.Model:
     mean, std = pixel_statistics(train.images)
     std = np.where(std > 0, std, 1.0)  # a channel of one value carries nothing to scale
-    choices = config.model
     try:
-        return build_network(
-            choices.model,
+        return network_of(
+            config.model,
             input_shape=train.images.shape[1:],
             num_classes=train.num_classes,
             pixel_mean=mean.tolist(),
             pixel_std=std.tolist(),
-            width=choices.width,
-            stem=choices.stem,
-            shortcut=choices.shortcut,
-            norm=choices.norm,
-            activation=choices.activation,
             seed=config.step.seed,
         )
     except ValueError as error:
-        raise UserError(f"--model={choices.model}: {error}") from error
+        raise UserError(f"--model={config.model.model}: {error}") from error
 
 
 def load_initial_weights(network: keras.Model, source: str) -> None:

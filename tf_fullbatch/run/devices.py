@@ -9,7 +9,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.config.groups import RuntimeConfig
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.display.text import counted
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run import processor
@@ -21,7 +21,7 @@ def set_precision(dtype_policy: str) -> None:
     """Sets Keras' and TensorFlow's precision for this process.
 
     Args:
-        dtype_policy: One of `config.groups.DTYPE_POLICIES`. "float32" switches TensorFloat-32 off, which
+        dtype_policy: One of `config.runtime.DTYPE_POLICIES`. "float32" switches TensorFloat-32 off, which
             TensorFlow has on by default.
     """
     keras.config.set_floatx("float64" if dtype_policy == "float64" else "float32")

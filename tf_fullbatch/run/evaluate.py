@@ -2,7 +2,7 @@
 
 import sys
 
-from tf_fullbatch.config.run import Config, deciding_settings
+from tf_fullbatch.config.run import Config, result_settings
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import Outcome, UserError
@@ -46,8 +46,8 @@ def evaluate(config: Config) -> Outcome:
 
 def _refuse_other_settings(config: Config, trained: Config) -> None:
     """Refuses settings that the run was not trained with; defaults count as not given."""
-    default, there = deciding_settings(Config()), deciding_settings(trained)
-    for name, value in deciding_settings(config).items():
+    default, there = result_settings(Config()), result_settings(trained)
+    for name, value in result_settings(config).items():
         if value not in (default[name], there[name]) and name not in ("flip_averaging", "schedule_epochs"):
             raise UserError(
                 f"--{name}={value}: --mode=evaluate takes a run's own settings, here {there[name]}. Leave it out."

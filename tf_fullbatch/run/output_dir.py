@@ -10,7 +10,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tf_fullbatch.config.run import Config, deciding_differences, deciding_settings
+from tf_fullbatch.config.run import Config, result_differences, result_settings
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
@@ -21,8 +21,8 @@ from tf_fullbatch.records.tables import last_row
 
 
 def default_output_dir(config: Config) -> str:
-    """runs/DATASET-MODEL-HASH, the hash of all settings that decide results: the same command, the same folder."""
-    digest = hashlib.sha256(json.dumps(deciding_settings(config)).encode()).hexdigest()[:8]
+    """runs/DATASET-MODEL-HASH, the hash of all settings that affect results: the same command, the same folder."""
+    digest = hashlib.sha256(json.dumps(result_settings(config)).encode()).hexdigest()[:8]
     return f"runs/{config.data.dataset.replace('/', '-').replace(':', '-')}-{config.model.model}-{digest}"
 
 
@@ -30,7 +30,7 @@ def check_folder(folder: RunFolder, config: Config) -> None:
     """Refuses an output folder that is not this run's.
 
     Raises:
-        UserError: A foreign folder, a run with other deciding settings, or a folder that cannot be written.
+        UserError: A foreign folder, a run with other settings that affect results, or a folder that cannot be written.
     """
     path = folder.path
     with os_errors_as_user_errors(path):
@@ -39,7 +39,7 @@ def check_folder(folder: RunFolder, config: Config) -> None:
         raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
     if holds_run:
         old = folder.read_config()
-        differences = deciding_differences(old, config)
+        differences = result_differences(old, config)
         if differences and _has_results(folder):
             shown = "; ".join(f"--{name}: {a} there, {b} now" for name, a, b in differences)
             by_default = config.optimizer.schedule_epochs is None and "--schedule_epochs" in shown

@@ -9,7 +9,6 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_count, format_duration
-from tf_fullbatch.optim.schedules import learning_rates
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
@@ -38,7 +37,7 @@ def plan(config: Config) -> str:
 
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
     """What settings that were left open come to."""
-    peak = learning_rates(config, batches.batch_size).peak
+    peak = config.learning_rates(batches.batch_size).peak
     xla = "on" if use_xla(model.settings, model.network) else "off"
     return (
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "

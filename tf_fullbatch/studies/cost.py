@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.data.sources.load import count_training_samples
 from tf_fullbatch.data.splits import check_sizes
 
 
@@ -39,7 +38,7 @@ def cost_of(config: Config) -> Cost:
         UserError: There is no such data set, or it has too few samples for these settings, as far as that is known.
     """
     data = config.data
-    available = count_training_samples(data.dataset, data.data_dir)
+    available = data.count_training_samples()
     samples = data.train_size
     if available is not None:
         check_sizes(available, data.train_size, data.validation_size)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.config import cli_flags, flag_parsing
-from tf_fullbatch.config.flag_parsing import help_lines
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, settings_fields
-from tf_fullbatch.config.settings import check_ranges, refuse_repeats, setting
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import FILE_NAME, Arm, Published, Study
+from tf_fullbatch.settings import flag_parsing, flagfiles
+from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, setting
+from tf_fullbatch.settings.flag_parsing import help_lines
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _TAKEN = ("report", FILE_NAME)
@@ -158,7 +159,7 @@ def _arm(text: str, common: Sequence[str], published: dict[str, Published]) -> A
 def _config(name: str, arguments: list[str]) -> Config:
     """The settings of an arm, those refused that are the study's own to give."""
     try:
-        for argument in flag_parsing.located_arguments(arguments):
+        for argument in flagfiles.located_arguments(arguments):
             flag = argument.text.lstrip("-").partition("=")[0]
             if argument.text.startswith("-") and flag.removeprefix("no") in _OWN:
                 raise UserError(
@@ -200,7 +201,7 @@ def _check_known(flag: str, given: Sequence[str] | dict[str, Published], names: 
 
 def _located(arguments: Sequence[str]) -> list[str]:
     """The arguments without flagfiles, those that arms name found beside the flagfile that the arm stands in."""
-    located = flag_parsing.located_arguments(arguments)
+    located = flagfiles.located_arguments(arguments)
     found: list[str] = []
     while located:
         argument = located.pop(0)
@@ -215,9 +216,9 @@ def _located(arguments: Sequence[str]) -> list[str]:
         parts = _split(name, text)
         for k, part in enumerate(parts):
             if name == "row" and k == 1 and not part.startswith("-"):
-                parts[k] = str(flag_parsing.flagfile_path(part, folder))
+                parts[k] = str(flagfiles.flagfile_path(part, folder))
             elif part.lstrip("-").startswith("flagfile="):
-                parts[k] = f"--flagfile={flag_parsing.flagfile_path(part.partition('=')[2], folder)}"
+                parts[k] = f"--flagfile={flagfiles.flagfile_path(part.partition('=')[2], folder)}"
         found.append(f"--{name}={shlex.join(parts)}")
     return found
 

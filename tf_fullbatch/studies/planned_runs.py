@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.config.run import Config, deciding_differences, differing_settings
+from tf_fullbatch.config.run import Config, differing_settings, result_differences
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.files import os_errors_as_user_errors
@@ -127,7 +127,7 @@ def _check_arm(path: Path, old: Arm, new: Arm | None) -> None:
             f"--output_dir={path} holds another study: its arm {old.name!r} is not in this one. Choose another "
             f"--output_dir, or delete {path / old.name}."
         )
-    differences = [d for d in deciding_differences(old.config, new.config) if d[0] != "seed"]
+    differences = [d for d in result_differences(old.config, new.config) if d[0] != "seed"]
     if differences:
         shown = "; ".join(f"--{name}: {there} there, {here} now" for name, there, here in differences)
         raise UserError(

@@ -1,6 +1,5 @@
 """`FullBatchModel`: a Keras model whose `train_step` is one optimizer update over the whole update batch."""
 
-import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from tf_fullbatch.core.micro_batch import Augmentation, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
-from tf_fullbatch.optim import gradient_descent, keras_schedule  # noqa: F401, for Keras to find
+from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
 from tf_fullbatch.training import keras_internals, loop, parts
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
@@ -70,7 +69,7 @@ class FullBatchModel(keras.Model):
     ):
         super().__init__(**{k: settings.pop(k) for k in ("name", "trainable", "dtype") if k in settings})
         self.network = network
-        self.settings = StepConfig(**settings)
+        self.settings = StepConfig.of(**settings)
         self.augmentation_function = augmentation_function
         self.chunk_listeners: list[ChunkListener] = []
         self.stop_requested: Callable[[], str | None] = lambda: None
@@ -345,7 +344,7 @@ class FullBatchModel(keras.Model):
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
         config = super().get_config()
-        config |= dataclasses.asdict(self.settings)
+        config |= self.settings.to_flat()
         config["network"] = keras.saving.serialize_keras_object(self.network)
         config["augmentation_function"] = keras.saving.serialize_keras_object(self.augmentation_function)
         return config

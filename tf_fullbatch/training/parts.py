@@ -14,7 +14,6 @@ from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, SampleLo
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.penalties import EXACT, Penalty
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.data.augment.build import build_augmentation
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent
 from tf_fullbatch.training import keras_internals
@@ -82,7 +81,7 @@ def build_training(model: Trainable, inputs: tf.TensorSpec, key: tuple) -> Train
     loss = MicroBatchLoss(
         call,
         sample_loss(model.loss),
-        augmentation=model.augmentation_function or _augmentation(settings),
+        augmentation=model.augmentation_function or settings.chosen_augmentation.build(settings.seed),
         seed=settings.seed,
         multiplicative_noise=settings.multiplicative_noise,
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
@@ -265,13 +264,3 @@ def sample_loss(loss: Any) -> SampleLoss:
         return function(targets, outputs)
 
     return losses
-
-
-def _augmentation(settings: StepConfig) -> Augmentation | None:
-    return build_augmentation(
-        settings.augmentation,
-        padding=settings.augmentation_padding,
-        seed=settings.seed,
-        magnitude=settings.randaugment_magnitude,
-        augmentations_per_image=settings.randaugment_operations,
-    )

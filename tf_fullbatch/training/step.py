@@ -17,7 +17,7 @@ from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.data.plan import BatchPlan
 from tf_fullbatch.data.resident import HeldSamples, ResidentFeed
-from tf_fullbatch.optim.base import At, Descent
+from tf_fullbatch.optim.descent import At, Descent
 
 FIGURES = (
     "loss",

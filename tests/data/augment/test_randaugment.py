@@ -1,4 +1,4 @@
-"""Tests of tf_fullbatch.data.augment.randaugment."""
+"""RandAugment against keras-cv's own."""
 
 import functools
 import sys
@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core import random_bits
-from tf_fullbatch.data.augment import build, crop, randaugment
+from tf_fullbatch.data.augment import crop_pixels, keras_cv_randaugment
+from tf_fullbatch.data.augment.randaugment import RandAugment
 from tf_fullbatch.errors import UserError
 
 SIZE = 12
@@ -29,7 +30,7 @@ class RandAugmentTest(tf.test.TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        built = randaugment.build_randaugment(seed=5, magnitude=0.5, augmentations_per_image=2)
+        built = keras_cv_randaugment.build_randaugment(seed=5, magnitude=0.5, augmentations_per_image=2)
         cls.augment = staticmethod(compile_for_any_batch(built))
 
     def apply(self, images, ids, epoch=0):
@@ -46,7 +47,7 @@ class RandAugmentTest(tf.test.TestCase):
 
     def test_again_and_in_another_function(self):
         images, ids = random_images(30), np.arange(30)
-        again = randaugment.build_randaugment(seed=5, magnitude=0.5, augmentations_per_image=2)
+        again = keras_cv_randaugment.build_randaugment(seed=5, magnitude=0.5, augmentations_per_image=2)
         first = self.apply(images, ids)
         self.assertAllEqual(self.apply(images, ids), first)
         self.assertAllEqual(compile_for_any_batch(again)(images, ids, tf.constant(0, tf.int64)), first)
@@ -63,10 +64,9 @@ class RandAugmentTest(tf.test.TestCase):
 
     def test_composed_after_crop_and_flip(self):
         images, ids, epoch = random_images(10), tf.range(10, dtype=tf.int64), tf.constant(3, tf.int64)
-        built = build.build_augmentation(
-            "randaugment", padding=2, seed=5, magnitude=0.5, augmentations_per_image=2
-        )
-        cropped = crop.crop_flip(images, ids, epoch, 5, padding=2)
+        settings = RandAugment(augmentation_padding=2, randaugment_magnitude=0.5, randaugment_operations=2)
+        built = settings.build(seed=5)
+        cropped = crop_pixels.crop_flip(images, ids, epoch, 5, padding=2)
         self.assertAllEqual(built(images, ids, epoch), self.augment(cropped, ids, epoch))
 
 
@@ -80,7 +80,7 @@ class OperationsTest(tf.test.TestCase):
         streams = tf.constant([[0], [1], [2]], tf.int64)
         per_sample = tf.transpose(random_bits.random_bits(0, 0, tf.range(count, dtype=tf.int64), streams))
         for layer in policy[2:]:
-            strength = functools.partial(randaugment._STRENGTHS[type(layer).__name__], layer)
+            strength = functools.partial(keras_cv_randaugment._STRENGTHS[type(layer).__name__], layer)
             ours = tf.vectorized_map(
                 lambda b, draw=strength: tf.nest.flatten(draw(*tf.unstack(b))), per_sample
             )
@@ -99,17 +99,19 @@ class OperationsTest(tf.test.TestCase):
         policy = keras_cv.layers.RandAugment.get_standard_policy((0, 255), 0.5, 0.15)
         draws = [tf.constant(v, tf.uint32) for v in (2**31 + 12345, 2**30, 2**31)]
         for layer in policy:
-            strength = randaugment._STRENGTHS[type(layer).__name__](layer, *draws)
+            strength = keras_cv_randaugment._STRENGTHS[type(layer).__name__](layer, *draws)
             expected = tf.function(layer.augment_images)(pixels, transformations=strength)
-            found = tf.function(randaugment._operate)(layer, pixels, *draws)
+            found = tf.function(keras_cv_randaugment._operate)(layer, pixels, *draws)
             self.assertAllEqual(found, expected)
 
     def test_operations_and_identity_are_equally_likely(self):
         layers = [mock.Mock() for _ in range(2)]
-        with mock.patch.object(randaugment, "_operate", lambda layer, x, *_: x + 1 + layers.index(layer)):
+        with mock.patch.object(
+            keras_cv_randaugment, "_operate", lambda layer, x, *_: x + 1 + layers.index(layer)
+        ):
             bits = random_bits.random_bits(0, 0, tf.range(3000, dtype=tf.int64), 0)
             apply = tf.function(
-                lambda b: randaugment._apply_one(layers, tf.zeros([1, 1, 1, 3]), [b, b, b, b])
+                lambda b: keras_cv_randaugment._apply_one(layers, tf.zeros([1, 1, 1, 3]), [b, b, b, b])
             )
             found = tf.map_fn(apply, bits, fn_output_signature=tf.float32)
         counts = np.bincount(found.numpy()[:, 0, 0, 0, 0].astype(int), minlength=3)
@@ -117,19 +119,22 @@ class OperationsTest(tf.test.TestCase):
 
     def test_unknown_operation_is_refused(self):
         with self.assertRaisesRegex(ValueError, "Mock of keras-cv's RandAugment is unknown"):
-            randaugment._operate(mock.Mock(), tf.zeros([1, 2, 2, 3]))
+            keras_cv_randaugment._operate(mock.Mock(), tf.zeros([1, 2, 2, 3]))
         with self.assertRaisesRegex(ValueError, "Mock is unknown"):
-            randaugment._draw(mock.Mock(), tf.constant(0, tf.uint32), [])
+            keras_cv_randaugment._draw(mock.Mock(), tf.constant(0, tf.uint32), [])
 
 
 class RefusalsTest(tf.test.TestCase):
     def test_arguments(self):
-        for magnitude, operations, what in ((1.5, 2, "magnitude is 1.5"), (0.5, 0, "per image are 0")):
+        for magnitude, operations, what in (
+            (1.5, 2, "--randaugment_magnitude=1.5: must be at most 1"),
+            (0.5, 0, "--randaugment_operations=0: must be at least 1"),
+        ):
             with self.assertRaisesRegex(UserError, what):
-                randaugment.build_randaugment(seed=0, magnitude=magnitude, augmentations_per_image=operations)
+                RandAugment(randaugment_magnitude=magnitude, randaugment_operations=operations)
 
     def test_gray_images(self):
-        built = randaugment.build_randaugment(seed=0, magnitude=0.5, augmentations_per_image=1)
+        built = keras_cv_randaugment.build_randaugment(seed=0, magnitude=0.5, augmentations_per_image=1)
         with self.assertRaisesRegex(UserError, "3 channels, these have 1"):
             built(tf.zeros([2, 8, 8, 1], tf.uint8), tf.range(2, dtype=tf.int64), tf.constant(0, tf.int64))
 
@@ -138,7 +143,7 @@ class RefusalsTest(tf.test.TestCase):
             mock.patch.dict(sys.modules, {"keras_cv": None}),
             self.assertRaisesRegex(UserError, r"pip install 'tf-fullbatch\[randaugment\]'"),
         ):
-            build.build_augmentation("randaugment", padding=4, seed=0)
+            RandAugment().build(seed=0)
 
 
 if __name__ == "__main__":

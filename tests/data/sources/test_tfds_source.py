@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from tf_fullbatch.data.sources import load, tfds_source
+from tf_fullbatch.data.settings import DataConfig
+from tf_fullbatch.data.sources import tfds_reading
 from tf_fullbatch.errors import UserError
 
 # Written to the record files in this order, which TFDS shuffles once more; ids tell the official one.
@@ -127,7 +128,7 @@ class TfdsTest(tf.test.TestCase):
     def load(self, builder_cls, data_dir=None, **kwargs):
         data_dir = data_dir or self.data_dir
         with mock.patch.object(tfds, "builder", lambda name, data_dir: builder_cls(data_dir=data_dir)):
-            return load.load_dataset(builder_cls.name, data_dir=data_dir, **kwargs)
+            return DataConfig.of(dataset=builder_cls.name, data_dir=data_dir, **kwargs).load()
 
     def test_order_of_ids(self):
         data = self.load(WithIds)
@@ -176,9 +177,9 @@ class TfdsTest(tf.test.TestCase):
         self.assertAllEqual(data.train.images[20][-1], np.full((4, 3), 200))
 
     def test_resize_is_antialiased_bilinear_of_the_central_square(self):
-        data = self.load(WithIds, image_size=3)
+        data = self.load(WithIds, image_size=4)
         square = pixels("train", 0)[:5]  # of 6 x 5 pixels, the odd row is cut off below
-        expected = tf.image.resize(square, [3, 3], method="bilinear", antialias=True)
+        expected = tf.image.resize(square, [4, 4], method="bilinear", antialias=True)
         self.assertAllEqual(data.train.images[0], np.round(expected))
 
     def test_not_image_classification(self):
@@ -188,7 +189,7 @@ class TfdsTest(tf.test.TestCase):
     def test_too_large_for_memory(self):
         memory = collections.namedtuple("memory", "available")(1000)
         with (
-            mock.patch.object(tfds_source.psutil, "virtual_memory", return_value=memory),
+            mock.patch.object(tfds_reading.psutil, "virtual_memory", return_value=memory),
             self.assertRaisesRegex(UserError, r"takes 0\.0 GiB of memory"),
         ):
             self.load(WithIds)
@@ -209,7 +210,7 @@ class TfdsTest(tf.test.TestCase):
             self.assertLen(self.load(WithIds, data_dir=data_dir).train, TRAIN)
 
     def test_downloads_fail_fast_and_tfds_is_left_as_it_was(self):
-        downloader = tfds_source.downloader
+        downloader = tfds_reading.downloader
         before = downloader.MAX_RETRIES, downloader._open_with_requests
         seen = {}
 
@@ -248,7 +249,7 @@ class ReorderTest(unittest.TestCase):
             for order in (np.arange(count), rng.permutation(count), np.roll(np.arange(count), 1)):
                 images = rng.integers(0, 256, (count, 2, 2, 1), dtype=np.uint8)
                 expected = images[order]
-                tfds_source._reorder(images, order)
+                tfds_reading._reorder(images, order)
                 np.testing.assert_array_equal(images, expected)
 
 

@@ -1,6 +1,7 @@
-"""The building block of the configuration: documented dataclass fields with the range they accept.
+"""Documented dataclass fields with the range they accept.
 
-A field's default, help text and range are written once, here; flags, checks and documentation read them.
+A field's default, help text and range are written once, where it is declared; flags, checks and documentation read
+them.
 """
 
 import dataclasses
@@ -8,6 +9,7 @@ import math
 import numbers
 import types
 import typing
+from dataclasses import dataclass
 from typing import Any
 
 from tf_fullbatch.errors import UserError
@@ -22,7 +24,8 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     maximum: float | None = None,
-    decides: bool = True,
+    affects_results: bool = True,
+    none_word: str = "none",
     repeated: bool = False,
 ) -> Any:
     """A dataclass field with documentation and a range.
@@ -35,7 +38,8 @@ def setting(
         above: Numbers must be larger than this.
         below: Numbers must be smaller than this.
         maximum: Largest accepted number.
-        decides: Whether the field decides a run's results, so that a resumed run must have the same value.
+        affects_results: Whether a run's results depend on the field, so that a resumed run must have the same value.
+        none_word: How the flag says None, where None is the default.
         repeated: Of a tuple of strings: each use of the flag adds an entry, commas and all.
     """
     metadata = {
@@ -45,10 +49,30 @@ def setting(
         "above": above,
         "below": below,
         "maximum": maximum,
-        "decides": decides,
+        "affects_results": affects_results,
+        "none_word": none_word,
         "repeated": repeated,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """Base of dataclasses of settings: every field is checked against its own range as soon as it is made.
+
+    A subclass with a `__post_init__` of its own begins it by `check_ranges(self)`.
+
+    Raises:
+        UserError: A value is out of its field's range.
+    """
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+def is_setting(field: dataclasses.Field) -> bool:
+    """Whether a field was made by `setting`, rather than holding other settings."""
+    return "help" in field.metadata
 
 
 def check_ranges(group: Any) -> None:
@@ -57,12 +81,19 @@ def check_ranges(group: Any) -> None:
     Raises:
         UserError: Names the field as a flag, what came and what is accepted.
     """
-    for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        problem = _type_problem(field.type, value) or _problem(field, value)
-        if problem:
-            shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            raise UserError(f"--{field.name}={shown}: {problem}.")
+    for field in filter(is_setting, dataclasses.fields(group)):
+        check_range(field, getattr(group, field.name))
+
+
+def check_range(field: dataclasses.Field, value: Any) -> None:
+    """Checks a value against the range of a field made with `setting`.
+
+    Raises:
+        UserError: Names the field as a flag, what came and what is accepted.
+    """
+    problem = _type_problem(field.type, value) or _problem(field, value)
+    if problem:
+        raise UserError(f"--{field.name}={_shown(value)}: {problem}.")
 
 
 def refuse_without_effect(group: Any, names: tuple[str, ...], reason: str) -> None:
@@ -77,11 +108,26 @@ def refuse_without_effect(group: Any, names: tuple[str, ...], reason: str) -> No
         UserError: One of them is not at its default.
     """
     for field in dataclasses.fields(group):
-        value = getattr(group, field.name)
-        if field.name in names and value != field.default:
-            raise UserError(
-                f"--{field.name}={value} has no effect {reason}: leave it at {field.default}, its default."
-            )
+        if field.name in names:
+            refuse_value_without_effect(field, getattr(group, field.name), reason)
+
+
+def refuse_value_without_effect(field: dataclasses.Field, value: Any, reason: str) -> None:
+    """Refuses a value for a field that nothing reads, unless it is the field's default.
+
+    Args:
+        field: Made with `setting`.
+        value: What it was given.
+        reason: Why, beginning a clause, such as "with --optimizer=adamw".
+
+    Raises:
+        UserError: The value is another than the default.
+    """
+    if value != field.default:
+        default = "unset" if field.default == () else f"at {field.default}"
+        raise UserError(
+            f"--{field.name}={_shown(value)} has no effect {reason}: leave it {default}, its default."
+        )
 
 
 def refuse_repeats(group: Any, names: tuple[str, ...]) -> None:
@@ -97,7 +143,11 @@ def refuse_repeats(group: Any, names: tuple[str, ...]) -> None:
     for name in names:
         given = getattr(group, name)
         if len(set(given)) != len(given):
-            raise UserError(f"--{name}={','.join(map(str, given))}: a value comes twice; name each once.")
+            raise UserError(f"--{name}={_shown(given)}: a value comes twice; name each once.")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 _KINDS: dict[type, tuple[tuple[type, ...], str]] = {

@@ -1,21 +1,21 @@
-"""Labelled images: names that are refused, the digits, selections, exact pixel statistics."""
+"""Labelled images: names that are refused, the digits, selections."""
 
 import hashlib
 import subprocess
 import sys
 import unittest
-from unittest import mock
 
 import numpy as np
 
-from tf_fullbatch.data.sources import load
+from tf_fullbatch.data.settings import DataConfig
+from tf_fullbatch.data.sources.labelled_images import LabelledImages
 from tf_fullbatch.errors import UserError
 
 
 class NamesTest(unittest.TestCase):
-    def refusal(self, name, **kwargs):
+    def refusal(self, name, **settings):
         with self.assertRaises(UserError) as caught:
-            load.load_dataset(name, **kwargs)
+            DataConfig.of(dataset=name, **settings).load()
         self.assertNotIn("\n", str(caught.exception))
         return str(caught.exception)
 
@@ -41,7 +41,7 @@ class NamesTest(unittest.TestCase):
 class DigitsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.digits = load.load_dataset("digits", image_size=8)
+        cls.digits = DataConfig.of(dataset="digits", image_size=8).load()
 
     def test_sizes(self):
         self.assertEqual((len(self.digits.train), len(self.digits.test)), (1347, 450))
@@ -71,7 +71,7 @@ class DigitsTest(unittest.TestCase):
 
     def test_needs_no_tensorflow(self):
         script = (
-            "import sys; from tf_fullbatch.data.sources import load; load.load_dataset('digits'); "
+            "import sys; from tf_fullbatch.data.settings import DataConfig; DataConfig().load(); "
             "print([m for m in ('tensorflow', 'tensorflow_datasets') if m in sys.modules])"
         )
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
@@ -80,9 +80,9 @@ class DigitsTest(unittest.TestCase):
 
 class LabelledImagesTest(unittest.TestCase):
     def test_select(self):
-        part = load.load_dataset("digits").train.select(np.array([5, 2, 900]))
+        part = DataConfig(dataset="digits").load().train.select(np.array([5, 2, 900]))
         np.testing.assert_array_equal(part.sample_ids, [5, 2, 900])
-        whole = load.load_dataset("digits").train
+        whole = DataConfig(dataset="digits").load().train
         np.testing.assert_array_equal(part.images[2], whole.images[900])
         self.assertEqual((part.labels[1], part.num_classes), (whole.labels[2], 10))
 
@@ -92,36 +92,14 @@ class LabelledImagesTest(unittest.TestCase):
             "labels": np.zeros(2, np.int32),
             "sample_ids": np.arange(2, dtype=np.int64),
         }
-        load.LabelledImages(**good, num_classes=1)
+        LabelledImages(**good, num_classes=1)
         for field, bad in (
             ("images", np.zeros((2, 3, 3, 1), np.float32)),
             ("labels", np.zeros(3, np.int32)),
             ("sample_ids", np.zeros((2, 1), np.int64)),
         ):
             with self.assertRaisesRegex(ValueError, field):
-                load.LabelledImages(**good | {field: bad}, num_classes=1)
-
-
-class PixelStatisticsTest(unittest.TestCase):
-    def test_against_float64(self):
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (50, 7, 5, 3), dtype=np.uint8) // np.array([1, 2, 5], np.uint8)
-        with mock.patch.object(load, "_STATISTICS_CHUNK_BYTES", 1000):  # several chunks, the last one ragged
-            mean, std = load.pixel_statistics(images)
-        np.testing.assert_allclose(mean, (images / 255).mean((0, 1, 2)), rtol=1e-13)
-        np.testing.assert_allclose(std, (images / 255).std((0, 1, 2)), rtol=1e-12)
-
-    def test_exact(self):
-        images = np.array([0, 255, 255, 255], np.uint8).reshape(4, 1, 1, 1)
-        mean, std = load.pixel_statistics(images)
-        self.assertEqual(mean[0], 0.75)
-        np.testing.assert_allclose(std[0], np.sqrt(3) / 4, rtol=4e-16)
-        constant = load.pixel_statistics(np.full((3, 2, 2, 2), 51, np.uint8))
-        self.assertEqual([a.tolist() for a in constant], [[0.2, 0.2], [0.0, 0.0]])
-
-    def test_refuses_floats(self):
-        with self.assertRaisesRegex(ValueError, "uint8"):
-            load.pixel_statistics(np.zeros((1, 2, 2, 1), np.float32))
+                LabelledImages(**good | {field: bad}, num_classes=1)
 
 
 if __name__ == "__main__":

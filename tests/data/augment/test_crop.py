@@ -1,10 +1,13 @@
-"""Tests of tf_fullbatch.data.augment.build."""
+"""Crop and flip, and the augmentations by name."""
 
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import random_bits
-from tf_fullbatch.data.augment import build, crop
+from tf_fullbatch.data.augment import crop_pixels
+from tf_fullbatch.data.augment.registry import AUGMENTATIONS
+from tf_fullbatch.errors import UserError
 
 MASK = 0xFFFFFFFF
 
@@ -118,7 +121,7 @@ class CropFlipTest(tf.test.TestCase):
     def test_equals_naive_reference_at_every_offset(self):
         images, ids = random_images(400), np.arange(400) * 7
         for padding, flip in ((2, True), (2, False), (0, True), (9, True)):
-            found = crop.crop_flip(images, tf.constant(ids), 5, 11, padding=padding, flip=flip).numpy()
+            found = crop_pixels.crop_flip(images, tf.constant(ids), 5, 11, padding=padding, flip=flip).numpy()
             row, column, mirror = draws(images, ids, 5, 11, padding)
             if padding == 2:
                 self.assertEqual(len(set(zip(row, column, mirror, strict=True))), 50)
@@ -132,7 +135,7 @@ class CropFlipTest(tf.test.TestCase):
 
     def test_every_pixel_value_survives(self):
         images = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
-        found = crop.crop_flip(images, tf.constant([0], tf.int64), 0, 0, padding=0).numpy()
+        found = crop_pixels.crop_flip(images, tf.constant([0], tf.int64), 0, 0, padding=0).numpy()
         self.assertAllEqual(np.sort(found.ravel()), np.arange(256))
 
     def test_frequencies(self):
@@ -146,34 +149,36 @@ class CropFlipTest(tf.test.TestCase):
 
     def test_depends_on_seed_and_epoch(self):
         images, ids = random_images(64), tf.range(64, dtype=tf.int64)
-        base = crop.crop_flip(images, ids, 0, 0).numpy()
+        base = crop_pixels.crop_flip(images, ids, 0, 0).numpy()
         for epoch, seed in ((1, 0), (0, 1)):
-            other = crop.crop_flip(images, ids, epoch, seed).numpy()
+            other = crop_pixels.crop_flip(images, ids, epoch, seed).numpy()
             self.assertGreater((base != other).any((1, 2, 3)).sum(), 50)
 
     def test_independent_of_batch_and_order(self):
         images, ids = random_images(50), np.arange(50)
-        whole = crop.crop_flip(images, tf.constant(ids), 3, 1).numpy()
+        whole = crop_pixels.crop_flip(images, tf.constant(ids), 3, 1).numpy()
         order = np.random.default_rng(1).permutation(50)
         for part in np.split(order, [1, 14, 40]):
-            self.assertAllEqual(crop.crop_flip(images[part], tf.constant(ids[part]), 3, 1), whole[part])
+            self.assertAllEqual(
+                crop_pixels.crop_flip(images[part], tf.constant(ids[part]), 3, 1), whole[part]
+            )
 
     def test_compiled_loop_equals_eager(self):
         images, ids = random_images(12), tf.range(12, dtype=tf.int64)
-        expected = crop.crop_flip(images, ids, 2, 1)
+        expected = crop_pixels.crop_flip(images, ids, 2, 1)
         signature = [tf.TensorSpec([None, 8, 6, 3], tf.uint8), tf.TensorSpec([None], tf.int64)]
         signature.append(tf.TensorSpec([], tf.int64))
 
         def in_a_loop(images, ids, epoch):
             def body(i, out):
                 rows = slice(4 * i, 4 * i + 4)
-                return i + 1, out.write(i, crop.crop_flip(images[rows], ids[rows], epoch, 1))
+                return i + 1, out.write(i, crop_pixels.crop_flip(images[rows], ids[rows], epoch, 1))
 
             out = tf.TensorArray(tf.uint8, 3, element_shape=[None, 8, 6, 3])
             return tf.while_loop(lambda i, _: i < 3, body, (0, out))[1].concat()
 
         def plain(images, ids, epoch):
-            return crop.crop_flip(images, ids, epoch, 1)
+            return crop_pixels.crop_flip(images, ids, epoch, 1)
 
         for function, jit in ((plain, False), (plain, True), (in_a_loop, False)):
             compiled = tf.function(function, input_signature=signature, jit_compile=jit)
@@ -182,7 +187,7 @@ class CropFlipTest(tf.test.TestCase):
     def test_has_gpu_kernels(self):
         from tensorflow.python.framework import kernels
 
-        function = tf.function(lambda x, i, e: crop.crop_flip(x, i, e, 1))
+        function = tf.function(lambda x, i, e: crop_pixels.crop_flip(x, i, e, 1))
         graph = function.get_concrete_function(
             tf.TensorSpec([None, 8, 6, 3], tf.uint8),
             tf.TensorSpec([None], tf.int64),
@@ -205,25 +210,25 @@ class CropFlipTest(tf.test.TestCase):
                 self.assertNotEqual(op.inputs[0].dtype, tf.int32, op.name)
 
     def test_empty_batch(self):
-        found = crop.crop_flip(random_images(0), tf.zeros([0], tf.int64), 0, 0)
+        found = crop_pixels.crop_flip(random_images(0), tf.zeros([0], tf.int64), 0, 0)
         self.assertEqual(found.shape, [0, 8, 6, 3])
 
 
 class BuildAugmentationTest(tf.test.TestCase):
     def test_names(self):
         images, ids = random_images(6), tf.range(6, dtype=tf.int64)
-        self.assertIsNone(build.build_augmentation("none", padding=4, seed=0))
+        self.assertIsNone(AUGMENTATIONS["none"]().build(seed=0))
         for name, flip in (("crop", False), ("crop_flip", True)):
-            built = build.build_augmentation(name, padding=1, seed=3)
-            expected = crop.crop_flip(images, ids, 2, 3, padding=1, flip=flip)
+            built = AUGMENTATIONS[name](augmentation_padding=1).build(seed=3)
+            expected = crop_pixels.crop_flip(images, ids, 2, 3, padding=1, flip=flip)
             self.assertAllEqual(built(images, ids, tf.constant(2, tf.int64)), expected)
-        self.assertIn("randaugment", build.AUGMENTATIONS)
+        self.assertIn("randaugment", AUGMENTATIONS)
 
     def test_refuses_what_it_does_not_know(self):
-        with self.assertRaisesRegex(ValueError, "'mixup' is unknown; choose one of none, crop, crop_flip"):
-            build.build_augmentation("mixup", padding=4, seed=0)
-        with self.assertRaisesRegex(ValueError, "padding=-1"):
-            build.build_augmentation("crop", padding=-1, seed=0)
+        with self.assertRaisesRegex(UserError, "--augmentation=mixup: accepted are none, crop, crop_flip"):
+            StepConfig.component("augmentation", "mixup")
+        with self.assertRaisesRegex(UserError, "--augmentation_padding=-1"):
+            StepConfig.component("augmentation", "crop", augmentation_padding=-1)
 
 
 if __name__ == "__main__":

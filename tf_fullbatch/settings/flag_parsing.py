@@ -1,25 +1,23 @@
-"""absl flags made from documented dataclass fields (`config.settings.setting`), and their values back.
+"""absl flags made from documented dataclass fields (`settings.fields.setting`), and their values back.
 
-Every command of the package reads its flags here; what a flag is called, accepts and means is in its field.
+Every command of the package reads its flags here; what a flag is called, accepts and means is in its field. absl is
+not told of choices and ranges: the dataclass checks them, as it does for config.json and for Python, in the same words.
 """
 
 import dataclasses
 import re
-import shlex
 import types
 import typing
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from absl import flags
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.flagfiles import located_arguments
 
 Field = dataclasses.Field
 
-_DEEPEST = 50
-"""Flagfiles within flagfiles."""
 _LONGEST_NAME = 60
 
 
@@ -122,45 +120,6 @@ def parse(
     return values
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Argument:
-    """An argument, and the folder that a relative path in it is meant from."""
-
-    text: str
-    folder: Path
-
-
-def located_arguments(
-    arguments: Sequence[str], folder: Path = Path(), seen: tuple[Path, ...] = ()
-) -> list[Argument]:
-    """The arguments with each --flagfile=FILE replaced by the flags in it, one a line; `#` begins a comment.
-
-    A file named within a flagfile is looked for beside that flagfile.
-
-    Raises:
-        UserError: A file that cannot be read, or that includes itself.
-    """
-    expanded: list[Argument] = []
-    remaining = list(arguments)
-    while remaining:
-        argument = remaining.pop(0)
-        name, equals, value = argument.partition("=")
-        if name.lstrip("-") != "flagfile" or not name.startswith("-"):
-            expanded.append(Argument(argument, folder))
-            continue
-        if not equals:
-            if not remaining:
-                raise UserError("--flagfile needs a file: --flagfile=FILE.")
-            value = remaining.pop(0)
-        path = flagfile_path(value, folder)
-        if path in seen:
-            raise UserError(f"--flagfile={value}: the file includes itself.")
-        if len(seen) == _DEEPEST:
-            raise UserError(f"--flagfile={value}: flagfiles within flagfiles, more than {_DEEPEST} deep.")
-        expanded += located_arguments(_lines(path, value), path.parent, (*seen, path))
-    return expanded
-
-
 def help_lines(field: Field) -> list[str]:
     """A flag with its default and accepted values, and what it means."""
     choices, shown = field.metadata["choices"], flag_text(field, field.default)
@@ -183,9 +142,7 @@ def flag_text(field: Field, value: Any) -> str:
 
 def none_word(field: Field) -> str | None:
     """How a flag says None; None where it cannot."""
-    if field.default is not None:
-        return None
-    return "full" if field.name == "batch_size" else "none"
+    return field.metadata["none_word"] if field.default is None else None
 
 
 def _parser(field: Field) -> flags.ArgumentParser | None:
@@ -208,33 +165,3 @@ def _refuse_long_names(arguments: Sequence[str]) -> None:
             raise UserError(
                 f"Unknown command line flag '{name.lstrip('-')[:_LONGEST_NAME]}...' (--help lists all flags)"
             )
-
-
-def flagfile_path(value: str, folder: Path) -> Path:
-    """The absolute path of a flagfile that is named from a folder.
-
-    Raises:
-        UserError: It is no path.
-    """
-    try:
-        return (folder / Path(value).expanduser()).resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # no such home, a circle of links, a null character
-        raise UserError(f"--flagfile={value}: {error}. Give the path of a flagfile.") from error
-
-
-def _lines(path: Path, shown: str) -> list[str]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise UserError(
-            f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile."
-        ) from error
-    lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            parts = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise UserError(f"--flagfile={shown}, line {number}: {error}.") from error
-        lines += parts
-    return lines

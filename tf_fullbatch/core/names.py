@@ -1,0 +1,17 @@
+"""Names that the core implements and settings offer; no TensorFlow."""
+
+CLIP_NORM_TYPES = ("l2", "inf")
+"""Norms by which a gradient is clipped."""
+
+GRADIENT_EVALUATIONS = {
+    "none": 1,
+    "nested_tape": 2,
+    "forward_over_reverse": 2,
+    "forward_differences": 2,
+    "central_differences": 3,
+}
+"""Gradient evaluations per sample and step of each penalty. An exact product counts as one more, by convention: it
+takes the time of about two."""
+
+PENALTIES = tuple(GRADIENT_EVALUATIONS)
+"""Operators of the gradient penalty."""

@@ -1,0 +1,51 @@
+"""Settings of the data."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tf_fullbatch.data.sources.base import SourceSettings
+from tf_fullbatch.data.sources.registry import SOURCES
+from tf_fullbatch.data.sources.tfds_source import TfdsSource
+from tf_fullbatch.settings.components import Group, chosen_by, described
+from tf_fullbatch.settings.fields import setting
+
+if TYPE_CHECKING:
+    from tf_fullbatch.data.sources.labelled_images import Dataset
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataConfig(Group):
+    """The data set and its splits."""
+
+    dataset: str = setting(
+        "digits",
+        f"Data set: {described(SOURCES)} or the name of any TFDS image-classification set, such as cifar10.",
+    )
+    data_dir: str | None = setting(
+        None, "TFDS' folder of prepared data sets. Unset: TFDS' own default.", affects_results=False
+    )
+    chosen_dataset: SourceSettings = chosen_by("dataset", SOURCES, otherwise=TfdsSource)
+    train_size: int | None = setting(
+        None,
+        "Training samples: a class-balanced subset; smaller subsets are part of larger ones. Unset: all.",
+        minimum=1,
+    )
+    validation_size: int = setting(
+        0, "Samples held out of the training set for validation, class-balanced.", minimum=0
+    )
+
+    def load(self) -> "Dataset":
+        """Loads the whole data set into host memory.
+
+        Raises:
+            UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory.
+        """
+        return self.chosen_dataset.load(self.dataset, self.data_dir)
+
+    def count_training_samples(self) -> int | None:
+        """Samples of the data set's whole training set; None where that is not known before it is prepared.
+
+        Raises:
+            UserError: There is no such data set or folder.
+        """
+        return self.chosen_dataset.count_training_samples(self.dataset, self.data_dir)

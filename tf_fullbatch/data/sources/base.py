@@ -1,0 +1,49 @@
+"""What a data source is asked for."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from tf_fullbatch.settings.fields import Settings, setting
+
+if TYPE_CHECKING:
+    from tf_fullbatch.data.sources.labelled_images import Dataset
+
+
+class SourceSettings(Settings, ABC):
+    """Settings of a data source; importing them imports neither NumPy nor TensorFlow."""
+
+    __slots__ = ()
+    summary: ClassVar[str] = ""
+    """What --help says of it, in brackets after its name."""
+    channels: ClassVar[int | None] = None
+    """Channels of its images, where they are known before they are loaded."""
+
+    @abstractmethod
+    def load(self, name: str, data_dir: str | None) -> "Dataset":
+        """Loads a data set into host memory.
+
+        Args:
+            name: What --dataset names.
+            data_dir: Existing folder of prepared sets, or where to prepare one; None for the source's own.
+
+        Returns:
+            The training set and, where the source has one, the labelled test set, each in a fixed order.
+
+        Raises:
+            UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory.
+        """
+
+    @abstractmethod
+    def count_training_samples(self, name: str, data_dir: str | None) -> int | None:
+        """Samples of a data set's whole training set; None where that is not known before it is prepared.
+
+        Raises:
+            UserError: There is no such data set or folder.
+        """
+
+
+def image_size() -> Any:
+    """The field of the flag --image_size, for every source that has it."""
+    return setting(
+        None, "Side in pixels to which images are resized. Unset: images must share one size.", minimum=4
+    )

@@ -1,0 +1,19 @@
+"""Settings of the network."""
+
+from dataclasses import dataclass
+
+from tf_fullbatch.models.base import NetworkSettings
+from tf_fullbatch.models.registry import MODELS
+from tf_fullbatch.settings.components import Group, chosen_by
+from tf_fullbatch.settings.fields import setting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig(Group):
+    """The network."""
+
+    model: str = setting("resnet8", "Network.", choices=tuple(MODELS))
+    chosen_model: NetworkSettings = chosen_by("model", MODELS)
+    initial_weights: str | None = setting(
+        None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
+    )

@@ -1,0 +1,57 @@
+"""What a method of descent is to a step: it takes the gradient at a point, and moves the weights."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.trees import Tree
+
+
+class At(NamedTuple):
+    """Where a step stands.
+
+    Attributes:
+        loss: Scalar, the mean loss over the update batch.
+        gradient: Tree in the variables' dtypes: averaged, penalised, clipped, with noise.
+    """
+
+    loss: tf.Tensor
+    gradient: Tree
+
+
+class Accepted(NamedTuple):
+    """A step that was made.
+
+    Attributes:
+        evaluations: Gradient evaluations per sample spent beyond the gradient at the point.
+    """
+
+    evaluations: tf.Tensor
+
+
+class Descent(Protocol):
+    """A method that moves the weights once per step."""
+
+    @property
+    def variables(self) -> Sequence[keras.Variable]:
+        """Everything that the method keeps from step to step; part of a checkpoint."""
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """The rate of the step to come, a scalar."""
+
+    @property
+    def steps_completed(self) -> tf.Tensor:
+        """int64 scalar, updates made so far."""
+
+    def step(self, at: At, objective: Objective | None) -> Accepted:
+        """Makes one step; cross-replica context, in a graph. Variables are assigned once, here.
+
+        Args:
+            at: Where the step stands.
+            objective: The update batch's objective, for methods that ask more of it; None where it cannot be asked
+                because several steps are made in one call.
+        """

@@ -1,0 +1,1 @@
+"""Learning rates as functions of the epoch, in plain Python: one file a schedule."""

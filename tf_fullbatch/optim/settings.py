@@ -1,0 +1,69 @@
+"""Settings of update batches, loss, optimizer and learning rate."""
+
+from dataclasses import dataclass
+
+from tf_fullbatch.optim.base import OptimizerSettings
+from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.schedules.base import ScheduleSettings
+from tf_fullbatch.optim.schedules.rates import EpochRates
+from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.settings.components import Group, chosen_by, described
+from tf_fullbatch.settings.fields import setting
+
+BASE_BATCH_SIZE = 128
+"""The update batch that --learning_rate is meant for where it scales with the batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizerConfig(Group):
+    """Update batches, loss, optimizer and learning rate."""
+
+    batch_size: int | None = setting(
+        None,
+        "Samples an update: full (the whole training set) or a number; 128 with --shuffle is SGD.",
+        minimum=1,
+        none_word="full",
+    )
+    shuffle: bool = setting(False, "Draw a new order of the samples each epoch.")
+    label_smoothing: float = setting(
+        0.0, "Share of the target probability spread evenly over all classes.", minimum=0, below=1
+    )
+    optimizer: str = setting("gradient_descent", f"{described(OPTIMIZERS)}.", choices=tuple(OPTIMIZERS))
+    learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
+    learning_rate_scaling: str = setting(
+        "none",
+        f"linear: multiply the learning rate by update batch size / {BASE_BATCH_SIZE} (Goyal et al. 2017).",
+        choices=("none", "linear"),
+    )
+    chosen_optimizer: OptimizerSettings = chosen_by("optimizer", OPTIMIZERS)
+    decay_norm_and_bias: bool = setting(True, "Decay normalisation scales and biases too, as published.")
+    schedule: str = setting(
+        "published", f"Learning rate over epochs: {described(SCHEDULES)}.", choices=tuple(SCHEDULES)
+    )
+    warmup_epochs: float = setting(0, "Epochs of linear warmup.", minimum=0)
+    schedule_epochs: float | None = setting(
+        None, "Horizon of the schedule in epochs (published: 4000 for 3000 epochs). Unset: --epochs.", above=0
+    )
+    chosen_schedule: ScheduleSettings = chosen_by("schedule", SCHEDULES)
+
+    def rates(self, update_batch_size: int, epochs: float) -> EpochRates:
+        """The learning rate of every epoch of a run.
+
+        With `learning_rate_scaling="linear"` the peak is `learning_rate * update_batch_size / BASE_BATCH_SIZE`.
+
+        Args:
+            update_batch_size: Samples whose gradient makes one step.
+            epochs: Length of training, the schedule's horizon where there is no `schedule_epochs`.
+
+        Raises:
+            ValueError: A schedule that cannot be.
+
+        Source: Goyal et al. 2017 (arXiv 1706.02677), the linear scaling rule.
+        """
+        scale = update_batch_size / BASE_BATCH_SIZE if self.learning_rate_scaling == "linear" else 1
+        return EpochRates(
+            schedule=self.chosen_schedule,
+            peak=self.learning_rate * scale,
+            warmup_epochs=self.warmup_epochs,
+            horizon_epochs=self.schedule_epochs or epochs,
+        )

@@ -1,0 +1,91 @@
+"""Flagfiles: flags in a file, one a line, in the place of --flagfile=FILE.
+
+absl reads flagfiles too, but looks for files within files in the working folder alone, takes quotes for part of a
+value, skips a file that includes itself with no more than a warning, and follows files within files without end.
+"""
+
+import itertools
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_fullbatch.errors import UserError
+
+_DEEPEST = 50
+"""Flagfiles within flagfiles."""
+_MOST = 1000
+"""Flagfiles in all, each counted as often as it is included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument, and the folder that a relative path in it is meant from."""
+
+    text: str
+    folder: Path
+
+
+def located_arguments(arguments: Sequence[str]) -> list[Argument]:
+    """The arguments with each --flagfile=FILE replaced by the flags in it, one a line; `#` begins a comment.
+
+    A file named within a flagfile is looked for beside that flagfile.
+
+    Raises:
+        UserError: A file that cannot be read, that includes itself, or that is one of too many.
+    """
+    return list(_expanded(iter(arguments), Path(), (), itertools.count(1)))
+
+
+def flagfile_path(value: str, folder: Path) -> Path:
+    """The absolute path of a flagfile that is named from a folder.
+
+    Raises:
+        UserError: It is no path.
+    """
+    try:
+        return (folder / Path(value).expanduser()).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # no such home, a circle of links, a null character
+        raise UserError(f"--flagfile={value}: {error}. Give the path of a flagfile.") from error
+
+
+def _expanded(
+    arguments: Iterator[str], folder: Path, within: tuple[Path, ...], files: Iterator[int]
+) -> Iterator[Argument]:
+    """Arguments that stand in a folder, within flagfiles; `files` counts all flagfiles that are read."""
+    for argument in arguments:
+        name, equals, value = argument.partition("=")
+        if name.lstrip("-") != "flagfile" or not name.startswith("-"):
+            yield Argument(argument, folder)
+            continue
+        if not equals:
+            value = next(arguments, "")
+            if not value:
+                raise UserError("--flagfile needs a file: --flagfile=FILE.")
+        path = flagfile_path(value, folder)
+        if path in within:
+            raise UserError(f"--flagfile={value}: the file includes itself.")
+        if len(within) == _DEEPEST:
+            raise UserError(f"--flagfile={value}: flagfiles within flagfiles, more than {_DEEPEST} deep.")
+        if next(files) > _MOST:
+            raise UserError(
+                f"--flagfile={value}: flagfiles include flagfiles more than {_MOST} times in all; include each once."
+            )
+        yield from _expanded(iter(_flags_in(path, value)), path.parent, (*within, path), files)
+
+
+def _flags_in(path: Path, shown: str) -> list[str]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # some editors begin a file by a byte-order mark
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
+        raise UserError(
+            f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile."
+        ) from error
+    lines = []
+    for number, line in enumerate(text.splitlines(), start=1):
+        try:
+            lines += shlex.split(line, comments=True)
+        except ValueError as error:
+            raise UserError(f"--flagfile={shown}, line {number}: {error}.") from error
+    return lines
