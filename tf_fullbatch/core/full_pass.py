@@ -229,10 +229,7 @@ class FullPass:
 
             def body(i: tf.Tensor) -> tf.Tensor:
                 batch = fetch(i)
-                contribution = self._kernel(at, state, batch, scalars, *extra)
-                self._add(contribution, batch.index)
-                if self._metrics is not None and contribution.scored is not None:
-                    self._metrics.update_state(*contribution.scored)
+                self._add(self._contribution(at, state, batch, scalars, *extra), batch.index)
                 return i + 1
 
             return tf.while_loop(
@@ -240,6 +237,22 @@ class FullPass:
             )[0]
 
         return self._strategy.run(on_replica, args=(held,))
+
+    def of_one(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, *extra: Any) -> PassMeans:
+        """The whole pass of a step that is one micro-batch on one replica, without a loop; in a graph.
+
+        To the bit what `clear`, `add` and `means` give, a zero's sign aside.
+        """
+        theta, state = self._read()
+        fetch, begin, _ = feed.micro_batches(held, place, scalars.epoch)
+        terms, of_scalars = self._terms(self._contribution(theta, state, fetch(begin), scalars, *extra))
+        # By way of the variables: TensorFlow's graph optimizer would round the product and the quotient otherwise.
+        sums = [
+            variable.assign(term).read_value()
+            for variable, term in zip([*self._sums, self._scalar_sums], [*terms, of_scalars], strict=True)
+        ]
+        dtype = of_scalars.dtype
+        return self._averages(sums[:-1], sums[-1], tf.zeros([0, 0], dtype), tf.zeros([], dtype))
 
     def means(self, stop_votes: tf.Tensor | float = 0.0) -> PassMeans:
         """The averages over all replicas, by one all-reduce; cross-replica context.
@@ -252,40 +265,61 @@ class FullPass:
         votes = tf.reshape(tf.cast(stop_votes, dtype), [1])
         like = [*self._sums, self._scalar_sums, self._kept, votes]
         *sums, scalars, each, votes = self._reduced(like, votes)
+        return self._averages(sums, scalars, each, votes[0])
+
+    def _averages(
+        self, sums: Sequence[tf.Tensor], scalars: tf.Tensor, each: tf.Tensor, votes: tf.Tensor
+    ) -> PassMeans:
         values = dict(zip(self._tensors, sums, strict=True))
-        values |= dict(zip(self._scalars, tf.unstack(scalars[:-2]), strict=True))
-        weight, samples = scalars[-2], scalars[-1]
+        *numbers, weight, samples = tf.unstack(scalars)
+        values |= dict(zip(self._scalars, numbers, strict=True))
         of_weight, of_samples = 1 / weight, 1 / samples
         weighted = len(tf.nest.flatten(self._like[0]))
         means = [(of_weight if i < weighted else of_samples) * values[i] for i in range(len(values))]
         packed = tf.nest.pack_sequence_as(self._like, means)
-        return PassMeans(packed[0], packed[1], each, samples, votes[0])
+        return PassMeans(packed[0], packed[1], each, samples, votes)
 
     def clear(self) -> None:
         """Sets every sum to zero; cross-replica context."""
 
         def on_replica() -> None:
-            for variable in [*self._sums, self._scalar_sums, self._kept]:
-                variable.assign(tf.zeros_like(variable))
+            for variable in [*self._sums, self._scalar_sums, *([self._kept] if self._each else [])]:
+                variable.assign(tf.zeros(variable.shape, variable.dtype))
 
         self._strategy.run(on_replica)
 
-    def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
-        """Adds one micro-batch to this replica's sums."""
+    def _contribution(
+        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *extra: Any
+    ) -> Contribution:
+        contribution = self._kernel(theta, state, batch, scalars, *extra)
+        if self._metrics is not None and contribution.scored is not None:
+            self._metrics.update_state(*contribution.scored)
+        return contribution
+
+    def _terms(self, contribution: Contribution) -> tuple[Tree, tf.Tensor]:
+        """What one micro-batch adds to the sums of tensors, and to those of scalars."""
         dtype = self._scalar_sums.dtype
         weight, samples = (tf.cast(w, dtype) for w in (contribution.weight, contribution.samples))
+        tf.nest.assert_same_structure(self._like, (contribution.weighted, contribution.sampled))
         leaves = tf.nest.flatten(contribution.weighted)
         factors = [weight] * len(leaves)
         of_samples = tf.nest.flatten(contribution.sampled)
         leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
-        tf.nest.assert_same_structure(self._like, (contribution.weighted, contribution.sampled))
-        for variable, i in zip(self._sums, self._tensors, strict=True):
-            variable.assign_add(factors[i] * tf.cast(leaves[i], dtype))
-        scalars = [factors[i] * tf.cast(leaves[i], dtype) for i in self._scalars]
-        self._scalar_sums.assign_add(tf.stack([*scalars, weight, samples]))
+        terms = [factor * tf.cast(leaf, dtype) for factor, leaf in zip(factors, leaves, strict=True)]
+        scalars = [terms[i] for i in self._scalars]
+        return [terms[i] for i in self._tensors], tf.stack([*scalars, weight, samples])
+
+    def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
+        """Adds one micro-batch to this replica's sums."""
+        terms, of_scalars = self._terms(contribution)
+        for variable, term in zip(self._sums, terms, strict=True):
+            variable.assign_add(term)
+        self._scalar_sums.assign_add(of_scalars)
         if self._each:
+            dtype = of_scalars.dtype
             figures = tf.stack([tf.cast(f, dtype) for f in tf.nest.flatten(contribution.each)])
-            self._kept.scatter_nd_add([[index]], figures[tf.newaxis])
+            # Not scatter_nd_add, which the variables of a strategy lack.
+            self._kept.assign_add(tf.scatter_nd([[index]], figures[tf.newaxis], self._kept.shape))
 
     def _reduced(self, like: Sequence[tf.Variable | tf.Tensor], votes: tf.Tensor) -> Tree:
         """The sums over all replicas of each replica's variables, and of the votes."""

@@ -48,6 +48,8 @@ class ResidentFeed:
     micro_batch_size: int
     replicas: int
     shuffle: bool
+    one_micro_batch: bool = False
+    """Whether every step is one micro-batch on one replica, so that a pass needs no loop."""
 
     def micro_batches(
         self, held: HeldSamples, place: Place, epoch: tf.Tensor
@@ -89,7 +91,8 @@ class ResidentSource:
     def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy):
         self.batches = batches
         self.plan = batches.plan(strategy.num_replicas_in_sync)
-        self.feed = ResidentFeed(batches.micro_batch_size, self.plan.replicas, batches.shuffle)
+        one = self.plan.replicas == 1 and self.plan.update_batch_size <= batches.micro_batch_size
+        self.feed = ResidentFeed(batches.micro_batch_size, self.plan.replicas, batches.shuffle, one)
         self.pace = Pace(batches.chunk_micro_batches)
         if strategy.num_replicas_in_sync == 1:
             self.held = self._held(0)

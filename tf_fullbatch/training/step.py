@@ -182,6 +182,7 @@ class StepFunctions:
         steps_per_epoch = (samples + update_batch - 1) // update_batch
 
         passes = 1 if self._plain_pass is None else 2
+        of_one = passes == 1 and feed.one_micro_batch
 
         def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             """(micro-batches, rounds) of a step."""
@@ -198,6 +199,15 @@ class StepFunctions:
         def body(at: Position, done: Done) -> tuple[Position, Done]:
             scalars = self._scalars(limits.epoch)
             micro_batches, rounds = size(at.step)
+            if of_one:
+                means = self._full_pass.of_one(
+                    feed, held, Place(at.step, at.round, at.round + 1), scalars, None
+                )
+                row, accepted = self._end(means, scalars, micro_batches)
+                moved = tf.cast(accepted, tf.int32)
+                figures = done.figures.write(done.steps, row)
+                left = done.rounds_left - 1
+                return at._replace(step=at.step + moved), Done(done.steps + moved, figures, accepted, left)
             end = tf.minimum(at.round + done.rounds_left, rounds)
             self._pass_over(feed, held, Place(at.step, at.round, end), scalars, at.phase)
             new, completed, row, accepted = tf.cond(
@@ -303,7 +313,14 @@ class StepFunctions:
         Returns:
             The step's row of figures, and whether it was applied.
         """
-        means = self._full_pass.means(stop_votes)
+        row, accepted = self._end(self._full_pass.means(stop_votes), scalars, micro_batches)
+        self._full_pass.clear()
+        return row, accepted
+
+    def _end(
+        self, means: PassMeans, scalars: StepScalars, micro_batches: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """(row of figures, whether applied) of a step whose pass gave these means."""
         gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         figures = self._figures(means, scalars) | measured
@@ -316,7 +333,6 @@ class StepFunctions:
 
         nothing = [tf.zeros([], tf.float64)] * 3
         applied = tf.cond(accepted, apply, lambda: tuple(nothing))
-        self._full_pass.clear()
         figures["parameter_norm"], figures["update_norm"], evaluations = applied
         figures["gradient_evaluations"] = evaluations + self._settings.gradient_evaluations
         return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES]), accepted
