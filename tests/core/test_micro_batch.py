@@ -11,7 +11,7 @@ from tests.float64 import Float64Case
 from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.micro_batch import Clock, MicroBatch, Objective
-from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.penalties import EXACT, PENALTIES
 
 ROWS = 7
@@ -27,8 +27,8 @@ def sample_loss(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
 def build(*hidden: keras.layers.Layer, **settings: Any) -> Objective:
     """An objective on a smooth network with some more layers before its head."""
     network = softplus_network(*hidden)
-    state = NetworkState(network, tf.TensorSpec([None, FEATURES], tf.float64))
-    return Objective(network, state, sample_loss, **settings)
+    call = NetworkCall(network, tf.TensorSpec([None, FEATURES], tf.float64))
+    return Objective(call, sample_loss, **settings)
 
 
 def batch(index: int = 0, weights: tf.Tensor | None = None) -> MicroBatch:
@@ -108,12 +108,12 @@ class LossTest(ObjectiveCase):
     def test_losses_of_more_than_one_number_a_sample_are_averaged(self) -> None:
         keras.utils.set_random_seed(0)
         network = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(2)])
-        state = NetworkState(network, tf.TensorSpec([None, FEATURES], tf.float64))
-        objective = Objective(network, state, lambda y, z: (z - tf.cast(y, z.dtype)[:, tf.newaxis]) ** 2)
+        call = NetworkCall(network, tf.TensorSpec([None, FEATURES], tf.float64))
+        objective = Objective(call, lambda y, z: (z - tf.cast(y, z.dtype)[:, tf.newaxis]) ** 2)
         weights = tf.constant(GENERATOR.normal(size=ROWS))
         residual = network(X).numpy() - Y.numpy()[:, None]
         loss, (unweighted, _, _) = objective.loss(
-            objective.theta(), state.values(), batch(weights=weights), clock()
+            objective.theta(), objective.state.values(), batch(weights=weights), clock()
         )
         self.assertAllClose(unweighted, np.mean(residual**2), rtol=1e-13, atol=0)
         self.assertAllClose(loss, np.mean(weights.numpy()[:, None] * residual**2), rtol=1e-13, atol=0)

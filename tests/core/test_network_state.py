@@ -6,6 +6,7 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.float64 import Float64Case
+from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.network_state import NetworkState
 
 FEATURES = 4
@@ -46,14 +47,13 @@ def sequential(*layers: keras.layers.Layer) -> keras.Model:
 
 def run_step(network: keras.Model, micro_batches: list[np.ndarray]) -> NetworkState:
     """Puts the micro-batches of one step through the network as training does, and assigns the new state."""
-    state = NetworkState(network, SPEC)
+    call = NetworkCall(network, SPEC)
+    state = call.state
     theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
     frozen, rows = state.values(), sum(map(len, micro_batches))
     means = [0.0] * len(state.measured)
     for x in micro_batches:
-        fed = state.feed(frozen, tf.constant([1, 2]))
-        _, returned = network.stateless_call(theta, fed, tf.constant(x), training=True)
-        measured = state.measurements(returned)
+        measured = call.call(theta, frozen, tf.constant([1, 2]), tf.constant(x)).measurements
         means = [mean + len(x) / rows * m for mean, m in zip(means, measured, strict=True)]
     for variable, value in zip(state.measured, state.updated_values(means, len(micro_batches)), strict=True):
         variable.assign(value)
@@ -106,13 +106,13 @@ class BatchNormTest(Float64Case):
 
     def test_what_a_measurement_is_fed_does_not_depend_on_the_old_statistics(self) -> None:
         network = sequential(keras.layers.BatchNormalization())
-        state = NetworkState(network, SPEC)
+        call = NetworkCall(network, SPEC)
+        state = call.state
         old = [tf.fill(v.shape, tf.constant(1e6, tf.float64)) for v in state.variables]
         (x,) = samples(6)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        fed = state.feed(old, tf.constant([0, 0]))
-        _, returned = network.stateless_call(theta, fed, tf.constant(x), training=True)
-        self.assertAllClose(state.measurements(returned), [x.mean(0), x.var(0)], rtol=1e-13, atol=1e-13)
+        measured = call.call(theta, old, tf.constant([0, 0]), tf.constant(x)).measurements
+        self.assertAllClose(measured, [x.mean(0), x.var(0)], rtol=1e-13, atol=1e-13)
 
     @parameterized.parameters(True, False)
     def test_frozen_layer_is_left_alone_and_normalises_with_its_statistics(self, outer: bool) -> None:
@@ -123,12 +123,11 @@ class BatchNormTest(Float64Case):
         inner = sequential(layer)
         network = keras.Sequential([keras.Input((FEATURES,)), inner])
         (inner if outer else layer).trainable = False
-        state = NetworkState(network, SPEC)
-        self.assertEqual(state.measured, [])
-        fed = state.feed(state.values(), tf.constant([0, 0]))
+        call = NetworkCall(network, SPEC)
+        self.assertEqual(call.state.measured, [])
         (x,) = samples(6)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        outputs, _ = network.stateless_call(theta, fed, tf.constant(x), training=True)
+        outputs = call.call(theta, call.state.values(), tf.constant([0, 0]), tf.constant(x)).outputs
         self.assertAllClose(outputs, (x - 3.0) / np.sqrt(5.0 + layer.epsilon), rtol=1e-13, atol=1e-13)
         run_step(network, [x])
         self.assertAllEqual(layer.moving_mean, np.full(FEATURES, 3.0))
@@ -160,13 +159,13 @@ class OtherStateTest(Float64Case):
 
     def test_an_integer_counter_is_refused_by_name(self) -> None:
         with self.assertRaisesRegex(ValueError, r"calls.*int32.*changes while training"):
-            NetworkState(sequential(Counter()), SPEC)
+            NetworkCall(sequential(Counter()), SPEC)
 
     def test_frozen_weights_pass_through(self) -> None:
         dense = keras.layers.Dense(3)
         network = sequential(dense, keras.layers.Dense(2))
         dense.trainable = False
-        state = NetworkState(network, SPEC)
+        state = NetworkCall(network, SPEC).state
         self.assertEqual(state.measured, [])
         values = state.values()
         for fed, value in zip(state.feed(values, tf.constant([0, 0])), values, strict=True):
@@ -177,17 +176,16 @@ class OtherStateTest(Float64Case):
             keras.layers.BatchNormalization(), keras.layers.Dropout(0.5, seed=1), RunningMean()
         )
         before = [v.numpy() for v in network.variables]
-        NetworkState(network, SPEC)
+        NetworkCall(network, SPEC)
         self.assertEqual([v.tobytes() for v in before], [v.numpy().tobytes() for v in network.variables])
 
 
 class SeedTest(Float64Case):
     def masks(self, network: keras.Model, seed: tuple[int, int]) -> np.ndarray:
-        state = NetworkState(network, SPEC)
-        fed = state.feed(state.values(), tf.constant(seed))
+        call = NetworkCall(network, SPEC)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        outputs, _ = network.stateless_call(theta, fed, tf.ones([64, FEATURES], tf.float64), training=True)
-        return outputs.numpy()
+        x = tf.ones([64, FEATURES], tf.float64)
+        return call.call(theta, call.state.values(), tf.constant(seed), x).outputs.numpy()
 
     def test_masks_are_a_function_of_the_given_seed(self) -> None:
         network = sequential(keras.layers.Dropout(0.5, seed=1))
@@ -206,7 +204,9 @@ class SeedTest(Float64Case):
         self.assertLess(abs(np.corrcoef(left.ravel(), right.ravel())[0, 1]), 5 / np.sqrt(left.size))
 
     def test_seeds_are_no_measurements(self) -> None:
-        state = NetworkState(sequential(keras.layers.Dropout(0.5), keras.layers.GaussianNoise(1.0)), SPEC)
+        state = NetworkCall(
+            sequential(keras.layers.Dropout(0.5), keras.layers.GaussianNoise(1.0)), SPEC
+        ).state
         self.assertEqual(state.measured, [])
         self.assertLen(state.variables, 2)
 

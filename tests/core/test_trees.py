@@ -95,5 +95,53 @@ class FlattenTest(tf.test.TestCase):
             trees.unflatten(tf.zeros([12]), tree(7))
 
 
+class MixedDtypesTest(tf.test.TestCase):
+    """Layers may have a dtype of their own: what joins leaves is computed in the widest."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.x, self.y = (
+            [
+                tf.cast(leaf, d)
+                for leaf, d in zip(tree(seed), ("float32", "float64", "bfloat16", "float32"), strict=True)
+            ]
+            for seed in (8, 9)
+        )
+        self.x64, self.y64 = ([tf.cast(leaf, tf.float64) for leaf in t] for t in (self.x, self.y))
+
+    def test_numbers_and_vectors_are_those_of_the_leaves_in_float64(self) -> None:
+        for function in (trees.squared_norm, trees.global_norm, trees.max_norm, trees.flatten):
+            self.assertEqual(function(self.x).dtype, tf.float64)
+            self.assertAllEqual(function(self.x), function(self.x64))
+        self.assertAllEqual(trees.dot(self.x, self.y), trees.dot(self.x64, self.y64))
+
+    def test_leaves_keep_their_dtypes(self) -> None:
+        for result in (
+            trees.scale(0.5, self.x),
+            trees.subtract(self.x, self.y),
+            trees.add_scaled(self.x, tf.constant(0.5), self.y),
+        ):
+            self.assertEqual([leaf.dtype for leaf in result], [leaf.dtype for leaf in self.x])
+
+    def test_widest(self) -> None:
+        leaves = {name: tf.zeros([2], name) for name in ("bfloat16", "float16", "float32", "float64")}
+        for names, expected in (
+            (["bfloat16"], tf.bfloat16),
+            (["float16", "float16"], tf.float16),
+            (["bfloat16", "float16"], tf.float32),
+            (["bfloat16", "float32"], tf.float32),
+            (["float32", "float64"], tf.float64),
+        ):
+            self.assertEqual(trees.widest([leaves[name] for name in names]), expected)
+
+    def test_gradient_of_the_squared_norm_is_in_the_leaves_dtypes(self) -> None:
+        with tf.GradientTape() as tape:
+            tape.watch(self.x)
+            value = trees.squared_norm(self.x)
+        for gradient, leaf in zip(tape.gradient(value, self.x), self.x, strict=True):
+            self.assertEqual(gradient.dtype, leaf.dtype)
+            self.assertAllEqual(gradient, 2 * leaf)
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -9,8 +9,10 @@ from absl.testing import parameterized
 
 from tests.networks import FEATURES, softplus_network
 from tests.training.small_models import CROSS_ENTROPY, SAMPLES, X, Y, model_of
+from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.training import refusals
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -88,6 +90,31 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, next(iter(arguments))):
             model.fit(X, Y, verbose=0)
 
+    def test_a_loss_scale_factor(self) -> None:
+        with self.assertRaisesRegex(UserError, "loss_scale_factor=1024.0 is not supported"):
+            model_of(optimizer=keras.optimizers.SGD(0.1, loss_scale_factor=1024.0)).fit(X, Y, verbose=0)
+
+    @parameterized.parameters(keras.layers.MaxPooling2D, keras.layers.MaxPooling3D, keras.layers.MaxPooling1D)
+    def test_xla_with_max_pooling_of_any_rank_and_an_exact_penalty(self, pooling: Any) -> None:
+        rank = int(pooling.__name__[-2])
+        network = keras.Sequential(
+            [
+                keras.Input((2,) * rank + (1,)),
+                pooling(2),
+                keras.layers.Flatten(),
+                keras.layers.Dense(1),
+            ]
+        )
+        x, y = np.ones((4, *(2,) * rank, 1), "float32"), np.ones((4, 1), "float32")
+        model = model_of(network, loss="mse", penalty="nested_tape", penalty_strength=1.0, jit_compile="on")
+        with self.assertRaisesRegex(UserError, "XLA's second derivative of max pooling is wrong"):
+            model.fit(x, y, verbose=0)
+
+    def test_what_the_audit_refuses(self) -> None:
+        network = softplus_network(keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x))))
+        with self.assertRaisesRegex(UserError, "layer 'lambda.*draws random numbers by RandomStandardNormal"):
+            model_of(network).fit(X, Y, verbose=0)
+
     def test_loss_scaling(self) -> None:
         keras.config.set_dtype_policy("mixed_float16")
         self.addCleanup(keras.config.set_dtype_policy, "float32")
@@ -99,6 +126,84 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         network = keras.Model(inputs, [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)])
         with self.assertRaisesRegex(ValueError, "must return one tensor"):
             model_of(network).fit(X, Y, verbose=0)
+
+
+class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
+    """What fit and evaluate are to ask."""
+
+    @parameterized.parameters(
+        ("sample_weight", np.ones(3), "scale the loss"),
+        ("class_weight", {0: 1.0}, "scale the loss"),
+        ("validation_split", 0.2, "validation_data"),
+        ("validation_steps", 3, "all of validation_data"),
+        ("steps_per_epoch", 3, "batch_size"),
+    )
+    def test_arguments(self, name: str, value: Any, words: str) -> None:
+        for method in ("fit", "evaluate"):
+            with self.assertRaisesRegex(UserError, rf"{method}\(\) does not take {name}: .*{words}"):
+                refusals.refuse_arguments(method, {name: value})
+        refusals.refuse_arguments("fit", {name: None})
+
+    def test_arguments_that_say_nothing_or_are_unknown(self) -> None:
+        refusals.refuse_arguments("fit", {"validation_split": 0.0})
+        with self.assertRaisesRegex(TypeError, "unexpected argument 'batchsize'"):
+            refusals.refuse_arguments("fit", {"batchsize": 3})
+
+    @parameterized.parameters("train_on_batch", "test_on_batch")
+    def test_on_batch(self, method: str) -> None:
+        instead = "evaluate" if method == "test_on_batch" else "fit"
+        with self.assertRaisesRegex(UserError, rf"{method}\(\) is not supported: use {instead}\("):
+            refusals.refuse_on_batch(method)
+
+    @parameterized.parameters(
+        (lambda: tf.data.Dataset.from_tensor_slices(X), "to know all of its samples"),
+        (lambda: (x for x in X), "x is a generator.*to know all"),
+        (lambda: iter([X]), "to know all"),
+        (lambda: [X, X], "x is a list of 2 arrays"),
+        (lambda: (X, X), "x is a tuple of 2 arrays"),
+        (lambda: [tf.constant(X), X], "2 arrays"),
+        (lambda: {"a": X}, "x is a dict of 1 arrays"),
+    )
+    def test_data(self, data: Any, words: str) -> None:
+        with self.assertRaisesRegex(UserError, words) as caught:
+            refusals.refuse_data(data())
+        self.assertLen(str(caught.exception).splitlines(), 1)
+
+    def test_a_sequence_of_keras(self) -> None:
+        class Batches(keras.utils.PyDataset):
+            def __len__(self) -> int:
+                return 1
+
+            def __getitem__(self, index: int) -> Any:
+                return X, Y
+
+        with self.assertRaisesRegex(UserError, "validation_data is a Batches"):
+            refusals.refuse_data(Batches(), "validation_data")
+
+    def test_data_that_pass(self) -> None:
+        for data in (X, X.tolist(), tuple(Y.tolist()), list(Y), tf.constant(X), Y):
+            refusals.refuse_data(data)
+
+    def test_several_inputs(self) -> None:
+        a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+        with self.assertRaisesRegex(UserError, r"has 2 inputs \('a', 'b'\)"):
+            refusals.refuse_several_inputs(keras.Model([a, b], keras.layers.Concatenate()([a, b])))
+        refusals.refuse_several_inputs(softplus_network())
+
+    @parameterized.parameters(
+        (SparseCrossentropy(), 7, None),
+        ("sparse_categorical_crossentropy", 7, None),
+        (keras.losses.SparseCategoricalCrossentropy(), 7, None),
+        (keras.losses.SparseCategoricalCrossentropy(ignore_class=-1), 7, -1),
+        (keras.losses.sparse_categorical_crossentropy, 7, None),
+        (keras.losses.CategoricalCrossentropy(), None, None),
+        ("mse", None, None),
+        (lambda y, z: y - z, None, None),
+    )
+    def test_losses_that_take_class_numbers(
+        self, loss: Any, classes: int | None, ignored: int | None
+    ) -> None:
+        self.assertEqual(refusals.classes_of(loss, keras.KerasTensor((None, 7))), (classes, ignored))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core import transforms
+from tf_fullbatch.core import keras_internals, transforms
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
@@ -173,6 +173,7 @@ class MicroBatchLoss:
             The mean loss, the mean with `batch.weights`, and what the micro-batch counts for.
         """
         losses = self.sample_loss(batch.targets, outputs)
+        mask = counted(mask, losses)
         mean, weight = mean_loss(losses, mask)
         if batch.weights is None:
             return mean, mean, weight
@@ -188,6 +189,14 @@ class MicroBatchLoss:
 def added_losses(called: NetworkOutput, dtype: tf.DType) -> tf.Tensor | float:
     """The sum of the losses that the network's layers add (`add_loss`, regularizers); 0.0 where there are none."""
     return tf.add_n([tf.cast(e, dtype) for e in called.losses]) if called.losses else 0.0
+
+
+def counted(mask: tf.Tensor | None, losses: tf.Tensor) -> tf.Tensor | None:
+    """Where losses count: the outputs' mask, and the losses' own, which Keras' `ignore_class` leaves on them."""
+    own = keras_internals.mask_of(losses)
+    if mask is None or own is None:
+        return own if mask is None else mask
+    return tf.cast(mask, tf.bool) & tf.cast(own, tf.bool)
 
 
 def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
@@ -216,6 +225,5 @@ def as_full_precision(outputs: tf.Tensor) -> tf.Tensor:
     if outputs.dtype not in (tf.bfloat16, tf.float16):
         return outputs
     full = tf.cast(outputs, tf.float32)
-    if getattr(outputs, "_keras_mask", None) is not None:
-        full._keras_mask = outputs._keras_mask
+    keras_internals.keep_mask(outputs, full)
     return full

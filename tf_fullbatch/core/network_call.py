@@ -1,22 +1,31 @@
-"""A network as a pure function of its weights, its state and a seed."""
+"""A network's training call as a pure function of tensors, whatever its layers do beside computing.
 
+`keras.Model.stateless_call` is pure too, but silently wrong where a layer wraps a part of itself in
+`keras.remat`, `tf.function` or `tf.custom_gradient` (the weights within never train), draws from a seed generator of
+its own or of Keras (the same numbers in every step), or assigns a trainable weight.
+"""
+
+import functools
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals as internals
+from tf_fullbatch.core.call_scope import CallScope, stream
 from tf_fullbatch.core.network_state import NetworkState
 from tf_fullbatch.core.trees import Tree
 
 
 class NetworkOutput(NamedTuple):
-    """What one training call of a network gives.
+    """What a training call of a network gives.
 
     Attributes:
-        outputs: `[batch, ...]`, in the network's own dtype.
-        mask: `[batch, ...]` booleans, or None.
-        losses: Scalars that the layers add.
+        outputs: `[batch, ...]`, in the network's own dtype, with Keras' mask on it.
+        mask: That mask, as wide as the outputs' leading axes; None where there is none.
+        losses: Scalars, the losses that layers add and those of regularizers.
         measurements: What `NetworkState.measurements` returned.
     """
 
@@ -27,18 +36,79 @@ class NetworkOutput(NamedTuple):
 
 
 class NetworkCall:
-    """Calls a built Keras network in training without touching a variable."""
+    """Calls a built network in training; touches no variable, in eager code, graphs, loops and under XLA.
+
+    What differs from what the layers ask for, so that the result is a function that can be differentiated again:
+    recomputation (`keras.remat`, `tf.recompute_grad`) is left out; a `tf.function` is run as the Python under
+    it; random numbers come from the given seed, also those of Keras' global generator; a variable that
+    was assigned holds a constant, as it does on a tape of stock Keras, plus for a trainable weight `w` the
+    zero `w - stop_gradient(w)`: the gradient is taken with respect to the assigned value.
+
+    Args:
+        network: A built Keras model with one input and one output.
+        inputs: Shape and dtype of a batch of inputs; the call is traced once to see what it assigns.
+
+    Attributes:
+        weights: The network's trainable variables, whose values are `theta`.
+        state: Its other variables, sorted.
+
+    Raises:
+        UserError: A layer does what no pure function can do: it assigns a variable that is not the network's,
+            draws random numbers in a loop, or hides weights in a `tf.custom_gradient` function.
+    """
 
     def __init__(self, network: keras.Model, inputs: tf.TensorSpec):
         self.network = network
-        self.state = NetworkState(network, inputs)
+        self.weights = list(network.trainable_variables)
+        self._generator = keras.random.SeedGenerator(0, name="unseeded")
+        self.state = NetworkState(network, self._assignments(inputs))
 
     def call(
         self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: tf.Tensor, inputs: tf.Tensor
     ) -> NetworkOutput:
-        outputs, returned, losses = self.network.stateless_call(
-            theta, self.state.feed(state, seed), inputs, training=True, return_losses=True
+        """The network's outputs as a function of its arguments alone.
+
+        Args:
+            theta: Tree, values of the trainable variables.
+            state: Values of the non-trainable variables at the beginning of the step.
+            seed: int32 `[2]`, a function of (seed, step, micro-batch).
+            inputs: `[batch, ...]`.
+        """
+        fed = self.state.feed(state, seed)
+        scope = CallScope(
+            self.network,
+            dict(zip(map(id, self.weights), theta, strict=True)),
+            [*zip(self.weights, theta, strict=True), *zip(self.state.variables, fed, strict=True)],
+            functools.partial(self.state.further_stream, seed),
+            self._generator,
         )
-        return NetworkOutput(
-            outputs, getattr(outputs, "_keras_mask", None), losses, self.state.measurements(returned)
-        )
+        outputs, losses = scope.run(inputs)
+        # A weight that was assigned in the first trace alone keeps the value it had.
+        returned = [
+            *(scope.state_mapping[id(v)] for v in self.state.variables),
+            *(
+                scope.assigned_weights.get(id(v), scope.state_mapping[id(v)])
+                for v in self.state.assigned_weights
+            ),
+        ]
+        measurements = self.state.measurements(returned)
+        return NetworkOutput(outputs, internals.mask_of(outputs), losses, measurements)
+
+    def _assignments(self, inputs: tf.TensorSpec) -> Counter[int]:
+        """id(variable) -> how often one training call assigns it, found by tracing a call."""
+        scopes = []
+
+        @tf.function(autograph=False)
+        def trace(x: tf.Tensor) -> tf.Tensor:
+            values = [
+                (v, tf.convert_to_tensor(v.value))
+                for v in [*self.weights, *self.network.non_trainable_variables]
+            ]
+            theta = {id(v): value for v, value in values[: len(self.weights)]}
+            any_seed = functools.partial(stream, tf.constant([0, 0], tf.int32))
+            scope = CallScope(self.network, theta, values, any_seed, self._generator)
+            scopes.append(scope)
+            return scope.run(x)[0]
+
+        trace.get_concrete_function(inputs)
+        return scopes[-1].assignments

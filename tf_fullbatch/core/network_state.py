@@ -7,7 +7,8 @@ A Keras network's non-trainable variables are sorted once, when it is built:
   K micro-batches had moved them: `new = m^K * old + (1 - m^K) * pass statistics`.
 * *seeds* of dropout and other random layers: derived from (seed, step, micro-batch), never carried over.
 * *averaged*: any other floating-point variable that the network updates when called in training; its new
-  value is the sample-weighted mean of what the micro-batches would have made it.
+  value is the sample-weighted mean of what the micro-batches would have made it. So it is for trainable weights
+  that a layer assigns when called (spectral normalization): they get that mean *before* the optimizer's update.
 * everything else (frozen weights) is passed through unchanged.
 """
 
@@ -18,7 +19,10 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.call_scope import stream
+from tf_fullbatch.core.keras_internals import is_seed, layers_of, seed_variables
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.errors import UserError
 
 
 class NetworkState:
@@ -26,34 +30,43 @@ class NetworkState:
 
     Args:
         network: A built Keras model.
-        inputs: Shape and dtype of a batch of inputs, used to see which variables a training call updates.
+        assignments: id(variable) -> how often one training call assigns it.
+
+    Attributes:
+        variables: The network's non-trainable variables.
+        assigned_weights: The trainable weights that a training call assigns.
+        measured: The variables that change in a step beside the optimizer's update: some of `variables`, then
+            `assigned_weights`. A step assigns all of them before it applies the optimizer, which starts from there.
 
     Raises:
-        ValueError: The network updates an integer variable that is not a random seed.
+        UserError: The network updates an integer variable that is not a random seed.
     """
 
-    def __init__(self, network: keras.Model, inputs: tf.TensorSpec):
+    def __init__(self, network: keras.Model, assignments: Counter[int]):
         self.variables = list(network.non_trainable_variables)
-        assignments = _assignments(network, inputs)
+        self.assigned_weights = [v for v in network.trainable_variables if assignments[id(v)]]
         self._momentum = _batch_norm_momenta(network, assignments)
-        self._seeds = [id(v) for v in _seed_variables(network)]
-        self.measured = [v for v in self.variables if assignments[id(v)] and id(v) not in self._seeds]
+        tracked = seed_variables(network)
+        seeds = [*tracked, *(v for v in self.variables if is_seed(v) and all(v is not s for s in tracked))]
+        self._seeds = [id(v) for v in seeds]
+        averaged = [v for v in self.variables if assignments[id(v)] and id(v) not in self._seeds]
+        self.measured = [*averaged, *self.assigned_weights]
         for variable in self.measured:
             if not tf.as_dtype(variable.dtype).is_floating:
-                raise ValueError(
+                raise UserError(
                     f"The network's variable {variable.path!r} ({variable.dtype}) changes while training. "
                     "Only floating-point state can be averaged over micro-batches: remove the layer's counter."
                 )
 
     def values(self) -> Tree:
-        """The variables' present values, the `state` argument of `feed`."""
+        """The present values of `variables`, the `state` argument of `feed`."""
         return [tf.convert_to_tensor(v.value) for v in self.variables]
 
     def feed(self, state: Sequence[tf.Tensor], seed: tf.Tensor) -> Tree:
         """What the network is given as its non-trainable variables in one micro-batch of a step.
 
         Args:
-            state: Present values, one a variable.
+            state: Present values, one per variable.
             seed: int32 `[2]`, a function of (seed, step, micro-batch).
 
         Returns:
@@ -65,22 +78,29 @@ class NetworkState:
             if id(variable) in self._momentum and self._is_measured(variable):
                 value = tf.zeros_like(value)
             elif id(variable) in self._seeds:
-                stream = tf.random.experimental.stateless_fold_in(seed, self._seeds.index(id(variable)))
-                value = tf.bitcast(stream, tf.uint32)
+                value = stream(seed, self._seeds.index(id(variable)))
             fed.append(value)
         return fed
 
+    def further_stream(self, seed: tf.Tensor, index: int) -> tf.Tensor:
+        """The seed of the `index`-th generator that is not among `variables`, uint32 `[2]`."""
+        return stream(seed, len(self._seeds) + index)
+
     def measurements(self, returned: Sequence[tf.Tensor]) -> Tree:
-        """The entries of `measured`, from what the network returned as its new non-trainable variables."""
+        """The entries of `measured`.
+
+        Args:
+            returned: What one training call made of `variables`, then of `assigned_weights`.
+        """
         measurements = []
-        for variable, value in zip(self.variables, returned, strict=True):
+        for variable, value in zip([*self.variables, *self.assigned_weights], returned, strict=True):
             if self._is_measured(variable):
                 momentum = self._momentum.get(id(variable))
                 measurements.append(value if momentum is None else value / (1.0 - momentum))
         return measurements
 
     def updated_values(self, means: Sequence[tf.Tensor], micro_batches: int | tf.Tensor) -> Tree:
-        """New values of the `measured` variables at the end of a step.
+        """New values of the `measured` variables, to be assigned before the optimizer's update.
 
         Args:
             means: Sample-weighted means of `measurements` over the step.
@@ -104,42 +124,15 @@ class NetworkState:
 def _batch_norm_momenta(network: keras.Model, assignments: Counter[int]) -> dict[int, float]:
     """id(variable) -> share of the old value that one training call keeps, for trainable BatchNormalization.
 
-    It is `momentum^c` for a layer that the network calls c times.
+    It is `momentum^c` for a layer that the network calls c times. Layers with a `call` of their own, and
+    batch renormalization, whose variance is no moving average, are left to plain averaging.
     """
+    stock = keras.layers.BatchNormalization
     momenta = {}
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable and layer.momentum < 1:
+    for layer in layers_of(network):
+        if not isinstance(layer, stock) or type(layer).call is not stock.call or layer.renorm:
+            continue
+        if layer.trainable and layer.momentum < 1:
             for variable in (layer.moving_mean, layer.moving_variance):
                 momenta[id(variable)] = layer.momentum ** assignments[id(variable)]
     return momenta
-
-
-def _seed_variables(network: keras.Model) -> list[keras.Variable]:
-    """States of the seed generators of random layers, in the network's layer order."""
-    return [g.state for layer in network._flatten_layers() for g in getattr(layer, "_seed_generators", [])]
-
-
-class _AssignmentCounter(keras.StatelessScope):
-    """A scope in which assignments to variables are counted, and have no effect outside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.counts: Counter[int] = Counter()
-
-    def add_update(self, update: tuple[keras.Variable, tf.Tensor]) -> None:
-        """Called by Keras for each assignment."""
-        self.counts[id(update[0])] += 1
-        super().add_update(update)
-
-
-def _assignments(network: keras.Model, inputs: tf.TensorSpec) -> Counter[int]:
-    """id(variable) -> how often one training call assigns it, found by tracing a call."""
-    scope = _AssignmentCounter()
-
-    @tf.function(autograph=False)
-    def trace(x: tf.Tensor) -> tf.Tensor:
-        with scope:
-            return network(x, training=True)
-
-    trace.get_concrete_function(inputs)
-    return scope.counts

@@ -57,6 +57,7 @@ class Objective:
         step: Which step of an epoch.
         scalars: The step's scalars.
         micro_batches: How many the step has.
+        refuse_inexact: Raises where exact products of this network cannot be had; asked before the first.
 
     Attributes:
         evaluations: Gradient evaluations per sample spent so far; a forward pass alone counts a third, an exact
@@ -71,6 +72,7 @@ class Objective:
         step: int,
         scalars: StepScalars,
         micro_batches: int,
+        refuse_inexact: Callable[[], None] = lambda: None,
     ):
         self._loss = loss
         self._make_pass = make_pass
@@ -78,6 +80,7 @@ class Objective:
         self._step = step
         self._scalars = scalars
         self._micro_batches = micro_batches
+        self._refuse_inexact = refuse_inexact
         self._passes: dict[tuple, FullPass] = {}
         self.evaluations = 0.0
 
@@ -148,9 +151,7 @@ class Objective:
         if curvature not in CURVATURES:
             raise UserError(f"curvature={curvature!r}: accepted are {', '.join(CURVATURES)}.")
         direction = self._tree("v", v)
-        means = self._run(
-            ("product", curvature), lambda: ProductKernel(self._loss, curvature), theta, direction
-        )
+        means = self._run(("product", curvature), lambda: self._product_kernel(curvature), theta, direction)
         self.evaluations += PRODUCT_EVALUATIONS
         return _like(means.weighted, self.variables)
 
@@ -207,6 +208,10 @@ class Objective:
         )
         self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         return MicroBatchFigures(*np.asarray(means.each).T)
+
+    def _product_kernel(self, curvature: str) -> ProductKernel:
+        self._refuse_inexact()
+        return ProductKernel(self._loss, curvature)
 
     def _run(
         self,

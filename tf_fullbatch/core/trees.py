@@ -1,7 +1,8 @@
 """Vector operations on lists of tensors: gradients, parameters and directions seen as one vector.
 
 A *tree* here is a sequence of dense tensors in the order of the model's trainable variables. Every
-function is pure and works in eager code, in graphs and under XLA.
+function is pure and works in eager code, in graphs and under XLA. Leaves may differ in dtype (layers have
+their own): what joins them into one number or vector is of the widest dtype, float32 at least.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,14 @@ Tree = list[tf.Tensor]
 def scalar(value: tf.Tensor | float, dtype: tf.DType | str) -> tf.Tensor:
     """A number as a tensor; `tf.cast` would round a Python float to float32 on its way to float64."""
     return tf.cast(value, dtype) if tf.is_tensor(value) else tf.constant(value, dtype)
+
+
+def widest(x: Sequence[tf.Tensor]) -> tf.DType:
+    """The leaves' dtype; where they differ, float64 if that is among them, else float32."""
+    dtypes = {a.dtype for a in x}
+    if len(dtypes) == 1:
+        return dtypes.pop()
+    return tf.float64 if tf.float64 in dtypes else tf.float32
 
 
 def subtract(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
@@ -32,13 +41,15 @@ def add_scaled(x: Sequence[tf.Tensor], factor: tf.Tensor | float, y: Sequence[tf
 
 
 def dot(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> tf.Tensor:
-    """Inner product of the two vectors, a scalar in the leaves' dtype."""
-    return tf.add_n([tf.reduce_sum(a * b) for a, b in zip(x, y, strict=True)])
+    """Inner product of the two vectors, a scalar of dtype `widest(x)`."""
+    dtype = widest(x)
+    return tf.add_n([tf.reduce_sum(tf.cast(a, dtype) * tf.cast(b, dtype)) for a, b in zip(x, y, strict=True)])
 
 
 def squared_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
     """`|x|_2^2`; its derivative at zero is zero, so it is safe to differentiate anywhere."""
-    return tf.add_n([tf.reduce_sum(tf.square(a)) for a in x])
+    dtype = widest(x)
+    return tf.add_n([tf.reduce_sum(tf.square(tf.cast(a, dtype))) for a in x])
 
 
 def global_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
@@ -48,17 +59,18 @@ def global_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
 
 def max_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
     """`|x|_inf`, the largest magnitude over all leaves; 0 where every leaf is empty."""
-    largest = [tf.reduce_max(tf.abs(a)) for a in x if a.shape.num_elements() != 0]
+    largest = [tf.cast(tf.reduce_max(tf.abs(a)), widest(x)) for a in x if a.shape.num_elements() != 0]
     return tf.reduce_max(tf.stack(largest)) if largest else tf.zeros([])
 
 
 def flatten(x: Sequence[tf.Tensor]) -> tf.Tensor:
-    """All leaves as one vector `[total]`; the leaves must share a dtype."""
-    return tf.concat([tf.reshape(a, [-1]) for a in x], axis=0)
+    """All leaves as one vector `[total]` of dtype `widest(x)`."""
+    dtype = widest(x)
+    return tf.concat([tf.reshape(tf.cast(a, dtype), [-1]) for a in x], axis=0)
 
 
 def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor | tf.Variable]) -> Tree:
-    """The inverse of `flatten`: cuts `[total]` into leaves of the shapes of `like`.
+    """The inverse of `flatten`: cuts `[total]` into leaves of the shapes of `like`, in the vector's dtype.
 
     Args:
         vector: `[total]`, the concatenated leaves.

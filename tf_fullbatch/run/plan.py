@@ -13,7 +13,7 @@ from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.parts import use_xla
+from tf_fullbatch.training.parts import audited, use_xla
 
 
 def plan(config: Config) -> str:
@@ -38,7 +38,8 @@ def plan(config: Config) -> str:
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
     """What settings that were left open come to."""
     peak = config.learning_rates(batches.batch_size).peak
-    xla = "on" if use_xla(model.settings, model.network) else "off"
+    _, report = audited(model, *batches.element_spec[:2])
+    xla = "on" if use_xla(model.settings, report) else "off"
     return (
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "
         f"peak learning rate {peak:g}, XLA {xla}, output in {config.runtime.output_dir or default_output_dir(config)}"

@@ -5,9 +5,17 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.full_pass import Contribution
 from tf_fullbatch.core.kernels import fraction_correct
-from tf_fullbatch.core.micro_batch import MicroBatch, SampleLoss, StepScalars, as_full_precision, mean_loss
+from tf_fullbatch.core.micro_batch import (
+    MicroBatch,
+    SampleLoss,
+    StepScalars,
+    as_full_precision,
+    counted,
+    mean_loss,
+)
 from tf_fullbatch.core.trees import Tree
 
 
@@ -51,7 +59,7 @@ class EvaluationKernel:
         del theta, state, scalars
         outputs = self.outputs(batch.inputs)
         losses = self._sample_loss(batch.targets, outputs)
-        mean, weight = mean_loss(losses, getattr(outputs, "_keras_mask", None))
+        mean, weight = mean_loss(losses, counted(keras_internals.mask_of(outputs), losses))
         extra = [tf.cast(e, losses.dtype) for e in self._network.losses]
         loss = mean + (tf.add_n(extra) if extra else 0.0)
         return Contribution(

@@ -3,21 +3,25 @@
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.core import losses  # noqa: F401, for Keras to find when it loads a compiled model
+from tf_fullbatch.core import (
+    keras_internals,
+    losses,  # noqa: F401, for Keras to find when it loads a compiled model
+)
 from tf_fullbatch.core.kernels import classifies
 from tf_fullbatch.core.micro_batch import Augmentation, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
 from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
-from tf_fullbatch.training import keras_internals, loop, parts
+from tf_fullbatch.training import loop, parts, refusals
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.evaluation import mirror_average
@@ -116,6 +120,7 @@ class FullBatchModel(keras.Model):
         initial_epoch: int = 0,
         validation_freq: int | Sequence[int] = 1,
         initial_step: int = 0,
+        **unsupported: Any,
     ) -> keras.callbacks.History:
         """Trains for a number of epochs, each of ceil(N / batch_size) updates.
 
@@ -133,12 +138,14 @@ class FullBatchModel(keras.Model):
             validation_freq: As for `keras.Model.fit`.
             initial_step: Updates of the initial epoch that were made already, of a run that was interrupted
                 within it.
+            **unsupported: Keras' other arguments, accepted only as None.
 
         Returns:
             The history of the epochs: sample-weighted means over their steps.
         """
         keras_internals.assert_compiled(self, "fit")
         self._refuse_scope("fit")
+        refusals.refuse_arguments("fit", unsupported)
         if not isinstance(x, UpdateBatches):
             x = self._as_batches(x, y, batch_size, shuffle)
         elif y is not None or batch_size is not None or shuffle:
@@ -232,6 +239,7 @@ class FullBatchModel(keras.Model):
         verbose: str | int = "auto",
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         return_dict: bool = False,
+        **unsupported: Any,
     ) -> dict[str, float] | list[float] | float:
         """Loss, accuracy and compiled metrics over a data set, each sample counted once.
 
@@ -242,8 +250,10 @@ class FullBatchModel(keras.Model):
             verbose: As for `keras.Model.evaluate`.
             callbacks: Keras callbacks.
             return_dict: Return a dictionary instead of a list.
+            **unsupported: Keras' other arguments, accepted only as None.
         """
         del batch_size
+        refusals.refuse_arguments("evaluate", unsupported)
         keras_internals.assert_compiled(self, "evaluate")
         self._refuse_scope("evaluate")
         data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
@@ -271,6 +281,14 @@ class FullBatchModel(keras.Model):
             raise RunInterruptedError(self.stop_requested() or "another worker")
         figures = {"loss": float(means.weighted.loss), "accuracy": float(means.sampled)}
         return self._results(figures)
+
+    def train_on_batch(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Refused: `fit` makes updates."""
+        refusals.refuse_on_batch("train_on_batch")
+
+    def test_on_batch(self, *arguments: Any, **named: Any) -> NoReturn:
+        """Refused: `evaluate` evaluates."""
+        refusals.refuse_on_batch("test_on_batch")
 
     def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
         """`evaluate` without Keras' progress bar, name -> figure."""
@@ -319,14 +337,16 @@ class FullBatchModel(keras.Model):
                 f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
             )
         inputs, targets, _ = data.element_spec
+        refusals.refuse_several_inputs(self.network)
         with self.distribute_strategy.scope():
             self.build((None, *data.inputs.shape[1:]))
             outputs = parts.build_all(self, inputs, targets)
+        check_targets(data.targets, *refusals.classes_of(self.loss, outputs))
         key = (*keras_internals.compile_key(self), inputs, targets)
         known = self._training_parts if training else self._evaluation_parts
         if known is None or known.key != key:
             if training:
-                self._training_parts = parts.build_training(self, inputs, key)
+                self._training_parts = parts.build_training(self, inputs, targets, key)
             else:
                 self._evaluation_parts = parts.build_evaluation(self, key)
         self._classifies = classifies(targets, outputs)
@@ -363,6 +383,8 @@ class FullBatchModel(keras.Model):
         """What evaluates (inputs, targets) within `fit`."""
         if data is None:
             return None
+        if not isinstance(data, tuple | list):
+            refusals.refuse_data(data, "validation_data")
         if len(data) != 2:
             raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
         batches = self._as_batches(*data)
@@ -374,11 +396,21 @@ class FullBatchModel(keras.Model):
         source = source_of(data, self.distribute_strategy)
         micro_batches = source.plan.micro_batches(step)
         trained = self._training_parts
-        return Objective(trained.loss, trained.make_pass, source, step, scalars, micro_batches)
+        return Objective(
+            trained.loss,
+            trained.make_pass,
+            source,
+            step,
+            scalars,
+            micro_batches,
+            trained.refuse_inexact_products,
+        )
 
     def _as_batches(
         self, x: np.ndarray, y: np.ndarray | None, batch_size: int | None = None, shuffle: bool = False
     ) -> UpdateBatches:
+        refusals.refuse_data(x)
+        refusals.refuse_data(y, "y")
         size, seed = self.settings.micro_batch_size, self.settings.seed
         return UpdateBatches(x, y, batch_size=batch_size, micro_batch_size=size, shuffle=shuffle, seed=seed)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from tf_fullbatch.training import keras_internals
+from tf_fullbatch.core import keras_internals
 
 
 def callback_list(

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass, Kernel
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, SampleLoss, StepScalars
@@ -16,7 +17,6 @@ from tf_fullbatch.core.penalties import EXACT, Penalty
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent
-from tf_fullbatch.training import keras_internals
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
 
@@ -41,6 +41,7 @@ class TrainingParts:
         penalty: The gradient penalty; None for none.
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
         steps: The compiled step.
+        refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
         key: What they were made for.
     """
 
@@ -48,6 +49,7 @@ class TrainingParts:
     penalty: Penalty | None
     make_pass: Callable[[Kernel, int], FullPass]
     steps: StepFunctions
+    refuse_inexact_products: Callable[[], None]
     key: tuple
 
 
@@ -64,20 +66,23 @@ class EvaluationParts:
     key: tuple
 
 
-def build_training(model: Trainable, inputs: tf.TensorSpec, key: tuple) -> TrainingParts:
+def build_training(
+    model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec, key: tuple
+) -> TrainingParts:
     """The training parts of a compiled model whose network and optimizer are built.
 
     Args:
         model: The model.
         inputs: Shape and dtype of a batch of inputs.
+        targets: Shape and dtype of a batch of targets.
         key: Kept with the parts, to tell whether they still fit.
 
     Raises:
-        UserError: Settings that this network cannot be trained with.
+        UserError: The network, or the settings with it, cannot be trained rightly.
     """
     settings, network = model.settings, model.network
-    call = NetworkCall(network, inputs)
-    jit_compile = use_xla(settings, network)
+    call, report = audited(model, inputs, targets)
+    jit_compile = use_xla(settings, report)
     loss = MicroBatchLoss(
         call,
         sample_loss(model.loss),
@@ -122,7 +127,35 @@ def build_training(model: Trainable, inputs: tf.TensorSpec, key: tuple) -> Train
         trainable=network.trainable_variables,
         strategy=model.distribute_strategy,
     )
-    return TrainingParts(loss, penalty, make_pass, steps, key)
+
+    def refuse_inexact_products() -> None:
+        if penalty is None or not penalty.exact:  # else the audit has looked already
+            audit.check(call, loss.sample_loss, inputs, targets, second_derivatives=True)
+
+    return TrainingParts(loss, penalty, make_pass, steps, refuse_inexact_products, key)
+
+
+def audited(
+    model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec
+) -> tuple[NetworkCall, audit.AuditReport]:
+    """The call of a compiled model's built network, and what its audit found; arguments as of `build_training`.
+
+    Raises:
+        UserError: The network, or the settings with it, cannot be trained rightly.
+    """
+    penalty = model.settings.penalty
+    call = NetworkCall(model.network, inputs)
+    report = audit.check(
+        call,
+        sample_loss(model.loss),
+        inputs,
+        targets,
+        second_derivatives=penalty in EXACT,
+        forward_mode=penalty == "forward_over_reverse",
+        shifted_weights=penalty not in ("none", *EXACT),
+        replicas=model.distribute_strategy.num_replicas_in_sync,
+    )
+    return call, report
 
 
 def build_evaluation(model: Trainable, key: tuple) -> EvaluationParts:
@@ -193,24 +226,27 @@ def symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
     return keras.KerasTensor(spec.shape, spec.dtype.name)
 
 
-def use_xla(settings: StepConfig, network: keras.Model) -> bool:
+def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:
     """Whether the micro-batch's gradient is compiled by XLA; `auto`: where there is a GPU and it is exact.
 
-    XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in
-    TensorFlow 2.21), so exact penalties of networks with max pooling go without.
+    XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in TensorFlow
+    2.21), so exact penalties of networks with max pooling go without. Its own operations have no forward mode.
 
     Raises:
         UserError: `jit_compile="on"` for such a network and penalty.
     """
-    pooling = any(isinstance(layer, keras.layers.MaxPooling2D) for layer in keras_internals.layers(network))
-    inexact = pooling and settings.penalty in EXACT
-    if settings.jit_compile == "on" and inexact:
+    reason = None
+    if report.has_max_pooling and settings.penalty in EXACT:
+        reason = "XLA's second derivative of max pooling is wrong"
+    elif settings.penalty == "forward_over_reverse":
+        reason = "XLA's operations have no forward mode"
+    if settings.jit_compile == "on" and reason is not None:
         raise UserError(
-            f"--jit_compile=on with --penalty={settings.penalty}: XLA's second derivative of max pooling is wrong. "
-            "Use --jit_compile=off, a finite-difference --penalty, or --stem=cifar."
+            f"--jit_compile=on with --penalty={settings.penalty}: {reason}. Use --jit_compile=off, another --penalty"
+            + (", or --stem=cifar." if report.has_max_pooling else ".")
         )
     if settings.jit_compile == "auto":
-        return bool(tf.config.list_physical_devices("GPU")) and not inexact
+        return bool(tf.config.list_physical_devices("GPU")) and reason is None
     return settings.jit_compile == "on"
 
 
@@ -224,6 +260,11 @@ def refuse_unsupported(model: keras.Model) -> None:
         raise ValueError(
             "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
             "mixed_bfloat16, or compile with auto_scale_loss=False."
+        )
+    if model.optimizer.loss_scale_factor is not None:
+        raise UserError(
+            f"loss_scale_factor={model.optimizer.loss_scale_factor} is not supported: the optimizer would divide by it "
+            "a gradient that was never multiplied. Leave it unset; mixed_bfloat16 needs no loss scaling."
         )
     if model.optimizer.gradient_accumulation_steps:
         raise ValueError(

@@ -1,0 +1,210 @@
+"""What of a network or loss cannot be trained rightly by steps of micro-batches, found before training.
+
+The gradient of one micro-batch is traced once and looked at; nothing is executed. What is found is refused in one line.
+Each refusal stands for results that would be wrong without a word, or for an error in the middle of training.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.core import keras_internals as internals
+from tf_fullbatch.core.call_scope import layer_of
+from tf_fullbatch.core.gradient_trace import GradientTrace, SampleLoss
+from tf_fullbatch.core.graph_operations import Operation, operations_of
+from tf_fullbatch.core.network_call import NetworkCall
+from tf_fullbatch.core.operation_kinds import (
+    ASSIGNING,
+    COLLECTIVE,
+    CONTROL_FLOW,
+    FUNCTION_CALLS,
+    RANDOM,
+    RANDOM_POOLING,
+    READING_RESOURCES,
+    TRULY_ZERO,
+)
+from tf_fullbatch.errors import UserError
+
+
+class AuditReport(NamedTuple):
+    """What was found that need not be refused.
+
+    Attributes:
+        has_max_pooling: See `has_max_pooling`.
+    """
+
+    has_max_pooling: bool
+
+
+def check(
+    call: NetworkCall,
+    sample_loss: SampleLoss,
+    inputs: tf.TensorSpec,
+    targets: tf.TensorSpec,
+    *,
+    second_derivatives: bool = False,
+    forward_mode: bool = False,
+    shifted_weights: bool = False,
+    replicas: int = 1,
+) -> AuditReport:
+    """Refuses a network or loss that training would get wrong; outside `strategy.scope()`.
+
+    Args:
+        call: The network's call.
+        sample_loss: Loss per sample.
+        inputs: Shape and dtype of a batch of inputs, as the network gets it.
+        targets: Shape and dtype of a batch of targets.
+        second_derivatives: The gradient will be differentiated again (exact penalties, Hessian-vector products).
+        forward_mode: It will be so in forward mode.
+        shifted_weights: The loss will be taken at other weights than the variables' (finite differences, searches).
+        replicas: Replicas that train together.
+
+    Raises:
+        UserError: One line that names layer or weight and operation, and says what to do.
+    """
+    _refuse_special_weights(call, shifted_weights)
+    _refuse_synchronized(call.network, replicas)
+    exact = second_derivatives or forward_mode
+    trace = GradientTrace(call, sample_loss, exact=exact)
+    graph = trace.of(inputs, targets)
+    operations = operations_of(graph)
+    trace.refuse_lookups(operations)
+    if exact and _may_lack_derivatives(graph, operations):  # else there is nothing for a longer trace to find
+        twice = GradientTrace(call, sample_loss, exact=True, twice=True)
+        twice.refuse_lookups(operations_of(twice.of(inputs, targets)))
+    if replicas > 1 and trace.exchanges:
+        raise _exchange(trace.exchanges[0], replicas)
+    for operation in operations:
+        _refuse_operation(call.network, operation, graph, replicas)
+    _refuse_weights_read_as_variables(call, graph)
+    trace.refuse_unconnected()
+    if forward_mode:
+        _refuse_control_flow(call.network, trace.theta, operations)
+    return AuditReport(has_max_pooling(operations))
+
+
+def _may_lack_derivatives(graph: tf.Graph, operations: Sequence[Operation]) -> bool:
+    """Whether a gradient's graph has an operation without a gradient, wherever it stands; integers have none."""
+    outermost = {operation.name: operation for operation in graph.get_operations()}
+    for operation in operations:
+        kind = operation.type
+        if kind in TRULY_ZERO or kind in FUNCTION_CALLS or internals.has_gradient(kind):
+            continue
+        if all(
+            name.startswith("^") for name in operation.node.input
+        ):  # it waits for others, but takes nothing
+            continue
+        here = outermost.get(operation.name)
+        if here is None or any(_carries_numbers(output) for output in here.outputs):
+            return True
+    return False
+
+
+def _carries_numbers(tensor: tf.Tensor) -> bool:
+    """Whether derivatives can go through a tensor: floats, and lists of them (variants)."""
+    return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant
+
+
+def has_max_pooling(operations: Sequence[Operation]) -> bool:
+    """Whether an operation is max pooling of any kind or rank, whose second derivative XLA gets wrong."""
+    return any("MaxPool" in operation.type for operation in operations)
+
+
+def _exchange(layer: str, replicas: int) -> UserError:
+    return UserError(
+        f"The {layer} exchanges data between replicas when it is called, but each of the {replicas} replicas goes "
+        "through its micro-batches by itself: set synchronized=False, or train on one replica."
+    )
+
+
+def _refuse_synchronized(network: keras.Model, replicas: int) -> None:
+    for layer in internals.layers_of(network):
+        if replicas > 1 and getattr(layer, "synchronized", False):
+            raise _exchange(f"layer {layer.name!r} ({type(layer).__name__})", replicas)
+
+
+def _refuse_special_weights(call: NetworkCall, shifted_weights: bool) -> None:
+    """Weights that no gradient is for, and assigned ones where the loss is wanted at others."""
+    for variable in call.weights:
+        if variable.overwrite_with_gradient:
+            raise UserError(
+                f"The weight {variable.path!r} is to be overwritten by its gradient (float8 training), which a mean "
+                "over micro-batches does not allow: use another dtype policy."
+            )
+    if shifted_weights and call.state.assigned_weights:
+        raise UserError(
+            f"The weight {call.state.assigned_weights[0].path!r} is assigned when the network is called, so that the "
+            "loss cannot be taken at shifted weights: use --penalty=nested_tape instead of finite differences, or "
+            "exchange the layer."
+        )
+
+
+def _refuse_operation(network: keras.Model, operation: Operation, graph: tf.Graph, replicas: int) -> None:
+    """Refuses draws from a state, assignments and collectives."""
+    random_pooling = operation.type in RANDOM_POOLING and not operation.node.attr["deterministic"].b
+    if operation.type in RANDOM or random_pooling:
+        raise UserError(
+            f"The {layer_of(network, operation.name)} draws random numbers by {operation.type} (tf.random, "
+            "tf.nn.dropout), other ones at each call, so that no step could be repeated: use keras.random.* or a "
+            "keras.random.SeedGenerator."
+        )
+    if operation.type.startswith(ASSIGNING) and operation.type not in READING_RESOURCES:
+        name = _captured_variable(operation, graph)
+        raise UserError(
+            f"The {layer_of(network, operation.name)} assigns the variable{name and f' {name!r}'} by "
+            f"{operation.type}, which is not one of the network's weights: make it with self.add_weight(..., "
+            "trainable=False)."
+        )
+    if replicas > 1 and operation.type.startswith(COLLECTIVE):
+        raise _exchange(layer_of(network, operation.name), replicas)
+
+
+def _captured_variable(operation: Operation, graph: Any) -> str:
+    """The name of the variable that an operation assigns; nothing where it is an argument of a nested function."""
+    for outside, inside in graph.captures:
+        if operation.node.input and inside.name.split(":")[0] == operation.node.input[0].split(":")[0]:
+            return next((v.name.split(":")[0] for v in graph.variables if v.handle is outside), "")
+    return ""
+
+
+def _refuse_weights_read_as_variables(call: NetworkCall, graph: Any) -> None:
+    for weight in call.weights:
+        copies = [weight.value, *getattr(weight.value, "values", ())]  # one per replica
+        if any(variable is copy for variable in graph.variables for copy in copies):
+            raise UserError(
+                f"The weight {weight.path!r} is read from its variable (a saved function, or the variable's handle), "
+                "where no gradient would reach it: read the Keras variable in the layer's call()."
+            )
+
+
+def _refuse_control_flow(
+    network: keras.Model, theta: Sequence[tf.Tensor], operations: Sequence[Operation]
+) -> None:
+    """Refuses loops and conditions that the weights enter: TensorFlow has no forward mode for them."""
+    loops = [operation.name for operation in operations if operation.type in CONTROL_FLOW]
+    found = []
+    for operation in _reached(theta):
+        # On a tape, TensorFlow wraps a loop in a function of its own.
+        if any(f"{name}/".startswith(f"{operation.name}/") for name in loops):
+            found.append(operation.name)
+    if found:
+        first = next(operation.name for operation in operations if operation.name in found)
+        raise UserError(
+            f"The {layer_of(network, first)} has a loop or condition, which TensorFlow cannot differentiate in forward "
+            "mode: use --penalty=nested_tape (a recurrent layer also takes unroll=True)."
+        )
+
+
+def _reached(tensors: Sequence[tf.Tensor]) -> Iterator[tf.Operation]:
+    """The operations that depend on some tensors by numbers, or by lists of them (variants)."""
+    pending = list(tensors)
+    seen = {tensor.name for tensor in pending}
+    while pending:
+        for operation in pending.pop().consumers():
+            yield operation
+            for output in operation.outputs:
+                if _carries_numbers(output) and output.name not in seen:
+                    seen.add(output.name)
+                    pending.append(output)

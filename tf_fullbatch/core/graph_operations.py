@@ -1,0 +1,48 @@
+"""The operations of a traced function, those of the functions within it included."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+
+class Operation(NamedTuple):
+    """One operation.
+
+    Attributes:
+        type: Such as "MatMul".
+        name: Its name; within a nested function (a loop's body, a branch), that of the operation that calls it
+            before its own, so that the name scopes of layers stand in it.
+        node: Its definition.
+    """
+
+    type: str
+    name: str
+    node: Any
+
+
+def operations_of(graph: tf.Graph) -> list[Operation]:
+    """All operations of a graph and of the functions that it calls, however deep."""
+    definition = graph.as_graph_def()
+    functions = {f.signature.name: f.node_def for f in definition.library.function}
+    found: list[Operation] = []
+    pending: list[tuple[str, Iterable[Any]]] = [("", definition.node)]
+    entered = set()
+    while pending:
+        caller, nodes = pending.pop(0)
+        for node in nodes:
+            name = f"{caller}{node.name}"
+            found.append(Operation(node.op, name, node))
+            for function in _functions_in(node):
+                if function in functions and function not in entered:
+                    entered.add(function)
+                    pending.append((f"{name}/", functions[function]))
+    return found
+
+
+def _functions_in(node: Any) -> list[str]:
+    """Names of the functions that an operation calls."""
+    names = [node.op]
+    for value in node.attr.values():
+        names += [f.name for f in (value.func, *value.list.func) if f.name]
+    return names

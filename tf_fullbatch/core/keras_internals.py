@@ -1,0 +1,191 @@
+"""The private parts of Keras and TensorFlow that the package relies on, in one place, each with the reason."""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from tensorflow.python.autograph.core import ag_ctx
+from tensorflow.python.eager.polymorphic_function import autograph_util, polymorphic_function
+from tensorflow.python.framework import ops, registry
+from tensorflow.python.ops import control_flow_v2_func_graphs, custom_gradient
+
+
+def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
+    """The network and every layer within it; the public `layers` lists the outermost alone."""
+    return network._flatten_layers()
+
+
+def seed_variables(network: keras.Model) -> list[keras.Variable]:
+    """States of the seed generators that layers track, in layer order; Keras has no public list of them."""
+    return [g.state for layer in layers_of(network) for g in getattr(layer, "_seed_generators", [])]
+
+
+def is_seed(variable: keras.Variable) -> bool:
+    """Whether a variable is a seed generator's state: also of generators that no layer tracks, Keras' own included."""
+    return variable.name == "seed_generator_state"
+
+
+@contextlib.contextmanager
+def global_generator(generator: keras.random.SeedGenerator) -> Iterator[None]:
+    """Within it, Keras draws by this generator where no seed is given: it would make one in the middle of a trace."""
+    previous = global_state.get_global_attribute(GLOBAL_SEED_GENERATOR)
+    global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, generator)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, previous)
+
+
+def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:
+    """The container of the metrics given to `compile`, if any; `model.metrics` also lists Keras' own mean loss."""
+    return model._compile_metrics
+
+
+def compile_key(model: keras.Model) -> tuple[Any, ...]:
+    """What changes when `compile` is called again."""
+    return (model.optimizer, model._compile_loss, model._compile_metrics)
+
+
+def loss_weights(model: keras.Model) -> Any:
+    """The loss weights given to `compile`; None without."""
+    return getattr(model._compile_loss, "_user_loss_weights", None)
+
+
+def assert_compiled(model: keras.Model, method: str) -> None:
+    """Raises Keras' own error where `compile` was not called."""
+    model._assert_compile_called(method)
+
+
+def restored_epoch(model: keras.Model) -> int | None:
+    """The epoch that a callback restored in `on_train_begin` (BackupAndRestore does); None without."""
+    return model._initial_epoch or None
+
+
+def mask_of(tensor: tf.Tensor) -> tf.Tensor | None:
+    """The mask that Keras hangs on a layer's output, for which it has no public function."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def keep_mask(tensor: tf.Tensor, made_of_it: tf.Tensor) -> None:
+    """Hangs the mask of a tensor, if it has one, on another that was made of it."""
+    if mask_of(tensor) is not None:
+        made_of_it._keras_mask = mask_of(tensor)
+
+
+def current_graph() -> tf.Graph | None:
+    """The graph being traced; None in eager code."""
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
+def is_within_loop(graph: tf.Graph | None) -> bool:
+    """Whether a graph is the body of a `tf.while_loop`, or inside one: TensorFlow marks bodies by a private class."""
+    while graph is not None:
+        if isinstance(graph, control_flow_v2_func_graphs.WhileBodyFuncGraph):
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
+
+
+def recomputed_function(function: Callable) -> Callable | None:
+    """The function given to `tf.recompute_grad`, from the inner function it makes of it; None for any other."""
+    if getattr(function, "__qualname__", "") != "recompute_grad.<locals>.inner":
+        return None
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    return cells["f"].cell_contents
+
+
+def run_inline(function: tf.types.experimental.PolymorphicFunction, args: Any, kwargs: Any) -> Any:
+    """Runs the Python under a `tf.function`, converted by autograph, or not, as a trace of it would be."""
+    python, status = function.python_function, ag_ctx.Status.DISABLED
+    if function._autograph:
+        python, status = autograph_util.py_func_from_autograph(python), ag_ctx.Status.ENABLED
+    with ag_ctx.ControlStatusCtx(status=status):
+        return python(*args, **kwargs)
+
+
+def is_gradient_registry(candidate: Any) -> bool:
+    """Whether this is TensorFlow's table operation -> gradient function."""
+    return candidate is ops.gradient_registry
+
+
+def has_gradient(operation_type: str) -> bool:
+    """Whether that table has a gradient function for an operation."""
+    try:
+        return ops.gradient_registry.lookup(operation_type) is not None
+    except LookupError:
+        return False
+
+
+Handler = Callable[..., Any]
+"""Called as `handler(original, *args, **kwargs)` in place of an intercepted function."""
+
+
+class Interception:
+    """A function of TensorFlow that threads can have handled by their own handler, for a while.
+
+    The function is replaced while at least one thread asks for it; other threads get what it was.
+
+    Args:
+        owner: The module or class that holds it.
+        name: Its name there.
+    """
+
+    def __init__(self, owner: Any, name: str):
+        self._owner = owner
+        self._name = name
+        self._lock = threading.Lock()
+        self._entered = 0
+        self._thread = threading.local()
+        self._original: Callable = getattr(owner, name)
+
+    @contextlib.contextmanager
+    def by(self, handler: Handler) -> Iterator[None]:
+        """Within it, this thread's calls go to the handler; within that of another, `original` is the other one."""
+        outer = getattr(self._thread, "handler", None)
+        with self._lock:
+            if not self._entered:
+                self._original = getattr(self._owner, self._name)
+                setattr(self._owner, self._name, self._replacement())
+            self._entered += 1
+        if outer is None:
+            self._thread.handler = handler
+        else:
+            self._thread.handler = lambda original, *args, **kwargs: handler(
+                functools.partial(outer, original), *args, **kwargs
+            )
+        try:
+            yield
+        finally:
+            self._thread.handler = outer
+            with self._lock:
+                self._entered -= 1
+                if not self._entered:
+                    setattr(self._owner, self._name, self._original)
+
+    def _replacement(self) -> Callable:
+        original = self._original
+
+        def dispatch(*args: Any, **kwargs: Any) -> Any:  # a plain function, so that it binds as a method too
+            handler = getattr(self._thread, "handler", None)
+            return original(*args, **kwargs) if handler is None else handler(original, *args, **kwargs)
+
+        return dispatch
+
+
+# A `tf.custom_gradient` function is applied here, (function, args, kwargs): one for graphs, one for eager code.
+GRAPH_CUSTOM_GRADIENTS = Interception(custom_gradient, "_graph_mode_decorator")
+EAGER_CUSTOM_GRADIENTS = Interception(custom_gradient, "_eager_mode_decorator")
+# A `tf.function` is called here; it keeps traces, with the weights that were in force at the time.
+TF_FUNCTION_CALLS = Interception(polymorphic_function.Function, "__call__")
+# Tapes and gradient functions ask here for the gradient of an operation by its type: what they ask for is on
+# the way from the result to what is differentiated by, in nested functions too.
+GRADIENT_LOOKUPS = Interception(registry.Registry, "lookup")
+# What layers call to exchange data between replicas; a single replica gets its own back and no operation.
+ALL_REDUCES = Interception(tf.distribute.ReplicaContext, "all_reduce")
+MERGE_CALLS = Interception(tf.distribute.ReplicaContext.__mro__[1], "merge_call")

@@ -1,0 +1,101 @@
+"""What Keras' `fit` and `evaluate` would take and a full-batch model does not, each refused in one line."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NoReturn
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.errors import UserError
+
+_ARGUMENTS = {
+    "sample_weight": "scale the loss itself, or repeat samples",
+    "class_weight": "scale the loss itself, or repeat samples",
+    "validation_split": "split the arrays and give validation_data=(inputs, targets)",
+    "validation_steps": "all of validation_data is evaluated",
+    "validation_batch_size": "evaluation goes in micro-batches",
+    "steps_per_epoch": "an epoch is one pass over the samples; batch_size says how many make an update",
+}
+"""Argument -> what to do instead."""
+
+
+def refuse_arguments(method: str, given: Mapping[str, Any]) -> None:
+    """Refuses arguments of Keras' `fit` or `evaluate` that would be ignored; None, and a split of 0, pass.
+
+    Args:
+        method: "fit" or "evaluate".
+        given: The arguments that the model's own method does not name.
+
+    Raises:
+        UserError: An argument that Keras knows.
+        TypeError: One that it does not.
+    """
+    for name, value in given.items():
+        if name not in _ARGUMENTS:
+            raise TypeError(f"{method}() got an unexpected argument {name!r}.")
+        if value is not None and not (name == "validation_split" and value == 0):
+            raise UserError(f"{method}() does not take {name}: {_ARGUMENTS[name]}.")
+
+
+def refuse_on_batch(method: str) -> NoReturn:
+    """Refuses `train_on_batch` and `test_on_batch`, which know nothing of update batches and micro-batches."""
+    instead = "evaluate(x, y)" if method == "test_on_batch" else "fit(x, y), one update with batch_size=None"
+    raise UserError(f"{method}() is not supported: use {instead}.")
+
+
+def refuse_data(data: Any, name: str = "x") -> None:
+    """Refuses what is not one array of samples.
+
+    Args:
+        data: What was given for inputs or targets.
+        name: The argument's name, for the message.
+
+    Raises:
+        UserError: A data set or generator, or several arrays.
+    """
+    if isinstance(
+        data, tf.data.Dataset | tf.distribute.DistributedDataset | keras.utils.PyDataset | Iterator
+    ):
+        raise UserError(
+            f"{name} is a {type(data).__name__}, but an update needs to know all of its samples: give arrays, for "
+            "instance np.concatenate of its batches."
+        )
+    several = isinstance(data, Mapping) or (
+        isinstance(data, list | tuple) and any(len(getattr(part, "shape", ())) for part in data)
+    )
+    if several:
+        raise UserError(
+            f"{name} is a {type(data).__name__} of {len(data)} arrays, but the network gets one: concatenate them "
+            "along a feature axis, and let the network slice that."
+        )
+
+
+def refuse_several_inputs(network: keras.Model) -> None:
+    """Refuses a functional network of more than one input.
+
+    Raises:
+        UserError: It has several.
+    """
+    inputs = getattr(network, "inputs", None) or []
+    if len(inputs) > 1:
+        names = ", ".join(repr(tensor.name) for tensor in inputs)
+        raise UserError(
+            f"The network {network.name!r} has {len(inputs)} inputs ({names}), but it gets one array: give it one "
+            "input and slice that within."
+        )
+
+
+def classes_of(loss: Any, outputs: keras.KerasTensor) -> tuple[int | None, int | None]:
+    """(C, ignored class) where a loss takes class numbers below C, for `data.checks.check_targets`; else (None, None).
+
+    Args:
+        loss: What was given to `compile`.
+        outputs: The network's outputs, `[batch, ..., C]`.
+    """
+    loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        return outputs.shape[-1], loss.get_config().get("ignore_class")
+    if isinstance(loss, SparseCrossentropy) or loss is keras.losses.sparse_categorical_crossentropy:
+        return outputs.shape[-1], None
+    return None, None
