@@ -52,7 +52,8 @@ def full_pass(activation: str, dtype: str, micro_batch_size: int, **more: Any) -
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
     model.optimizer.build(model.network.trainable_variables)
-    return build_training(model, tf.TensorSpec([None, 8, 8, 1], dtype), ()).steps._full_pass
+    specs = tf.TensorSpec([None, 8, 8, 1], dtype), tf.TensorSpec([None], tf.int64)
+    return build_training(model, *specs, ()).steps.functions.full_pass
 
 
 def scalars() -> StepScalars:

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
-from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, Limits, Position, StepFunctions
+from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
+from tf_fullbatch.training.step_loop import Limits, Position, StepLoop
 
 ChunkListener = Callable[[int, int], None]
 """Called after each call within a step with (rounds done, rounds in the step)."""
@@ -34,12 +35,12 @@ class ResidentDriver:
     """Steps over samples held on the devices, several per call where they are short.
 
     Args:
-        functions: The compiled step.
+        loop: The compiled loop over steps.
         source: The samples.
     """
 
-    def __init__(self, functions: StepFunctions, source: ResidentSource):
-        self._functions = functions
+    def __init__(self, loop: StepLoop, source: ResidentSource):
+        self._loop = loop
         self.source = source
 
     def advance(
@@ -54,18 +55,18 @@ class ResidentDriver:
             go_on: Asked before each call whether to go on.
             listen: Told of each call within a step.
         """
-        source, functions, plan = self.source, self._functions, self.source.plan
-        first = functions.first_phase
+        source, loop, plan = self.source, self._loop, self.source.plan
+        first = loop.functions.first_phase
         at = [step, 0, first]
         while True:
             if not go_on():
-                functions.clear()
+                loop.functions.clear()
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
             rounds = source.pace.rounds
             started = time.perf_counter()
             limits = Limits(tf.constant(epoch, tf.int64), tf.constant(rounds), tf.constant(min(most, rounds)))
             position = Position(*(tf.constant(n) for n in at))
-            new, done = functions.advance(source.feed, source.held, plan, position, limits)
+            new, done = loop.advance(source.feed, source.held, plan, position, limits)
             steps, accepted = int(done.steps), bool(done.accepted)
             source.pace.took(rounds - int(done.rounds_left), time.perf_counter() - started)
             at = [int(n) for n in new]
@@ -132,8 +133,8 @@ def source_of(
     return source
 
 
-def driver_of(functions: StepFunctions, source: ResidentSource | StreamSource) -> Driver:
+def driver_of(loop: StepLoop, source: ResidentSource | StreamSource) -> Driver:
     """The driver that fits a source."""
     if isinstance(source, ResidentSource):
-        return ResidentDriver(functions, source)
-    return PassDriver(functions, source)
+        return ResidentDriver(loop, source)
+    return PassDriver(loop.functions, source)

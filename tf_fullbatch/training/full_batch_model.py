@@ -1,7 +1,6 @@
 """`FullBatchModel`: a Keras model whose `train_step` is one optimizer update over the whole update batch."""
 
 import functools
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -14,26 +13,14 @@ from tf_fullbatch.core import (
     keras_internals,
     losses,  # noqa: F401, for Keras to find when it loads a compiled model
 )
-from tf_fullbatch.core.kernels import classifies
-from tf_fullbatch.core.micro_batch import Augmentation, StepScalars
+from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.data.checks import check_targets
-from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
 from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
-from tf_fullbatch.training import loop, parts, refusals
-from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
-from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
+from tf_fullbatch.training import loop, refusals
+from tf_fullbatch.training.drivers import ChunkListener
 from tf_fullbatch.training.evaluation import mirror_average
-from tf_fullbatch.training.figures import EpochMeans, first_not_finite, named_figures, step_records
-from tf_fullbatch.training.timeline import Timeline
-
-_WATCHED = {
-    "loss": "the loss",
-    "gradient_norm": "the gradient norm",
-    "mean_squared_micro_batch_gradient_norm": "the micro-batches' mean squared gradient norm",
-    "state_sum": "the sum of the normalisation statistics",
-}
+from tf_fullbatch.training.trainer import Trainer
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
@@ -78,12 +65,7 @@ class FullBatchModel(keras.Model):
         self.chunk_listeners: list[ChunkListener] = []
         self.stop_requested: Callable[[], str | None] = lambda: None
         self.last_steps: list[dict[str, float]] = []
-        self._training_parts: parts.TrainingParts | None = None
-        self._evaluation_parts: parts.EvaluationParts | None = None
-        self._classifies = False
-        self._timeline: Timeline | None = None
-        self._driver: Driver | None = None
-        self._means = EpochMeans()
+        self._trainer = Trainer(self)
 
     @property
     def last_step(self) -> dict[str, float]:
@@ -151,25 +133,17 @@ class FullBatchModel(keras.Model):
         elif y is not None or batch_size is not None or shuffle:
             raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
         self.prepare(x, training=True)
-        assert self._training_parts is not None
         validate = self._validation(validation_data)
-        repeats = 2 if self.settings.full_gradient_penalty_strength else 1
-        steps = self._training_parts.steps
-        self._driver = driver_of(steps, source_of(x, self.distribute_strategy, repeats))
-        timeline = self._timeline = Timeline(
-            x.plan(self.distribute_strategy.num_replicas_in_sync), self.steps_completed, initial_step
-        )
-        per_epoch = timeline.plan.steps_per_epoch
+        per_epoch, steps_left = self._trainer.begin(x, initial_step)
         listed = loop.callback_list(
             self, callbacks, verbose=verbose, epochs=epochs, steps=per_epoch, history=True
         )
-        steps.clear()
         loop.run_epochs(
             self,
             listed,
             initial_epoch=initial_epoch,
             epochs=epochs,
-            steps_left=lambda: per_epoch - timeline.step_in_epoch(self.steps_completed),
+            steps_left=steps_left,
             steps_per_epoch=per_epoch,
             validate=validate,
             validation_freq=validation_freq,
@@ -190,46 +164,7 @@ class FullBatchModel(keras.Model):
             RunInterruptedError: A stop was requested; the step under way was not applied.
             DeviceMemoryError: A micro-batch does not fit the device.
         """
-        assert self._driver is not None
-        assert self._timeline is not None
-        started = time.perf_counter()
-        before = self.steps_completed
-        epoch, step = self._timeline.epoch(before), self._timeline.step_in_epoch(before)
-        try:
-            made = self._driver.advance(
-                epoch, step, most, lambda: self.stop_requested() is None, self._listen
-            )
-        except tf.errors.ResourceExhaustedError as error:
-            raise DeviceMemoryError(
-                f"the device ran out of memory in step {before + 1}: choose a smaller micro_batch_size (here "
-                f"{self.settings.micro_batch_size}) or a smaller network."
-            ) from error
-        seconds = time.perf_counter() - started
-        figures = made.figures[:-1] if made.refused else made.figures
-        logs: dict[str, float] = {}
-        if not made.stopped and len(figures):
-            self.last_steps = step_records(
-                figures, before + len(figures), self._timeline, seconds, accuracy=self._classifies
-            )
-            logs = self._results(self._means.add(figures))
-        if made.stopped:
-            raise RunInterruptedError(self.stop_requested() or "another worker")
-        if made.refused:
-            self._refuse_non_finite(made.figures[-1], epoch, step + len(figures))
-        return len(figures), logs
-
-    def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
-        assert self._driver is not None
-        assert self._training_parts is not None
-        name = first_not_finite(row, list(_WATCHED))
-        assert name is not None
-        functions = self._training_parts.steps
-        batches = self._driver.source.batches
-        scalars = functions.scalars(tf.constant(epoch, tf.int64))
-        objective = self._objective_of(batches, step, scalars)
-        question = StepInQuestion(batches, step, scalars, functions.full_gradient)
-        origin = diagnose(objective, self._training_parts.loss, self._training_parts.penalty, question)
-        raise NonFiniteError(_WATCHED[name], named_figures(row)[name], self.steps_completed + 1, origin)
+        return self._trainer.step(most)
 
     def evaluate(
         self,
@@ -269,18 +204,7 @@ class FullBatchModel(keras.Model):
 
     def test_step(self, data: UpdateBatches) -> dict[str, float]:
         """The evaluation of a whole data set; called by `evaluate`."""
-        assert self._evaluation_parts is not None
-        self.reset_metrics()
-        means = self._evaluation_parts.full_pass.run(
-            source_of(data, self.distribute_strategy),
-            0,
-            parts.no_scalars(),
-            between=lambda place: self.stop_requested() is None,
-        )
-        if float(means.stop_votes):
-            raise RunInterruptedError(self.stop_requested() or "another worker")
-        figures = {"loss": float(means.weighted.loss), "accuracy": float(means.sampled)}
-        return self._results(figures)
+        return self._trainer.evaluate(data)
 
     def train_on_batch(self, *arguments: Any, **named: Any) -> NoReturn:
         """Refused: `fit` makes updates."""
@@ -313,10 +237,7 @@ class FullBatchModel(keras.Model):
         self._refuse_scope("objective")
         data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
         self.prepare(data, training=True)
-        assert self._training_parts is not None
-        epoch = self.steps_completed // data.plan(1).steps_per_epoch
-        scalars = self._training_parts.steps.scalars(tf.constant(epoch, tf.int64))
-        return self._objective_of(data, step, scalars)
+        return self._trainer.objective(data, step)
 
     def prepare(self, data: UpdateBatches, *, training: bool) -> None:
         """Builds network, optimizer, metrics and compiled functions for the data's shapes, once.
@@ -330,36 +251,14 @@ class FullBatchModel(keras.Model):
         Raises:
             ValueError: The model cannot be trained, or evaluated, on such data.
         """
-        parts.refuse_unsupported(self)
-        if data.micro_batch_size != self.settings.micro_batch_size:
-            raise ValueError(
-                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
-                f"{self.settings.micro_batch_size}: give both the same micro_batch_size."
-            )
-        inputs, targets, _ = data.element_spec
-        refusals.refuse_several_inputs(self.network)
-        with self.distribute_strategy.scope():
-            self.build((None, *data.inputs.shape[1:]))
-            outputs = parts.build_all(self, inputs, targets)
-        check_targets(data.targets, *refusals.classes_of(self.loss, outputs))
-        key = (*keras_internals.compile_key(self), inputs, targets)
-        known = self._training_parts if training else self._evaluation_parts
-        if known is None or known.key != key:
-            if training:
-                self._training_parts = parts.build_training(self, inputs, targets, key)
-            else:
-                self._evaluation_parts = parts.build_evaluation(self, key)
-        self._classifies = classifies(targets, outputs)
+        self._trainer.prepare(data, training=training)
 
     def reset_metrics(self) -> None:
         """Forgets the epoch's means, and resets the metrics given to `compile` on each replica by itself.
 
         Keras would reset them, and its own mean of the loss, from outside, which costs an all-reduce per variable.
         """
-        metrics = keras_internals.compiled_metrics(self)
-        if metrics is not None and metrics.built:
-            self.distribute_strategy.run(metrics.reset_state)
-        self._means = EpochMeans()
+        self._trainer.reset_metrics()
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""
@@ -391,21 +290,6 @@ class FullBatchModel(keras.Model):
         self.prepare(batches, training=False)
         return functools.partial(self.evaluate_batches, batches)
 
-    def _objective_of(self, data: UpdateBatches, step: int, scalars: StepScalars) -> Objective:
-        assert self._training_parts is not None
-        source = source_of(data, self.distribute_strategy)
-        micro_batches = source.plan.micro_batches(step)
-        trained = self._training_parts
-        return Objective(
-            trained.loss,
-            trained.make_pass,
-            source,
-            step,
-            scalars,
-            micro_batches,
-            trained.refuse_inexact_products,
-        )
-
     def _as_batches(
         self, x: np.ndarray, y: np.ndarray | None, batch_size: int | None = None, shuffle: bool = False
     ) -> UpdateBatches:
@@ -420,15 +304,3 @@ class FullBatchModel(keras.Model):
                 f"{method}() was called within strategy.scope(): only making and compiling the model belongs there. "
                 f"Call {method}() after the with block."
             )
-
-    def _listen(self, done: int, rounds: int) -> None:
-        for listener in self.chunk_listeners:
-            listener(done, rounds)
-
-    def _results(self, figures: dict[str, float]) -> dict[str, float]:
-        """Our figures and those of the metrics given to `compile`."""
-        if not self._classifies:
-            del figures["accuracy"]
-        metrics = keras_internals.compiled_metrics(self)
-        compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
-        return {**compiled, **figures}

@@ -11,14 +11,16 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass, Kernel
 from tf_fullbatch.core.kernels import GradientKernel
-from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, SampleLoss, StepScalars
+from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.penalties import EXACT, Penalty
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.training.compiled_loss import sample_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
+from tf_fullbatch.training.step_loop import StepLoop
 
 
 class Trainable(Protocol):
@@ -40,7 +42,7 @@ class TrainingParts:
         loss: The micro-batch's loss.
         penalty: The gradient penalty; None for none.
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
-        steps: The compiled step.
+        steps: The compiled steps.
         refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
         key: What they were made for.
     """
@@ -48,7 +50,7 @@ class TrainingParts:
     loss: MicroBatchLoss
     penalty: Penalty | None
     make_pass: Callable[[Kernel, int], FullPass]
-    steps: StepFunctions
+    steps: StepLoop
     refuse_inexact_products: Callable[[], None]
     key: tuple
 
@@ -132,7 +134,7 @@ def build_training(
         if penalty is None or not penalty.exact:  # else the audit has looked already
             audit.check(call, loss.sample_loss, inputs, targets, second_derivatives=True)
 
-    return TrainingParts(loss, penalty, make_pass, steps, refuse_inexact_products, key)
+    return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, key)
 
 
 def audited(
@@ -248,60 +250,3 @@ def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:
     if settings.jit_compile == "auto":
         return bool(tf.config.list_physical_devices("GPU")) and reason is None
     return settings.jit_compile == "on"
-
-
-def refuse_unsupported(model: keras.Model) -> None:
-    """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
-
-    Raises:
-        ValueError: Loss scaling, several steps an execution, or loss weights.
-    """
-    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
-        raise ValueError(
-            "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
-            "mixed_bfloat16, or compile with auto_scale_loss=False."
-        )
-    if model.optimizer.loss_scale_factor is not None:
-        raise UserError(
-            f"loss_scale_factor={model.optimizer.loss_scale_factor} is not supported: the optimizer would divide by it "
-            "a gradient that was never multiplied. Leave it unset; mixed_bfloat16 needs no loss scaling."
-        )
-    if model.optimizer.gradient_accumulation_steps:
-        raise ValueError(
-            "gradient_accumulation_steps is not supported: the step itself accumulates, see fit's batch_size."
-        )
-    if model.steps_per_execution != 1:
-        raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
-    if keras_internals.loss_weights(model) is not None:
-        raise ValueError("loss_weights is not supported: scale the loss itself.")
-
-
-def sample_loss(loss: Any) -> SampleLoss:
-    """The loss given to `compile` as a function to one loss a sample.
-
-    As Keras does, targets are cast to the outputs' dtype, and where the loss is a function, `[batch]` targets of
-    `[batch, 1]` outputs get that last axis: without it they would broadcast to `[batch, batch]`.
-
-    Raises:
-        ValueError: The loss is missing, a structure of losses, or reduces by a sum.
-    """
-    if not isinstance(loss, str | keras.losses.Loss | Callable):
-        raise ValueError(
-            f"compile() needs one loss (a name, a function or a keras.losses.Loss); it got {loss!r}."
-        )
-    loss = keras.losses.get(loss)
-    is_function = not isinstance(loss, keras.losses.Loss)
-    if not is_function and loss.reduction == "sum":
-        raise ValueError(
-            f"The loss {loss.name!r} reduces by a sum, but the full-batch gradient is a mean over samples: "
-            "use reduction='sum_over_batch_size'."
-        )
-    function = loss if is_function else loss.call
-
-    def losses(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        targets = tf.cast(targets, outputs.dtype)
-        if is_function and targets.shape.rank == outputs.shape.rank - 1 and outputs.shape[-1] == 1:
-            targets = targets[..., tf.newaxis]
-        return function(targets, outputs)
-
-    return losses

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.errors import UserError
 
@@ -18,6 +19,32 @@ _ARGUMENTS = {
     "steps_per_epoch": "an epoch is one pass over the samples; batch_size says how many make an update",
 }
 """Argument -> what to do instead."""
+
+
+def refuse_unsupported(model: keras.Model) -> None:
+    """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
+
+    Raises:
+        ValueError: Loss scaling, several steps per execution, or loss weights.
+    """
+    if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
+        raise ValueError(
+            "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
+            "mixed_bfloat16, or compile with auto_scale_loss=False."
+        )
+    if model.optimizer.loss_scale_factor is not None:
+        raise UserError(
+            f"loss_scale_factor={model.optimizer.loss_scale_factor} is not supported: the optimizer would divide by it "
+            "a gradient that was never multiplied. Leave it unset; mixed_bfloat16 needs no loss scaling."
+        )
+    if model.optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            "gradient_accumulation_steps is not supported: the step itself accumulates, see fit's batch_size."
+        )
+    if model.steps_per_execution != 1:
+        raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
+    if keras_internals.loss_weights(model) is not None:
+        raise ValueError("loss_weights is not supported: scale the loss itself.")
 
 
 def refuse_arguments(method: str, given: Mapping[str, Any]) -> None:

@@ -1,8 +1,7 @@
 """One optimizer update over an update batch, as compiled parts: pass, reduce, transform, apply."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -13,10 +12,7 @@ from tf_fullbatch.core.full_pass import Feed, FullPass, PassMeans, Place
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
-from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.data.plan import BatchPlan
-from tf_fullbatch.data.resident import HeldSamples, ResidentFeed
 from tf_fullbatch.optim.descent import At, Descent
 
 FIGURES = (
@@ -39,50 +35,6 @@ FIGURES = (
 
 MICRO_BATCHES, FULL_GRADIENT = 0, 1
 """The phases of a step: with the penalty on the whole gradient, first a pass for that gradient."""
-
-
-class Position(NamedTuple):
-    """Where training stands within an epoch.
-
-    Attributes:
-        step: int32, the step within the epoch.
-        round: int32, rounds of it already passed over.
-        phase: int32, `MICRO_BATCHES` or `FULL_GRADIENT`.
-    """
-
-    step: tf.Tensor
-    round: tf.Tensor
-    phase: tf.Tensor
-
-
-class Limits(NamedTuple):
-    """What one call of `StepFunctions.advance` may do.
-
-    Attributes:
-        epoch: int64, passes over the data completed before.
-        rounds: int32, rounds to go over at most.
-        steps: int32, steps to complete at most.
-    """
-
-    epoch: tf.Tensor
-    rounds: tf.Tensor
-    steps: tf.Tensor
-
-
-class Done(NamedTuple):
-    """What one call of `StepFunctions.advance` did.
-
-    Attributes:
-        steps: int32, steps completed.
-        figures: float64 `[steps, len(FIGURES)]`, and one row more where a step was refused: its own.
-        accepted: Whether every step's quantities were finite; a step whose are not is not applied.
-        rounds_left: int32, rounds of the limit that were not gone over.
-    """
-
-    steps: tf.Tensor
-    figures: Any
-    accepted: tf.Tensor
-    rounds_left: tf.Tensor
 
 
 class StepFunctions:
@@ -110,8 +62,8 @@ class StepFunctions:
         strategy: tf.distribute.Strategy,
     ):
         self.descent = descent
-        self._full_pass = full_pass
-        self._plain_pass = plain_pass
+        self.full_pass = full_pass
+        self.plain_pass = plain_pass
         self._state = state
         self._settings = settings
         self._trainable = list(trainable)
@@ -124,168 +76,45 @@ class StepFunctions:
                 self._full_gradient = [
                     tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._trainable
                 ]
-        self._advances: dict[ResidentFeed, TracedOnce] = {}
         self.clear = tf.function(self._clear, autograph=False)
-        self.finish = tf.function(self._finish, autograph=False)
-        self.keep_full_gradient = tf.function(self._keep_full_gradient, autograph=False)
-        self.scalars = tf.function(self._scalars, autograph=False)
+        self.finish = tf.function(self.end_step, autograph=False)
+        self.keep_full_gradient = tf.function(self.end_plain_pass, autograph=False)
+        self.scalars = tf.function(self.scalars_now, autograph=False)
 
     @property
     def first_phase(self) -> int:
         """The phase that a step begins with."""
-        return MICRO_BATCHES if self._plain_pass is None else FULL_GRADIENT
+        return MICRO_BATCHES if self.plain_pass is None else FULL_GRADIENT
 
     @property
     def full_gradient(self) -> Tree | None:
         """The whole gradient kept by the step under way; None where no penalty needs it."""
         return [tf.convert_to_tensor(v) for v in self._full_gradient] or None
 
-    @property
-    def traces(self) -> int:
-        """How often the loop of `advance` was traced."""
-        return sum(advance.count for advance in self._advances.values())
-
-    def advance(
-        self, feed: ResidentFeed, held: HeldSamples, plan: BatchPlan, position: Position, limits: Limits
-    ) -> tuple[Position, Done]:
-        """Goes on with an epoch over samples held on the devices: in one call, several steps or part of one.
-
-        Args:
-            feed: Where micro-batches come from.
-            held: What it holds on each replica.
-            plan: How an epoch is cut.
-            position: Where to begin.
-            limits: Where to end.
-        """
-        if feed not in self._advances:
-            self._advances[feed] = TracedOnce(functools.partial(self._advance, feed))
-        sizes = [tf.constant(n, tf.int32) for n in (plan.samples, plan.update_batch_size)]
-        return self._advances[feed](held, sizes, position, limits)
-
     def add(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
         """Adds a part of a step's pass to the sums; for samples that stream, and for several workers."""
         if phase == FULL_GRADIENT:
-            assert self._plain_pass is not None
-            self._plain_pass.added(feed, held, place, scalars)
+            assert self.plain_pass is not None
+            self.plain_pass.added(feed, held, place, scalars)
         else:
-            self._full_pass.added(feed, held, place, scalars, None, self.full_gradient)
+            self.full_pass.added(feed, held, place, scalars, None, self.full_gradient)
 
-    def _advance(
-        self,
-        feed: ResidentFeed,
-        held: HeldSamples,
-        sizes: Sequence[tf.Tensor],
-        position: Position,
-        limits: Limits,
-    ) -> tuple[Position, Done]:
-        samples, update_batch = sizes
-        steps_per_epoch = (samples + update_batch - 1) // update_batch
-
-        passes = 1 if self._plain_pass is None else 2
-        of_one = passes == 1 and feed.one_micro_batch
-
-        def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            """(micro-batches, rounds) of a step."""
-            in_step = tf.minimum(update_batch, samples - step * update_batch)
-            micro_batches = (in_step + feed.micro_batch_size - 1) // feed.micro_batch_size
-            return micro_batches, (micro_batches + feed.replicas - 1) // feed.replicas
-
-        def goes_on(at: Position, done: Done) -> tf.Tensor:
-            # A call that has completed a step begins no other that it could not complete.
-            needed = tf.where(done.steps == 0, 1, passes * size(at.step)[1])
-            within = (done.rounds_left >= needed) & (done.steps < limits.steps) & (at.step < steps_per_epoch)
-            return within & done.accepted
-
-        def body(at: Position, done: Done) -> tuple[Position, Done]:
-            scalars = self._scalars(limits.epoch)
-            micro_batches, rounds = size(at.step)
-            if of_one:
-                means = self._full_pass.of_one(
-                    feed, held, Place(at.step, at.round, at.round + 1), scalars, None
-                )
-                row, accepted = self._end(means, scalars, micro_batches)
-                moved = tf.cast(accepted, tf.int32)
-                figures = done.figures.write(done.steps, row)
-                left = done.rounds_left - 1
-                return at._replace(step=at.step + moved), Done(done.steps + moved, figures, accepted, left)
-            end = tf.minimum(at.round + done.rounds_left, rounds)
-            self._pass_over(feed, held, Place(at.step, at.round, end), scalars, at.phase)
-            new, completed, row, accepted = tf.cond(
-                end == rounds,
-                lambda: self._end_of_pass(at, scalars, micro_batches),
-                lambda: (at._replace(round=end), 0, tf.zeros([len(FIGURES)], tf.float64), True),
-            )
-            # A pass that is not over writes where the step's own row will be.
-            figures = done.figures.write(done.steps, row)
-            return new, Done(done.steps + completed, figures, accepted, done.rounds_left - (end - at.round))
-
-        figures = tf.TensorArray(tf.float64, size=limits.steps, element_shape=[len(FIGURES)])
-        done = Done(tf.constant(0), figures, tf.constant(True), limits.rounds)
-        at, done = tf.while_loop(goes_on, body, (position, done), parallel_iterations=1)
-        return at, done._replace(figures=done.figures.stack())
-
-    def _pass_over(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: tf.Tensor) -> None:
-        """Adds rounds to the sums of the phase's pass."""
-
-        def penalised() -> tf.Tensor:
-            self._full_pass.add(feed, held, place, scalars, None, self.full_gradient)
-            return tf.constant(0)
-
-        def plain() -> tf.Tensor:
-            assert self._plain_pass is not None
-            self._plain_pass.add(feed, held, place, scalars)
-            return tf.constant(0)
-
-        if self._plain_pass is None:
-            penalised()
-        else:
-            tf.cond(phase == FULL_GRADIENT, plain, penalised)
-
-    def _end_of_pass(
-        self, at: Position, scalars: StepScalars, micro_batches: tf.Tensor
-    ) -> tuple[Position, tf.Tensor, tf.Tensor, tf.Tensor]:
-        """(new position, steps completed, figures, whether accepted) once a pass is over."""
-
-        def step_ends() -> tuple[Position, tf.Tensor, tf.Tensor, tf.Tensor]:
-            row, accepted = self._finish(scalars, micro_batches, tf.zeros([]))
-            moved = tf.cast(accepted, tf.int32)
-            return (
-                Position(at.step + moved, 0 * at.round, 0 * at.phase + self.first_phase),
-                moved,
-                row,
-                accepted,
-            )
-
-        def gradient_is_known() -> tuple[Position, tf.Tensor, tf.Tensor, tf.Tensor]:
-            self._keep_full_gradient(tf.zeros([]))
-            row = tf.zeros([len(FIGURES)], tf.float64)
-            return (
-                Position(at.step, 0 * at.round, 0 * at.phase + MICRO_BATCHES),
-                tf.constant(0),
-                row,
-                tf.constant(True),
-            )
-
-        if self._plain_pass is None:
-            return step_ends()
-        return tf.cond(at.phase == FULL_GRADIENT, gradient_is_known, step_ends)
-
-    def _keep_full_gradient(self, stop_votes: tf.Tensor) -> tf.Tensor:
+    def end_plain_pass(self, stop_votes: tf.Tensor) -> tf.Tensor:
         """Ends the pass for the whole gradient, neither clipped nor noisy, and keeps it; returns the votes' sum."""
-        assert self._plain_pass is not None
-        means = self._plain_pass.means(stop_votes)
+        assert self.plain_pass is not None
+        means = self.plain_pass.means(stop_votes)
         for kept, mean in zip(self._full_gradient, means.weighted.gradient, strict=True):
             kept.assign(tf.cast(mean, kept.dtype))
-        self._plain_pass.clear()
+        self.plain_pass.clear()
         return means.stop_votes
 
     def _clear(self) -> None:
         """Forgets a step that was broken off."""
-        self._full_pass.clear()
-        if self._plain_pass is not None:
-            self._plain_pass.clear()
+        self.full_pass.clear()
+        if self.plain_pass is not None:
+            self.plain_pass.clear()
 
-    def _scalars(self, epoch: tf.Tensor) -> StepScalars:
+    def scalars_now(self, epoch: tf.Tensor) -> StepScalars:
         """The scalars of the step about to be made."""
         settings, floatx = self._settings, keras.config.floatx()
         strengths = [settings.penalty_strength, settings.full_gradient_penalty_strength]
@@ -300,7 +129,7 @@ class StepFunctions:
             *(tf.cast(strength, floatx) for strength in tensors),
         )
 
-    def _finish(
+    def end_step(
         self, scalars: StepScalars, micro_batches: tf.Tensor, stop_votes: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """Ends a step: reduces, transforms, and applies where every quantity is finite and nobody stops.
@@ -313,11 +142,11 @@ class StepFunctions:
         Returns:
             The step's row of figures, and whether it was applied.
         """
-        row, accepted = self._end(self._full_pass.means(stop_votes), scalars, micro_batches)
-        self._full_pass.clear()
+        row, accepted = self.apply_means(self.full_pass.means(stop_votes), scalars, micro_batches)
+        self.full_pass.clear()
         return row, accepted
 
-    def _end(
+    def apply_means(
         self, means: PassMeans, scalars: StepScalars, micro_batches: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """(row of figures, whether applied) of a step whose pass gave these means."""

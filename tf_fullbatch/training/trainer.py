@@ -1,0 +1,191 @@
+"""What a model holds while it trains or evaluates, and no file keeps: compiled parts, samples, the epoch."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core.kernels import classifies
+from tf_fullbatch.core.micro_batch import StepScalars
+from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.checks import check_targets
+from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
+from tf_fullbatch.training import parts, refusals
+from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
+from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
+from tf_fullbatch.training.figures import EpochMeans, first_not_finite, named_figures, step_records
+from tf_fullbatch.training.timeline import Timeline
+
+_WATCHED = {
+    "loss": "the loss",
+    "gradient_norm": "the gradient norm",
+    "mean_squared_micro_batch_gradient_norm": "the micro-batches' mean squared gradient norm",
+    "state_sum": "the sum of the normalisation statistics",
+}
+
+
+class Trained(parts.Trainable, Protocol):
+    """What is asked of the model that is trained (`FullBatchModel`)."""
+
+    chunk_listeners: list[ChunkListener]
+    stop_requested: Callable[[], str | None]
+    last_steps: list[dict[str, float]]
+
+    @property
+    def steps_completed(self) -> int:
+        """Optimizer updates made so far."""
+
+    def build(self, input_shape: Any) -> None:
+        """Builds the network."""
+
+
+class Trainer:
+    """Trains and evaluates a compiled model.
+
+    Args:
+        model: The model.
+    """
+
+    def __init__(self, model: Trained):
+        self._model = model
+        self._training: parts.TrainingParts | None = None
+        self._evaluation: parts.EvaluationParts | None = None
+        self._classifies = False
+        self._timeline: Timeline | None = None
+        self._driver: Driver | None = None
+        self._means = EpochMeans()
+
+    @property
+    def training(self) -> parts.TrainingParts:
+        """The compiled parts that train; after `prepare`."""
+        assert self._training is not None
+        return self._training
+
+    def prepare(self, data: UpdateBatches, *, training: bool) -> None:
+        """See `FullBatchModel.prepare`."""
+        model = self._model
+        refusals.refuse_unsupported(model)
+        if data.micro_batch_size != model.settings.micro_batch_size:
+            raise ValueError(
+                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
+                f"{model.settings.micro_batch_size}: give both the same micro_batch_size."
+            )
+        inputs, targets, _ = data.element_spec
+        refusals.refuse_several_inputs(model.network)
+        with model.distribute_strategy.scope():
+            model.build((None, *data.inputs.shape[1:]))
+            outputs = parts.build_all(model, inputs, targets)
+        check_targets(data.targets, *refusals.classes_of(model.loss, outputs))
+        key = (*keras_internals.compile_key(model), inputs, targets)
+        if training and (self._training is None or self._training.key != key):
+            self._training = parts.build_training(model, inputs, targets, key)
+        if not training and (self._evaluation is None or self._evaluation.key != key):
+            self._evaluation = parts.build_evaluation(model, key)
+        self._classifies = classifies(targets, outputs)
+
+    def begin(self, data: UpdateBatches, steps_made: int) -> tuple[int, Callable[[], int]]:
+        """Begins to train on update batches, so many updates of an epoch made already.
+
+        Returns:
+            Steps per epoch, and a function that tells how many the present epoch still has.
+        """
+        model = self._model
+        repeats = 2 if model.settings.full_gradient_penalty_strength else 1
+        self._driver = driver_of(self.training.steps, source_of(data, model.distribute_strategy, repeats))
+        plan = data.plan(model.distribute_strategy.num_replicas_in_sync)
+        timeline = self._timeline = Timeline(plan, model.steps_completed, steps_made)
+        self.training.steps.functions.clear()
+        per_epoch = plan.steps_per_epoch
+        return per_epoch, lambda: per_epoch - timeline.step_in_epoch(model.steps_completed)
+
+    def step(self, most: int) -> tuple[int, dict[str, float]]:
+        """See `FullBatchModel.train_step`."""
+        model, timeline, driver = self._model, self._timeline, self._driver
+        assert timeline is not None
+        assert driver is not None
+        started = time.perf_counter()
+        before = model.steps_completed
+        epoch, step = timeline.epoch(before), timeline.step_in_epoch(before)
+        try:
+            made = driver.advance(epoch, step, most, self._go_on, self._listen)
+        except tf.errors.ResourceExhaustedError as error:
+            raise DeviceMemoryError(
+                f"the device ran out of memory in step {before + 1}: choose a smaller micro_batch_size (here "
+                f"{model.settings.micro_batch_size}) or a smaller network."
+            ) from error
+        if made.stopped:
+            raise self._interrupted()
+        figures = made.figures[:-1] if made.refused else made.figures
+        if not len(figures):
+            self._refuse_non_finite(made.figures[-1], epoch, step)
+        # A step refused after others of the same call is refused again by the next, once those are recorded.
+        seconds = time.perf_counter() - started
+        completed = before + len(figures)
+        model.last_steps = step_records(figures, completed, timeline, seconds, accuracy=self._classifies)
+        return len(figures), self._results(self._means.add(figures))
+
+    def evaluate(self, data: UpdateBatches) -> dict[str, float]:
+        """Loss, accuracy and compiled metrics over a data set."""
+        assert self._evaluation is not None
+        self.reset_metrics()
+        source = source_of(data, self._model.distribute_strategy)
+        means = self._evaluation.full_pass.run(
+            source, 0, parts.no_scalars(), between=lambda place: self._go_on()
+        )
+        if float(means.stop_votes):
+            raise self._interrupted()
+        return self._results({"loss": float(means.weighted.loss), "accuracy": float(means.sampled)})
+
+    def objective(self, data: UpdateBatches, step: int, epoch: int | None = None) -> Objective:
+        """The objective of a step's update batch; by default in the epoch that the next update would be of."""
+        if epoch is None:
+            epoch = self._model.steps_completed // data.plan(1).steps_per_epoch
+        return self._objective(
+            data, step, self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
+        )
+
+    def reset_metrics(self) -> None:
+        """Forgets the epoch's means, and resets the metrics given to `compile` on each replica by itself."""
+        metrics = keras_internals.compiled_metrics(self._model)
+        if metrics is not None and metrics.built:
+            self._model.distribute_strategy.run(metrics.reset_state)
+        self._means = EpochMeans()
+
+    def _objective(self, data: UpdateBatches, step: int, scalars: StepScalars) -> Objective:
+        source, trained = source_of(data, self._model.distribute_strategy), self.training
+        micro_batches, refuse = source.plan.micro_batches(step), trained.refuse_inexact_products
+        return Objective(trained.loss, trained.make_pass, source, step, scalars, micro_batches, refuse)
+
+    def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
+        assert self._driver is not None
+        name = first_not_finite(row, list(_WATCHED))
+        assert name is not None
+        trained, batches = self.training, self._driver.source.batches
+        scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
+        question = StepInQuestion(batches, step, scalars, trained.steps.functions.full_gradient)
+        objective = self._objective(batches, step, scalars)
+        origin = diagnose(objective, trained.loss, trained.penalty, question)
+        number = self._model.steps_completed + 1
+        raise NonFiniteError(_WATCHED[name], named_figures(row)[name], number, origin)
+
+    def _go_on(self) -> bool:
+        return self._model.stop_requested() is None
+
+    def _interrupted(self) -> RunInterruptedError:
+        return RunInterruptedError(self._model.stop_requested() or "another worker")
+
+    def _listen(self, done: int, rounds: int) -> None:
+        for listener in self._model.chunk_listeners:
+            listener(done, rounds)
+
+    def _results(self, figures: dict[str, float]) -> dict[str, float]:
+        """Our figures and those of the metrics given to `compile`."""
+        if not self._classifies:
+            del figures["accuracy"]
+        metrics = keras_internals.compiled_metrics(self._model)
+        compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
+        return {**compiled, **figures}
