@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tests.core.known_hessians import Quadratic, SoftplusNet
 from tf_fullbatch.core import penalties, trees
 from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.core.penalties import PENALTIES
@@ -25,50 +26,6 @@ def identity(gradient: trees.Tree) -> trees.Tree:
 
 def relative_error(found: Sequence[tf.Tensor], expected: Sequence[tf.Tensor]) -> float:
     return float(trees.global_norm(trees.subtract(found, expected)) / trees.global_norm(expected))
-
-
-class Quadratic:
-    """`L = theta^T H theta / 2 + b^T theta` over two leaves: `grad L = H theta + b`, Hessian H."""
-
-    def __init__(self) -> None:
-        generator = np.random.default_rng(3)
-        root = generator.normal(size=(5, 5))
-        self.hessian = root + root.T
-        self.b = generator.normal(size=5)
-        point = generator.normal(size=5)
-        self.theta = [tf.constant(point[:3].reshape(3, 1)), tf.constant(point[3:])]
-        self.gradient = self.hessian @ point + self.b
-
-    def loss(self, theta: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
-        vector = trees.flatten(theta)
-        return tf.tensordot(vector, tf.linalg.matvec(self.hessian, vector) / 2 + self.b, 1), (vector,)
-
-
-class SoftplusNet:
-    """Mean cross-entropy of a network with one softplus layer, as a function of its four leaves."""
-
-    def __init__(self) -> None:
-        generator = np.random.default_rng(4)
-        self.x = tf.constant(generator.normal(size=(9, 3)))
-        self.y = tf.constant(generator.integers(0, 2, 9))
-        shapes = ((3, 4), (4,), (4, 2), (2,))
-        self.theta = [tf.constant(generator.normal(size=shape)) for shape in shapes]
-
-    def loss(self, theta: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
-        w, b, u, c = theta
-        logits = tf.math.softplus(self.x @ w + b) @ u + c
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(self.y, logits)), (logits,)
-
-    def hessian(self) -> np.ndarray:
-        """The explicit matrix, column by column."""
-        flat = trees.flatten(self.theta)
-        with tf.GradientTape() as outer:
-            outer.watch(flat)
-            with tf.GradientTape() as inner:
-                inner.watch(flat)
-                loss, _ = self.loss(trees.unflatten(flat, self.theta))
-            gradient = inner.gradient(loss, flat)
-        return outer.jacobian(gradient, flat).numpy()
 
 
 class Network:
@@ -126,7 +83,7 @@ class OnKnownHessiansTest(tf.test.TestCase, parameterized.TestCase):
         problem, rate, strength = SoftplusNet(), 0.8, 0.5
 
         def penalised(theta: trees.Tree) -> float:
-            point = penalties.gradient_only(problem.loss, theta)
+            point = penalties.value_and_gradient(problem.loss, theta)
             return float(point.loss + rate * strength / 8 * trees.squared_norm(point.gradient))
 
         point = PENALTIES[name](problem.loss, problem.theta, lambda g: trees.scale(strength, g), 0.01)
@@ -143,7 +100,7 @@ class DifferencesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(("forward_differences", 1), ("central_differences", 2))
     def test_error_shrinks_with_epsilon_at_the_operators_order(self, name: str, order: int) -> None:
         problem = SoftplusNet()
-        gradient = trees.flatten(penalties.gradient_only(problem.loss, problem.theta).gradient).numpy()
+        gradient = trees.flatten(penalties.value_and_gradient(problem.loss, problem.theta).gradient).numpy()
         exact = problem.hessian() @ gradient
         errors = []
         for epsilon in (0.02, 0.01, 0.005):
@@ -177,7 +134,7 @@ class ZeroDirectionTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllEqual(trees.flatten(point.product), np.zeros(26))
             self.assertAllEqual(
                 trees.flatten(point.gradient),
-                trees.flatten(penalties.gradient_only(problem.loss, theta).gradient),
+                trees.flatten(penalties.value_and_gradient(problem.loss, theta).gradient),
             )
 
     @parameterized.parameters(*OPERATORS)

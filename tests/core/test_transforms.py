@@ -155,7 +155,55 @@ class LangevinNoiseTest(tf.test.TestCase):
             transforms.add_langevin_noise(gradient(), -1.0, 1, 1)
 
 
-class HofferWeightsTest(tf.test.TestCase):
+class ListTest(tf.test.TestCase):
+    """Transforms in a list."""
+
+    def test_clipping_reports_the_norm_before_it(self):
+        step, g = tf.constant(3, tf.int64), gradient(scale=10.0)
+        for norm_type in CLIP_NORM_TYPES:
+            expected = transforms.clip_by_norm(g, 0.25, norm_type)
+            found, figures = transforms.clipping(0.25, norm_type)(g, step)
+            self.assertEqual(bits(found), bits(expected.gradient))
+            self.assertEqual(set(figures), {"gradient_norm", "clipped"})
+            self.assertAllClose(figures["gradient_norm"], np.linalg.norm(vector(g)), rtol=1e-14, atol=0)
+            self.assertTrue(bool(figures["clipped"]))
+
+    def test_without_a_threshold_clipping_measures_only(self):
+        g = gradient(scale=10.0)
+        found, figures = transforms.clipping(None)(g, tf.constant(0, tf.int64))
+        self.assertEqual(bits(found), bits(g))
+        self.assertFalse(bool(figures["clipped"]))
+
+    def test_noise_follows_the_step(self):
+        g = gradient()
+        for step in (0, 5):
+            found, figures = transforms.langevin_noise(0.3, 7)(g, tf.constant(step, tf.int64))
+            self.assertEqual(bits(found), bits(transforms.add_langevin_noise(g, 0.3, 7, step)))
+            self.assertEqual(figures, {})
+
+    def test_are_applied_in_their_order_and_give_their_figures_together(self):
+        def add_one(g, step):
+            return [leaf + 1 for leaf in g], {"added": step}
+
+        def double(g, step):
+            del step
+            return trees.scale(2.0, g), {"doubled": trees.global_norm(g)}
+
+        step, g = tf.constant(4, tf.int64), gradient()
+        found, figures = transforms.apply_all([add_one, double], g, step)
+        self.assertAllClose(vector(found), 2 * (vector(g) + 1), rtol=1e-15, atol=0)
+        self.assertEqual(int(figures["added"]), 4)
+        self.assertAllClose(figures["doubled"], np.linalg.norm(vector(g) + 1), rtol=1e-14, atol=0)
+        other, _ = transforms.apply_all([double, add_one], g, step)
+        self.assertAllClose(vector(other), 2 * vector(g) + 1, rtol=1e-15, atol=1e-15)
+
+    def test_none_changes_nothing(self):
+        g = gradient()
+        found, figures = transforms.apply_all([], g, tf.constant(0, tf.int64))
+        self.assertEqual((bits(found), figures), (bits(g), {}))
+
+
+class SampleLossWeightsTest(tf.test.TestCase):
     def weights(self, seed=1, step=0, ids=None, sigma=1.0):
         ids = tf.range(40_000, dtype=tf.int64) if ids is None else ids
         return transforms.sample_loss_weights(seed, step, ids, sigma)

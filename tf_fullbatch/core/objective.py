@@ -148,8 +148,7 @@ class Objective:
         Raises:
             UserError: theta or v does not fit the variables, or the curvature is unknown.
         """
-        if curvature not in CURVATURES:
-            raise UserError(f"curvature={curvature!r}: accepted are {', '.join(CURVATURES)}.")
+        _refuse_unknown(curvature)
         direction = self._tree("v", v)
         means = self._run(("product", curvature), lambda: self._product_kernel(curvature), theta, direction)
         self.evaluations += PRODUCT_EVALUATIONS
@@ -170,6 +169,7 @@ class Objective:
         Raises:
             UserError: theta does not fit the variables, or the curvature is unknown.
         """
+        _refuse_unknown(curvature)
         at = self.theta() if theta is None else self._tree("theta", theta)
         shapes = [tuple(v.shape) for v in self.variables]
         sizes = [int(np.prod(shape)) for shape in shapes]
@@ -228,14 +228,23 @@ class Objective:
 
     def _tree(self, name: str, tree: Sequence[tf.Tensor]) -> Tree:
         """The leaves as tensors of the variables' dtypes."""
-        shapes = [tuple(np.shape(leaf)) for leaf in tree]
-        wanted = [tuple(v.shape) for v in self.variables]
-        if shapes != wanted:
+        if len(tree) != len(self.variables):
             raise UserError(
-                f"{name} has leaves of the shapes {shapes}, but the trainable variables have {wanted}: give one array "
-                "per variable, in their order."
+                f"{name} has {len(tree)} leaves, but there are {len(self.variables)} trainable variables: give one "
+                "array per variable, in their order."
             )
+        for i, (leaf, variable) in enumerate(zip(tree, self.variables, strict=True)):
+            if tuple(np.shape(leaf)) != tuple(variable.shape):
+                raise UserError(
+                    f"{name}[{i}] has the shape {tuple(np.shape(leaf))}, but the variable {variable.path!r} has "
+                    f"{tuple(variable.shape)}: give one array per variable, in their order."
+                )
         return [tf.cast(leaf, v.dtype) for leaf, v in zip(tree, self.variables, strict=True)]
+
+
+def _refuse_unknown(curvature: str) -> None:
+    if curvature not in CURVATURES:
+        raise UserError(f"curvature={curvature!r}: accepted are {', '.join(CURVATURES)}.")
 
 
 def _like(tree: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> Tree:

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+MOST = 2**30
+"""Upper bound of every size: devices count in int32, and sums of two sizes must fit."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchPlan:
@@ -30,6 +33,8 @@ class BatchPlan:
         for name in ("samples", "update_batch_size", "micro_batch_size", "replicas"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}.")
+            if getattr(self, name) > MOST:
+                raise ValueError(f"{name} must be at most {MOST} (2^30), but it is {getattr(self, name)}.")
         if self.update_batch_size > self.samples:
             raise ValueError(
                 f"An update batch of {self.update_batch_size} samples does not fit a data set of "

@@ -1,0 +1,182 @@
+"""Samples on the devices give micro-batch by micro-batch what the plan says and what streams."""
+
+import unittest.mock
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.data.numbered import CUTS, Replicas, batches
+from tf_fullbatch.core.full_pass import Feed, Place
+from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.data import resident
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.resident import MEMORY_SHARE, HeldSamples, ResidentSource, fits
+from tf_fullbatch.data.stream import StreamSource
+
+
+def as_arrays(batch: MicroBatch) -> tuple[list, list, list, int]:
+    assert batch.weights is None
+    return (batch.inputs.numpy().tolist(), batch.targets.numpy().tolist(), *of_ids(batch))
+
+
+def of_ids(batch: MicroBatch) -> tuple[list, int]:
+    assert batch.sample_ids.dtype == batch.index.dtype == tf.int64
+    return batch.sample_ids.numpy().tolist(), int(batch.index)
+
+
+def fetched(feed: Feed, held: Any, place: Place, epoch: int, replica: int) -> list:
+    """What a replica gets in one call."""
+    with unittest.mock.patch.object(resident, "_replica", return_value=replica):
+        fetch, begin, end = feed.micro_batches(held, place, tf.constant(epoch, tf.int64))
+    return [as_arrays(fetch(tf.constant(i))) for i in range(int(begin), int(end))]
+
+
+def resident_micro_batches(source: ResidentSource, epoch: int, step: int) -> list[list]:
+    """Of each replica, over all calls of a pass."""
+    found: list[list] = [[] for _ in range(source.plan.replicas)]
+    for held, place in source.calls(epoch, step):
+        of_each = held if source.plan.replicas > 1 else [held]
+        for replica, own in enumerate(of_each):
+            found[replica] += fetched(source.feed, own, place, epoch, replica)
+    return found
+
+
+def streamed_micro_batches(source: StreamSource, epoch: int) -> list[list[list]]:
+    """Of each step of an epoch and replica."""
+    plan = source.plan
+    chunks = source.dataset(range(plan.replicas), epoch).as_numpy_iterator()
+    found: list[list[list]] = []
+    for step in range(plan.steps_per_epoch):
+        found.append([[] for _ in range(plan.replicas)])
+        for begin in range(0, plan.rounds(step), source.chunk):
+            place = Place(*(tf.constant(n) for n in (step, begin, begin + source.chunk)))
+            for replica in range(plan.replicas):
+                chunk = [tf.constant(part) for part in next(chunks)]
+                found[step][replica] += fetched(source.feed, chunk, place, epoch, replica)
+    return found
+
+
+def planned_micro_batches(data: UpdateBatches, replicas: int, epoch: int, step: int) -> list[list]:
+    """Of each replica, by indexing the arrays."""
+    plan, order = data.plan(replicas), data.order(epoch)
+    found: list[list] = [[] for _ in range(replicas)]
+    for index in range(plan.micro_batches(step)):
+        rows = plan.micro_batch(step, index)
+        rows = rows if order is None else order[rows]
+        arrays = (data.inputs[rows], data.targets[rows], data.sample_ids[rows])
+        found[index % replicas].append((*(a.tolist() for a in arrays), index))
+    return found
+
+
+class MicroBatchesTest(tf.test.TestCase):
+    @settings(deadline=None, max_examples=30)
+    @given(**CUTS, epoch=st.integers(0, 10**6), seed=st.integers(0, 2**40))
+    def test_are_those_of_the_plan_and_of_the_stream(
+        self, samples, update, micro, replicas, chunk, shuffle, epoch, seed
+    ):
+        data = batches(
+            samples,
+            batch_size=min(update, samples),
+            micro_batch_size=micro,
+            shuffle=shuffle,
+            seed=seed,
+            chunk_micro_batches=chunk,
+            sample_ids=1000 + 7 * np.arange(samples),
+        )
+        strategy = Replicas(replicas)
+        source, streamed = ResidentSource(data, strategy), StreamSource(data, strategy)
+        of_stream = streamed_micro_batches(streamed, epoch)
+        for step in range(source.plan.steps_per_epoch):
+            expected = planned_micro_batches(data, replicas, epoch, step)
+            self.assertEqual(resident_micro_batches(source, epoch, step), expected)
+            self.assertEqual(of_stream[step], expected)
+
+    def test_a_replica_holds_its_own_rows_only(self):
+        data = batches(23, batch_size=10, micro_batch_size=4)
+        held = ResidentSource(data, Replicas(2)).held
+        self.assertAllEqual(held[0].sample_ids, [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22])
+        self.assertAllEqual(held[1].sample_ids, [4, 5, 6, 7, 14, 15, 16, 17])
+        self.assertEqual([int(h.rows_per_step) for h in held], [6, 4])
+
+    def test_a_replica_with_nothing_to_do_holds_nothing(self):
+        held = ResidentSource(batches(5, micro_batch_size=4), Replicas(3)).held
+        self.assertEqual([len(h.sample_ids) for h in held], [4, 1, 0])
+
+    def test_in_a_new_order_each_epoch_every_replica_holds_all(self):
+        data = batches(5, micro_batch_size=2, shuffle=True)
+        for held in ResidentSource(data, Replicas(3)).held:
+            self.assertAllEqual(held.sample_ids, range(5))
+
+    def test_dtypes_and_further_axes_are_those_of_the_arrays(self):
+        images = np.arange(6 * 2 * 2 * 3, dtype=np.uint8).reshape(6, 2, 2, 3)
+        targets = np.arange(12).reshape(6, 2)
+        source = ResidentSource(UpdateBatches(images, targets, micro_batch_size=4), Replicas(1))
+        ((inputs, labels, _, _), (rest, _, _, _)) = resident_micro_batches(source, 0, 0)[0]
+        self.assertAllEqual(inputs, images[:4])
+        self.assertAllEqual(labels, targets[:4])
+        self.assertAllEqual(rest, images[4:])
+        self.assertEqual((source.held.inputs.dtype, source.held.targets.dtype), (tf.uint8, tf.int64))
+
+    def test_in_a_graph_the_shapes_are_known_but_for_the_samples(self):
+        source = ResidentSource(batches(23, micro_batch_size=4, shuffle=True), Replicas(1))
+
+        @tf.function
+        def last(held: HeldSamples, place: Place) -> list:
+            fetch, _, end = source.feed.micro_batches(held, place, tf.constant(3, tf.int64))
+            batch = fetch(end - 1)
+            self.assertEqual(batch.inputs.shape.as_list(), [None, 2])
+            return [batch.inputs, batch.targets, batch.sample_ids, batch.index]
+
+        place = Place(*(tf.constant(n) for n in (0, 0, 6)))
+        inputs, targets, ids, index = last(source.held, place)
+        self.assertEqual(int(index), 5)
+        self.assertAllEqual(ids, source.batches.order(3)[20:])
+        self.assertAllEqual(targets, ids)
+        self.assertAllEqual(inputs[:, 0], ids)
+
+
+class CallsTest(tf.test.TestCase):
+    def places(self, source: ResidentSource, step: int = 0) -> list[tuple[int, ...]]:
+        return [tuple(int(n) for n in place) for _, place in source.calls(0, step)]
+
+    def test_go_over_each_round_once(self):
+        source = ResidentSource(batches(20, micro_batch_size=2, chunk_micro_batches=3), Replicas(1))
+        for _ in range(3):
+            places = self.places(source)
+            self.assertEqual([begin for _, begin, _ in places], [0, *(end for _, _, end in places[:-1])])
+            self.assertEqual(places[-1][-1], 10)
+            self.assertLessEqual(max(end - begin for _, begin, end in places), 3)
+
+    def test_become_longer_where_rounds_are_short(self):
+        source = ResidentSource(batches(30, micro_batch_size=1), Replicas(1))
+        with unittest.mock.patch.object(resident.time, "perf_counter", return_value=0.0):
+            self.assertEqual(self.places(source), [(0, 0, 1), (0, 1, 2), (0, 2, 10), (0, 10, 30)])
+
+    def test_say_which_step(self):
+        source = ResidentSource(batches(10, batch_size=6, micro_batch_size=6), Replicas(1))
+        self.assertEqual([self.places(source, step) for step in (0, 1)], [[(0, 0, 1)], [(1, 0, 1)]])
+
+
+class FitsTest(tf.test.TestCase):
+    def test_up_to_a_share_of_the_devices_memory(self):
+        data = batches(10)
+        for memory, expected in ((data.nbytes / MEMORY_SHARE, True), (data.nbytes / MEMORY_SHARE - 4, False)):
+            with unittest.mock.patch.object(resident, "_device_memory", return_value=memory):
+                self.assertEqual(fits(data), expected)
+
+    def test_the_user_has_the_last_word(self):
+        for wish in (True, False):
+            with unittest.mock.patch.object(
+                resident, "_device_memory", lambda wish=wish: 0 if wish else 2**60
+            ):
+                self.assertEqual(fits(batches(10, on_device=wish)), wish)
+
+    def test_there_is_memory(self):
+        self.assertGreater(resident._device_memory(), 2**20)
+
+
+if __name__ == "__main__":
+    tf.test.main()

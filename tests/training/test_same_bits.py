@@ -1,0 +1,88 @@
+"""Where samples are and how a pass is cut are matters of speed alone: training gives the same bits."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+
+from tests.networks import softplus_network
+from tests.training.small_models import X, Y, model_of
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+
+PLACES = [
+    (on_device, chunk_micro_batches) for on_device in (True, False) for chunk_micro_batches in (1, 2, 3, None)
+]
+SOME = [(True, None), (True, 2), (False, 2)]
+REGIMES = {
+    "SGD": {"batch_size": 4, "micro_batch_size": 4},
+    "SGD in micro-batches": {"batch_size": 9, "micro_batch_size": 2},
+    "full batch": {"batch_size": None, "micro_batch_size": 4},
+}
+
+
+class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
+    def trained(
+        self, on_device: bool, chunk: int | None, regime: str, shuffle: bool, **settings: object
+    ) -> list[bytes]:
+        """Every weight, statistic and momentum after a few epochs, and the history."""
+        sizes = REGIMES[regime]
+        network = softplus_network(keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=1))
+        optimizer = GradientDescent(0.1, momentum=0.9)
+        model = model_of(
+            network, optimizer, micro_batch_size=sizes["micro_batch_size"], clip_norm=0.5, **settings
+        )
+        data = UpdateBatches(
+            X, Y, shuffle=shuffle, seed=3, chunk_micro_batches=chunk, on_device=on_device, **sizes
+        )
+        history = model.fit(data, epochs=3, verbose=0).history
+        per_epoch = data.plan(1).steps_per_epoch
+        self.assertEqual(model.steps_completed, 3 * per_epoch)
+        variables = [*network.variables, *model.optimizer.variables]
+        return [v.numpy().tobytes() for v in variables] + [np.array(h).tobytes() for h in history.values()]
+
+    def assert_same(self, places: list[tuple[bool, int | None]], **settings: object) -> None:
+        first, *others = places
+        expected = self.trained(*first, **settings)
+        for place in others:
+            with self.subTest(on_device=place[0], chunk_micro_batches=place[1]):
+                self.assertEqual(self.trained(*place, **settings), expected)
+
+    @parameterized.parameters(
+        ("SGD", True, SOME),
+        ("SGD", False, SOME),
+        ("SGD in micro-batches", True, SOME),
+        ("SGD in micro-batches", False, PLACES),
+        ("full batch", True, PLACES),
+        ("full batch", False, SOME),
+    )
+    def test_streamed_and_resident_in_any_chunks(self, regime: str, shuffle: bool, places: list) -> None:
+        self.assert_same(places, regime=regime, shuffle=shuffle)
+
+    @parameterized.parameters("nested_tape", "forward_differences")
+    def test_with_penalties_on_micro_batches_and_on_the_whole_gradient(self, penalty: str) -> None:
+        self.assert_same(
+            SOME,
+            regime="SGD in micro-batches",
+            shuffle=True,
+            penalty=penalty,
+            penalty_strength=0.5,
+            full_gradient_penalty_strength=0.3,
+            additive_noise=0.01,
+            multiplicative_noise=0.2,
+        )
+
+    def test_the_regimes_train_and_differ(self) -> None:
+        # Otherwise equality would mean little.
+        found = [
+            self.trained(True, None, regime=regime, shuffle=shuffle)[0]
+            for regime in REGIMES
+            for shuffle in (True, False)
+        ]
+        untrained = softplus_network().variables[0].numpy().tobytes()
+        # In a full batch the order matters to BatchNorm.
+        self.assertLen({untrained, *found}, 1 + len(found))
+
+
+if __name__ == "__main__":
+    tf.test.main()
