@@ -1,0 +1,57 @@
+"""A core of the conformance table, in float64; and that its document and its list of layers are whole."""
+
+import inspect
+
+import keras
+import tensorflow as tf
+from absl.testing import parameterized
+
+from tests.layers.case import DTYPES, PENALTIES
+from tests.layers.cases import CASES
+from tests.layers.conformance import ConformanceTestCase
+from tests.layers.known_faults import KNOWN_FAULTS
+from tests.layers.table import DOCUMENT, NOT_COVERED, UPDATE, document
+
+CORE = (
+    "Dense (constraint)",
+    "Dense (rematerialised)",
+    "Embedding (mask_zero)",
+    "Conv2D",
+    "MaxPooling2D",
+    "UpSampling2D (bilinear)",
+    "BatchNormalization",
+    "SpectralNormalization",
+    "Dropout",
+    "ActivityRegularization",
+    "PReLU",
+    "SimpleRNN",
+)
+
+
+class CoreTest(ConformanceTestCase):
+    @parameterized.parameters(*CORE)
+    def test_row(self, name: str) -> None:
+        self.check(CASES[name], ["float64"])
+
+
+class TableTest(tf.test.TestCase):
+    def test_document(self) -> None:
+        self.assertEqual(DOCUMENT.read_text(encoding="utf-8"), document(), f"Write it anew: {UPDATE}")
+
+    def test_every_layer_of_keras_is_in_the_table_or_named_as_left_out(self) -> None:
+        public = {name: value for name, value in vars(keras.layers).items() if inspect.isclass(value)}
+        covered = {getattr(keras.layers, name.split(" ")[0]) for name in CASES}
+        left_out = {getattr(keras.layers, name) for names in NOT_COVERED for name in names.split()}
+        missing = [name for name, layer in public.items() if layer not in covered | left_out]
+        self.assertEqual(missing, [])
+        self.assertEqual(covered & left_out, set())
+
+    def test_known_faults_are_cells_of_the_table(self) -> None:
+        for name, penalty, policy in KNOWN_FAULTS:
+            self.assertTrue(
+                name in CASES and penalty in PENALTIES and policy in DTYPES, (name, penalty, policy)
+            )
+
+
+if __name__ == "__main__":
+    tf.test.main()
