@@ -224,7 +224,7 @@ class CustomGradientTest(Float64Case):
 
         network = sequential(Twice())
         (kernel,) = theta_of(network)
-        found = penalties.gradient_only(loss_function(call_of(network)), [kernel]).gradient
+        found = penalties.value_and_gradient(loss_function(call_of(network)), [kernel]).gradient
         self.assertAllClose(found[0], 2 * 2 / ROWS * X.T @ (X @ kernel.numpy() - Y), rtol=1e-13, atol=1e-15)
 
     def test_a_gradient_that_reads_weights_reads_the_given_ones(self) -> None:
@@ -243,7 +243,7 @@ class CustomGradientTest(Float64Case):
 
         network = sequential(keras.layers.Dense(1, use_bias=False), StraightThrough())
         kernel, _ = theta_of(network)
-        found = penalties.gradient_only(
+        found = penalties.value_and_gradient(
             loss_function(call_of(network)), [kernel, tf.constant(5.0, tf.float64)]
         )
         self.assertAllClose(
@@ -391,7 +391,7 @@ class AssignedWeightsTest(Float64Case):
         call = call_of(ours)
         before = [v.numpy() for v in ours.variables]
         output = call.call(theta_of(ours), call.state.values(), SEED, tf.constant(X))
-        found = penalties.gradient_only(loss_function(call), theta_of(ours)).gradient
+        found = penalties.value_and_gradient(loss_function(call), theta_of(ours)).gradient
         self.assertAllEqual([v.numpy().tolist() for v in ours.variables], [v.tolist() for v in before])
         expected = stock_gradient(stock)  # this assigns
         self.assertAllClose(found, expected, rtol=1e-12, atol=1e-14)
@@ -432,7 +432,7 @@ class AssignedWeightsTest(Float64Case):
 
         ours, stock = (sequential(keras.layers.Dense(4), Centred(), keras.layers.Dense(1)) for _ in range(2))
         stock.set_weights(ours.get_weights())
-        found = penalties.gradient_only(loss_function(call_of(ours)), theta_of(ours)).gradient
+        found = penalties.value_and_gradient(loss_function(call_of(ours)), theta_of(ours)).gradient
         self.assertAllClose(found, stock_gradient(stock), rtol=1e-12, atol=1e-14)
 
 

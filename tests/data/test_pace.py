@@ -42,9 +42,10 @@ class PaceTest(unittest.TestCase):
     def test_a_call_without_rounds_says_nothing(self):
         self.assertEqual(after([(1, 1.0), (10, 0.5), (0, 1e-5)]), 5)
 
-    def test_is_bounded(self):
+    def test_grows_by_a_factor_or_is_fixed(self):
         self.assertEqual(after([(1, 1.0), (1, 1e-4)], most=3), 3)
-        self.assertEqual(after([(1, 1.0), (1, 1e-4)], most=100), 8)
+        self.assertEqual(after([(1, 1.0), (1, 1e-4)], most=100), 100)
+        self.assertEqual(after([(1, 1.0), (1, 1e-4)]), 8)
 
     @given(
         calls=st.lists(st.tuples(st.integers(0, 10**6), st.floats(0, 1e4))),

@@ -5,6 +5,7 @@ evaluated at shifted weights or differentiated again.
 """
 
 import contextlib
+import copy
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -105,6 +106,12 @@ class MicroBatchLoss:
         self._seed = seed
         self._noise = multiplicative_noise
         self._fused_kernels = fused_kernels
+
+    def without_noise(self) -> "MicroBatchLoss":
+        """The same losses without random factors, so that value and derivatives are those of one function."""
+        calm = copy.copy(self)
+        calm._noise = 0.0
+        return calm
 
     def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
         """The micro-batch as the network gets it in this step: augmented, with noise on its losses."""

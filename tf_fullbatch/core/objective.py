@@ -48,7 +48,8 @@ class Objective:
 
     Samples, augmentation, dropout and BatchNorm's moving averages are fixed: those of one step of one epoch, so it
     is one deterministic function. It is the function that training descends: batch normalisation takes the
-    statistics of each micro-batch, dropout drops. Nothing is assigned: neither weights nor moving averages change.
+    statistics of each micro-batch, dropout drops. Noise, clipping and weight decay are not part of it. Nothing is
+    assigned: neither weights nor moving averages change.
 
     Args:
         loss: The micro-batch's loss.
@@ -74,7 +75,7 @@ class Objective:
         micro_batches: int,
         refuse_inexact: Callable[[], None] = lambda: None,
     ):
-        self._loss = loss
+        self._loss = loss.without_noise()
         self._make_pass = make_pass
         self._source = source
         self._step = step
