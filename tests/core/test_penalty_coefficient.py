@@ -8,8 +8,8 @@ from absl.testing import parameterized
 
 from tests.core.known_hessians import Quadratic, SoftplusNet
 from tests.core.problems import scalars
-from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
 from tf_fullbatch.core.penalties import PENALTIES, Penalty
 
 OPERATORS = tuple(name for name in PENALTIES if name != "none")

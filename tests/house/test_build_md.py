@@ -14,6 +14,7 @@ from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.data.sources.registry import SOURCES
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 TEXT = (Path(__file__).parents[2] / "BUILD.md").read_text(encoding="utf-8")
 
@@ -62,6 +63,19 @@ class HowToAddTest(unittest.TestCase):
         inverted = (found == 255 - images).all((1, 2, 3))
         self.assertTrue(((found == images).all((1, 2, 3)) | inverted).all())
         self.assertTrue(10 < inverted.sum() < 40)
+
+    def test_measure(self) -> None:
+        (code,) = re.findall(r'^```python\n("""A measure: .*?)^```', TEXT, re.MULTILINE | re.DOTALL)
+        (asked,) = re.findall(r"`self\.(_run\([^`]*\)\.sampled)`", TEXT)
+        namespace: dict = {"__name__": "shown_measure"}
+        exec(compile(code, "BUILD.md", "exec"), namespace)
+        inputs = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model = FullBatchModel(network, micro_batch_size=2)
+        model.compile(optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        namespace |= {"objective": model.objective(inputs, np.arange(7) % 3), "theta": None}
+        found = eval(f"objective.{asked}".replace("self.", "objective."), namespace)
+        np.testing.assert_allclose(found, np.var(network(inputs), axis=1).mean(), rtol=1e-6)
 
 
 if __name__ == "__main__":

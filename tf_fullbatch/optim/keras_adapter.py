@@ -10,7 +10,7 @@ from tf_fullbatch.optim.descent import Accepted, At
 
 
 class KerasDescent:
-    """A Keras optimizer as a `base.Descent`.
+    """A Keras optimizer as a `descent.Descent`.
 
     Args:
         optimizer: A built optimizer.
