@@ -305,16 +305,17 @@ class FullPass:
         factors = [weight] * len(leaves)
         of_samples = tf.nest.flatten(contribution.sampled)
         leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
-        terms = [factor * tf.cast(leaf, dtype) for factor, leaf in zip(factors, leaves, strict=True)]
+        terms = trees.in_turn(
+            [functools.partial(_product, *pair, dtype) for pair in zip(factors, leaves, strict=True)]
+        )
         scalars = [terms[i] for i in self._scalars]
         return [terms[i] for i in self._tensors], tf.stack([*scalars, weight, samples])
 
     def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
         """Adds one micro-batch to this replica's sums."""
         terms, of_scalars = self._terms(contribution)
-        for variable, term in zip(self._sums, terms, strict=True):
-            variable.assign_add(term)
-        self._scalar_sums.assign_add(of_scalars)
+        pairs = zip([*self._sums, self._scalar_sums], [*terms, of_scalars], strict=True)
+        trees.in_turn([functools.partial(v.assign_add, term, read_value=False) for v, term in pairs])
         if self._each:
             dtype = of_scalars.dtype
             figures = tf.stack([tf.cast(f, dtype) for f in tf.nest.flatten(contribution.each)])
@@ -329,6 +330,10 @@ class FullPass:
         vectors = self._strategy.run(lambda: trees.flatten([*map(tf.convert_to_tensor, variables), votes]))
         vector = self._strategy.reduce(tf.distribute.ReduceOp.SUM, vectors, axis=None)
         return trees.unflatten(vector, like)
+
+
+def _product(factor: tf.Tensor, leaf: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return factor * tf.cast(leaf, dtype)
 
 
 def _scratch(shape: Sequence[int], dtype: str) -> tf.Variable:

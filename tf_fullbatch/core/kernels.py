@@ -128,15 +128,19 @@ class GradientKernel:
         gradient = penalties.penalised(point, scalars.learning_rate)
         if self._clip_norm is not None:
             gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
-        squared_norm = trees.squared_norm(point.gradient)
-        samples = tf.shape(batch.sample_ids)[0]
+        # Kept off the backward pass's way, see `trees.in_turn`.
+        with tf.control_dependencies(gradient):
+            accuracy = fraction_correct(batch.targets, evaluated.outputs)
+        with tf.control_dependencies([accuracy]):
+            squared_norm = trees.squared_norm(point.gradient)
+        samples = tf.shape(batch.inputs)[0]
         each: Any = ()
         if self._each:
             finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
             each = MicroBatchFigures(evaluated.loss, squared_norm, tf.reduce_all(finite), samples)
         return Contribution(
             GradientMeans(gradient, evaluated.loss, squared_norm),
-            SampleMeans(fraction_correct(batch.targets, evaluated.outputs), evaluated.measurements),
+            SampleMeans(accuracy, evaluated.measurements),
             each,
             evaluated.weight,
             samples,
@@ -176,7 +180,7 @@ class LossKernel:
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
         accuracy = fraction_correct(batch.targets, evaluated.outputs)
-        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, tf.shape(batch.sample_ids)[0])
+        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, tf.shape(batch.inputs)[0])
 
 
 class ProductKernel:
@@ -201,4 +205,4 @@ class ProductKernel:
         """See `full_pass.Kernel`; `direction` is a tree like theta."""
         batch = self._loss.prepared(batch, scalars)
         product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
-        return Contribution(product, (), (), weight, tf.shape(batch.sample_ids)[0])
+        return Contribution(product, (), (), weight, tf.shape(batch.inputs)[0])

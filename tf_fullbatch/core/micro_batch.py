@@ -147,8 +147,10 @@ class MicroBatchLoss:
         called = self.called(theta, state, batch, scalars, derivatives=derivatives)
         outputs = as_full_precision(called.outputs)
         mean, weighted, weight = self.of_outputs(outputs, called.mask, batch)
-        extra = added_losses(called, mean.dtype)
-        return weighted + extra, Evaluated(mean + extra, outputs, called.measurements, weight)
+        if called.losses:
+            extra = added_losses(called, mean.dtype)
+            mean, weighted = mean + extra, weighted + extra
+        return weighted, Evaluated(mean, outputs, called.measurements, weight)
 
     def called(
         self,

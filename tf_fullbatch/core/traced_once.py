@@ -27,14 +27,15 @@ class TracedOnce:
     def __call__(self, held: Any, *arguments: Any) -> Any:
         """The function's result."""
         structure = (held, *arguments)
-        lengthened = len(tf.nest.flatten(held, expand_composites=True))
+        free = len(tf.nest.flatten(held, expand_composites=True))
         leaves = tf.nest.flatten(structure, expand_composites=True)
         tensors = [leaf if leaf is None else tf.convert_to_tensor(leaf) for leaf in leaves]
-        specs = tuple(_spec(t, free=i < lengthened) for i, t in enumerate(tensors))
-        key = (str(tf.nest.map_structure(lambda _: 0, structure)), specs)
-        if key not in self._traces:
-            self._traces[key] = self._traced(structure, specs)
-        return self._traces[key]([t for t in tensors if t is not None])
+        key = (len(arguments), *(_key(t, free=i < free) for i, t in enumerate(tensors)))
+        traced = self._traces.get(key)
+        if traced is None:
+            specs = tuple(_spec(t, free=i < free) for i, t in enumerate(tensors))
+            traced = self._traces[key] = self._traced(structure, specs)
+        return traced([t for t in tensors if t is not None])
 
     def _traced(self, structure: Any, specs: tuple[tf.TensorSpec | None, ...]) -> Any:
         def flat(tensors: list[tf.Tensor]) -> Any:
@@ -44,6 +45,13 @@ class TracedOnce:
 
         function = tf.function(flat, autograph=False)
         return function.get_concrete_function([spec for spec in specs if spec is not None])
+
+
+def _key(tensor: tf.Tensor | None, *, free: bool) -> Any:
+    if tensor is None:
+        return None
+    shape = tuple(tensor.shape)
+    return (tensor.dtype, len(shape), shape[1:] if free else shape)
 
 
 def _spec(tensor: tf.Tensor | None, *, free: bool) -> tf.TensorSpec | None:

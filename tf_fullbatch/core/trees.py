@@ -5,7 +5,8 @@ function is pure and works in eager code, in graphs and under XLA. Leaves may di
 their own): what joins them into one number or vector is of the widest dtype, float32 at least.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
@@ -23,6 +24,21 @@ def widest(x: Sequence[tf.Tensor]) -> tf.DType:
     if len(dtypes) == 1:
         return dtypes.pop()
     return tf.float64 if tf.float64 in dtypes else tf.float32
+
+
+def in_turn(computations: Sequence[Callable[[], tf.Tensor]]) -> Tree:
+    """The results of small computations, made one after the other.
+
+    What may run side by side is handed to other threads, which costs a small network more than it gains.
+
+    Args:
+        computations: Each makes a tensor.
+    """
+    results: Tree = []
+    for computation in computations:
+        with tf.control_dependencies(results[-1:]):
+            results.append(computation())
+    return results
 
 
 def subtract(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> Tree:
@@ -49,7 +65,11 @@ def dot(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> tf.Tensor:
 def squared_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
     """`|x|_2^2`; its derivative at zero is zero, so it is safe to differentiate anywhere."""
     dtype = widest(x)
-    return tf.add_n([tf.reduce_sum(tf.square(tf.cast(a, dtype))) for a in x])
+    return tf.add_n(in_turn([functools.partial(_sum_of_squares, a, dtype) for a in x]))
+
+
+def _sum_of_squares(a: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.reduce_sum(tf.square(tf.cast(a, dtype)))
 
 
 def global_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:

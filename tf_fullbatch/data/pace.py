@@ -19,6 +19,11 @@ class Pace:
         self._rounds = 1
 
     @property
+    def is_fixed(self) -> bool:
+        """Whether every call has the same rounds."""
+        return self._fixed is not None
+
+    @property
     def rounds(self) -> int:
         """Rounds of the next call, at least 1."""
         return self._rounds if self._fixed is None else self._fixed

@@ -61,20 +61,22 @@ class ResidentFeed:
         in_step = tf.minimum(held.update_batch_size, held.samples - first)
         count = (in_step + size - 1) // size
         end = tf.minimum(place.end, (count - replica + self.replicas - 1) // self.replicas)
+        own = place.step * held.rows_per_step
 
         def fetch(i: tf.Tensor) -> MicroBatch:
-            index = replica + i * self.replicas
+            index = i if self.replicas == 1 else replica + i * self.replicas
             begin = index * size
             rows = tf.minimum(size, in_step - begin)
+            arrays = (held.inputs, held.targets, held.sample_ids)
             if self.shuffle:
                 positions = tf.range(
                     tf.cast(first + begin, tf.int64), tf.cast(first + begin + rows, tf.int64)
                 )
                 where = shuffled(positions, held.seed, epoch, tf.cast(held.samples - 1, tf.int64))
+                inputs, targets, ids = (tf.gather(a, where) for a in arrays)
             else:
-                start = place.step * held.rows_per_step + i * size
-                where = tf.range(start, start + rows)
-            inputs, targets, ids = (tf.gather(a, where) for a in (held.inputs, held.targets, held.sample_ids))
+                start = own + i * size
+                inputs, targets, ids = (a[start : start + rows] for a in arrays)
             return MicroBatch(inputs, targets, ids, tf.cast(index, tf.int64))
 
         return fetch, place.begin, end

@@ -57,18 +57,19 @@ class ResidentDriver:
         """
         source, loop, plan = self.source, self._loop, self.source.plan
         first = loop.functions.first_phase
+        pace = source.pace if source.pace.is_fixed else loop.pace(source.feed)
         at = [step, 0, first]
         while True:
             if not go_on():
                 loop.functions.clear()
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
-            rounds = source.pace.rounds
+            rounds = pace.rounds
             started = time.perf_counter()
             limits = Limits(tf.constant(epoch, tf.int64), tf.constant(rounds), tf.constant(min(most, rounds)))
             position = Position(*(tf.constant(n) for n in at))
             new, done = loop.advance(source.feed, source.held, plan, position, limits)
             steps, accepted = int(done.steps), bool(done.accepted)
-            source.pace.took(rounds - int(done.rounds_left), time.perf_counter() - started)
+            pace.took(rounds - int(done.rounds_left), time.perf_counter() - started)
             at = [int(n) for n in new]
             if steps or not accepted:
                 figures = done.figures.numpy()[: steps + (not accepted)]

@@ -67,7 +67,7 @@ class EvaluationKernel:
             fraction_correct(batch.targets, outputs),
             (),
             weight,
-            tf.shape(batch.sample_ids)[0],
+            tf.shape(batch.inputs)[0],
             (batch.targets, outputs),
         )
 

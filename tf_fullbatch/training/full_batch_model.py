@@ -48,7 +48,6 @@ class FullBatchModel(keras.Model):
         stop_requested: Asked before each call; says who or what asks for a stop, such as "SIGTERM", or None to go on.
             The step or evaluation under way is then dropped, and `fit` or `evaluate` raises
             `tf_fullbatch.errors.RunInterruptedError`, on every worker in the same step.
-        last_steps: Figures of the steps made by the last call: loss, ... (`records.columns.STEP_COLUMNS`).
 
     Raises:
         UserError: Settings out of range or contradicting each other; a ValueError.
@@ -64,8 +63,12 @@ class FullBatchModel(keras.Model):
         self.augmentation_function = augmentation_function
         self.chunk_listeners: list[ChunkListener] = []
         self.stop_requested: Callable[[], str | None] = lambda: None
-        self.last_steps: list[dict[str, float]] = []
         self._trainer = Trainer(self)
+
+    @property
+    def last_steps(self) -> list[dict[str, float]]:
+        """Figures of the steps made by the last call: loss, gradient_norm, ... (`records.columns.STEP_COLUMNS`)."""
+        return self._trainer.last_steps
 
     @property
     def last_step(self) -> dict[str, float]:

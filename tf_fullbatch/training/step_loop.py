@@ -9,6 +9,7 @@ import tensorflow as tf
 from tf_fullbatch.core.full_pass import Feed, Place
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.traced_once import TracedOnce
+from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import BatchPlan
 from tf_fullbatch.data.resident import HeldSamples, ResidentFeed
 from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
@@ -68,11 +69,16 @@ class StepLoop:
     def __init__(self, functions: StepFunctions):
         self.functions = functions
         self._advances: dict[ResidentFeed, TracedOnce] = {}
+        self._paces: dict[ResidentFeed, Pace] = {}
 
     @property
     def traces(self) -> int:
         """How often the loop of `advance` was traced."""
         return sum(advance.count for advance in self._advances.values())
+
+    def pace(self, feed: ResidentFeed) -> Pace:
+        """The pace of calls over micro-batches of a feed, kept from one `fit` to the next."""
+        return self._paces.setdefault(feed, Pace())
 
     def advance(
         self, feed: ResidentFeed, held: HeldSamples, plan: BatchPlan, position: Position, limits: Limits

@@ -33,7 +33,6 @@ class Trained(parts.Trainable, Protocol):
 
     chunk_listeners: list[ChunkListener]
     stop_requested: Callable[[], str | None]
-    last_steps: list[dict[str, float]]
 
     @property
     def steps_completed(self) -> int:
@@ -58,6 +57,8 @@ class Trainer:
         self._timeline: Timeline | None = None
         self._driver: Driver | None = None
         self._means = EpochMeans()
+        # Not the model's own: Keras would wrap every record to look for layers in it.
+        self.last_steps: list[dict[str, float]] = []
 
     @property
     def training(self) -> parts.TrainingParts:
@@ -125,7 +126,7 @@ class Trainer:
         # A step refused after others of the same call is refused again by the next, once those are recorded.
         seconds = time.perf_counter() - started
         completed = before + len(figures)
-        model.last_steps = step_records(figures, completed, timeline, seconds, accuracy=self._classifies)
+        self.last_steps = step_records(figures, completed, timeline, seconds, accuracy=self._classifies)
         return len(figures), self._results(self._means.add(figures))
 
     def evaluate(self, data: UpdateBatches) -> dict[str, float]:
