@@ -305,9 +305,8 @@ class FullPass:
         factors = [weight] * len(leaves)
         of_samples = tf.nest.flatten(contribution.sampled)
         leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
-        terms = trees.in_turn(
-            [functools.partial(_product, *pair, dtype) for pair in zip(factors, leaves, strict=True)]
-        )
+        # Not in turn: the graph optimizer sees through these products, and rounds otherwise where it cannot.
+        terms = [factor * tf.cast(leaf, dtype) for factor, leaf in zip(factors, leaves, strict=True)]
         scalars = [terms[i] for i in self._scalars]
         return [terms[i] for i in self._tensors], tf.stack([*scalars, weight, samples])
 
@@ -330,10 +329,6 @@ class FullPass:
         vectors = self._strategy.run(lambda: trees.flatten([*map(tf.convert_to_tensor, variables), votes]))
         vector = self._strategy.reduce(tf.distribute.ReduceOp.SUM, vectors, axis=None)
         return trees.unflatten(vector, like)
-
-
-def _product(factor: tf.Tensor, leaf: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    return factor * tf.cast(leaf, dtype)
 
 
 def _scratch(shape: Sequence[int], dtype: str) -> tf.Variable:
