@@ -17,13 +17,11 @@ CORE = (
     "Dense (rematerialised)",
     "Embedding (mask_zero)",
     "Conv2D",
-    "MaxPooling2D",
+    "MaxPooling2D (stride 1, same)",
     "UpSampling2D (bilinear)",
     "BatchNormalization",
     "SpectralNormalization",
     "Dropout",
-    "ActivityRegularization",
-    "PReLU",
     "SimpleRNN",
 )
 

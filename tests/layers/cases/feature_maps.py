@@ -11,6 +11,7 @@ from tests.layers.cases.networks import MakeLayer, row
 
 _NOT_EXACT: dict[str, Any] = {"refused": dict.fromkeys(EXACT, "no second derivative")}
 _NOT_BICUBIC: dict[str, Any] = {**_NOT_EXACT, "refused_in": {"mixed_bfloat16": "no bfloat16 gradient"}}
+_IN_PLACE: dict[str, Any] = {"refused": dict.fromkeys(EXACT, "max pooling in place")}
 _NO64: dict[str, Any] = {"impossible": ("float64",)}
 
 
@@ -27,6 +28,11 @@ def _pool(reduce: Callable[..., tf.Tensor]) -> MakeLayer:
 def _halves(reduce: Callable[..., tf.Tensor]) -> MakeLayer:
     """Pooling of 3 to 2 voxels along the first axis: the first two and the last two."""
     return lambda: L.Lambda(lambda x: tf.stack([reduce(x[:, :2], axis=1), reduce(x[:, 1:], axis=1)], axis=1))
+
+
+def _max_pool_in_place(layer: type[L.Layer]) -> MakeLayer:
+    """Max pooling whose outputs have the shape of its inputs."""
+    return lambda: layer(2, strides=1, padding="same")
 
 
 def _upsample(interpolation: str) -> MakeLayer:
@@ -49,6 +55,8 @@ CASES = [
     row("MaxPooling1D", lambda: L.MaxPooling1D(2), 5, 2),
     row("MaxPooling2D", lambda: L.MaxPooling2D(2), 4, 4, 2),
     row("MaxPooling2D (overlapping, same)", lambda: L.MaxPooling2D(3, 2, padding="same"), 4, 4, 2),
+    row("MaxPooling1D (stride 1, same)", _max_pool_in_place(L.MaxPooling1D), 4, 2, **_IN_PLACE),
+    row("MaxPooling2D (stride 1, same)", _max_pool_in_place(L.MaxPooling2D), 3, 3, 2, **_IN_PLACE),
     row("MaxPooling3D", lambda: L.MaxPooling3D(2), 2, 2, 4, 2, by_hand=_pool(tf.reduce_max), **_NO64),
     row("AveragePooling1D", lambda: L.AveragePooling1D(2), 5, 2),
     row("AveragePooling2D", lambda: L.AveragePooling2D(2), 4, 4, 2),
@@ -63,7 +71,17 @@ CASES = [
     row("GlobalAveragePooling3D", lambda: L.GlobalAveragePooling3D(), 2, 2, 2, 2),
     row("AdaptiveMaxPooling1D", lambda: L.AdaptiveMaxPooling1D(2), 5, 2),
     row("AdaptiveMaxPooling2D", lambda: L.AdaptiveMaxPooling2D(2), 3, 3, 2),
-    row("AdaptiveMaxPooling3D", _adaptive_max, 3, 2, 2, 2, by_hand=_halves(tf.reduce_max), **_NO64),
+    row(
+        "AdaptiveMaxPooling3D",
+        _adaptive_max,
+        3,
+        2,
+        2,
+        2,
+        by_hand=_halves(tf.reduce_max),
+        **_NO64,
+        **_IN_PLACE,
+    ),
     row("AdaptiveAveragePooling1D", lambda: L.AdaptiveAveragePooling1D(2), 5, 2),
     row("AdaptiveAveragePooling2D", lambda: L.AdaptiveAveragePooling2D(2), 3, 3, 2),
     row("AdaptiveAveragePooling3D", _adaptive_average, 3, 2, 2, 2, by_hand=_halves(tf.reduce_mean), **_NO64),
