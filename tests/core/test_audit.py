@@ -1,5 +1,6 @@
 """What the audit refuses before training, by layer and operation, and what it lets pass."""
 
+import random
 from collections.abc import Callable
 from typing import Any
 
@@ -404,7 +405,33 @@ class ForwardModeTest(AuditCase):
         check(K.LSTM(3, unroll=True), K.Dense(1), shape=(4, 2), second_derivatives=True, forward_mode=True)
 
 
+class PythonsRandomTest(AuditCase):
+    def test_draws_of_python_and_numpy_are_refused(self) -> None:
+        for draw in (random.random, np.random.rand):
+            layer = Applied(lambda x, draw=draw: x * (1.0 + draw()))
+            self.assert_refused("draws from Python's or NumPy's random generator", layer, K.Dense(1))
+
+    def test_those_of_keras_leave_them_alone(self) -> None:
+        check(K.Dropout(0.5), K.GaussianNoise(0.1), K.Dense(1))
+
+
 class MaxPoolingTest(AuditCase):
+    @parameterized.parameters(
+        (lambda: K.MaxPooling2D(3, strides=1, padding="same"), IMAGE),
+        (lambda: K.MaxPooling2D(1, strides=1), IMAGE),
+        (lambda: K.MaxPooling1D(3, strides=1, padding="same"), (4, 2)),
+        (lambda: K.MaxPooling3D(2, strides=1, padding="same"), (4, 4, 4, 1)),
+    )
+    def test_without_shrinking_it_has_no_exact_product(self, pool: Any, shape: tuple[int, ...]) -> None:
+        layers = (K.Dense(2), pool(), K.Flatten(), K.Dense(1))
+        self.assert_refused("maxima without shrinking", *layers, shape=shape, second_derivatives=True)
+        check(*layers, shape=shape)
+
+    @parameterized.parameters((2, 2, "valid"), (3, 1, "valid"), (3, 2, "same"))
+    def test_where_it_shrinks_it_has(self, size: int, strides: int, padding: str) -> None:
+        pool = K.MaxPooling2D(size, strides=strides, padding=padding)
+        check(K.Dense(2), pool, K.Flatten(), K.Dense(1), shape=IMAGE, second_derivatives=True)
+
     @parameterized.parameters(
         (lambda: K.MaxPooling1D(2), (4, 2), True),
         (lambda: K.MaxPooling2D(2), IMAGE, True),

@@ -4,10 +4,12 @@ The gradient of one micro-batch is traced once and looked at; nothing is execute
 Each refusal stands for results that would be wrong without a word, or for an error in the middle of training.
 """
 
+import random
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals as internals
@@ -68,7 +70,13 @@ def check(
     _refuse_synchronized(call.network, replicas)
     exact = second_derivatives or forward_mode
     trace = GradientTrace(call, sample_loss, exact=exact)
+    drawn = random.getstate(), repr(np.random.get_state())
     graph = trace.of(inputs, targets)
+    if (random.getstate(), repr(np.random.get_state())) != drawn:
+        raise UserError(
+            f"The network {call.network.name!r} draws from Python's or NumPy's random generator when it is traced "
+            "(keras.layers.AugMix does), so that every step would repeat one draw: use keras.random.* with a seed."
+        )
     operations = operations_of(graph)
     trace.refuse_lookups(operations)
     if exact and _may_lack_derivatives(graph, operations):  # else there is nothing for a longer trace to find
@@ -78,6 +86,12 @@ def check(
         raise _exchange(trace.exchanges[0], replicas)
     for operation in operations:
         _refuse_operation(call.network, operation, graph, replicas)
+        if exact and _pools_without_shrinking(operation):
+            raise UserError(
+                f"The {layer_of(call.network, operation.name)} takes maxima without shrinking its input "
+                f"({operation.type} at stride 1), whose second derivative TensorFlow gets wrong: use a "
+                "finite-difference --penalty, or average pooling."
+            )
     _refuse_weights_read_as_variables(call, graph)
     trace.refuse_unconnected()
     if forward_mode:
@@ -110,6 +124,16 @@ def _carries_numbers(tensor: tf.Tensor) -> bool:
 def has_max_pooling(operations: Sequence[Operation]) -> bool:
     """Whether an operation is max pooling of any kind or rank, whose second derivative XLA gets wrong."""
     return any("MaxPool" in operation.type for operation in operations)
+
+
+def _pools_without_shrinking(operation: Operation) -> bool:
+    """Whether max pooling keeps its input's shape: its second derivative then overwrites what it still reads."""
+    if operation.type not in ("MaxPool", "MaxPool3D"):
+        return False
+    attributes = operation.node.attr
+    if any(stride != 1 for stride in attributes["strides"].list.i):
+        return False
+    return attributes["padding"].s == b"SAME" or all(size == 1 for size in attributes["ksize"].list.i)
 
 
 def _exchange(layer: str, replicas: int) -> UserError:
