@@ -10,11 +10,12 @@ import tensorflow as tf
 from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.curvature import CURVATURES
-from tf_fullbatch.core.full_pass import FullPass, Kernel
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, SampleLoss, StepScalars
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.passes import Kernel
 from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits

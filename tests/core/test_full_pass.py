@@ -9,8 +9,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.core.full_pass import Contribution, Fetch, FullPass, PassMeans, Place
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
+from tf_fullbatch.core.passes import Contribution, Fetch, PassMeans, Place
 
 SHAPES = ((2, 3), (), (4,))
 SCALARS = StepScalars(*(tf.constant(0, tf.int64) for _ in range(2)), *(tf.zeros([]) for _ in range(3)))

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.data.numbered import CUTS, Replicas, batches
-from tf_fullbatch.core.full_pass import Feed, Place
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.core.passes import Feed, Place
 from tf_fullbatch.data import resident
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import MEMORY_SHARE, HeldSamples, ResidentSource, fits

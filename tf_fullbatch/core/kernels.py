@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tf_fullbatch.core import penalties, trees
 from tf_fullbatch.core.curvature import CURVATURES
-from tf_fullbatch.core.full_pass import Contribution
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.passes import Contribution
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
 from tf_fullbatch.core.transforms import clip_by_norm
 from tf_fullbatch.core.trees import Tree
@@ -106,7 +106,7 @@ class GradientKernel:
             self._point = tf.function(self._evaluate, jit_compile=True, autograph=False)
 
     def like(self) -> tuple[GradientMeans, SampleMeans, Any]:
-        """See `full_pass.Kernel`."""
+        """See `passes.Kernel`."""
         call, number = self._loss.call, tf.TensorSpec([])
         gradient = [tf.TensorSpec(v.shape) for v in call.network.trainable_variables]
         measured = [tf.TensorSpec(v.shape) for v in call.state.measured]
@@ -121,7 +121,7 @@ class GradientKernel:
         scalars: StepScalars,
         full_gradient: Tree | None = None,
     ) -> Contribution:
-        """See `full_pass.Kernel`; `full_gradient` is the update batch's, for the penalty on its norm."""
+        """See `passes.Kernel`; `full_gradient` is the update batch's, for the penalty on its norm."""
         batch = self._loss.prepared(batch, scalars)
         point = self._point(list(theta), list(state), batch, scalars, full_gradient)
         evaluated: Evaluated = point.auxiliary
@@ -172,11 +172,11 @@ class LossKernel:
         self._loss = loss
 
     def like(self) -> tuple[tf.TensorSpec, tf.TensorSpec, tuple]:
-        """See `full_pass.Kernel`: the loss, the accuracy."""
+        """See `passes.Kernel`: the loss, the accuracy."""
         return tf.TensorSpec([]), tf.TensorSpec([]), ()
 
     def __call__(self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars) -> Contribution:
-        """See `full_pass.Kernel`."""
+        """See `passes.Kernel`."""
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
         accuracy = fraction_correct(batch.targets, evaluated.outputs)
@@ -196,13 +196,13 @@ class ProductKernel:
         self._product = CURVATURES[curvature]
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, tuple]:
-        """See `full_pass.Kernel`: the product."""
+        """See `passes.Kernel`: the product."""
         return [tf.TensorSpec(v.shape) for v in self._loss.call.network.trainable_variables], (), ()
 
     def __call__(
         self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
     ) -> Contribution:
-        """See `full_pass.Kernel`; `direction` is a tree like theta."""
+        """See `passes.Kernel`; `direction` is a tree like theta."""
         batch = self._loss.prepared(batch, scalars)
         product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
         return Contribution(product, (), (), weight, tf.shape(batch.inputs)[0])

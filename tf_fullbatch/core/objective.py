@@ -8,9 +8,10 @@ import tensorflow as tf
 from scipy.sparse.linalg import LinearOperator
 
 from tf_fullbatch.core.curvature import CURVATURES
-from tf_fullbatch.core.full_pass import FullPass, Kernel, PassMeans, Source
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
 from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
+from tf_fullbatch.core.passes import Kernel, PassMeans, Source
 from tf_fullbatch.core.penalties import Penalty, penalty_value
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError

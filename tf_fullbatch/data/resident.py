@@ -9,8 +9,8 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tf_fullbatch.core.full_pass import Fetch, Place
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches, shuffled
 from tf_fullbatch.data.pace import Pace
 
@@ -43,7 +43,7 @@ class HeldSamples(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ResidentFeed:
-    """Micro-batches out of what a replica holds; see `core.full_pass.Feed`."""
+    """Micro-batches out of what a replica holds; see `core.passes.Feed`."""
 
     micro_batch_size: int
     replicas: int

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.core.full_pass import Fetch, Place
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches
 
 CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
@@ -20,7 +20,7 @@ CHUNK_BYTES = 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class ChunkFeed:
-    """Micro-batches out of one chunk; see `core.full_pass.Feed`.
+    """Micro-batches out of one chunk; see `core.passes.Feed`.
 
     A chunk is `(inputs [rows, ...], targets [rows, ...], sample_ids int64 [rows], first int64)`: consecutive
     micro-batches of one replica, `first` the index of the first. A replica with nothing to do has no rows.

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.core.full_pass import Contribution
 from tf_fullbatch.core.kernels import fraction_correct
 from tf_fullbatch.core.micro_batch import (
     MicroBatch,
@@ -16,6 +15,7 @@ from tf_fullbatch.core.micro_batch import (
     counted,
     mean_loss,
 )
+from tf_fullbatch.core.passes import Contribution
 from tf_fullbatch.core.trees import Tree
 
 
@@ -37,7 +37,7 @@ def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
 
 
 class EvaluationKernel:
-    """Loss and accuracy of a micro-batch in inference, at the variables' present values; see `full_pass.Kernel`.
+    """Loss and accuracy of a micro-batch in inference, at the variables' present values; see `passes.Kernel`.
 
     Args:
         network: A built Keras model.

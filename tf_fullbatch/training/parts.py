@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
-from tf_fullbatch.core.full_pass import FullPass, Kernel
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.network_call import NetworkCall
+from tf_fullbatch.core.passes import Kernel
 from tf_fullbatch.core.penalties import EXACT, Penalty
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError

@@ -8,10 +8,11 @@ import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import penalties, transforms, trees
-from tf_fullbatch.core.full_pass import Feed, FullPass, PassMeans, Place
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.passes import Feed, PassMeans, Place
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
 

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core.full_pass import Feed, Place
 from tf_fullbatch.core.micro_batch import StepScalars
+from tf_fullbatch.core.passes import Feed, Place
 from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import BatchPlan
