@@ -17,7 +17,7 @@ from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.training.step import StepFunctions
+from tf_fullbatch.training.step_loop import StepLoop
 
 # Arguments -> what the line says. None of these may need TensorFlow.
 REFUSED_FLAGS = {
@@ -271,7 +271,7 @@ class EndsTest(CommandTestCase):
 
     def test_out_of_memory(self):
         refused = tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
-        with mock.patch.object(StepFunctions, "accumulate", side_effect=refused):
+        with mock.patch.object(StepLoop, "advance", side_effect=refused):
             ended = tiny(self.folder, "--epochs=2")
         self.assertEqual(Outcome.OUT_OF_MEMORY.exit_code, ended.code)
         line = ended.err.splitlines()[-1]

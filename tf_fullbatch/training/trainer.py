@@ -115,8 +115,8 @@ class Trainer:
             made = driver.advance(epoch, step, most, self._go_on, self._listen)
         except tf.errors.ResourceExhaustedError as error:
             raise DeviceMemoryError(
-                f"the device ran out of memory in step {before + 1}: choose a smaller micro_batch_size (here "
-                f"{model.settings.micro_batch_size}) or a smaller network."
+                f"The device ran out of memory in a micro-batch of {model.settings.micro_batch_size} samples: "
+                "choose a smaller --micro_batch_size or a smaller model."
             ) from error
         if made.stopped:
             raise self._interrupted()
