@@ -10,7 +10,7 @@ quickstart: $(READY)  ## run the main job on the embedded data set
 	$(BIN)/python -m tf_fullbatch.main --flagfile=flags/quickstart.flags
 
 test: lint  ## style, types and tests
-	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest
+	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest --numprocesses=2
 
 test-slow: $(READY)  ## the longer tests: quickstart to its end, replica table, fuzzed processes
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow
