@@ -20,7 +20,7 @@ class CheckpointerTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = RunFolder(self.enterContext(tempfile.TemporaryDirectory()))
-        self.model = SimpleNamespace(steps_completed=0, last_step={})
+        self.model = SimpleNamespace(steps_completed=0, last_step={}, last_steps=[{}])
         self.evaluator = SimpleNamespace(improved=False, best=None)
 
     def checkpointer(self, **options) -> Checkpointer:

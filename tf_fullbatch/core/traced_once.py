@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import optree
 import tensorflow as tf
 
 
@@ -30,7 +31,8 @@ class TracedOnce:
         free = len(tf.nest.flatten(held, expand_composites=True))
         leaves = tf.nest.flatten(structure, expand_composites=True)
         tensors = [leaf if leaf is None else tf.convert_to_tensor(leaf) for leaf in leaves]
-        key = (len(arguments), *(_key(t, free=i < free) for i, t in enumerate(tensors)))
+        shapes = optree.tree_structure(arguments, none_is_leaf=True)  # type: ignore[arg-type]  # tensors are leaves
+        key = (shapes, *(_key(t, free=i < free) for i, t in enumerate(tensors)))
         traced = self._traces.get(key)
         if traced is None:
             specs = tuple(_spec(t, free=i < free) for i, t in enumerate(tensors))

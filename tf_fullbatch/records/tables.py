@@ -181,7 +181,8 @@ def _written_columns(
     if names == [column.name for column in columns if column.name in names or not column.optional]:
         return tuple(column for column in columns if column.name in names)
     lacks = ", ".join(c.name for c in columns if c.name not in names and not c.optional) or "nothing"
-    unknown = ", ".join(set(names) - {column.name for column in columns}) or "nothing"
+    known = {column.name for column in columns}
+    unknown = ", ".join(name for name in names if name not in known) or "nothing"
     raise UserError(
         f"{os.fspath(path)} is damaged or of another version: of its columns it lacks {lacks}, and {unknown[:200]} is "
         "unknown. Move it away or choose another --output_dir."

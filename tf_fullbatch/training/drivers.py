@@ -96,9 +96,16 @@ class PassDriver:
         """Makes one step; arguments as of `ResidentDriver.advance`."""
         del most
         functions, plan = self._functions, self.source.plan
+        micro_batches = tf.constant(plan.micro_batches(step))
+        one = plan.replicas == 1 and plan.update_batch_size <= plan.micro_batch_size
         functions.clear()
         scalars = functions.scalars(tf.constant(epoch, tf.int64))
         phases = (FULL_GRADIENT, MICRO_BATCHES) if functions.first_phase else (MICRO_BATCHES,)
+        if one and not functions.first_phase and go_on():
+            ((held, place),) = self.source.calls(epoch, step)
+            row, accepted = functions.whole(self.source.feed, held, place, scalars, micro_batches)
+            listen(1, 1)
+            return Steps(row.numpy()[np.newaxis], refused=not bool(accepted), stopped=False)
         votes = 0.0
         for phase in phases:
             for held, place in self.source.calls(epoch, step):
@@ -109,7 +116,6 @@ class PassDriver:
                 listen(int(place.end), plan.rounds(step))
             if phase == FULL_GRADIENT and float(functions.keep_full_gradient(tf.constant(votes))):
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
-        micro_batches = tf.constant(plan.micro_batches(step))
         row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
         figures = row.numpy()[np.newaxis]
         stopped = bool(figures[0, FIGURES.index("stop_votes")])

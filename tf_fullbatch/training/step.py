@@ -13,6 +13,7 @@ from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
 from tf_fullbatch.core.passes import Feed, PassMeans, Place
+from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
 
@@ -77,6 +78,7 @@ class StepFunctions:
                 self._full_gradient = [
                     tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._trainable
                 ]
+        self._wholes: dict[Feed, TracedOnce] = {}
         self.clear = tf.function(self._clear, autograph=False)
         self.finish = tf.function(self.end_step, autograph=False)
         self.keep_full_gradient = tf.function(self.end_plain_pass, autograph=False)
@@ -91,6 +93,20 @@ class StepFunctions:
     def full_gradient(self) -> Tree | None:
         """The whole gradient kept by the step under way; None where no penalty needs it."""
         return [tf.convert_to_tensor(v) for v in self._full_gradient] or None
+
+    def whole(
+        self, feed: Feed, held: Any, place: Place, scalars: StepScalars, micro_batches: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """A step that is one micro-batch on one replica: (row of figures, whether applied)."""
+        if feed not in self._wholes:
+
+            def one(held: Any, place: Place, scalars: StepScalars, count: tf.Tensor) -> Any:
+                return self.apply_means(
+                    self.full_pass.of_one(feed, held, place, scalars, None), scalars, count
+                )
+
+            self._wholes[feed] = TracedOnce(one)
+        return self._wholes[feed](held, place, scalars, micro_batches)
 
     def add(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
         """Adds a part of a step's pass to the sums; for samples that stream, and for several workers."""

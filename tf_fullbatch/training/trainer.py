@@ -15,6 +15,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
 from tf_fullbatch.training import parts, refusals
+from tf_fullbatch.training.compiled_loss import sample_loss
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.figures import EpochMeans, first_not_finite, named_figures, step_records
@@ -75,6 +76,7 @@ class Trainer:
                 f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
                 f"{model.settings.micro_batch_size}: give both the same micro_batch_size."
             )
+        sample_loss(model.loss)  # refuses what is no loss
         inputs, targets, _ = data.element_spec
         refusals.refuse_several_inputs(model.network)
         with model.distribute_strategy.scope():
