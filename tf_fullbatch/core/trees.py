@@ -5,7 +5,6 @@ function is pure and works in eager code, in graphs and under XLA. Leaves may di
 their own): what joins them into one number or vector is of the widest dtype, float32 at least.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -65,11 +64,7 @@ def dot(x: Sequence[tf.Tensor], y: Sequence[tf.Tensor]) -> tf.Tensor:
 def squared_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
     """`|x|_2^2`; its derivative at zero is zero, so it is safe to differentiate anywhere."""
     dtype = widest(x)
-    return tf.add_n(in_turn([functools.partial(_sum_of_squares, a, dtype) for a in x]))
-
-
-def _sum_of_squares(a: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    return tf.reduce_sum(tf.square(tf.cast(a, dtype)))
+    return tf.add_n([tf.reduce_sum(tf.square(tf.cast(a, dtype))) for a in x])
 
 
 def global_norm(x: Sequence[tf.Tensor]) -> tf.Tensor:
