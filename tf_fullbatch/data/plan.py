@@ -46,6 +46,11 @@ class BatchPlan:
         """Updates per epoch; the last one may be smaller."""
         return math.ceil(self.samples / self.update_batch_size)
 
+    @property
+    def one_micro_batch(self) -> bool:
+        """Whether every step is one micro-batch on one replica."""
+        return self.replicas == 1 and self.update_batch_size <= self.micro_batch_size
+
     def step_samples(self, step: int) -> int:
         """Samples in step `step` of an epoch, 0 <= step < steps_per_epoch."""
         return min(self.update_batch_size, self.samples - step * self.update_batch_size)

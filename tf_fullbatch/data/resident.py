@@ -93,8 +93,9 @@ class ResidentSource:
     def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy):
         self.batches = batches
         self.plan = batches.plan(strategy.num_replicas_in_sync)
-        one = self.plan.replicas == 1 and self.plan.update_batch_size <= batches.micro_batch_size
-        self.feed = ResidentFeed(batches.micro_batch_size, self.plan.replicas, batches.shuffle, one)
+        self.feed = ResidentFeed(
+            batches.micro_batch_size, self.plan.replicas, batches.shuffle, self.plan.one_micro_batch
+        )
         self.pace = Pace(batches.chunk_micro_batches)
         if strategy.num_replicas_in_sync == 1:
             self.held = self._held(0)

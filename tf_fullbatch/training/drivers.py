@@ -97,11 +97,10 @@ class PassDriver:
         del most
         functions, plan = self._functions, self.source.plan
         micro_batches = tf.constant(plan.micro_batches(step))
-        one = plan.replicas == 1 and plan.update_batch_size <= plan.micro_batch_size
         functions.clear()
         scalars = functions.scalars(tf.constant(epoch, tf.int64))
         phases = (FULL_GRADIENT, MICRO_BATCHES) if functions.first_phase else (MICRO_BATCHES,)
-        if one and not functions.first_phase and go_on():
+        if plan.one_micro_batch and not functions.first_phase and go_on():
             ((held, place),) = self.source.calls(epoch, step)
             row, accepted = functions.whole(self.source.feed, held, place, scalars, micro_batches)
             listen(1, 1)

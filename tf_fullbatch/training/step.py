@@ -1,5 +1,6 @@
 """One optimizer update over an update batch, as compiled parts: pass, reduce, transform, apply."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -99,14 +100,15 @@ class StepFunctions:
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """A step that is one micro-batch on one replica: (row of figures, whether applied)."""
         if feed not in self._wholes:
-
-            def one(held: Any, place: Place, scalars: StepScalars, count: tf.Tensor) -> Any:
-                return self.apply_means(
-                    self.full_pass.of_one(feed, held, place, scalars, None), scalars, count
-                )
-
-            self._wholes[feed] = TracedOnce(one)
+            self._wholes[feed] = TracedOnce(functools.partial(self.whole_in_graph, feed))
         return self._wholes[feed](held, place, scalars, micro_batches)
+
+    def whole_in_graph(
+        self, feed: Feed, held: Any, place: Place, scalars: StepScalars, micro_batches: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`whole`, not compiled."""
+        means = self.full_pass.of_one(feed, held, place, scalars, None)
+        return self.apply_means(means, scalars, micro_batches)
 
     def add(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
         """Adds a part of a step's pass to the sums; for samples that stream, and for several workers."""

@@ -127,10 +127,8 @@ class StepLoop:
             scalars = self.functions.scalars_now(limits.epoch)
             micro_batches, rounds = size(at.step)
             if of_one:
-                means = self.functions.full_pass.of_one(
-                    feed, held, Place(at.step, at.round, at.round + 1), scalars, None
-                )
-                row, accepted = self.functions.apply_means(means, scalars, micro_batches)
+                place = Place(at.step, at.round, at.round + 1)
+                row, accepted = self.functions.whole_in_graph(feed, held, place, scalars, micro_batches)
                 moved = tf.cast(accepted, tf.int32)
                 figures = done.figures.write(done.steps, row)
                 left = done.rounds_left - 1
