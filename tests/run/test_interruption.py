@@ -14,11 +14,15 @@ BUSY = """
 import ctypes, sys
 from tf_fullbatch.run.interruption import StopRequests
 libc = ctypes.CDLL(None)
+announced = []
+def announce(text):  # from the listening thread
+    print(text, flush=True)
+    announced.append(text)
 with StopRequests() as stops:
-    stops.working(lambda text: print(text, flush=True))
+    stops.working(announce)
     print("ready", flush=True)
     left = 3_000_000  # microseconds; usleep ends early at a signal, which C++ kernels do not
-    while left > 0 and not (len(sys.argv) > 1 and stops.requested):
+    while left > 0 and not (len(sys.argv) > 1 and announced):
         left -= 50_000
         libc.usleep(50_000)
     print("heard", stops.requested, flush=True)
@@ -68,7 +72,7 @@ class StopRequestsTest(unittest.TestCase):
         return process
 
     def test_one_signal_in_a_process_of_its_own(self):
-        process = self.busy("until requested")
+        process = self.busy("until announced")
         process.send_signal(signal.SIGINT)
         self.assertIn("SIGINT: stopping", process.stdout.readline())
         self.assertEqual("heard SIGINT\n", process.stdout.readline())
