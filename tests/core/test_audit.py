@@ -183,7 +183,7 @@ class TrulyZeroTest(Float64Case):
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
 
         def loss(theta: trees.Tree) -> tuple[tf.Tensor, tuple]:
-            output = call.call(theta, call.state.values(), tf.constant([1, 2]), x).outputs
+            output = call.call(theta, call.state.values(), lambda: tf.constant([1, 2]), x).outputs
             return tf.reduce_mean(squared_error(y, output)), ()
 
         v = [tf.constant(generator.normal(size=t.shape)) for t in theta]

@@ -11,7 +11,7 @@ from absl.testing import parameterized
 
 from tests.float64 import Float64Case
 from tf_fullbatch.core import penalties, trees
-from tf_fullbatch.core.network_call import NetworkCall
+from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.errors import UserError
 
 FEATURES = 3
@@ -37,12 +37,23 @@ def theta_of(network: keras.Model) -> trees.Tree:
 
 def outputs(call: NetworkCall, theta: trees.Tree | None = None, seed: Sequence[int] = (3, 4)) -> np.ndarray:
     theta = theta_of(call.network) if theta is None else theta
-    return call.call(theta, call.state.values(), tf.constant(seed), tf.constant(X)).outputs.numpy()
+    return call.call(theta, call.state.values(), lambda: tf.constant(seed), tf.constant(X)).outputs.numpy()
+
+
+def traced_call(call: NetworkCall, **options: Any) -> Callable:
+    """(seed, inputs) -> what a network without weights gives, compiled."""
+
+    def of_seed(seed: tf.Tensor, inputs: tf.Tensor) -> NetworkOutput:
+        return call.call([], call.state.values(), lambda: seed, inputs)
+
+    return tf.function(of_seed, autograph=False, **options)
 
 
 def loss_function(call: NetworkCall) -> penalties.LossFunction:
     def loss(theta: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
-        output = call.call(theta, call.state.values(), SEED, tf.constant(X, call.network.inputs[0].dtype))
+        output = call.call(
+            theta, call.state.values(), lambda: SEED, tf.constant(X, call.network.inputs[0].dtype)
+        )
         error = tf.reduce_mean((tf.cast(output.outputs, tf.float64) - Y) ** 2)
         return error + sum(tf.cast(loss, tf.float64) for loss in output.losses), ()
 
@@ -161,7 +172,7 @@ class RecomputationTest(Float64Case):
         for network in networks:
             call = call_of(network)
             measured.append(
-                call.call(theta_of(network), call.state.values(), SEED, tf.constant(X)).measurements
+                call.call(theta_of(network), call.state.values(), lambda: SEED, tf.constant(X)).measurements
             )
         self.assertLen(measured[0], 2)
         self.assertAllEqual(measured[0], measured[1])
@@ -174,7 +185,9 @@ class RecomputationTest(Float64Case):
             return x
 
         network = sequential(keras.layers.Lambda(doubled_until_large, output_shape=(FEATURES,)))
-        compiled = tf.function(functools.partial(call_of(network).call, [], [], SEED), autograph=False)
+        compiled = tf.function(
+            functools.partial(call_of(network).call, [], [], lambda: SEED), autograph=False
+        )
         factor = 2.0 ** np.ceil(np.log2(10.0 / np.abs(X).max()))
         self.assertAllEqual(compiled(tf.constant(X)).outputs, factor * X)
 
@@ -317,16 +330,14 @@ class SeedTest(Float64Case):
     @parameterized.parameters("tracked", "hidden", "global")
     def test_traced_calls_draw_the_same(self, generator: str) -> None:
         call = call_of(sequential(Noise(generator)))
-        traced = tf.function(functools.partial(call.call, [], call.state.values()), autograph=False)
+        traced = traced_call(call)
         self.assertAllEqual(traced(SEED, tf.constant(X)).outputs, outputs(call))
 
     @parameterized.parameters("tracked", "hidden", "global")
     def test_draws_under_xla_are_a_function_of_the_given_seed(self, generator: str) -> None:
         # Other numbers than without: Keras leaves the algorithm to TensorFlow.
         call = call_of(sequential(Noise(generator)))
-        compiled = tf.function(
-            functools.partial(call.call, [], call.state.values()), autograph=False, jit_compile=True
-        )
+        compiled = traced_call(call, jit_compile=True)
         first = compiled(SEED, tf.constant(X)).outputs
         self.assertAllEqual(compiled(SEED, tf.constant(X)).outputs, first)
         self.assertGreater(np.abs(compiled(SEED + 1, tf.constant(X)).outputs - first).min(), 0)
@@ -336,8 +347,7 @@ class SeedTest(Float64Case):
         keras.utils.set_random_seed(3)
         expected = keras.random.normal((2,))
         keras.utils.set_random_seed(3)
-        traced = tf.function(functools.partial(call_of(network).call, [], []), autograph=False)
-        traced(SEED, tf.constant(X))
+        traced_call(call_of(network))(SEED, tf.constant(X))
         self.assertAllEqual(keras.random.normal((2,)), expected)
 
     def test_draws_in_a_loop_are_refused(self) -> None:
@@ -346,7 +356,7 @@ class SeedTest(Float64Case):
 
     def test_draws_in_a_branch_are_apart_from_those_outside(self) -> None:
         call = call_of(sequential(Branch()))
-        traced = tf.function(functools.partial(call.call, [], call.state.values()), autograph=False)
+        traced = traced_call(call)
         difference = traced(SEED, tf.constant(X)).outputs
         self.assertGreater(np.abs(difference).min(), 0)
         self.assertAllEqual(traced(SEED, tf.constant(X)).outputs, difference)
@@ -390,7 +400,7 @@ class AssignedWeightsTest(Float64Case):
         stock.set_weights(ours.get_weights())
         call = call_of(ours)
         before = [v.numpy() for v in ours.variables]
-        output = call.call(theta_of(ours), call.state.values(), SEED, tf.constant(X))
+        output = call.call(theta_of(ours), call.state.values(), lambda: SEED, tf.constant(X))
         found = penalties.value_and_gradient(loss_function(call), theta_of(ours)).gradient
         self.assertAllEqual([v.numpy().tolist() for v in ours.variables], [v.tolist() for v in before])
         expected = stock_gradient(stock)  # this assigns
@@ -409,7 +419,9 @@ class AssignedWeightsTest(Float64Case):
         call = call_of(network)
         v = [tf.constant(_GENERATOR.normal(size=w.shape)) for w in network.trainable_variables]
         found = product(call, "nested_tape", v).product
-        measured = call.call(theta_of(network), call.state.values(), SEED, tf.constant(X)).measurements
+        measured = call.call(
+            theta_of(network), call.state.values(), lambda: SEED, tf.constant(X)
+        ).measurements
         for variable, value in zip(call.state.measured, measured, strict=True):
             variable.assign(value)
 
@@ -503,7 +515,7 @@ class LossesTest(Float64Case):
         hidden = shared(keras.layers.Dense(FEATURES, kernel_regularizer="l2")(shared(inputs)))
         network = keras.Model(inputs, keras.layers.ActivityRegularization(l2=0.1)(hidden))
         call = call_of(network)
-        found = call.call(theta_of(network), call.state.values(), SEED, tf.constant(X)).losses
+        found = call.call(theta_of(network), call.state.values(), lambda: SEED, tf.constant(X)).losses
         network(tf.constant(X), training=True)
         expected = [np.sum(loss.numpy()) for loss in network.losses]
         self.assertLen(expected, 4)  # the shared layer's two, the activity's and the kernel's
@@ -536,7 +548,9 @@ class MaskTest(tf.test.TestCase, parameterized.TestCase):
     def test_mask_of_the_outputs(self, layers: list[keras.layers.Layer], masked: bool) -> None:
         network = keras.Sequential([keras.Input((3,), dtype="int32"), *layers])
         call = NetworkCall(network, tf.TensorSpec([None, 3], tf.int32))
-        output = call.call(theta_of(network), call.state.values(), SEED, tf.constant(self.IDS, tf.int32))
+        output = call.call(
+            theta_of(network), call.state.values(), lambda: SEED, tf.constant(self.IDS, tf.int32)
+        )
         if masked:
             self.assertAllEqual(output.mask, self.IDS != 0)
         else:
@@ -557,7 +571,7 @@ class MaskTest(tf.test.TestCase, parameterized.TestCase):
         network = Own()
         network(X.astype("float32"))
         call = NetworkCall(network, tf.TensorSpec([None, FEATURES], tf.float32))
-        self.assertAllEqual(call.call([], [], SEED, tf.constant(X, tf.float32)).mask, X[:, 0] > 0)
+        self.assertAllEqual(call.call([], [], lambda: SEED, tf.constant(X, tf.float32)).mask, X[:, 0] > 0)
 
 
 class MixedDtypesTest(tf.test.TestCase, parameterized.TestCase):

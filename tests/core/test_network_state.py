@@ -53,7 +53,7 @@ def run_step(network: keras.Model, micro_batches: list[np.ndarray]) -> NetworkSt
     frozen, rows = state.values(), sum(map(len, micro_batches))
     means = [0.0] * len(state.measured)
     for x in micro_batches:
-        measured = call.call(theta, frozen, tf.constant([1, 2]), tf.constant(x)).measurements
+        measured = call.call(theta, frozen, lambda: tf.constant([1, 2]), tf.constant(x)).measurements
         means = [mean + len(x) / rows * m for mean, m in zip(means, measured, strict=True)]
     for variable, value in zip(state.measured, state.updated_values(means, len(micro_batches)), strict=True):
         variable.assign(value)
@@ -111,7 +111,7 @@ class BatchNormTest(Float64Case):
         old = [tf.fill(v.shape, tf.constant(1e6, tf.float64)) for v in state.variables]
         (x,) = samples(6)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        measured = call.call(theta, old, tf.constant([0, 0]), tf.constant(x)).measurements
+        measured = call.call(theta, old, lambda: tf.constant([0, 0]), tf.constant(x)).measurements
         self.assertAllClose(measured, [x.mean(0), x.var(0)], rtol=1e-13, atol=1e-13)
 
     @parameterized.parameters(True, False)
@@ -127,7 +127,7 @@ class BatchNormTest(Float64Case):
         self.assertEqual(call.state.measured, [])
         (x,) = samples(6)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
-        outputs = call.call(theta, call.state.values(), tf.constant([0, 0]), tf.constant(x)).outputs
+        outputs = call.call(theta, call.state.values(), lambda: tf.constant([0, 0]), tf.constant(x)).outputs
         self.assertAllClose(outputs, (x - 3.0) / np.sqrt(5.0 + layer.epsilon), rtol=1e-13, atol=1e-13)
         run_step(network, [x])
         self.assertAllEqual(layer.moving_mean, np.full(FEATURES, 3.0))
@@ -168,7 +168,7 @@ class OtherStateTest(Float64Case):
         state = NetworkCall(network, SPEC).state
         self.assertEqual(state.measured, [])
         values = state.values()
-        for fed, value in zip(state.feed(values, tf.constant([0, 0])), values, strict=True):
+        for fed, value in zip(state.feed(values, lambda: tf.constant([0, 0])), values, strict=True):
             self.assertAllEqual(fed, value)
 
     def test_looking_at_the_network_changes_nothing_in_it(self) -> None:
@@ -185,7 +185,7 @@ class SeedTest(Float64Case):
         call = NetworkCall(network, SPEC)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
         x = tf.ones([64, FEATURES], tf.float64)
-        return call.call(theta, call.state.values(), tf.constant(seed), x).outputs.numpy()
+        return call.call(theta, call.state.values(), lambda: tf.constant(seed), x).outputs.numpy()
 
     def test_masks_are_a_function_of_the_given_seed(self) -> None:
         network = sequential(keras.layers.Dropout(0.5, seed=1))

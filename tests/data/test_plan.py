@@ -49,6 +49,16 @@ class BatchPlanTest(tf.test.TestCase):
             seen += [position for part in in_order for position in part]
         self.assertEqual(seen, list(range(plan.samples)))
 
+    @settings(deadline=None, max_examples=200)
+    @given(plan=PLANS)
+    def test_equal_micro_batches(self, plan):
+        sizes = {
+            len(plan.micro_batch(step, m))
+            for step in range(plan.steps_per_epoch)
+            for m in range(plan.micro_batches(step))
+        }
+        self.assertEqual(plan.equal_micro_batches, sizes.pop() if len(sizes) == 1 else None)
+
     @settings(deadline=None, max_examples=100)
     @given(plan=PLANS)
     def test_no_round_is_idle_on_every_replica(self, plan):

@@ -19,24 +19,44 @@ REGIMES = {
     "SGD in micro-batches": {"batch_size": 9, "micro_batch_size": 2},
     "full batch": {"batch_size": None, "micro_batch_size": 4},
 }
+EQUAL = {"SGD": 4, "SGD in micro-batches": 2, "full batch": 4}
+"""Micro-batches of equal sizes, whose shapes are known when a pass is compiled: of 20 samples, steps of 4 in two."""
 
 
 class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
     def trained(
-        self, on_device: bool, chunk: int | None, regime: str, shuffle: bool, **settings: object
+        self,
+        on_device: bool,
+        chunk: int | None,
+        regime: str,
+        shuffle: bool,
+        equal: bool = False,
+        **settings: object,
     ) -> list[bytes]:
         """Every weight, statistic and momentum after a few epochs, and the history."""
         sizes = REGIMES[regime]
+        samples = len(X)
+        if equal:
+            samples, sizes = 20, sizes | {"micro_batch_size": EQUAL[regime]}
+            if sizes["batch_size"] is not None:
+                sizes["batch_size"] = 4
         network = softplus_network(keras.layers.BatchNormalization(), keras.layers.Dropout(0.3, seed=1))
         optimizer = GradientDescent(0.1, momentum=0.9)
         model = model_of(
             network, optimizer, micro_batch_size=sizes["micro_batch_size"], clip_norm=0.5, **settings
         )
         data = UpdateBatches(
-            X, Y, shuffle=shuffle, seed=3, chunk_micro_batches=chunk, on_device=on_device, **sizes
+            X[:samples],
+            Y[:samples],
+            shuffle=shuffle,
+            seed=3,
+            chunk_micro_batches=chunk,
+            on_device=on_device,
+            **sizes,
         )
         history = model.fit(data, epochs=3, verbose=0).history
         per_epoch = data.plan(1).steps_per_epoch
+        self.assertEqual(data.plan(1).equal_micro_batches is not None, equal)
         self.assertEqual(model.steps_completed, 3 * per_epoch)
         variables = [*network.variables, *model.optimizer.variables]
         return [v.numpy().tobytes() for v in variables] + [np.array(h).tobytes() for h in history.values()]
@@ -58,6 +78,10 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
     )
     def test_streamed_and_resident_in_any_chunks(self, regime: str, shuffle: bool, places: list) -> None:
         self.assert_same(places, regime=regime, shuffle=shuffle)
+
+    @parameterized.product(regime=list(REGIMES), shuffle=[True, False])
+    def test_with_micro_batches_of_equal_sizes(self, regime: str, shuffle: bool) -> None:
+        self.assert_same(SOME, regime=regime, shuffle=shuffle, equal=True)
 
     @parameterized.parameters("nested_tape", "forward_differences")
     def test_with_penalties_on_micro_batches_and_on_the_whole_gradient(self, penalty: str) -> None:

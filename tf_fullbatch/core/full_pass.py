@@ -6,6 +6,7 @@ averages.
 """
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -130,11 +131,12 @@ class FullPass:
         """
 
         def on_replica(held: Any) -> tf.Tensor:
-            present, state = self._read()
-            at = present if theta is None else list(theta)
             fetch, begin, end = feed.micro_batches(held, place, scalars.epoch)
 
             def body(i: tf.Tensor) -> tf.Tensor:
+                # Read here: a tensor from outside costs a loop more than a variable does.
+                present, state = self._read()
+                at = present if theta is None else list(theta)
                 batch = fetch(i)
                 self._add(self._contribution(at, state, batch, scalars, *extra), batch.index)
                 return i + 1
@@ -146,20 +148,24 @@ class FullPass:
         return self._strategy.run(on_replica, args=(held,))
 
     def of_one(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, *extra: Any) -> PassMeans:
-        """The whole pass of a step that is one micro-batch on one replica, without a loop; in a graph.
-
-        To the bit what `clear`, `add` and `means` give, a zero's sign aside.
-        """
+        """The pass of a step that is one micro-batch on one replica, in a graph: its own figures are the means."""
         theta, state = self._read()
         fetch, begin, _ = feed.micro_batches(held, place, scalars.epoch)
-        terms, of_scalars = self._terms(self._contribution(theta, state, fetch(begin), scalars, *extra))
-        # By way of the variables: TensorFlow's graph optimizer would round the product and the quotient otherwise.
-        sums = [
-            variable.assign(term).read_value()
-            for variable, term in zip([*self._sums, self._scalar_sums], [*terms, of_scalars], strict=True)
-        ]
-        dtype = of_scalars.dtype
-        return self._averages(sums[:-1], sums[-1], tf.zeros([0, 0], dtype), tf.zeros([], dtype))
+        contribution = self._contribution(theta, state, fetch(begin), scalars, *extra)
+        dtype = self._scalar_sums.dtype
+        # Where nothing counts there is no mean, as after a division by the sum of weights.
+        no_mean = tf.where(contribution.weight > 0, tf.zeros([], dtype), tf.constant(math.nan, dtype))
+
+        def mean(leaf: tf.Tensor) -> tf.Tensor:
+            return tf.cast(leaf, dtype) if leaf.shape.rank else tf.cast(leaf, dtype) + no_mean
+
+        return PassMeans(
+            tf.nest.map_structure(mean, contribution.weighted),
+            tf.nest.map_structure(lambda leaf: tf.cast(leaf, dtype), contribution.sampled),
+            tf.zeros([0, 0], dtype),
+            tf.cast(contribution.samples, dtype),
+            tf.zeros([], dtype),
+        )
 
     def means(self, stop_votes: tf.Tensor | float = 0.0) -> PassMeans:
         """The averages over all replicas, by one all-reduce; cross-replica context.
@@ -172,11 +178,6 @@ class FullPass:
         votes = tf.reshape(tf.cast(stop_votes, dtype), [1])
         like = [*self._sums, self._scalar_sums, self._kept, votes]
         *sums, scalars, each, votes = self._reduced(like, votes)
-        return self._averages(sums, scalars, each, votes[0])
-
-    def _averages(
-        self, sums: Sequence[tf.Tensor], scalars: tf.Tensor, each: tf.Tensor, votes: tf.Tensor
-    ) -> PassMeans:
         values = dict(zip(self._tensors, sums, strict=True))
         *numbers, weight, samples = tf.unstack(scalars)
         values |= dict(zip(self._scalars, numbers, strict=True))
@@ -184,7 +185,7 @@ class FullPass:
         weighted = len(tf.nest.flatten(self._like[0]))
         means = [(of_weight if i < weighted else of_samples) * values[i] for i in range(len(values))]
         packed = tf.nest.pack_sequence_as(self._like, means)
-        return PassMeans(packed[0], packed[1], each, samples, votes)
+        return PassMeans(packed[0], packed[1], each, samples, votes[0])
 
     def clear(self) -> None:
         """Sets every sum to zero; cross-replica context."""
@@ -203,8 +204,8 @@ class FullPass:
             self._metrics.update_state(*contribution.scored)
         return contribution
 
-    def _terms(self, contribution: Contribution) -> tuple[Tree, tf.Tensor]:
-        """What one micro-batch adds to the sums of tensors, and to those of scalars."""
+    def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
+        """Adds one micro-batch to this replica's sums."""
         dtype = self._scalar_sums.dtype
         weight, samples = (tf.cast(w, dtype) for w in (contribution.weight, contribution.samples))
         tf.nest.assert_same_structure(self._like, (contribution.weighted, contribution.sampled))
@@ -214,16 +215,12 @@ class FullPass:
         leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
         # Not in turn: the graph optimizer sees through these products, and rounds otherwise where it cannot.
         terms = [factor * tf.cast(leaf, dtype) for factor, leaf in zip(factors, leaves, strict=True)]
-        scalars = [terms[i] for i in self._scalars]
-        return [terms[i] for i in self._tensors], tf.stack([*scalars, weight, samples])
-
-    def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
-        """Adds one micro-batch to this replica's sums."""
-        terms, of_scalars = self._terms(contribution)
-        pairs = zip([*self._sums, self._scalar_sums], [*terms, of_scalars], strict=True)
+        of_scalars = tf.stack([*(terms[i] for i in self._scalars), weight, samples])
+        pairs = zip(
+            [*self._sums, self._scalar_sums], [*(terms[i] for i in self._tensors), of_scalars], strict=True
+        )
         trees.in_turn([functools.partial(v.assign_add, term, read_value=False) for v, term in pairs])
         if self._each:
-            dtype = of_scalars.dtype
             figures = tf.stack([tf.cast(f, dtype) for f in tf.nest.flatten(contribution.each)])
             # Not scatter_nd_add, which the variables of a strategy lack.
             self._kept.assign_add(tf.scatter_nd([[index]], figures[tf.newaxis], self._kept.shape))

@@ -97,7 +97,7 @@ class GradientTrace:
         targets: tf.Tensor,
     ) -> tf.Tensor:
         with exact_second_derivatives() if self._exact else contextlib.nullcontext():
-            output = self._call.call(theta, state, seed, inputs)
+            output = self._call.call(theta, state, lambda: seed, inputs)
         outputs = output.outputs
         if outputs.dtype in (tf.bfloat16, tf.float16):
             outputs = tf.cast(outputs, tf.float32)

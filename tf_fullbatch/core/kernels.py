@@ -70,8 +70,9 @@ def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     """Share of the samples whose largest output is at the target; 0 where `classifies` is false."""
     if not classifies(targets, outputs):
         return tf.zeros([])
-    correct = tf.argmax(outputs, axis=-1, output_type=tf.int64) == tf.cast(targets, tf.int64)
-    return tf.reduce_mean(tf.cast(correct, tf.float64))
+    index = targets.dtype if targets.dtype in (tf.int32, tf.int64) else tf.int64
+    correct = tf.argmax(outputs, axis=-1, output_type=index) == tf.cast(targets, index)
+    return tf.reduce_mean(tf.cast(correct, outputs.dtype))
 
 
 class GradientKernel:

@@ -162,9 +162,12 @@ class MicroBatchLoss:
         derivatives: int,
     ) -> NetworkOutput:
         """What the network gives for a micro-batch of a step; arguments as of `value`."""
-        seed = tf.stack([tf.cast(self._seed, tf.int64), scalars.step])
-        seed = tf.random.experimental.stateless_fold_in(seed, batch.index)
-        seed = tf.cast(seed % tf.int32.max, tf.int32)
+
+        def seed() -> tf.Tensor:
+            of_step = tf.stack([tf.cast(self._seed, tf.int64), scalars.step])
+            folded = tf.random.experimental.stateless_fold_in(of_step, batch.index)
+            return tf.cast(folded % tf.int32.max, tf.int32)
+
         with self._kernels(derivatives):
             return self.call.call(theta, state, seed, batch.inputs)
 

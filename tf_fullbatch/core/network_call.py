@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core.call_scope import CallScope, stream
-from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.network_state import NetworkState, Seed
 from tf_fullbatch.core.trees import Tree
 
 
@@ -64,14 +64,14 @@ class NetworkCall:
         self.state = NetworkState(network, self._assignments(inputs))
 
     def call(
-        self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: tf.Tensor, inputs: tf.Tensor
+        self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: Seed, inputs: tf.Tensor
     ) -> NetworkOutput:
         """The network's outputs as a function of its arguments alone.
 
         Args:
             theta: Tree, values of the trainable variables.
             state: Values of the non-trainable variables at the beginning of the step.
-            seed: int32 `[2]`, a function of (seed, step, micro-batch).
+            seed: Makes the seed of this call.
             inputs: `[batch, ...]`.
         """
         fed = self.state.feed(state, seed)

@@ -13,7 +13,7 @@ A Keras network's non-trainable variables are sorted once, when it is built:
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -23,6 +23,10 @@ from tf_fullbatch.core.call_scope import stream
 from tf_fullbatch.core.keras_internals import is_seed, layers_of, seed_variables
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
+
+Seed = Callable[[], tf.Tensor]
+"""Makes a seed, int32 `[2]`, a function of (seed, step, micro-batch), where and when it is needed: a loop pays for
+whatever it is given, also where nothing draws."""
 
 
 class NetworkState:
@@ -62,12 +66,12 @@ class NetworkState:
         """The present values of `variables`, the `state` argument of `feed`."""
         return [tf.convert_to_tensor(v.value) for v in self.variables]
 
-    def feed(self, state: Sequence[tf.Tensor], seed: tf.Tensor) -> Tree:
+    def feed(self, state: Sequence[tf.Tensor], seed: Seed) -> Tree:
         """What the network is given as its non-trainable variables in one micro-batch of a step.
 
         Args:
             state: Present values, one per variable.
-            seed: int32 `[2]`, a function of (seed, step, micro-batch).
+            seed: Makes the seed of the micro-batch.
 
         Returns:
             BatchNorm statistics as zeros, so that `m * 0 + (1 - m) * measured` comes back; seeds derived from
@@ -78,13 +82,13 @@ class NetworkState:
             if id(variable) in self._momentum and self._is_measured(variable):
                 value = tf.zeros_like(value)
             elif id(variable) in self._seeds:
-                value = stream(seed, self._seeds.index(id(variable)))
+                value = stream(seed(), self._seeds.index(id(variable)))
             fed.append(value)
         return fed
 
-    def further_stream(self, seed: tf.Tensor, index: int) -> tf.Tensor:
+    def further_stream(self, seed: Seed, index: int) -> tf.Tensor:
         """The seed of the `index`-th generator that is not among `variables`, uint32 `[2]`."""
-        return stream(seed, len(self._seeds) + index)
+        return stream(seed(), len(self._seeds) + index)
 
     def measurements(self, returned: Sequence[tf.Tensor]) -> Tree:
         """The entries of `measured`.

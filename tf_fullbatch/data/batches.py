@@ -122,3 +122,9 @@ def shuffled(
     """
     key = tf.stack([tf.cast(seed, tf.int32), tf.cast(epoch, tf.int32)])
     return tf.random.experimental.index_shuffle(positions, key, last)
+
+
+def some_rows(array: tf.Tensor, begin: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
+    """Rows begin <= i < begin + count of an array; its shape is known where `count` is a number."""
+    rest = array.shape[1:]
+    return tf.slice(array, [begin] + [0] * rest.rank, [count, *rest])

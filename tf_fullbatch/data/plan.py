@@ -51,6 +51,12 @@ class BatchPlan:
         """Whether every step is one micro-batch on one replica."""
         return self.replicas == 1 and self.update_batch_size <= self.micro_batch_size
 
+    @property
+    def equal_micro_batches(self) -> int | None:
+        """Samples of every micro-batch of an epoch, where all have as many; None where they differ."""
+        size = min(self.micro_batch_size, self.update_batch_size)
+        return size if self.samples % size == 0 and self.update_batch_size % size == 0 else None
+
     def step_samples(self, step: int) -> int:
         """Samples in step `step` of an epoch, 0 <= step < steps_per_epoch."""
         return min(self.update_batch_size, self.samples - step * self.update_batch_size)

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
-from tf_fullbatch.data.batches import UpdateBatches, shuffled
+from tf_fullbatch.data.batches import UpdateBatches, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
 
 MEMORY_SHARE = 0.25
@@ -50,6 +50,10 @@ class ResidentFeed:
     shuffle: bool
     one_micro_batch: bool = False
     """Whether every step is one micro-batch on one replica, so that a pass needs no loop."""
+    one_step: bool = False
+    """Whether an epoch is one step."""
+    equal: int | None = None
+    """Samples of every micro-batch, where all have as many: shapes are known when a pass is compiled."""
 
     def micro_batches(
         self, held: HeldSamples, place: Place, epoch: tf.Tensor
@@ -57,26 +61,25 @@ class ResidentFeed:
         """(fetch, begin, end) of the replica's micro-batches."""
         replica = _replica(self.replicas)
         size = self.micro_batch_size
-        first = place.step * held.update_batch_size
+        step = 0 if self.one_step else place.step
+        first = step * held.update_batch_size
         in_step = tf.minimum(held.update_batch_size, held.samples - first)
         count = (in_step + size - 1) // size
         end = tf.minimum(place.end, (count - replica + self.replicas - 1) // self.replicas)
-        own = place.step * held.rows_per_step
+        own = step * held.rows_per_step
 
         def fetch(i: tf.Tensor) -> MicroBatch:
             index = i if self.replicas == 1 else replica + i * self.replicas
             begin = index * size
-            rows = tf.minimum(size, in_step - begin)
+            rows = tf.minimum(size, in_step - begin) if self.equal is None else self.equal
             arrays = (held.inputs, held.targets, held.sample_ids)
             if self.shuffle:
-                positions = tf.range(
-                    tf.cast(first + begin, tf.int64), tf.cast(first + begin + rows, tf.int64)
-                )
+                positions = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
                 where = shuffled(positions, held.seed, epoch, tf.cast(held.samples - 1, tf.int64))
                 inputs, targets, ids = (tf.gather(a, where) for a in arrays)
             else:
                 start = own + i * size
-                inputs, targets, ids = (a[start : start + rows] for a in arrays)
+                inputs, targets, ids = (some_rows(a, start, rows) for a in arrays)
             return MicroBatch(inputs, targets, ids, tf.cast(index, tf.int64))
 
         return fetch, place.begin, end
@@ -94,7 +97,12 @@ class ResidentSource:
         self.batches = batches
         self.plan = batches.plan(strategy.num_replicas_in_sync)
         self.feed = ResidentFeed(
-            batches.micro_batch_size, self.plan.replicas, batches.shuffle, self.plan.one_micro_batch
+            batches.micro_batch_size,
+            self.plan.replicas,
+            batches.shuffle,
+            self.plan.one_micro_batch,
+            self.plan.steps_per_epoch == 1,
+            self.plan.equal_micro_batches,
         )
         self.pace = Pace(batches.chunk_micro_batches)
         if strategy.num_replicas_in_sync == 1:

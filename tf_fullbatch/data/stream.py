@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
-from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches, some_rows
 
 CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
 """Default micro-batches per chunk: enough to amortise a call, and seconds at most between two looks at signals and
@@ -28,6 +28,8 @@ class ChunkFeed:
 
     micro_batch_size: int
     replicas: int
+    equal: int | None = None
+    """As of `ResidentFeed`, which a chunk must equal to the bit."""
 
     def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, int, tf.Tensor]:
         """(fetch, begin, end) of the chunk's micro-batches."""
@@ -36,9 +38,10 @@ class ChunkFeed:
         size, rows = self.micro_batch_size, tf.shape(sample_ids)[0]
 
         def fetch(i: tf.Tensor) -> MicroBatch:
-            part = slice(i * size, tf.minimum((i + 1) * size, rows))
+            count = tf.minimum(size, rows - i * size) if self.equal is None else self.equal
             index = first + tf.cast(i, tf.int64) * self.replicas
-            return MicroBatch(inputs[part], targets[part], sample_ids[part], index)
+            taken = [some_rows(a, i * size, count) for a in (inputs, targets, sample_ids)]
+            return MicroBatch(taken[0], taken[1], taken[2], index)
 
         return fetch, 0, (rows + size - 1) // size
 
@@ -58,7 +61,7 @@ class StreamSource:
     def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1):
         self.batches = batches
         self.plan = batches.plan(strategy.num_replicas_in_sync)
-        self.feed = ChunkFeed(batches.micro_batch_size, self.plan.replicas)
+        self.feed = ChunkFeed(batches.micro_batch_size, self.plan.replicas, self.plan.equal_micro_batches)
         self.chunk = _chunk_micro_batches(batches)
         self._strategy = strategy
         self._repeats = repeats

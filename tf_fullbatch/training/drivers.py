@@ -56,26 +56,21 @@ class ResidentDriver:
             listen: Told of each call within a step.
         """
         source, loop, plan = self.source, self._loop, self.source.plan
-        first = loop.functions.first_phase
         pace = source.pace if source.pace.is_fixed else loop.pace(source.feed)
-        at = [step, 0, first]
+        at = Position(step, 0, loop.functions.first_phase)
         while True:
             if not go_on():
                 loop.functions.clear()
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
             rounds = pace.rounds
             started = time.perf_counter()
-            limits = Limits(tf.constant(epoch, tf.int64), tf.constant(rounds), tf.constant(min(most, rounds)))
-            position = Position(*(tf.constant(n) for n in at))
-            new, done = loop.advance(source.feed, source.held, plan, position, limits)
-            steps, accepted = int(done.steps), bool(done.accepted)
-            pace.took(rounds - int(done.rounds_left), time.perf_counter() - started)
-            at = [int(n) for n in new]
-            if steps or not accepted:
-                figures = done.figures.numpy()[: steps + (not accepted)]
+            limits = Limits(rounds, min(most, rounds))
+            at, done = loop.advance(source.feed, source.held, plan, epoch, at, limits)
+            pace.took(rounds - done.rounds_left, time.perf_counter() - started)
+            if done.steps or not done.accepted:
                 listen(plan.rounds(step), plan.rounds(step))
-                return Steps(figures, refused=not accepted, stopped=False)
-            listen(at[1], plan.rounds(step))
+                return Steps(done.figures, refused=not done.accepted, stopped=False)
+            listen(at.round, plan.rounds(step))
 
 
 class PassDriver:

@@ -1,7 +1,7 @@
 """The loop over an epoch's steps in one compiled call, over samples held on the devices."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -16,47 +16,61 @@ from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, St
 
 
 class Position(NamedTuple):
-    """Where training stands within an epoch.
+    """Where training stands within an epoch; numbers, or int32 scalars in a graph.
 
     Attributes:
-        step: int32, the step within the epoch.
-        round: int32, rounds of it already passed over.
-        phase: int32, `MICRO_BATCHES` or `FULL_GRADIENT`.
+        step: The step within the epoch.
+        round: Rounds of it already passed over.
+        phase: `MICRO_BATCHES` or `FULL_GRADIENT`.
     """
 
-    step: tf.Tensor
-    round: tf.Tensor
-    phase: tf.Tensor
+    step: Any
+    round: Any
+    phase: Any
 
 
 class Limits(NamedTuple):
     """What one call of `StepLoop.advance` may do.
 
     Attributes:
-        epoch: int64, passes over the data completed before.
-        rounds: int32, rounds to go over at most.
-        steps: int32, steps to complete at most.
+        rounds: Rounds to go over at most, 1 or more.
+        steps: Steps to complete at most, 1 or more.
     """
 
-    epoch: tf.Tensor
-    rounds: tf.Tensor
-    steps: tf.Tensor
+    rounds: Any
+    steps: Any
 
 
 class Done(NamedTuple):
     """What one call of `StepLoop.advance` did.
 
     Attributes:
-        steps: int32, steps completed.
-        figures: float64 `[steps, len(FIGURES)]`, and one row more where a step was refused: its own.
+        steps: Steps completed.
         accepted: Whether every step's quantities were finite; a step whose are not is not applied.
-        rounds_left: int32, rounds of the limit that were not gone over.
+        rounds_left: Rounds of the limit that were not gone over.
+        figures: float64 `[steps, len(FIGURES)]`, and one row more where a step was refused: its own.
     """
 
-    steps: tf.Tensor
+    steps: Any
+    accepted: Any
+    rounds_left: Any
     figures: Any
-    accepted: tf.Tensor
-    rounds_left: tf.Tensor
+
+
+class Question(NamedTuple):
+    """What one call is asked: int32 scalars in a graph, one vector on the way there.
+
+    Attributes:
+        samples: N, of an epoch.
+        update_batch_size: Samples per step.
+        position: Where to begin.
+        limits: Where to end.
+    """
+
+    samples: Any
+    update_batch_size: Any
+    position: Position
+    limits: Limits
 
 
 class StepLoop:
@@ -81,7 +95,13 @@ class StepLoop:
         return self._paces.setdefault(feed, Pace())
 
     def advance(
-        self, feed: ResidentFeed, held: HeldSamples, plan: BatchPlan, position: Position, limits: Limits
+        self,
+        feed: ResidentFeed,
+        held: HeldSamples,
+        plan: BatchPlan,
+        epoch: int,
+        position: Position,
+        limits: Limits,
     ) -> tuple[Position, Done]:
         """Goes on with an epoch over samples held on the devices: in one call, several steps or part of one.
 
@@ -89,27 +109,73 @@ class StepLoop:
             feed: Where micro-batches come from.
             held: What it holds on each replica.
             plan: How an epoch is cut.
+            epoch: Passes over the data completed before.
             position: Where to begin.
             limits: Where to end.
+
+        Returns:
+            Where it ended, and what was done, as numbers and NumPy arrays.
         """
         if feed not in self._advances:
-            self._advances[feed] = TracedOnce(functools.partial(self._advance, feed))
-        sizes = [tf.constant(n, tf.int32) for n in (plan.samples, plan.update_batch_size)]
-        return self._advances[feed](held, sizes, position, limits)
+            alone = self.functions.plain_pass is None and feed.one_micro_batch
+            self._advances[feed] = TracedOnce(
+                functools.partial(self._in_graph, self._single if alone else self._advance, feed)
+            )
+        question = Question(plan.samples, plan.update_batch_size, position, limits)
+        numbers, figures = self._advances[feed](
+            held, tf.constant(tf.nest.flatten(question), tf.int32), tf.constant(epoch, tf.int64)
+        )
+        *at, steps, accepted, rounds_left = numbers.numpy().tolist()
+        rows = figures.numpy()[: steps + (not accepted)]
+        return Position(*at), Done(steps, bool(accepted), rounds_left, rows)
 
-    def _advance(
+    def _in_graph(
         self,
+        loop: Callable[..., tuple[Position, Done]],
         feed: ResidentFeed,
         held: HeldSamples,
-        sizes: Sequence[tf.Tensor],
-        position: Position,
-        limits: Limits,
-    ) -> tuple[Position, Done]:
-        samples, update_batch = sizes
-        steps_per_epoch = (samples + update_batch - 1) // update_batch
+        numbers: tf.Tensor,
+        epoch: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """One of the loops below, asked and answering in few tensors: each costs a call on its way."""
+        like = Question(0, 0, Position(0, 0, 0), Limits(0, 0))
+        question = tf.nest.pack_sequence_as(like, tf.unstack(numbers, len(tf.nest.flatten(like))))
+        at, done = loop(feed, held, epoch, question)
+        answer = tf.stack([*at, done.steps, tf.cast(done.accepted, tf.int32), done.rounds_left])
+        return answer, done.figures
 
+    def _single(
+        self, feed: ResidentFeed, held: HeldSamples, epoch: tf.Tensor, question: Question
+    ) -> tuple[Position, Done]:
+        """Steps that are one micro-batch each."""
+        at, limits = question.position, question.limits
+        ahead = _steps_per_epoch(question) - at.step
+        most = tf.minimum(tf.minimum(limits.rounds, limits.steps), ahead)
+
+        def body(steps: tf.Tensor, accepted: tf.Tensor, figures: tf.TensorArray) -> tuple:
+            del accepted
+            place = Place(at.step + steps, 0, 1)
+            scalars = self.functions.scalars_now(epoch)
+            row, accepted = self.functions.whole_in_graph(feed, held, place, scalars, tf.constant(1))
+            return steps + tf.cast(accepted, tf.int32), accepted, figures.write(steps, row)
+
+        begin = (tf.constant(0), tf.constant(True), _rows(limits.steps))
+        steps, accepted, figures = tf.while_loop(
+            lambda steps, accepted, figures: (steps < most) & accepted, body, begin, parallel_iterations=1
+        )
+        tried = steps + tf.cast(~accepted, tf.int32)
+        return (
+            at._replace(step=at.step + steps),
+            Done(steps, accepted, limits.rounds - tried, figures.stack()),
+        )
+
+    def _advance(
+        self, feed: ResidentFeed, held: HeldSamples, epoch: tf.Tensor, question: Question
+    ) -> tuple[Position, Done]:
+        """Steps of any number of micro-batches, or part of one."""
+        samples, update_batch, begin, limits = question
+        steps_per_epoch = _steps_per_epoch(question)
         passes = 1 if self.functions.plain_pass is None else 2
-        of_one = passes == 1 and feed.one_micro_batch
 
         def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             """(micro-batches, rounds) of a step."""
@@ -124,15 +190,8 @@ class StepLoop:
             return within & done.accepted
 
         def body(at: Position, done: Done) -> tuple[Position, Done]:
-            scalars = self.functions.scalars_now(limits.epoch)
+            scalars = self.functions.scalars_now(epoch)
             micro_batches, rounds = size(at.step)
-            if of_one:
-                place = Place(at.step, at.round, at.round + 1)
-                row, accepted = self.functions.whole_in_graph(feed, held, place, scalars, micro_batches)
-                moved = tf.cast(accepted, tf.int32)
-                figures = done.figures.write(done.steps, row)
-                left = done.rounds_left - 1
-                return at._replace(step=at.step + moved), Done(done.steps + moved, figures, accepted, left)
             end = tf.minimum(at.round + done.rounds_left, rounds)
             self._pass_over(feed, held, Place(at.step, at.round, end), scalars, at.phase)
             new, completed, row, accepted = tf.cond(
@@ -142,11 +201,10 @@ class StepLoop:
             )
             # A pass that is not over writes where the step's own row will be.
             figures = done.figures.write(done.steps, row)
-            return new, Done(done.steps + completed, figures, accepted, done.rounds_left - (end - at.round))
+            return new, Done(done.steps + completed, accepted, done.rounds_left - (end - at.round), figures)
 
-        figures = tf.TensorArray(tf.float64, size=limits.steps, element_shape=[len(FIGURES)])
-        done = Done(tf.constant(0), figures, tf.constant(True), limits.rounds)
-        at, done = tf.while_loop(goes_on, body, (position, done), parallel_iterations=1)
+        done = Done(tf.constant(0), tf.constant(True), limits.rounds, _rows(limits.steps))
+        at, done = tf.while_loop(goes_on, body, (begin, done), parallel_iterations=1)
         return at, done._replace(figures=done.figures.stack())
 
     def _pass_over(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: tf.Tensor) -> None:
@@ -194,3 +252,11 @@ class StepLoop:
         if self.functions.plain_pass is None:
             return step_ends()
         return tf.cond(at.phase == FULL_GRADIENT, gradient_is_known, step_ends)
+
+
+def _steps_per_epoch(question: Question) -> tf.Tensor:
+    return (question.samples + question.update_batch_size - 1) // question.update_batch_size
+
+
+def _rows(steps: tf.Tensor) -> tf.TensorArray:
+    return tf.TensorArray(tf.float64, size=steps, element_shape=[len(FIGURES)])
