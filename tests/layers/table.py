@@ -4,7 +4,6 @@ from pathlib import Path
 
 from tests.layers.case import DTYPES, PENALTIES, Case
 from tests.layers.cases import FAMILIES
-from tests.layers.known_faults import KNOWN_FAULTS
 from tests.layers.outcome import TOLERANCES
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "layers.md"
@@ -27,8 +26,6 @@ REASONS = {
     "seed and step, and differ between two passes over a micro-batch.",
     "no kernel": "TensorFlow, or Keras itself, cannot run the layer in this type on a CPU, with or without this "
     "package.",
-    "fault": "A known fault of this version: right is wanted, or a refusal in one line, but something else happens "
-    "(`tests/layers/known_faults.py` says what).",
 }
 
 NOT_COVERED = {
@@ -97,8 +94,6 @@ def _cell(case: Case, penalty: str) -> str:
 
 def _words(case: Case, penalty: str, policy: str) -> str:
     kind = expected(case, penalty, policy)
-    if (case.name, penalty, policy) in KNOWN_FAULTS:
-        return f"fault {_note('fault')}"
     reason = case.reason(penalty, policy)
     if kind == "refused" and reason:
         return f"refused {_note(reason)}"

@@ -9,7 +9,6 @@ from absl.testing import parameterized
 
 from tests.layers.case import Case
 from tests.layers.cases import CASES
-from tests.layers.known_faults import KNOWN_FAULTS
 from tests.layers.outcome import step_movement
 from tests.layers.reference import Reference
 
@@ -45,8 +44,6 @@ class CoreTest(RandomLayersTestCase):
 class AllTest(RandomLayersTestCase):
     @parameterized.parameters(*NOISY)
     def test_draws(self, name: str) -> None:
-        if any((name, penalty, "float64") in KNOWN_FAULTS for penalty in ("none", "nested_tape")):
-            self.skipTest("a known fault")
         self.check(CASES[name])
 
 
