@@ -99,7 +99,9 @@ class DryRunTest(CommandTestCase):
         )
         # 200 images of 64 bytes and labels of 4.
         self.assertEqual("13.6 kB of training data", facts["host memory"])
-        for name in ("device memory", "time", "devices"):
+        # And sample numbers of 8 bytes.
+        self.assertTrue(facts["device memory"].endswith(", samples 15.2 kB"), facts["device memory"])
+        for name in ("time", "devices"):
             self.assertIn(name, facts)
         for flag in arguments[1:]:
             self.assertIn(flag, ended.out.splitlines())

@@ -16,7 +16,7 @@ smooth at the scale of the step; on ReLU networks at practical steps they are an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -48,6 +48,22 @@ class GradientAndProduct(NamedTuple):
     product: Tree | None
 
 
+class HessianVectorProduct(Protocol):
+    """An operator: a micro-batch's gradient, and the product of its Hessian with a direction that depends on it."""
+
+    def __call__(
+        self, loss_function: LossFunction, theta: Sequence[tf.Tensor], direction: Direction, epsilon: float
+    ) -> GradientAndProduct:
+        """Evaluates both at `theta`.
+
+        Args:
+            loss_function: The micro-batch's loss as a function of the parameters.
+            theta: Tree, the parameters.
+            direction: Gives `v` from `g_b`; where `v = 0` the product is zero.
+            epsilon: Length of a finite difference's step in parameter space; the exact operators do not use it.
+        """
+
+
 def value_and_gradient(loss_function: LossFunction, theta: Sequence[tf.Tensor]) -> GradientAndProduct:
     """Loss and gradient, one forward and one backward pass."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -60,14 +76,7 @@ def value_and_gradient(loss_function: LossFunction, theta: Sequence[tf.Tensor]) 
 def nested_tape(
     loss_function: LossFunction, theta: Sequence[tf.Tensor], direction: Direction, epsilon: float
 ) -> GradientAndProduct:
-    """Exact `H v` as the gradient of `<g_b(theta), v>` with `v` held fixed, by nested tapes (Pearlmutter 1994).
-
-    Args:
-        loss_function: The micro-batch loss as a function of the parameters.
-        theta: Parameters at which everything is evaluated.
-        direction: Gives `v` from `g_b`.
-        epsilon: Not used; the operators share one signature.
-    """
+    """Exact `H v` as the gradient of `<g_b(theta), v>` with `v` held fixed, by nested tapes (Pearlmutter 1994)."""
     del epsilon
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         outer.watch(theta)
@@ -90,12 +99,6 @@ def forward_over_reverse(
 
     `v` depends on the gradient, so the gradient is computed once before: one backward pass more than
     `nested_tape`, and no second derivative is kept in memory.
-
-    Args:
-        loss_function: The micro-batch loss as a function of the parameters.
-        theta: Parameters at which everything is evaluated.
-        direction: Gives `v` from `g_b`.
-        epsilon: Not used; the operators share one signature.
     """
     del epsilon
     point = value_and_gradient(loss_function, theta)
@@ -110,14 +113,7 @@ def forward_over_reverse(
 def forward_differences(
     loss_function: LossFunction, theta: Sequence[tf.Tensor], direction: Direction, epsilon: float
 ) -> GradientAndProduct:
-    """`H v ~ (grad L(theta + e v) - grad L(theta)) / e` with `e = epsilon / |v|`: the published operator.
-
-    Args:
-        loss_function: The micro-batch loss as a function of the parameters.
-        theta: Parameters at which everything is evaluated.
-        direction: Gives `v` from `g_b`; where `v = 0` the product is zero.
-        epsilon: Length of the step in parameter space.
-    """
+    """`H v ~ (grad L(theta + e v) - grad L(theta)) / e` with `e = epsilon / |v|`: the published operator."""
     point = value_and_gradient(loss_function, theta)
     v = direction(point.gradient)
     step, inverse_step = _step_along(v, epsilon)
@@ -131,12 +127,6 @@ def central_differences(
     """`H v ~ (grad L(theta + e v / 2) - grad L(theta - e v / 2)) / e` with `e = epsilon / |v|`.
 
     Second order in `epsilon` where `forward_differences` is first order; one more gradient.
-
-    Args:
-        loss_function: The micro-batch loss as a function of the parameters.
-        theta: Parameters at which everything is evaluated.
-        direction: Gives `v` from `g_b`; where `v = 0` the product is zero.
-        epsilon: Length of the step in parameter space.
     """
     point = value_and_gradient(loss_function, theta)
     v = direction(point.gradient)
@@ -145,8 +135,6 @@ def central_differences(
     behind = value_and_gradient(loss_function, trees.add_scaled(theta, -step / 2, v)).gradient
     return point._replace(product=trees.scale(inverse_step, trees.subtract(ahead, behind)))
 
-
-HessianVectorProduct = Callable[[LossFunction, Sequence[tf.Tensor], Direction, float], GradientAndProduct]
 
 PENALTIES: dict[str, HessianVectorProduct | None] = {
     "none": None,

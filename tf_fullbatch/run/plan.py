@@ -4,6 +4,7 @@ import math
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
@@ -12,6 +13,7 @@ from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
+from tf_fullbatch.training.drivers import stay_on_devices
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import audited, use_xla
 
@@ -57,16 +59,25 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     gradients = trainable * (2 + widened + directions + full_gradient)
     activations = _activation_bytes(model.network, batches.micro_batch_size)
     factor = 1 if model.settings.penalty in ("none", "forward_differences", "central_differences") else 2.5
-    device = weights + optimizer + gradients + factor * activations
+    samples = _held_bytes(batches, model.distribute_strategy)
+    device = weights + optimizer + gradients + factor * activations + samples
+    held = f"samples {_size_text(samples)}" if samples else "samples stream"
     return [
         ("parameters", f"{sum(math.prod(v.shape) for v in model.network.trainable_variables):,} trainable"),
         ("host memory", f"{_size_text(batches.inputs.nbytes + batches.targets.nbytes)} of training data"),
         (
             "device memory",
             f"about {_size_text(device)}: weights and optimizer {_size_text(weights + optimizer)}, gradients and sums "
-            f"{_size_text(gradients)}, activations of a micro-batch {_size_text(factor * activations)}",
+            f"{_size_text(gradients)}, activations of a micro-batch {_size_text(factor * activations)}, {held}",
         ),
     ]
+
+
+def _held_bytes(batches: UpdateBatches, strategy: tf.distribute.Strategy) -> int:
+    """Bytes of the samples that each device holds: its own, or all where their order is drawn; 0 where they stream."""
+    if not stay_on_devices(batches, strategy):
+        return 0
+    return batches.nbytes if batches.shuffle else math.ceil(batches.nbytes / strategy.num_replicas_in_sync)
 
 
 def _cost(
@@ -82,7 +93,7 @@ def _cost(
         (
             "steps",
             f"{epochs * step_plan.steps_per_epoch:,} in {epochs:,} passes of {step_plan.steps_per_epoch:,}; "
-            f"{step_plan.micro_batches(0):,} micro-batches of {batches.micro_batch_size} a step",
+            f"{step_plan.micro_batches(0):,} micro-batches of {batches.micro_batch_size} per step",
         ),
         (
             "cost",
@@ -91,7 +102,7 @@ def _cost(
         ),
         (
             "time",
-            f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s a micro-batch "
+            f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s per micro-batch "
             f"(one measured), {format_count(batches.micro_batch_size * replicas / seconds)} images/s",
         ),
     ]

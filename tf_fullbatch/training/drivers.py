@@ -120,16 +120,22 @@ Driver = ResidentDriver | PassDriver
 """Makes steps of an epoch."""
 
 
+def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy) -> bool:
+    """Whether samples are held on the devices: where they fit and one process feeds them; else they stream."""
+    return fits(batches) and not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
 def source_of(
     batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1
 ) -> ResidentSource | StreamSource:
-    """Samples on the devices where they fit and one process feeds them, else streaming; made once for each strategy."""
+    """Samples on the devices or streaming; made once for each strategy."""
     known = batches.sources.get((strategy, repeats))
     if known is not None:
         return known
-    several_workers = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-    resident = fits(batches) and not several_workers
-    source = ResidentSource(batches, strategy) if resident else StreamSource(batches, strategy, repeats)
+    if stay_on_devices(batches, strategy):
+        source: ResidentSource | StreamSource = ResidentSource(batches, strategy)
+    else:
+        source = StreamSource(batches, strategy, repeats)
     batches.sources[strategy, repeats] = source
     return source
 

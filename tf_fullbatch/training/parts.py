@@ -1,5 +1,6 @@
 """Puts the compiled parts of a model's training and evaluation together from settings, network, loss and optimizer."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -98,21 +99,7 @@ def build_training(
     penalty = None
     if settings.penalty != "none":
         penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
-    dtype = accumulate_dtype(settings, network)
-
-    def read() -> tuple[Tree, Tree]:
-        return [tf.convert_to_tensor(v.value) for v in network.trainable_variables], call.state.values()
-
-    def make_pass(kernel: Kernel, room: int = 0, metrics: keras.metrics.Metric | None = None) -> FullPass:
-        return FullPass(
-            kernel,
-            read=read,
-            dtype=dtype,
-            strategy=model.distribute_strategy,
-            metrics=metrics,
-            most_micro_batches=room,
-        )
-
+    make_pass = functools.partial(_full_pass, model, call)
     penalised = GradientKernel(
         loss,
         penalty,
@@ -136,6 +123,28 @@ def build_training(
             audit.check(call, loss.sample_loss, inputs, targets, second_derivatives=True)
 
     return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, key)
+
+
+def _full_pass(
+    model: Trainable,
+    call: NetworkCall,
+    kernel: Kernel,
+    room: int = 0,
+    metrics: keras.metrics.Metric | None = None,
+) -> FullPass:
+    """A pass at the network's present weights and state, with room for the figures of so many micro-batches."""
+
+    def read() -> tuple[Tree, Tree]:
+        return [tf.convert_to_tensor(v.value) for v in call.weights], call.state.values()
+
+    return FullPass(
+        kernel,
+        read=read,
+        dtype=accumulate_dtype(model.settings, model.network),
+        strategy=model.distribute_strategy,
+        metrics=metrics,
+        most_micro_batches=room,
+    )
 
 
 def audited(
