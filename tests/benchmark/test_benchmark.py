@@ -144,7 +144,7 @@ class FiguresTest(unittest.TestCase):
 
     def test_uneven_times_are_refused(self):
         for times in ({self.bare: [1.0], self.plain: [1.0, 2.0]}, {self.bare: []}, {}):
-            with self.assertRaisesRegex(ValueError, "one time a round"):
+            with self.assertRaisesRegex(ValueError, "one time per round"):
                 figures(times, samples=1)
 
     def test_operations_count_a_product_as_one_more_gradient(self):

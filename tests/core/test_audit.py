@@ -449,5 +449,39 @@ class MaxPoolingTest(AuditCase):
         self.assertEqual(check(pool(), K.Flatten(), K.Dense(1), shape=shape).has_max_pooling, found)
 
 
+class AugmentationTest(parameterized.TestCase):
+    """A user's augmentation_function: a function of (inputs, sample_ids, epoch), or refused."""
+
+    INPUTS = tf.TensorSpec([None, 4], tf.float32)
+
+    def test_functions_of_their_arguments_pass(self) -> None:
+        def shifted(x: tf.Tensor, ids: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+            noise = tf.random.stateless_normal([4], tf.stack([ids[0], epoch]))
+            return x + noise
+
+        audit.check_augmentation(shifted, self.INPUTS)
+
+    @parameterized.parameters(
+        (lambda x, ids, epoch: x + tf.random.normal(tf.shape(x)), "RandomStandardNormal"),
+        (lambda x, ids, epoch: tf.map_fn(lambda row: row * tf.random.uniform([]), x), "RandomUniform"),
+        (lambda x, ids, epoch: x + keras.random.normal((4,)), "Assign"),
+        (lambda x, ids, epoch: x + random.random(), "Python's or NumPy's"),
+        (lambda x, ids, epoch: x + np.random.normal(size=4).astype("float32"), "Python's or NumPy's"),
+    )
+    def test_draws_from_a_state_are_refused(self, augmentation: Callable, words: str) -> None:
+        with self.assertRaisesRegex(UserError, f"^The augmentation_function.*{words}") as caught:
+            audit.check_augmentation(augmentation, self.INPUTS)
+        self.assertLen(str(caught.exception).splitlines(), 1)
+
+    def test_a_counter_is_refused(self) -> None:
+        calls = tf.Variable(0.0)
+
+        def counted(x: tf.Tensor, ids: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+            return x + calls.assign_add(1.0)
+
+        with self.assertRaisesRegex(UserError, "The augmentation_function uses AssignAddVariableOp"):
+            audit.check_augmentation(counted, self.INPUTS)
+
+
 if __name__ == "__main__":
     tf.test.main()

@@ -46,7 +46,7 @@ class UpdateBatchesTest(tf.test.TestCase):
             UpdateBatches(np.zeros((3, 1)), np.zeros(3), batch_size=4)
         with self.assertRaisesRegex(ValueError, "y is missing"):
             UpdateBatches(np.zeros((3, 1)), None)
-        with self.assertRaisesRegex(ValueError, "chunk_micro_batches must be at least 1, but it is 0"):
+        with self.assertRaisesRegex(ValueError, "chunk_micro_batches must be at least 1 and .*, but it is 0"):
             UpdateBatches(np.zeros((3, 1)), np.zeros(3), chunk_micro_batches=0)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.data.numbered import CUTS, Replicas, batches
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Feed, Place
-from tf_fullbatch.data import resident
+from tf_fullbatch.data import pace, resident
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import MEMORY_SHARE, HeldSamples, ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
@@ -152,7 +152,7 @@ class CallsTest(tf.test.TestCase):
 
     def test_become_longer_where_rounds_are_short(self):
         source = ResidentSource(batches(30, micro_batch_size=1), Replicas(1))
-        with unittest.mock.patch.object(resident.time, "perf_counter", return_value=0.0):
+        with unittest.mock.patch.object(pace.time, "perf_counter", return_value=0.0):
             self.assertEqual(self.places(source), [(0, 0, 1), (0, 1, 2), (0, 2, 10), (0, 10, 30)])
 
     def test_say_which_step(self):

@@ -1,6 +1,7 @@
 """Samples that stream: every sample once an epoch, in the chunks of the plan, from any place."""
 
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from tests.data.numbered import CUTS, Replicas, batches
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.stream import CHUNK_BYTES, CHUNK_MICRO_BATCHES, StreamSource
 
 
@@ -74,6 +76,19 @@ class ChunksTest(tf.test.TestCase):
         source = StreamSource(UpdateBatches(large, np.zeros(400), micro_batch_size=50), Replicas(1))
         self.assertEqual(source.chunk, CHUNK_BYTES // (50 * 512 * 512 * 3))
         self.assertEqual(source.chunk, 1)
+
+    def test_a_chunk_is_gone_over_in_calls_as_long_as_the_pace_says(self):
+        source = StreamSource(batches(23, micro_batch_size=2), tf.distribute.get_strategy())
+        source.chunk = 4
+        with mock.patch.object(Pace, "rounds", 3):
+            calls = list(source.calls(0, 0))
+        places = [(int(place.begin), int(place.end)) for _, place in calls]
+        self.assertEqual(places, [(0, 3), (3, 4), (4, 7), (7, 8), (8, 11), (11, 12)])
+        ids = []
+        for held, place in calls:
+            fetch, begin, end = source.feed.micro_batches(held, place, tf.constant(0, tf.int64))
+            ids += [fetch(tf.constant(i)).sample_ids.numpy().tolist() for i in range(int(begin), int(end))]
+        self.assertEqual(ids, [list(range(i, min(i + 2, 23))) for i in range(0, 23, 2)])
 
     def test_a_micro_batch_larger_than_the_data_holds_them_all(self):
         ((_, _, ids, first),) = elements(batches(23))

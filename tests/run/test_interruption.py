@@ -49,7 +49,7 @@ class StopRequestsTest(unittest.TestCase):
             os.kill(os.getpid(), signal.SIGTERM)
             stops._thread.join(0.2)
             self.assertEqual("SIGTERM", stops.requested)
-        self.assertEqual(["SIGTERM: stopping after this chunk; once more stops at once"], said)
+        self.assertEqual(["SIGTERM: stopping after the call under way; once more stops at once"], said)
 
     def test_afterwards_everything_is_as_before(self):
         before = [signal.getsignal(number) for number in SIGNALS]

@@ -93,7 +93,7 @@ class DryRunTest(CommandTestCase):
         self.assertTrue(
             facts["steps"].startswith("20 in 10 passes of 2; 2 micro-batches of 64"), facts["steps"]
         )
-        # Forward differences take two gradients a sample; the pass for the whole gradient one more.
+        # Forward differences take two gradients per sample; the pass for the whole gradient one more.
         self.assertEqual(
             "2.00k samples, 3 gradient evaluations each: 6.00k gradient evaluations", facts["cost"]
         )

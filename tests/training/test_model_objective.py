@@ -9,6 +9,7 @@ from tests.networks import softplus_network
 from tests.training.small_models import X, Y, model_of
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.penalties import Penalty
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
@@ -41,6 +42,21 @@ class ModelObjectiveTest(Float64Case):
         for answer in answers[1:]:
             for found, expected in zip(answer, answers[0], strict=True):
                 self.assertAllEqual(found, expected)
+
+    def test_a_network_that_assigns_its_weights_is_asked_at_the_present_ones_alone(self) -> None:
+        network = softplus_network(keras.layers.SpectralNormalization(keras.layers.Dense(4)))
+        objective = model_of(network, GradientDescent(0.1), micro_batch_size=5).objective(X, Y)
+        theta = objective.theta()
+        self.assertAllEqual(objective.loss(), objective.value_and_gradient().loss)
+        for ask in (
+            lambda: objective.loss(theta),
+            lambda: objective.value_and_gradient(theta),
+            lambda: objective.hvp(None, theta),
+            lambda: objective.linear_operator().matvec(flat(theta)),
+            lambda: objective.micro_batches(theta),
+        ):
+            with self.assertRaisesRegex(UserError, "kernel' is assigned when the network is called"):
+                ask()
 
     def test_its_penalised_gradient_is_the_step_that_is_made(self) -> None:
         model = self.model(

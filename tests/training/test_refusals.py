@@ -205,6 +205,16 @@ class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
     ) -> None:
         self.assertEqual(refusals.classes_of(loss, keras.KerasTensor((None, 7))), (classes, ignored))
 
+    def test_an_augmentation_that_draws_from_a_state(self) -> None:
+        network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+        model = FullBatchModel(
+            network, augmentation_function=lambda x, ids, epoch: tf.random.normal([5, 4]) + x
+        )
+        model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        with self.assertRaisesRegex(UserError, "The augmentation_function uses RandomStandardNormal"):
+            model.fit(np.zeros((5, 4), "float32"), np.zeros(5, int), verbose=0)
+        self.assertEqual(model.steps_completed, 0)
+
 
 if __name__ == "__main__":
     tf.test.main()

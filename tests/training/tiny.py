@@ -46,7 +46,7 @@ def build_training(
         units: Of the hidden layer.
         initial_seed: Seed of the initial weights.
         averaged: Whether there is a moving average.
-        micro_batch_size: Samples a micro-batch.
+        micro_batch_size: Samples per micro-batch.
         **settings: As for `FullBatchModel`.
     """
     model = FullBatchModel(build_network(units, initial_seed), micro_batch_size=micro_batch_size, **settings)

@@ -102,7 +102,7 @@ def figures(seconds: Mapping[Configuration, Sequence[float]], samples: int) -> d
     """
     counts = {len(times) for times in seconds.values()}
     if len(counts) != 1 or 0 in counts:
-        raise ValueError(f"Every configuration needs one time a round, but there are {sorted(counts)}.")
+        raise ValueError(f"Every configuration needs one time per round, but there are {sorted(counts)}.")
     found = {}
     for configuration, times in seconds.items():
         bare = configuration._replace(contestant=BARE_LOOP)
@@ -161,7 +161,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def tflops(contestant: str, images_per_second: float, gradient_flops: float | None) -> float | None:
-    """Floating-point operations a second in units of 1e12; None where a gradient's are not known."""
+    """Floating-point operations per second in units of 1e12; None where a gradient's are not known."""
     if gradient_flops is None:
         return None
     return GRADIENT_EVALUATIONS.get(contestant, 1) * gradient_flops * images_per_second / 1e12

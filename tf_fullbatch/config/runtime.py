@@ -27,7 +27,7 @@ class RuntimeConfig(Group):
     )
     ema_decay: float | None = setting(
         None,
-        "Decay a pass of an exponential moving average of the weights, evaluated beside them.",
+        "Decay per pass of an exponential moving average of the weights, evaluated beside them.",
         above=0,
         below=1,
     )
@@ -60,17 +60,20 @@ class RuntimeConfig(Group):
     )
     deterministic: bool = setting(
         False,
-        "Bit-identical weights on a rerun, a resume and for any chunk size, on the same kind and number of devices.",
+        "Bit-identical weights on a rerun, a resume and for any --chunk_micro_batches, on the same kind and number of "
+        "devices.",
         affects_results=False,
     )
     chunk_micro_batches: int | None = setting(
-        None, "Micro-batches per call of a replica; speed alone, never results. Unset: as many as take about 0.25 s.",
-        minimum=1, affects_results=False,
+        None,
+        "Micro-batches of each replica per call and, where samples stream, per chunk; speed alone, never results. "
+        "Unset: calls of about 0.25 s, chunks of 4 (16 on a GPU) of 64 MiB at most.",
+        minimum=1, maximum=2**30, affects_results=False,
     )  # fmt: skip
     data_on_device: str = setting(
         "auto",
         "Keep the samples on the device (on), or stream them from the host (off); auto: keep them where they take a "
-        "quarter of its memory at most. Speed and memory alone, never results.",
+        "quarter of its memory at most. Samples of several workers stream. Speed and memory alone, never results.",
         choices=("auto", "on", "off"),
         affects_results=False,
     )

@@ -38,7 +38,7 @@ class StepConfig(Group):
     )
     full_gradient_penalty_strength: float = setting(
         0.0,
-        "Strength a of the penalty on the whole update batch's gradient norm; costs one more pass a step.",
+        "Strength a of the penalty on the whole update batch's gradient norm; costs one more pass per step.",
         minimum=0,
     )
     penalty_epsilon: float = setting(
@@ -115,5 +115,5 @@ class StepConfig(Group):
 
     @property
     def gradient_evaluations(self) -> int:
-        """Gradient evaluations a sample and step: those of the penalty, one more where the whole gradient is needed."""
+        """Gradient evaluations per sample and step: those of the penalty, one more for the whole gradient."""
         return GRADIENT_EVALUATIONS[self.penalty] + bool(self.full_gradient_penalty_strength)

@@ -4,8 +4,9 @@ The gradient of one micro-batch is traced once and looked at; nothing is execute
 Each refusal stands for results that would be wrong without a word, or for an error in the middle of training.
 """
 
+import contextlib
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -14,8 +15,9 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core.call_scope import layer_of
-from tf_fullbatch.core.gradient_trace import GradientTrace, SampleLoss
+from tf_fullbatch.core.gradient_trace import GradientTrace
 from tf_fullbatch.core.graph_operations import Operation, operations_of
+from tf_fullbatch.core.micro_batch import SampleLoss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import (
     ASSIGNING,
@@ -66,17 +68,14 @@ def check(
     Raises:
         UserError: One line that names layer or weight and operation, and says what to do.
     """
-    _refuse_special_weights(call, shifted_weights)
+    _refuse_overwritten(call)
+    if shifted_weights:
+        refuse_assigned_weights(call)
     _refuse_synchronized(call.network, replicas)
     exact = second_derivatives or forward_mode
     trace = GradientTrace(call, sample_loss, exact=exact)
-    drawn = random.getstate(), repr(np.random.get_state())
-    graph = trace.of(inputs, targets)
-    if (random.getstate(), repr(np.random.get_state())) != drawn:
-        raise UserError(
-            f"The network {call.network.name!r} draws from Python's or NumPy's random generator when it is traced "
-            "(keras.layers.AugMix does), so that every step would repeat one draw: use keras.random.* with a seed."
-        )
+    with _refused_python_draws(f"network {call.network.name!r}"):
+        graph = trace.of(inputs, targets)
     operations = operations_of(graph)
     trace.refuse_lookups(operations)
     if exact and _may_lack_derivatives(graph, operations):  # else there is nothing for a longer trace to find
@@ -149,20 +148,66 @@ def _refuse_synchronized(network: keras.Model, replicas: int) -> None:
             raise _exchange(f"layer {layer.name!r} ({type(layer).__name__})", replicas)
 
 
-def _refuse_special_weights(call: NetworkCall, shifted_weights: bool) -> None:
-    """Weights that no gradient is for, and assigned ones where the loss is wanted at others."""
+def refuse_assigned_weights(call: NetworkCall) -> None:
+    """Refuses a network that assigns its weights: there is no loss at others, and so no curvature.
+
+    Raises:
+        UserError: One line that names a weight.
+    """
+    if call.state.assigned_weights:
+        raise UserError(
+            f"The weight {call.state.assigned_weights[0].path!r} is assigned when the network is called, so that the "
+            "loss cannot be taken at shifted weights: use --penalty=nested_tape instead of finite differences, ask "
+            "for the loss and gradient at the present weights alone, or exchange the layer."
+        )
+
+
+def check_augmentation(
+    augmentation: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor], inputs: tf.TensorSpec
+) -> None:
+    """Refuses a user's augmentation that is not a function of its arguments.
+
+    Args:
+        augmentation: See `micro_batch.Augmentation`.
+        inputs: Shape and dtype of a batch of raw inputs.
+
+    Raises:
+        UserError: It draws random numbers from a state, or assigns a variable; one line that says what to do.
+    """
+    ids, epoch = tf.TensorSpec([inputs.shape[0]], tf.int64), tf.TensorSpec([], tf.int64)
+    with _refused_python_draws("augmentation_function"):
+        graph = tf.function(augmentation, autograph=False).get_concrete_function(inputs, ids, epoch).graph
+    for operation in operations_of(graph):
+        if operation.type in RANDOM or (
+            operation.type.startswith(ASSIGNING) and operation.type not in READING_RESOURCES
+        ):
+            raise UserError(
+                f"The augmentation_function uses {operation.type} (tf.random, a generator, a variable), so that it is "
+                "no function of (inputs, sample_ids, epoch) and no step could be repeated: use "
+                "tf.random.stateless_* with seeds made of sample_ids and epoch."
+            )
+
+
+@contextlib.contextmanager
+def _refused_python_draws(what: str) -> Iterator[None]:
+    """Refuses what draws from Python's or NumPy's global random generator while it is traced."""
+    drawn = random.getstate(), repr(np.random.get_state())
+    yield
+    if (random.getstate(), repr(np.random.get_state())) != drawn:
+        raise UserError(
+            f"The {what} draws from Python's or NumPy's random generator when it is traced "
+            "(keras.layers.AugMix does), so that every step would repeat one draw: use keras.random.* with a seed."
+        )
+
+
+def _refuse_overwritten(call: NetworkCall) -> None:
+    """Weights that no gradient is for."""
     for variable in call.weights:
         if variable.overwrite_with_gradient:
             raise UserError(
                 f"The weight {variable.path!r} is to be overwritten by its gradient (float8 training), which a mean "
                 "over micro-batches does not allow: use another dtype policy."
             )
-    if shifted_weights and call.state.assigned_weights:
-        raise UserError(
-            f"The weight {call.state.assigned_weights[0].path!r} is assigned when the network is called, so that the "
-            "loss cannot be taken at shifted weights: use --penalty=nested_tape instead of finite differences, or "
-            "exchange the layer."
-        )
 
 
 def _refuse_operation(network: keras.Model, operation: Operation, graph: tf.Graph, replicas: int) -> None:

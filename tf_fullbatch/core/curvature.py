@@ -58,7 +58,7 @@ def gauss_newton_product(
 
         def added(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
             again = loss.called(parameters, state, batch, scalars, derivatives=2)
-            return tf.convert_to_tensor(added_losses(again, outputs.dtype)), ()
+            return tf.convert_to_tensor(added_losses(again.losses, outputs.dtype)), ()
 
         of_added = penalties.nested_tape(added, theta, lambda _: direction, 0.0).product
         assert of_added is not None

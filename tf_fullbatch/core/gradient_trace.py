@@ -11,13 +11,11 @@ from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.call_scope import layer_of
 from tf_fullbatch.core.graph_operations import Operation
+from tf_fullbatch.core.micro_batch import SampleLoss, added_losses, as_full_precision, counted, mean_loss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import TRULY_ZERO
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
 from tf_fullbatch.errors import UserError
-
-SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Maps (targets, outputs) to one loss per sample, `[batch]` or `[batch, ...]`."""
 
 
 class GradientTrace:
@@ -98,11 +96,8 @@ class GradientTrace:
     ) -> tf.Tensor:
         with exact_second_derivatives() if self._exact else contextlib.nullcontext():
             output = self._call.call(theta, state, lambda: seed, inputs)
-        outputs = output.outputs
-        if outputs.dtype in (tf.bfloat16, tf.float16):
-            outputs = tf.cast(outputs, tf.float32)
-        losses = self._sample_loss(targets, outputs)
-        return tf.reduce_mean(losses) + sum(tf.cast(loss, losses.dtype) for loss in output.losses)
+        losses = self._sample_loss(targets, as_full_precision(output.outputs))
+        return mean_loss(losses, counted(output.mask, losses))[0] + added_losses(output.losses, losses.dtype)
 
     def refuse_lookups(self, operations: Sequence[Operation]) -> None:
         """Refuses operations between weights and gradient that TensorFlow cannot differentiate (again)."""

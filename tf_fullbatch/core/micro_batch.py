@@ -148,7 +148,7 @@ class MicroBatchLoss:
         outputs = as_full_precision(called.outputs)
         mean, weighted, weight = self.of_outputs(outputs, called.mask, batch)
         if called.losses:
-            extra = added_losses(called, mean.dtype)
+            extra = added_losses(called.losses, mean.dtype)
             mean, weighted = mean + extra, weighted + extra
         return weighted, Evaluated(mean, outputs, called.measurements, weight)
 
@@ -198,9 +198,9 @@ class MicroBatchLoss:
         return fused_batch_norm() if self._fused_kernels else contextlib.nullcontext()
 
 
-def added_losses(called: NetworkOutput, dtype: tf.DType) -> tf.Tensor | float:
-    """The sum of the losses that the network's layers add (`add_loss`, regularizers); 0.0 where there are none."""
-    return tf.add_n([tf.cast(e, dtype) for e in called.losses]) if called.losses else 0.0
+def added_losses(losses: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor | float:
+    """The sum of the losses that a network's layers add (`add_loss`, regularizers); 0.0 where there are none."""
+    return tf.add_n([tf.cast(loss, dtype) for loss in losses]) if losses else 0.0
 
 
 def counted(mask: tf.Tensor | None, losses: tf.Tensor) -> tf.Tensor | None:

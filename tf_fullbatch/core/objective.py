@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 from scipy.sparse.linalg import LinearOperator
 
+from tf_fullbatch.core.audit import refuse_assigned_weights
 from tf_fullbatch.core.curvature import CURVATURES
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
@@ -102,7 +103,7 @@ class Objective:
             theta: Tree, one array or tensor per trainable variable; None for the present weights.
 
         Raises:
-            UserError: theta does not fit the variables.
+            UserError: theta does not fit the variables, or the network assigns weights when it is called.
         """
         means = self._run(("loss",), lambda: LossKernel(self._loss), theta)
         self.evaluations += FORWARD_EVALUATIONS
@@ -119,7 +120,7 @@ class Objective:
                 the whole gradient, where its strength is not 0, takes one more pass.
 
         Raises:
-            UserError: theta does not fit the variables.
+            UserError: theta does not fit the variables, or the network assigns weights when it is called.
         """
         whole: Tree | None = None
         if penalty is not None and float(self._scalars.full_penalty):
@@ -148,7 +149,7 @@ class Objective:
             Tree in the variables' dtypes.
 
         Raises:
-            UserError: theta or v does not fit the variables, or the curvature is unknown.
+            UserError: theta or v does not fit the variables, the curvature is unknown, or the network has none.
         """
         _refuse_unknown(curvature)
         direction = self._tree("v", v)
@@ -199,7 +200,7 @@ class Objective:
             full_gradient: Tree, the whole update batch's gradient, where that penalty needs it.
 
         Raises:
-            UserError: theta does not fit the variables.
+            UserError: theta does not fit the variables, or the network assigns weights when it is called.
         """
         means = self._run(
             ("micro-batches", penalty),
@@ -213,6 +214,7 @@ class Objective:
 
     def _product_kernel(self, curvature: str) -> ProductKernel:
         self._refuse_inexact()
+        refuse_assigned_weights(self._loss.call)
         return ProductKernel(self._loss, curvature)
 
     def _run(
@@ -225,7 +227,10 @@ class Objective:
     ) -> PassMeans:
         if key not in self._passes:
             self._passes[key] = self._make_pass(kernel(), room)
-        at = None if theta is None else self._tree("theta", theta)
+        at = None
+        if theta is not None:
+            refuse_assigned_weights(self._loss.call)
+            at = self._tree("theta", theta)
         return self._passes[key].run(self._source, self._step, self._scalars, at, *extra)
 
     def _tree(self, name: str, tree: Sequence[tf.Tensor]) -> Tree:

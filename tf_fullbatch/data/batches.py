@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data.plan import BatchPlan
+from tf_fullbatch.data.plan import MOST, BatchPlan
 
 
 class UpdateBatches:
@@ -19,8 +19,8 @@ class UpdateBatches:
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
         shuffle: Draw a new order each epoch, a function of (seed, epoch).
         seed: Seed of the order.
-        chunk_micro_batches: Most micro-batches per call of a replica; None chooses. A matter of speed and of memory
-            on the device alone, never of results.
+        chunk_micro_batches: Most micro-batches of a replica per call and, where they stream, per chunk; None chooses.
+            A matter of speed and of memory on the device alone, never of results.
         on_device: Keep the arrays on the device (True), or stream them from the host (False); None: keep them where
             they take a quarter of its memory at most. A matter of speed and memory alone, never of results.
 
@@ -64,8 +64,10 @@ class UpdateBatches:
         self.chunk_micro_batches = chunk_micro_batches
         self.on_device = on_device
         self.sources: dict[Any, Any] = {}
-        if chunk_micro_batches is not None and chunk_micro_batches < 1:
-            raise ValueError(f"chunk_micro_batches must be at least 1, but it is {chunk_micro_batches}.")
+        if chunk_micro_batches is not None and not 1 <= chunk_micro_batches <= MOST:
+            raise ValueError(
+                f"chunk_micro_batches must be at least 1 and at most {MOST} (2^30), but it is {chunk_micro_batches}."
+            )
         self.plan(replicas=1)
 
     def __len__(self) -> int:

@@ -1,6 +1,5 @@
 """Samples that stay on the devices: a pass over them needs nothing of the host."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -115,13 +114,7 @@ class ResidentSource:
     def calls(self, epoch: int, step: int) -> Iterator[tuple[HeldSamples, Place]]:
         """What one pass over a step is cut into: (held, place) of each call."""
         del epoch
-        rounds, begin = self.plan.rounds(step), 0
-        while begin < rounds:
-            end = min(begin + self.pace.rounds, rounds)
-            started = time.perf_counter()
-            yield self.held, Place(*(tf.constant(n, tf.int32) for n in (step, begin, end)))
-            self.pace.took(end - begin, time.perf_counter() - started)
-            begin = end
+        yield from self.pace.calls(self.held, step, 0, self.plan.rounds(step))
 
     def _held(self, replica: int) -> HeldSamples:
         batches, plan = self.batches, self.plan

@@ -10,10 +10,10 @@ import tensorflow as tf
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches, some_rows
+from tf_fullbatch.data.pace import Pace
 
 CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
-"""Default micro-batches per chunk: enough to amortise a call, and seconds at most between two looks at signals and
-progress, also where a micro-batch takes seconds."""
+"""Default micro-batches per chunk: enough to amortise a transfer."""
 CHUNK_BYTES = 64 * 2**20
 """Upper bound of a default chunk's inputs, in bytes."""
 
@@ -31,11 +31,12 @@ class ChunkFeed:
     equal: int | None = None
     """As of `ResidentFeed`, which a chunk must equal to the bit."""
 
-    def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, int, tf.Tensor]:
-        """(fetch, begin, end) of the chunk's micro-batches."""
-        del place, epoch
+    def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, tf.Tensor, tf.Tensor]:
+        """(fetch, begin, end) of the place's micro-batches within the chunk."""
+        del epoch
         inputs, targets, sample_ids, first = held
         size, rows = self.micro_batch_size, tf.shape(sample_ids)[0]
+        first_round = tf.cast(first // self.replicas, tf.int32)
 
         def fetch(i: tf.Tensor) -> MicroBatch:
             count = tf.minimum(size, rows - i * size) if self.equal is None else self.equal
@@ -43,7 +44,11 @@ class ChunkFeed:
             taken = [some_rows(a, i * size, count) for a in (inputs, targets, sample_ids)]
             return MicroBatch(taken[0], taken[1], taken[2], index)
 
-        return fetch, 0, (rows + size - 1) // size
+        return (
+            fetch,
+            place.begin - first_round,
+            tf.minimum(place.end - first_round, (rows + size - 1) // size),
+        )
 
 
 class StreamSource:
@@ -63,6 +68,7 @@ class StreamSource:
         self.plan = batches.plan(strategy.num_replicas_in_sync)
         self.feed = ChunkFeed(batches.micro_batch_size, self.plan.replicas, self.plan.equal_micro_batches)
         self.chunk = _chunk_micro_batches(batches)
+        self.pace = Pace(batches.chunk_micro_batches)
         self._strategy = strategy
         self._repeats = repeats
         self._next: tuple[int, int] | None = None
@@ -77,9 +83,9 @@ class StreamSource:
             self._passed = 0
         rounds = self.plan.rounds(step)
         self._next = None  # where the pass is broken off, the next one opens the stream anew
-        for begin in range(0, rounds, self.chunk):
-            numbers = (step, begin, min(begin + self.chunk, rounds))
-            yield next(self._iterator), Place(*(tf.constant(n, tf.int32) for n in numbers))
+        for start in range(0, rounds, self.chunk):
+            chunk, end = next(self._iterator), min(start + self.chunk, rounds)
+            yield from self.pace.calls(chunk, step, start, end)
         self._passed += 1
         if self._passed == self._repeats:
             self._passed, step = 0, step + 1

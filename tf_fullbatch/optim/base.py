@@ -20,7 +20,7 @@ class OptimizerSettings(Settings, ABC):
 
     @abstractmethod
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
-        """The optimizer; it gets the reduced, clipped gradient once a step.
+        """The optimizer; it gets the reduced, clipped gradient once per step.
 
         Args:
             learning_rate: A constant rate, or a Keras schedule of the step.

@@ -1,6 +1,6 @@
 """Signals that ask a run to stop, heard while TensorFlow is at work.
 
-Python runs its signal handlers between two bytecodes of the main thread, so not within a chunk that takes
+Python runs its signal handlers between two bytecodes of the main thread, so not within a call that takes
 seconds. Here a thread reads what Python's C-level handler writes the moment a signal arrives.
 """
 
@@ -22,7 +22,7 @@ _END = b"\0"
 class StopRequests:
     """Listens for SIGINT and SIGTERM; a context manager of the main thread.
 
-    The first signal sets `requested`, and training stops after the present chunk. A second one ends the process
+    The first signal sets `requested`, and training stops after the call under way. A second one ends the process
     at once: whatever is being written is written aside and never read. Before `working`, the first one raises
     `RunInterruptedError` where it arrives: there is nothing to save yet.
 
@@ -84,4 +84,6 @@ class StopRequests:
                 os._exit(Outcome.INTERRUPTED.exit_code)
             self.requested = signal.Signals(number).name
             if self._announce is not None:
-                self._announce(f"{self.requested}: stopping after this chunk; once more stops at once")
+                self._announce(
+                    f"{self.requested}: stopping after the call under way; once more stops at once"
+                )

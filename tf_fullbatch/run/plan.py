@@ -109,7 +109,7 @@ def _cost(
 
 
 def _micro_batch_seconds(model: FullBatchModel, batches: UpdateBatches) -> float:
-    """Time of one micro-batch once compiled: the second of two steps over one micro-batch a replica."""
+    """Time of one micro-batch once compiled: the second of two steps over one micro-batch per replica."""
     rows = batches.micro_batch_size * model.distribute_strategy.num_replicas_in_sync
     few = UpdateBatches(
         batches.inputs[:rows],

@@ -21,7 +21,7 @@ from tf_fullbatch.studies.progress import StudyProgress
 
 _POLL_SECONDS = 0.2
 _SAVE_SECONDS = 60.0
-"""From a passed-on signal to SIGKILL: runs finish a chunk and save."""
+"""From a passed-on signal to SIGKILL: runs finish a call and save."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,7 +103,7 @@ class Progress(BlockCallback):
 
 
 class EmaUpdate(keras.callbacks.Callback):
-    """Moves the averaged weights once a pass."""
+    """Moves the averaged weights once per pass."""
 
     def __init__(self, ema: EmaWeights):
         super().__init__()

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
 from tf_fullbatch.training.step_loop import Limits, Position, StepLoop
 
@@ -121,8 +122,18 @@ Driver = ResidentDriver | PassDriver
 
 
 def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy) -> bool:
-    """Whether samples are held on the devices: where they fit and one process feeds them; else they stream."""
-    return fits(batches) and not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    """Whether samples are held on the devices: where they fit and one process feeds them; else they stream.
+
+    Raises:
+        UserError: They should be, but there are several workers.
+    """
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return fits(batches)
+    if batches.on_device:
+        raise UserError(
+            "--data_on_device=on (on_device=True) with several workers: their samples stream, so leave it at auto."
+        )
+    return False
 
 
 def source_of(

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class EmaWeights:
-    """Averages all floating-point variables of a network, BatchNorm statistics included, once a pass.
+    """Averages all floating-point variables of a network, BatchNorm statistics included, once per pass.
 
     Update k = 1, 2, ... with the network's values theta_k:
 
@@ -20,7 +20,7 @@ class EmaWeights:
 
     Args:
         network: A built Keras model. The averages are made in the scope of its strategy.
-        decay: In [0, 1); the published one is 0.99 a pass.
+        decay: In [0, 1); the published one is 0.99 per pass.
 
     Attributes:
         averaged: The network's variables that are averaged.
@@ -60,7 +60,7 @@ class EmaWeights:
         return self._swapped
 
     def update(self) -> None:
-        """Takes the network's present values into the averages; once a pass.
+        """Takes the network's present values into the averages; once per pass.
 
         Raises:
             RuntimeError: Inside `applied`, where the network holds the averages themselves.

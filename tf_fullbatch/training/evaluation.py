@@ -11,6 +11,7 @@ from tf_fullbatch.core.micro_batch import (
     MicroBatch,
     SampleLoss,
     StepScalars,
+    added_losses,
     as_full_precision,
     counted,
     mean_loss,
@@ -60,8 +61,7 @@ class EvaluationKernel:
         outputs = self.outputs(batch.inputs)
         losses = self._sample_loss(batch.targets, outputs)
         mean, weight = mean_loss(losses, counted(keras_internals.mask_of(outputs), losses))
-        extra = [tf.cast(e, losses.dtype) for e in self._network.losses]
-        loss = mean + (tf.add_n(extra) if extra else 0.0)
+        loss = mean + added_losses(self._network.losses, losses.dtype)
         return Contribution(
             EvaluationMeans(loss),
             fraction_correct(batch.targets, outputs),

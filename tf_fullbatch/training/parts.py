@@ -156,6 +156,8 @@ def audited(
         UserError: The network, or the settings with it, cannot be trained rightly.
     """
     penalty = model.settings.penalty
+    if model.augmentation_function is not None:
+        audit.check_augmentation(model.augmentation_function, inputs)
     call = NetworkCall(model.network, inputs)
     report = audit.check(
         call,
