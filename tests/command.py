@@ -16,7 +16,7 @@ from tf_fullbatch.commands.train import main
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
-"""A run of 0.2 s a pass once it is compiled, with a ragged last micro-batch of 8."""
+"""A run of 0.2 s per pass once it is compiled, with a ragged last micro-batch of 8."""
 
 _TIMES = ("images_per_second", "step_seconds", "wall_seconds", "seconds")
 

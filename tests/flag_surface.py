@@ -1,4 +1,4 @@
-"""The command line's surface as text, a line a flag. `python -m tests.flag_surface` writes the snapshot anew."""
+"""The command line's surface as text, a line per flag. `python -m tests.flag_surface` writes the snapshot anew."""
 
 import dataclasses
 from pathlib import Path

@@ -106,7 +106,7 @@ class FlagsTest(unittest.TestCase):
 
 class FiguresTest(unittest.TestCase):
     bare, plain, nested = (
-        Configuration("float32", False, contestant) for contestant in (BARE_LOOP, "none", "nested_tape")
+        Configuration("float32", False, loop) for loop in (BARE_LOOP, "none", "nested_tape")
     )
     half = Configuration("mixed_bfloat16", False, "none")
 
@@ -127,7 +127,7 @@ class FiguresTest(unittest.TestCase):
         found = timing.spread(timing.ratios([2.0, 3.0, 40.0], [1.0, 4.0, 10.0]))
         self.assertEqual(found, (2.0, 0.75, 4.0))
 
-    def test_speed_up_compares_the_same_contestant_in_float32(self):
+    def test_speed_up_compares_the_same_loop_in_float32(self):
         results = figures({self.plain: [3.0, 6.0], self.half: [2.0, 4.0]}, samples=1)
         self.assertAlmostEqual(results[self.half].speed_up, 1.5)
         self.assertAlmostEqual(results[self.plain].speed_up, 1.0)
@@ -198,7 +198,7 @@ class ContestantsTest(tf.test.TestCase):
                 self.assertEqual((keras.config.dtype_policy().name, keras.config.floatx(), tf32()), inside)
             self.assertEqual((keras.config.dtype_policy().name, keras.config.floatx(), tf32()), before)
 
-    def test_both_contestants_see_every_sample(self):
+    def test_both_sides_see_every_sample(self):
         data, net = workloads.random_data(LINEAR), workloads.network(LINEAR)
         self.assertGreater(loops.bare_loop(net, LINEAR, data, False)(1), 0)
         before = [v.numpy() for v in net.trainable_variables]
@@ -236,11 +236,11 @@ class CommandTest(unittest.TestCase):
         for column in step_suite.COLUMNS:
             self.assertIn(column, printed.getvalue())
         results = json.loads(file.read_text())
-        names = [(r["dtype_policy"], r["contestant"]) for r in results["speed"]]
-        contestant_names = (BARE_LOOP, "none", "nested_tape")
-        self.assertEqual(names, [(p, c) for p in ("float32", "float64") for c in contestant_names])
-        for policy, contestant in names:
-            self.assertIn(f"\n{policy}, {contestant} ", printed.getvalue())
+        names = [(r["dtype_policy"], r["loop"]) for r in results["speed"]]
+        loop_names = (BARE_LOOP, "none", "nested_tape")
+        self.assertEqual(names, [(p, c) for p in ("float32", "float64") for c in loop_names])
+        for policy, loop in names:
+            self.assertIn(f"\n{policy}, {loop} ", printed.getvalue())
         for result in results["speed"]:
             seconds = [timing["seconds"] for timing in result["rounds"]]
             self.assertEqual(len(seconds), 2)

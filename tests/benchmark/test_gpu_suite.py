@@ -41,7 +41,7 @@ def speed(policy, size, penalty, seconds, jit=True):
     return {
         "dtype_policy": policy,
         "jit_compile": jit,
-        "contestant": penalty,
+        "loop": penalty,
         "micro_batch_size": size,
         "seconds": seconds,
         "images_per_second": 1000 / seconds,

@@ -1,4 +1,4 @@
-"""The timing loop: contestants in turn, ratios within a round."""
+"""The timing loop: timed passes in turn, ratios within a round."""
 
 import unittest
 
@@ -12,7 +12,7 @@ class MeasureTest(unittest.TestCase):
     def setUp(self):
         self.calls = []
 
-    def contestant(self, name, seconds):
+    def timed_pass(self, name, seconds):
         def run(passes):
             self.calls.append((name, passes))
             return passes * seconds
@@ -20,8 +20,8 @@ class MeasureTest(unittest.TestCase):
         return run
 
     def measure(self, **settings):
-        contestants = {"ours": self.contestant("ours", 0.5), "theirs": self.contestant("theirs", 3.0)}
-        return timing.seconds_of(timing.measure(contestants, 2, lambda text: None, **settings))
+        timed_passes = {"ours": self.timed_pass("ours", 0.5), "theirs": self.timed_pass("theirs", 3.0)}
+        return timing.seconds_of(timing.measure(timed_passes, 2, lambda text: None, **settings))
 
     def test_one_pass_in_turn_after_a_warm_up(self):
         self.assertEqual(self.measure(), {"ours": [0.5, 0.5], "theirs": [3.0, 3.0]})

@@ -165,7 +165,7 @@ class RecomputationTest(Float64Case):
     def test_a_tf_function_is_not_answered_by_a_trace_under_other_weights(self, **options: Any) -> None:
         self.assert_trains_as_plain(lambda: Remembering(**options), Plain())
 
-    def test_state_within_a_tf_function_is_measured(self) -> None:
+    def test_state_within_a_tf_function_is_updated(self) -> None:
         networks = [sequential(Remembering()), sequential(Plain())]
         networks[1].set_weights(networks[0].get_weights())
         measured = []
@@ -408,7 +408,7 @@ class AssignedWeightsTest(Float64Case):
         self.assertNotEmpty(call.state.assigned_weights)
         assigned = {v.path: stock.variables[i] for i, v in enumerate(ours.variables)}
         for variable, value in zip(
-            call.state.measured, call.state.updated_values(output.measurements, 1), strict=True
+            call.state.updated_variables, call.state.updated_values(output.measurements, 1), strict=True
         ):
             self.assertAllClose(value, assigned[variable.path].numpy(), rtol=1e-13, atol=1e-15)
             self.assertNotAllClose(value, variable.numpy())
@@ -422,7 +422,7 @@ class AssignedWeightsTest(Float64Case):
         measured = call.call(
             theta_of(network), call.state.values(), lambda: SEED, tf.constant(X)
         ).measurements
-        for variable, value in zip(call.state.measured, measured, strict=True):
+        for variable, value in zip(call.state.updated_variables, measured, strict=True):
             variable.assign(value)
 
         def at_the_assigned(theta: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:

@@ -51,11 +51,13 @@ def run_step(network: keras.Model, micro_batches: list[np.ndarray]) -> NetworkSt
     state = call.state
     theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
     frozen, rows = state.values(), sum(map(len, micro_batches))
-    means = [0.0] * len(state.measured)
+    means = [0.0] * len(state.updated_variables)
     for x in micro_batches:
         measured = call.call(theta, frozen, lambda: tf.constant([1, 2]), tf.constant(x)).measurements
         means = [mean + len(x) / rows * m for mean, m in zip(means, measured, strict=True)]
-    for variable, value in zip(state.measured, state.updated_values(means, len(micro_batches)), strict=True):
+    for variable, value in zip(
+        state.updated_variables, state.updated_values(means, len(micro_batches)), strict=True
+    ):
         variable.assign(value)
     return state
 
@@ -124,7 +126,7 @@ class BatchNormTest(Float64Case):
         network = keras.Sequential([keras.Input((FEATURES,)), inner])
         (inner if outer else layer).trainable = False
         call = NetworkCall(network, SPEC)
-        self.assertEqual(call.state.measured, [])
+        self.assertEqual(call.state.updated_variables, [])
         (x,) = samples(6)
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]
         outputs = call.call(theta, call.state.values(), lambda: tf.constant([0, 0]), tf.constant(x)).outputs
@@ -152,7 +154,7 @@ class OtherStateTest(Float64Case):
         layer = RunningMean()
         parts = samples(5, 5, 2)
         state = run_step(sequential(layer), parts)
-        self.assertEqual([v.path for v in state.measured], [layer.average.path])
+        self.assertEqual([v.path for v in state.updated_variables], [layer.average.path])
         weights = np.array([5, 5, 2]) / 12
         expected = sum(w * (0.75 + 0.25 * p.mean(0)) for w, p in zip(weights, parts, strict=True))
         self.assertAllClose(layer.average, expected, rtol=1e-13, atol=1e-13)
@@ -166,7 +168,7 @@ class OtherStateTest(Float64Case):
         network = sequential(dense, keras.layers.Dense(2))
         dense.trainable = False
         state = NetworkCall(network, SPEC).state
-        self.assertEqual(state.measured, [])
+        self.assertEqual(state.updated_variables, [])
         values = state.values()
         for fed, value in zip(state.feed(values, lambda: tf.constant([0, 0])), values, strict=True):
             self.assertAllEqual(fed, value)
@@ -207,7 +209,7 @@ class SeedTest(Float64Case):
         state = NetworkCall(
             sequential(keras.layers.Dropout(0.5), keras.layers.GaussianNoise(1.0)), SPEC
         ).state
-        self.assertEqual(state.measured, [])
+        self.assertEqual(state.updated_variables, [])
         self.assertLen(state.variables, 2)
 
 

@@ -1,4 +1,4 @@
-"""The arithmetic of update batches: every sample once an epoch, the same micro-batches for any replicas and calls."""
+"""The arithmetic of update batches: every sample once per epoch, the same micro-batches for any replicas and calls."""
 
 import tensorflow as tf
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Samples that stream: every sample once an epoch, in the chunks of the plan, from any place."""
+"""Samples that stream: every sample once per epoch, in the chunks of the plan, from any place."""
 
 from typing import Any
 from unittest import mock

@@ -99,7 +99,7 @@ class TerminalTest(ProgressTest):
         progress = ProgressLine(4, self.stream, clock=self.clock)
         self.run_steps(progress, range(1, 3), 10.0)
         self.clock.now += 5
-        progress.update_chunk(25000, 50000)
+        progress.update_part(25000, 50000)
         shown = screen(self.stream.getvalue())[0]
         self.assertRegex(shown, r"^step 3/4  62% \( 50% of step\) ETA 15s loss 0.5000 .* lr 0.4 ██+[^█ ]? *$")
 
@@ -109,7 +109,7 @@ class TerminalTest(ProgressTest):
                 stream = Terminal()
                 progress = ProgressLine(3000, stream, clock=self.clock)
                 self.run_steps(progress, range(1, 5), 1.0)
-                progress.update_chunk(1, 2)
+                progress.update_part(1, 2)
                 widest = max(len(line) for line in re.split("[\r\n]", stream.getvalue()))
                 self.assertLess(widest, columns)
                 self.assertTrue("step    4/3000".startswith(screen(stream.getvalue())[0][:14][:columns]))
@@ -139,7 +139,7 @@ class TerminalTest(ProgressTest):
     def test_quiet_writes_nothing(self):
         progress = ProgressLine(2, self.stream, quiet=True, clock=self.clock)
         self.run_steps(progress, range(1, 3), 1.0)
-        progress.update_chunk(1, 2)
+        progress.update_part(1, 2)
         progress.message("x")
         progress.close()
         self.assertEqual(self.stream.getvalue(), "")
@@ -183,7 +183,7 @@ class LogTest(ProgressTest):
         progress = ProgressLine(2, self.stream, clock=self.clock)
         for done in range(1, 12):
             self.clock.now += 60
-            progress.update_chunk(done, 20)
+            progress.update_part(done, 20)
         self.assertEqual(self.stream.getvalue(), "step 1/2  25% ( 50% of step)\n")
 
 

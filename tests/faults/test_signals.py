@@ -1,13 +1,20 @@
 """SIGTERM and SIGINT to a run: it keeps what it has, and goes on from there."""
 
 import signal
+import time
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
+from absl.testing import parameterized
 
 from tests.faults.processes import Process, finish, two_at_a_time
 from tests.faults.runs import SHORT, SHORT_STEPS, FaultTestCase
 from tests.faults.tally import faults
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.errors import RunInterruptedError
+from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 pytestmark = pytest.mark.faults
 
@@ -71,3 +78,24 @@ class SignalTest(FaultTestCase):
         for folder in two_at_a_time(interrupt, (10, 60)):
             with self.subTest(folder=folder.name):
                 self.assert_same_run(whole, folder)
+
+
+class LatencyTest(parameterized.TestCase):
+    """A stop is answered within a second, or a micro-batch where that takes longer."""
+
+    @parameterized.parameters(True, False)
+    def test_within_a_step(self, on_device: bool) -> None:
+        width, micro_batches = 2048, 16
+        network = keras.Sequential([keras.Input((width,)), *(keras.layers.Dense(width) for _ in range(4))])
+        model = FullBatchModel(network, micro_batch_size=256)
+        model.compile("sgd", "mse")
+        x = np.ones((256 * micro_batches, width), "float32")
+        data = UpdateBatches(x, x, micro_batch_size=256, on_device=on_device)
+        model.fit(data, epochs=2, verbose=0)
+        micro_batch_seconds = model.last_step["step_seconds"] / micro_batches
+        asked = time.perf_counter() + 0.4 * model.last_step["step_seconds"]
+        model.stop_requested = lambda: "SIGTERM" if time.perf_counter() >= asked else None
+        with self.assertRaises(RunInterruptedError):
+            model.fit(data, epochs=100, initial_epoch=2, verbose=0)
+        self.assertLess(time.perf_counter() - asked, max(1, 2 * micro_batch_seconds))
+        self.assertEqual(model.steps_completed, 2)

@@ -8,7 +8,7 @@ from tf_fullbatch.optim.schedules.registry import SCHEDULES
 
 
 def schedule(name: str, **changes) -> EpochSchedule:
-    """Warmup 3, horizon 11.5, four steps an epoch, but for the changes."""
+    """Warmup 3, horizon 11.5, four steps per epoch, but for the changes."""
     arguments = {"peak": 0.3, "warmup_epochs": 3, "horizon_epochs": 11.5, "steps_per_epoch": 4}
     if name == "steps":
         arguments["decay_epochs"] = (5, 9.5)

@@ -76,7 +76,7 @@ class CurvesTest(unittest.TestCase):
         np.testing.assert_allclose(loss.points["gradient_evaluations"], 16 * np.arange(1, 17))
 
     def test_training_loss_is_that_of_the_pass_before_an_evaluation(self):
-        write_run(self.folder / "a", SGD, 0.9)  # the loss of step k is 2 / k, four steps a pass
+        write_run(self.folder / "a", SGD, 0.9)  # the loss of step k is 2 / k, four steps per pass
         (error,) = error_curves(self.arm())
         passes = (2 / np.arange(1, 17)).reshape(4, 4).mean(1)
         np.testing.assert_allclose(error.points["training_loss"], passes)

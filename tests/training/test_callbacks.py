@@ -71,7 +71,7 @@ class TrainingTest(CallbacksTestCase):
         shown = [call.args[0]["step"] for call in self.progress.update.call_args_list]
         self.assertEqual([1, 2, 3, 4, 5, 6], shown)
         self.assertEqual(
-            [(1, 2), (2, 2), (1, 1)] * 3, [c.args for c in self.progress.update_chunk.call_args_list]
+            [(1, 2), (2, 2), (1, 1)] * 3, [c.args for c in self.progress.update_part.call_args_list]
         )
         self.assertEqual(SAMPLES, 22)
 

@@ -69,6 +69,11 @@ class DiagnosisTest(tf.test.TestCase):
         built = network(keras.layers.Activation(lambda v: keras.ops.sqrt(keras.ops.abs(v))))
         self.assertIn("in the gradient of 'first/bias'", self.message(built, x, y))
 
+    def test_noise_on_the_losses(self):
+        # Some of its factors are beyond float32; the losses themselves are finite.
+        message = self.message(network(), *data(), multiplicative_noise=3e38)
+        self.assertRegex(message, r"first seen in samples \d+ to \d+ \(micro-batch \d\), in the gradient of")
+
     def test_a_sum(self):
         # Each micro-batch's gradient is large but finite; four samples' weight times it is not.
         x, y = data()

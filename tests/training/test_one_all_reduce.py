@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
-# Counts the strategy's reductions while the compiled functions are traced: what is traced runs once a step.
+# Counts the strategy's reductions while the compiled functions are traced: what is traced runs once per step.
 COUNT = """
 import json, sys
 import numpy as np

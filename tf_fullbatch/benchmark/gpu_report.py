@@ -115,18 +115,18 @@ def _limit_text(results: Mapping[str, Any]) -> str:
 def _speed_rows(results: Mapping[str, Any]) -> list[Row]:
     limits = results.get("matrix_products", {"tflops_per_second": {}})["tflops_per_second"]
     found = [(n, r) for n, r in results.items() if n.startswith(("speed_", "penalty_"))]
-    plain = {_setting(r): r["seconds"] for _, r in found if r["contestant"] == "none"}
+    plain = {_setting(r): r["seconds"] for _, r in found if r["loop"] == "none"}
     rows: list[Row] = []
     for _, r in found:
         limit, tflops = limits.get(r["dtype_policy"]), r["tflops_per_second"]
         speeds = sorted(r["images_per_second"] * r["seconds"] / timing["seconds"] for timing in r["rounds"])
-        base = plain.get(_setting(r)) if r["contestant"] != "none" else None
+        base = plain.get(_setting(r)) if r["loop"] != "none" else None
         rows.append(
             (
                 r["dtype_policy"],
                 r["micro_batch_size"],
                 "on" if r["jit_compile"] else "off",
-                r["contestant"],
+                r["loop"],
                 f"{CIFAR10_SAMPLES / r['images_per_second']:.3g}",
                 format_count(r["images_per_second"]),
                 f"{format_count(speeds[0])} to {format_count(speeds[-1])}",

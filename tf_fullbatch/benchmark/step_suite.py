@@ -27,15 +27,15 @@ class Configuration(NamedTuple):
     Attributes:
         dtype_policy: Precision.
         jit_compile: Whether XLA compiles a micro-batch's gradient.
-        contestant: A penalty of the full-batch step, or `BARE_LOOP`.
+        loop: A penalty of the full-batch step, or `BARE_LOOP`.
     """
 
     dtype_policy: str
     jit_compile: bool
-    contestant: str
+    loop: str
 
     def __str__(self) -> str:
-        return f"{self.dtype_policy}{', XLA' if self.jit_compile else ''}, {self.contestant}"
+        return f"{self.dtype_policy}{', XLA' if self.jit_compile else ''}, {self.loop}"
 
 
 class Figures(NamedTuple):
@@ -105,8 +105,8 @@ def figures(seconds: Mapping[Configuration, Sequence[float]], samples: int) -> d
         raise ValueError(f"Every configuration needs one time per round, but there are {sorted(counts)}.")
     found = {}
     for configuration, times in seconds.items():
-        bare = configuration._replace(contestant=BARE_LOOP)
-        plain = configuration._replace(contestant="none")
+        bare = configuration._replace(loop=BARE_LOOP)
+        plain = configuration._replace(loop="none")
         float32 = seconds.get(configuration._replace(dtype_policy="float32"))
         median = timing.spread(times).median
         found[configuration] = Figures(
@@ -133,7 +133,7 @@ def results(
             **configuration._asdict(),
             **all_figures[configuration]._asdict(),
             "tflops_per_second": tflops(
-                configuration.contestant, all_figures[configuration].images_per_second, gradient_flops
+                configuration.loop, all_figures[configuration].images_per_second, gradient_flops
             ),
             "peak_memory_bytes": largest_peak(of_one),
             "rounds": [{**one._asdict(), "peak": one.peak._asdict()} for one in of_one],
@@ -146,7 +146,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     """`results` as a table."""
     cells = [
         (
-            Configuration(r["dtype_policy"], r["jit_compile"], r["contestant"]),
+            Configuration(r["dtype_policy"], r["jit_compile"], r["loop"]),
             f"{r['seconds']:.4g}",
             format_count(r["images_per_second"]),
             number(r["to_bare_loop"], ".3f"),
@@ -160,11 +160,11 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return format_table(COLUMNS, cells, "<" + ">" * (len(COLUMNS) - 1))
 
 
-def tflops(contestant: str, images_per_second: float, gradient_flops: float | None) -> float | None:
+def tflops(loop: str, images_per_second: float, gradient_flops: float | None) -> float | None:
     """Floating-point operations per second in units of 1e12; None where a gradient's are not known."""
     if gradient_flops is None:
         return None
-    return GRADIENT_EVALUATIONS.get(contestant, 1) * gradient_flops * images_per_second / 1e12
+    return GRADIENT_EVALUATIONS.get(loop, 1) * gradient_flops * images_per_second / 1e12
 
 
 def largest_peak(timings: Sequence[Timing]) -> int:

@@ -1,4 +1,4 @@
-"""The timing loop: contestants in turn, round after round, in one machine's changing speed."""
+"""The timing loop: timed passes in turn, round after round, in one machine's changing speed."""
 
 import statistics
 import time
@@ -19,7 +19,7 @@ _MOST_PASSES = 100
 
 
 class Timing(NamedTuple):
-    """One timing of one contestant.
+    """One timing of some passes.
 
     Attributes:
         seconds: Wall clock per pass.
@@ -41,16 +41,16 @@ class Spread(NamedTuple):
 
 
 def measure(
-    contestants: Mapping[Name, Passes],
+    timed_passes: Mapping[Name, Passes],
     repeats: int,
     progress: Progress,
     seconds: float = 0.0,
     warm_up: bool = True,
 ) -> dict[Name, list[Timing]]:
-    """Times every contestant once per round, in the order given, after a warm-up of each.
+    """Times everything once per round, in the order given, after a warm-up of each.
 
     Args:
-        contestants: What is timed; `str` of a name is shown.
+        timed_passes: What is timed; `str` of a name is shown.
         repeats: Rounds.
         progress: Told each timing.
         seconds: About how long one timing takes: as many passes as a second warm-up says, 1 to 100; 0 for one
@@ -58,19 +58,19 @@ def measure(
         warm_up: Whether to; not where each timing is a process of its own, which warms up itself.
 
     Returns:
-        One timing per round for each contestant.
+        One timing per round for each of them.
 
     Raises:
         DeviceMemoryError: The device ran out of memory.
     """
-    passes = dict.fromkeys(contestants, 1)
-    for name, run in contestants.items() if warm_up else ():
+    passes = dict.fromkeys(timed_passes, 1)
+    for name, run in timed_passes.items() if warm_up else ():
         progress(f"warm-up: {name}: {_timed(name, run, 1).seconds:.3g} s")
         if seconds:
             passes[name] = min(max(round(seconds / _timed(name, run, 1).seconds), 1), _MOST_PASSES)
-    timings: dict[Name, list[Timing]] = {name: [] for name in contestants}
+    timings: dict[Name, list[Timing]] = {name: [] for name in timed_passes}
     for round_ in range(repeats):
-        for name, run in contestants.items():
+        for name, run in timed_passes.items():
             timings[name].append(_timed(name, run, passes[name]))
             progress(f"round {round_ + 1} of {repeats}: {name}: {timings[name][-1].seconds:.4g} s")
     return timings

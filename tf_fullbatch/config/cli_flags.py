@@ -53,7 +53,7 @@ def parse(argv: Sequence[str]) -> Config | None:
 def help_text() -> str:
     """All flags by group, with defaults and accepted values."""
     lines = ["usage: python -m tf_fullbatch.main [--flagfile=FILE] [--name=value ...]", ""]
-    lines += ["  --flagfile=FILE", "      Read flags from a file, one a line; later flags win."]
+    lines += ["  --flagfile=FILE", "      Read flags from a file, one per line; later flags win."]
     group = ""
     for name, setting in settings_fields():
         if name != group:
@@ -80,7 +80,7 @@ def flagfile_text(config: Config) -> str:
 
 
 def settings_text(config: Config) -> str:
-    """Every setting as a flag, one a line, by group."""
+    """Every setting as a flag, one per line, by group."""
     values = config.values()
     return "\n".join(
         f"--{setting.name}={flag_text(setting, values[setting.name])}" for _, setting in settings_fields()

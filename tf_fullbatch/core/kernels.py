@@ -110,7 +110,7 @@ class GradientKernel:
         """See `passes.Kernel`."""
         call, number = self._loss.call, tf.TensorSpec([])
         gradient = [tf.TensorSpec(v.shape) for v in call.network.trainable_variables]
-        measured = [tf.TensorSpec(v.shape) for v in call.state.measured]
+        measured = [tf.TensorSpec(v.shape) for v in call.state.updated_variables]
         each = MicroBatchFigures(number, number, number, number) if self._each else ()
         return GradientMeans(gradient, number, number), SampleMeans(number, measured), each
 
@@ -126,7 +126,9 @@ class GradientKernel:
         batch = self._loss.prepared(batch, scalars)
         point = self._point(list(theta), list(state), batch, scalars, full_gradient)
         evaluated: Evaluated = point.auxiliary
-        gradient = penalties.penalised(point, scalars.learning_rate)
+        gradient = point.gradient
+        if self._penalty is not None:
+            gradient = self._penalty.penalised(point, scalars.learning_rate)
         if self._clip_norm is not None:
             gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
         # Kept off the backward pass's way, see `trees.in_turn`.

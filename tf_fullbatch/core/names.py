@@ -15,3 +15,6 @@ takes the time of about two."""
 
 PENALTIES = tuple(GRADIENT_EVALUATIONS)
 """Operators of the gradient penalty."""
+
+EXACT = ("nested_tape", "forward_over_reverse")
+"""The operators that differentiate the loss twice."""

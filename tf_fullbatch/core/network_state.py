@@ -25,8 +25,7 @@ from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 
 Seed = Callable[[], tf.Tensor]
-"""Makes a seed, int32 `[2]`, a function of (seed, step, micro-batch), where and when it is needed: a loop pays for
-whatever it is given, also where nothing draws."""
+"""Makes a seed, int32 `[2]`, a function of (seed, step, micro-batch); called where one is needed, in that graph."""
 
 
 class NetworkState:
@@ -39,7 +38,7 @@ class NetworkState:
     Attributes:
         variables: The network's non-trainable variables.
         assigned_weights: The trainable weights that a training call assigns.
-        measured: The variables that change in a step beside the optimizer's update: some of `variables`, then
+        updated_variables: The variables that change in a step beside the optimizer's update: some of `variables`, then
             `assigned_weights`. A step assigns all of them before it applies the optimizer, which starts from there.
 
     Raises:
@@ -54,8 +53,8 @@ class NetworkState:
         seeds = [*tracked, *(v for v in self.variables if is_seed(v) and all(v is not s for s in tracked))]
         self._seeds = [id(v) for v in seeds]
         averaged = [v for v in self.variables if assignments[id(v)] and id(v) not in self._seeds]
-        self.measured = [*averaged, *self.assigned_weights]
-        for variable in self.measured:
+        self.updated_variables = [*averaged, *self.assigned_weights]
+        for variable in self.updated_variables:
             if not tf.as_dtype(variable.dtype).is_floating:
                 raise UserError(
                     f"The network's variable {variable.path!r} ({variable.dtype}) changes while training. "
@@ -79,7 +78,7 @@ class NetworkState:
         """
         fed = []
         for variable, value in zip(self.variables, state, strict=True):
-            if id(variable) in self._momentum and self._is_measured(variable):
+            if id(variable) in self._momentum and self._is_updated(variable):
                 value = tf.zeros_like(value)
             elif id(variable) in self._seeds:
                 value = stream(seed(), self._seeds.index(id(variable)))
@@ -91,27 +90,27 @@ class NetworkState:
         return stream(seed(), len(self._seeds) + index)
 
     def measurements(self, returned: Sequence[tf.Tensor]) -> Tree:
-        """The entries of `measured`.
+        """What the present micro-batch makes of the `updated_variables`.
 
         Args:
             returned: What one training call made of `variables`, then of `assigned_weights`.
         """
         measurements = []
         for variable, value in zip([*self.variables, *self.assigned_weights], returned, strict=True):
-            if self._is_measured(variable):
+            if self._is_updated(variable):
                 momentum = self._momentum.get(id(variable))
                 measurements.append(value if momentum is None else value / (1.0 - momentum))
         return measurements
 
     def updated_values(self, means: Sequence[tf.Tensor], micro_batches: int | tf.Tensor) -> Tree:
-        """New values of the `measured` variables, to be assigned before the optimizer's update.
+        """New values of the `updated_variables`, to be assigned before the optimizer's update.
 
         Args:
             means: Sample-weighted means of `measurements` over the step.
             micro_batches: K, how many micro-batches the step had.
         """
         values = []
-        for variable, mean in zip(self.measured, means, strict=True):
+        for variable, mean in zip(self.updated_variables, means, strict=True):
             mean = tf.cast(mean, variable.dtype)
             momentum = self._momentum.get(id(variable))
             if momentum is not None:
@@ -121,8 +120,8 @@ class NetworkState:
             values.append(mean)
         return values
 
-    def _is_measured(self, variable: keras.Variable) -> bool:
-        return any(variable is measured for measured in self.measured)
+    def _is_updated(self, variable: keras.Variable) -> bool:
+        return any(variable is updated for updated in self.updated_variables)
 
 
 def _batch_norm_momenta(network: keras.Model, assignments: Counter[int]) -> dict[int, float]:

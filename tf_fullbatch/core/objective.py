@@ -61,6 +61,7 @@ class Objective:
         scalars: The step's scalars.
         micro_batches: How many the step has.
         refuse_inexact: Raises where exact products of this network cannot be had; asked before the first.
+        keep_noise: Keep the random factors on the losses: the value is then not the gradient's function.
 
     Attributes:
         evaluations: Gradient evaluations per sample spent so far; a forward pass alone counts a third, an exact
@@ -76,8 +77,9 @@ class Objective:
         scalars: StepScalars,
         micro_batches: int,
         refuse_inexact: Callable[[], None] = lambda: None,
+        keep_noise: bool = False,
     ):
-        self._loss = loss.without_noise()
+        self._loss = loss if keep_noise else loss.without_noise()
         self._make_pass = make_pass
         self._source = source
         self._step = step

@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.micro_batch import StepScalars
-from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
+from tf_fullbatch.core.names import EXACT, GRADIENT_EVALUATIONS
 from tf_fullbatch.core.trees import Tree
 
 LossFunction = Callable[[Sequence[tf.Tensor]], tuple[tf.Tensor, Any]]
@@ -144,9 +144,6 @@ PENALTIES: dict[str, HessianVectorProduct | None] = {
     "central_differences": central_differences,
 }
 
-EXACT = ("nested_tape", "forward_over_reverse")
-"""The operators that differentiate the loss twice."""
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Penalty:
@@ -177,7 +174,7 @@ class Penalty:
         scalars: StepScalars,
         full_gradient: Sequence[tf.Tensor] | None,
     ) -> GradientAndProduct:
-        """The micro-batch's own gradient `g_b` and, the product `H_b v`, see `penalised`.
+        """The micro-batch's own gradient `g_b` and the product `H_b v`, see `penalised`.
 
         Args:
             loss_function: The micro-batch loss as a function of the parameters.
@@ -194,12 +191,10 @@ class Penalty:
         assert operator is not None
         return operator(loss_function, theta, direction, self.epsilon)
 
-
-def penalised(point: GradientAndProduct, learning_rate: tf.Tensor) -> Tree:
-    """`g_b + (lr / 4) H_b v`; `g_b` itself where no product was asked for."""
-    if point.product is None:
-        return point.gradient
-    return trees.add_scaled(point.gradient, learning_rate / 4, point.product)
+    def penalised(self, point: GradientAndProduct, learning_rate: tf.Tensor) -> Tree:
+        """`g_b + (lr / 4) H_b v`."""
+        assert point.product is not None
+        return trees.add_scaled(point.gradient, learning_rate / 4, point.product)
 
 
 def penalty_value(

@@ -1,6 +1,6 @@
 """What is done to the gradient between reduction and update: clipping and noise.
 
-All are pure functions of tensors. They run once a step, after the reduction over replicas, and their noise
+All are pure functions of tensors. They run once per step, after the reduction over replicas, and their noise
 is a function of seed and step alone, so every replica and every rerun gets the same.
 """
 

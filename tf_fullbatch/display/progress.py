@@ -157,9 +157,9 @@ class ProgressLine:
         if record.get("accuracy") is not None:
             self._evaluations[name] = f"{name} {100 * float(record['accuracy'] or 0):.2f}%"
 
-    def update_chunk(self, rows_done: int, rows_total: int) -> None:
-        """Shows how far the step under way is: samples done of samples in its update batch."""
-        self._part_of_step = min(rows_done / rows_total, 1.0) if rows_total else 0.0
+    def update_part(self, rounds_done: int, rounds: int) -> None:
+        """Shows how far the step under way is: rounds done of the rounds it has."""
+        self._part_of_step = min(rounds_done / rounds, 1.0) if rounds else 0.0
         self._show()
 
     def message(self, text: str) -> None:

@@ -52,6 +52,6 @@ class Descent(Protocol):
 
         Args:
             at: Where the step stands.
-            objective: The update batch's objective, for methods that ask more of it; None where it cannot be asked
-                because several steps are made in one call.
+            objective: The update batch's objective, for methods that ask more of it than the gradient; None for those
+                that do not, which is all there are so far.
         """

@@ -30,7 +30,7 @@ def start(
         command: Program and arguments.
         environment: Added to this process'.
         stdout: As of `subprocess.Popen`.
-        stderr: Likewise.
+        stderr: As of `subprocess.Popen`.
     """
     return subprocess.Popen(
         list(command),

@@ -235,11 +235,11 @@ class RunSession:
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
         metrics = read_table(self._folder.metrics, STEP_COLUMNS)
         evaluations = read_table(self._folder.evaluations, EVALUATION_COLUMNS)
-        # Aside first: a killed process leaves the old model whole.
-        aside = self._folder.model.with_name(".model.aside.keras")
+        # A temporary file first: a killed process leaves the old model whole.
+        temporary = self._folder.model.with_name(".model.aside.keras")
         with os_errors_as_user_errors(self._folder.model):
-            self._parts.model.network.save(aside)
-            aside.replace(self._folder.model)
+            self._parts.model.network.save(temporary)
+            temporary.replace(self._folder.model)
         summary = run_summary(
             outcome=outcome,
             metrics=metrics,

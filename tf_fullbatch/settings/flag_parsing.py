@@ -62,7 +62,7 @@ class _Several(flags.ArgumentParser):
 
 
 def define(fields: Sequence[Field], flag_values: flags.FlagValues) -> None:
-    """Defines one flag a field, and --help."""
+    """Defines one flag per field, and --help."""
     flags.DEFINE_bool("help", False, "Show this help.", short_name="h", flag_values=flag_values)
     for field in fields:
         parser, text = _parser(field), field.metadata["help"]

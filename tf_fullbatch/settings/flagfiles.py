@@ -1,4 +1,4 @@
-"""Flagfiles: flags in a file, one a line, in the place of --flagfile=FILE.
+"""Flagfiles: flags in a file, one per line, in the place of --flagfile=FILE.
 
 absl reads flagfiles too, but looks for files within files in the working folder alone, takes quotes for part of a
 value, skips a file that includes itself with no more than a warning, and follows files within files without end.
@@ -27,7 +27,7 @@ class Argument:
 
 
 def located_arguments(arguments: Sequence[str]) -> list[Argument]:
-    """The arguments with each --flagfile=FILE replaced by the flags in it, one a line; `#` begins a comment.
+    """The arguments with each --flagfile=FILE replaced by the flags in it, one per line; `#` begins a comment.
 
     A file named within a flagfile is looked for beside that flagfile.
 

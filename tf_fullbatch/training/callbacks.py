@@ -81,14 +81,14 @@ class Recorder(BlockCallback):
 
 
 class Progress(BlockCallback):
-    """Shows steps, and the chunks of a long one, on the progress line; an epoch's last step after its evaluation."""
+    """Shows steps, and the parts of a long one, on the progress line; an epoch's last step after its evaluation."""
 
     def __init__(self, progress: ProgressLine):
         super().__init__()
         self._progress = progress
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
-        self.model.chunk_listeners.append(self._progress.update_chunk)
+        self.model.chunk_listeners.append(self._progress.update_part)
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         if batch + 1 < self.params["steps"]:
@@ -98,8 +98,8 @@ class Progress(BlockCallback):
         self._progress.update(self.model.last_step)
 
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
-        if self._progress.update_chunk in self.model.chunk_listeners:
-            self.model.chunk_listeners.remove(self._progress.update_chunk)
+        if self._progress.update_part in self.model.chunk_listeners:
+            self.model.chunk_listeners.remove(self._progress.update_part)
 
 
 class EmaUpdate(keras.callbacks.Callback):

@@ -234,7 +234,8 @@ class FullBatchModel(keras.Model):
         Args:
             x: Inputs `[samples, ...]`, or `UpdateBatches`.
             y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
-            step: Which step of an epoch, where `UpdateBatches` have several.
+            step: Whose samples of an epoch, where `UpdateBatches` have several steps; dropout is always that of the
+                next update.
         """
         keras_internals.assert_compiled(self, "objective")
         self._refuse_scope("objective")

@@ -13,9 +13,10 @@ from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel
-from tf_fullbatch.core.penalties import EXACT, Penalty
+from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent

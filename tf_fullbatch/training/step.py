@@ -210,7 +210,7 @@ class StepFunctions:
         before = [tf.identity(v.value) for v in self._trainable]
         new = self._state.updated_values(sampled.measurements, micro_batches)
         # Before the optimizer: a network may have assigned trainable weights when it was called.
-        for variable, value in zip(self._state.measured, new, strict=True):
+        for variable, value in zip(self._state.updated_variables, new, strict=True):
             variable.assign(value)
         made = self.descent.step(at, None)
         after = [tf.convert_to_tensor(v.value) for v in self._trainable]

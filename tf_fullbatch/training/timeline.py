@@ -24,7 +24,7 @@ class Timeline:
         if not 0 <= self.first_step_in_epoch <= min(self.first_step, self.plan.steps_per_epoch - 1):
             raise ValueError(
                 f"{self.first_step_in_epoch} updates of the present epoch cannot be made already: there are "
-                f"{self.plan.steps_per_epoch} an epoch, and {self.first_step} were made in all."
+                f"{self.plan.steps_per_epoch} per epoch, and {self.first_step} were made in all."
             )
 
     @property

@@ -158,10 +158,14 @@ class Trainer:
             self._model.distribute_strategy.run(metrics.reset_state)
         self._means = EpochMeans()
 
-    def _objective(self, data: UpdateBatches, step: int, scalars: StepScalars) -> Objective:
+    def _objective(
+        self, data: UpdateBatches, step: int, scalars: StepScalars, keep_noise: bool = False
+    ) -> Objective:
         source, trained = source_of(data, self._model.distribute_strategy), self.training
         micro_batches, refuse = source.plan.micro_batches(step), trained.refuse_inexact_products
-        return Objective(trained.loss, trained.make_pass, source, step, scalars, micro_batches, refuse)
+        return Objective(
+            trained.loss, trained.make_pass, source, step, scalars, micro_batches, refuse, keep_noise
+        )
 
     def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
         assert self._driver is not None
@@ -170,7 +174,7 @@ class Trainer:
         trained, batches = self.training, self._driver.source.batches
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
         question = StepInQuestion(batches, step, scalars, trained.steps.functions.full_gradient)
-        objective = self._objective(batches, step, scalars)
+        objective = self._objective(batches, step, scalars, keep_noise=True)
         origin = diagnose(objective, trained.loss, trained.penalty, question)
         number = self._model.steps_completed + 1
         raise NonFiniteError(_WATCHED[name], named_figures(row)[name], number, origin)

@@ -31,7 +31,7 @@ def main() -> None:
     torch.manual_seed(0)
     formats = [False] if options.model == "mlp" else [False, True]
     channels_last = min(formats, key=lambda last: trial(options, last)) if len(formats) > 1 else False
-    run, parameters = contestant(options, channels_last)
+    run, parameters = timed_pass(options, channels_last)
     run(1)
     passes = max(1, min(round(options.seconds / run(1)), MOST_PASSES)) if options.seconds else 1
     timings = [run(passes) / passes for _ in range(options.repeats)]
@@ -77,12 +77,12 @@ def trial(options: argparse.Namespace, channels_last: bool) -> float:
     """Seconds of one micro-batch in a memory format, after one to warm up."""
     samples = min(options.samples, 4 * options.micro_batch_size)
     short = argparse.Namespace(**{**vars(options), "samples": samples, "compile": False})
-    run, _ = contestant(short, channels_last)
+    run, _ = timed_pass(short, channels_last)
     run(1)
     return run(1)
 
 
-def contestant(options: argparse.Namespace, channels_last: bool) -> tuple[Callable[[int], float], int]:
+def timed_pass(options: argparse.Namespace, channels_last: bool) -> tuple[Callable[[int], float], int]:
     """A function that makes so many passes and returns their seconds, and the network's parameters."""
     net = network(options.model, options.image_size, options.channels, options.num_classes).to(options.device)
     parameters = sum(p.numel() for p in net.parameters() if p.requires_grad)

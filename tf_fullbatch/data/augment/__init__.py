@@ -1,1 +1,1 @@
-"""Random changes to training images, one file a family."""
+"""Random changes to training images, one file per family."""

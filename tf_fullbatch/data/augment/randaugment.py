@@ -24,7 +24,7 @@ class RandAugment(AugmentationSettings):
     randaugment_magnitude: float = setting(
         0.3, "RandAugment's magnitude as a fraction of each operation's largest.", minimum=0, maximum=1
     )
-    randaugment_operations: int = setting(2, "RandAugment's operations an image.", minimum=1)
+    randaugment_operations: int = setting(2, "RandAugment's operations per image.", minimum=1)
 
     def build(self, seed: int) -> "Augmentation":
         """Crop and flip, then RandAugment.

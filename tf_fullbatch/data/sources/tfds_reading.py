@@ -1,4 +1,4 @@
-"""Reading an image-classification set of TensorFlow Datasets (TFDS) into one uint8 array a split."""
+"""Reading an image-classification set of TensorFlow Datasets (TFDS) into one uint8 array per split."""
 
 import contextlib
 import difflib

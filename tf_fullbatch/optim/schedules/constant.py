@@ -13,5 +13,5 @@ class Constant(ScheduleSettings):
     summary: ClassVar[str] = "warmup from lr / warmup"
 
     def factor(self, t: int, lengths: Lengths) -> float:
-        """The formula of the class."""
+        """The rate at each time, see the class."""
         return warmup(t, lengths)

@@ -10,5 +10,5 @@ class Cosine(ScheduleSettings):
     """`(t + 1) / W` for t < W, then `(1 + cos(pi * s)) / 2`, s = (t - W) / (horizon - W); 0 after s = 1."""
 
     def factor(self, t: int, lengths: Lengths) -> float:
-        """The formula of the class."""
+        """The rate at each time, see the class."""
         return min(warmup(t, lengths), half_cosine(decay_progress(t, lengths)))

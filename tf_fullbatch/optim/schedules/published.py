@@ -20,7 +20,7 @@ class Published(ScheduleSettings):
     summary: ClassVar[str] = "warmup from 0, cosine"
 
     def factor(self, t: int, lengths: Lengths) -> float:
-        """The formula of the class."""
+        """The rate at each time, see the class."""
         warmup = lengths.warmup_epochs
         if warmup == 0:
             return half_cosine(t / lengths.horizon_epochs)

@@ -25,7 +25,7 @@ class Steps(ScheduleSettings):
             )
 
     def factor(self, t: int, lengths: Lengths) -> float:
-        """The formula of the class."""
+        """The rate at each time, see the class."""
         reached = sum(t >= epoch for epoch in self.decay_epochs)
         return warmup(t, lengths) * self.decay_factor**reached
 
