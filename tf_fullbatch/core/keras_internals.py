@@ -109,6 +109,13 @@ def run_inline(function: tf.types.experimental.PolymorphicFunction, args: Any, k
         return python(*args, **kwargs)
 
 
+def gpu_memory_limits() -> list[int]:
+    """Bytes that TensorFlow may take of each GPU; no public function tells."""
+    from tensorflow.python.client import device_lib  # loaded where it is needed: it starts the devices
+
+    return [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
+
+
 def is_gradient_registry(candidate: Any) -> bool:
     """Whether this is TensorFlow's table operation -> gradient function."""
     return candidate is ops.gradient_registry

@@ -8,6 +8,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from tf_fullbatch.core.keras_internals import gpu_memory_limits
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches, shuffled, some_rows
@@ -139,13 +140,8 @@ def fits(batches: UpdateBatches) -> bool:
 
 def _device_memory() -> int:
     """Bytes of the smallest device that computes: what TensorFlow may take of a GPU, or what the host has free."""
-    from tensorflow.python.client import device_lib  # the one place where a GPU's limit is told
-
-    if tf.config.list_physical_devices("GPU"):
-        limits = [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
-        if limits:
-            return min(limits)
-    return psutil.virtual_memory().available
+    limits = gpu_memory_limits() if tf.config.list_physical_devices("GPU") else []
+    return min(limits, default=psutil.virtual_memory().available)
 
 
 def _replica(replicas: int) -> tf.Tensor | int:

@@ -36,6 +36,14 @@ FIGURES = (
 )
 """What a step measures, in the order of a row of figures, float64."""
 
+WATCHED = {
+    "loss": "the loss",
+    "gradient_norm": "the gradient norm",
+    "mean_squared_micro_batch_gradient_norm": "the micro-batches' mean squared gradient norm",
+    "state_sum": "the sum of the normalisation statistics",
+}
+"""Figures without which a step is not applied where they are not finite, in words."""
+
 MICRO_BATCHES, FULL_GRADIENT = 0, 1
 """The phases of a step: with the penalty on the whole gradient, first a pass for that gradient."""
 
@@ -172,8 +180,7 @@ class StepFunctions:
         gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         figures = self._figures(means, scalars) | measured
-        watched = ("loss", "gradient_norm", "mean_squared_micro_batch_gradient_norm", "state_sum")
-        finite = [tf.math.is_finite(figures[name]) for name in watched]
+        finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
 
         def apply() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

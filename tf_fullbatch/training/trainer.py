@@ -19,14 +19,8 @@ from tf_fullbatch.training.compiled_loss import sample_loss
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.figures import EpochMeans, first_not_finite, named_figures, step_records
+from tf_fullbatch.training.step import WATCHED
 from tf_fullbatch.training.timeline import Timeline
-
-_WATCHED = {
-    "loss": "the loss",
-    "gradient_norm": "the gradient norm",
-    "mean_squared_micro_batch_gradient_norm": "the micro-batches' mean squared gradient norm",
-    "state_sum": "the sum of the normalisation statistics",
-}
 
 
 class Trained(parts.Trainable, Protocol):
@@ -169,7 +163,7 @@ class Trainer:
 
     def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
         assert self._driver is not None
-        name = first_not_finite(row, list(_WATCHED))
+        name = first_not_finite(row, list(WATCHED))
         assert name is not None
         trained, batches = self.training, self._driver.source.batches
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
@@ -177,7 +171,7 @@ class Trainer:
         objective = self._objective(batches, step, scalars, keep_noise=True)
         origin = diagnose(objective, trained.loss, trained.penalty, question)
         number = self._model.steps_completed + 1
-        raise NonFiniteError(_WATCHED[name], named_figures(row)[name], number, origin)
+        raise NonFiniteError(WATCHED[name], named_figures(row)[name], number, origin)
 
     def _go_on(self) -> bool:
         return self._model.stop_requested() is None
