@@ -13,7 +13,7 @@ from tensorboard.util import tensor_util
 
 from tf_fullbatch.display.tensorboard import (
     CLIPPED_TAG,
-    MOST_PER_SECOND,
+    MOST_PER_EPOCH,
     STEP_TAGS,
     TensorBoardWriter,
     code_block,
@@ -145,18 +145,34 @@ class TensorBoardTest(unittest.TestCase):
         self.assertEqual(self.points("train", STEP_TAGS["loss"]), [(1, 1.0), (2, 2.0)])
 
     def test_steps_within_an_epoch_are_thinned_out_and_its_end_never_is(self):
-        writer = self.writer()
-        steps = [record(step, epoch=step / 50, wall_seconds=step / 5000) for step in range(1, 501)]
-        for first in range(0, 500, 20):
-            writer.write_steps(steps[first : first + 20])
-        writer.close()
+        # 1,001 samples in batches of 5: the last of an epoch's 201 steps has one.
+        samples, batch, per_epoch = 1001, 5, 201
+        steps = [
+            record(step, epoch=step // per_epoch + min(step % per_epoch * batch, samples) / samples)
+            for step in range(1, 3 * per_epoch + 1)
+        ]
+        whole = self.writer()
+        for first in range(0, len(steps), 20):
+            whole.write_steps(steps[first : first + 20])
+        whole.close()
         drawn = [step for step, _ in self.points("train", STEP_TAGS["loss"])]
-        self.assertEqual(list(range(50, 501, 50)), [step for step in drawn if step % 50 == 0])
-        others = [step for step in drawn if step % 50]
-        self.assertTrue(9 <= len(others) <= 0.1 * MOST_PER_SECOND, drawn)
+        within = [k for k in range(1, per_epoch) if k % 5 == 0]
+        self.assertLessEqual(len(within), MOST_PER_EPOCH)
+        expected = [epoch * per_epoch + k for epoch in range(3) for k in (*within, per_epoch)]
+        self.assertEqual(drawn, expected)
         self.assertEqual(
-            dict(self.points("train", CLIPPED_TAG))[500], 0.5
+            dict(self.points("train", CLIPPED_TAG))[603], 0.5
         )  # of steps that were not drawn too
+        resumed = self.writer(resume_step=230)
+        resumed.write_steps(steps[230:])
+        resumed.close()
+        self.assertEqual([step for step, _ in self.points("train", STEP_TAGS["loss"])], expected)
+
+    def test_short_epochs_are_drawn_whole(self):
+        writer = self.writer()
+        writer.write_steps(record(step, epoch=step / 50) for step in range(1, 101))
+        writer.close()
+        self.assertEqual([step for step, _ in self.points("train", STEP_TAGS["loss"])], list(range(1, 101)))
 
     def test_full_batch_steps_are_all_drawn(self):
         writer = self.writer()

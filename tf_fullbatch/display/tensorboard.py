@@ -1,5 +1,6 @@
 """A run's TensorBoard summaries, written as event files without loading TensorFlow."""
 
+import math
 import os
 import socket
 import time
@@ -48,7 +49,7 @@ _EVALUATION_DESCRIPTIONS = {
 _CLIPPED_DESCRIPTION = (
     f"Fraction of the last {CLIPPED_WINDOW} updates written here whose gradient was clipped."
 )
-MOST_PER_SECOND = 100
+MOST_PER_EPOCH = 50
 _FLUSH_SECONDS = 2.0
 _FLOAT32 = 1  # DataType.DT_FLOAT
 _ROOT = "."
@@ -90,7 +91,7 @@ class TensorBoardWriter:
         self._files: dict[str, _EventFile] = {}
         self._recent_clipped = deque(recent_clipped, maxlen=CLIPPED_WINDOW)
         self._results: frozenset[tuple[str, str]] = frozenset()
-        self._flushed_at = self._drawn_at = -float("inf")
+        self._flushed_at = -float("inf")
         for run in sorted({path.parent for path in self._folder.glob("**/events.out.tfevents.*")}):
             # Opened at once: what an earlier process wrote at later steps goes even if nothing follows it.
             self._file(run.relative_to(self._folder).as_posix())
@@ -102,14 +103,14 @@ class TensorBoardWriter:
     def write_steps(self, records: Iterable[Record]) -> None:
         """Writes completed steps: records with the keys of `STEP_COLUMNS`; blanks are left out.
 
-        A step that ends an epoch is always written, as full-batch steps do; of others at most `MOST_PER_SECOND` per
-        second of the run's wall time (TensorBoard itself shows 1,000 points of a curve, metrics.csv has them all).
+        A step that ends an epoch is always written, as full-batch steps do; of others at most `MOST_PER_EPOCH`
+        (TensorBoard itself shows 1,000 points of a curve, metrics.csv has them all).
         """
         for record in records:
             clipped = record.get("clipped")
             if clipped is not None:
                 self._recent_clipped.append(float(clipped))
-            if self._is_drawn(record):
+            if _is_drawn(record):
                 self._draw_step(record)
         if self._clock() - self._flushed_at >= _FLUSH_SECONDS:
             self.flush()
@@ -174,15 +175,6 @@ class TensorBoardWriter:
         for file in self._files.values():
             file.close()
         self._files.clear()
-
-    def _is_drawn(self, record: Record) -> bool:
-        seconds, epoch = record.get("wall_seconds"), record.get("epoch")
-        if seconds is None or epoch is None or float(epoch).is_integer():
-            return True
-        drawn = float(seconds) - self._drawn_at >= 1 / MOST_PER_SECOND
-        if drawn:
-            self._drawn_at = float(seconds)
-        return drawn
 
     def _draw_step(self, record: Record) -> None:
         step = int(record["step"] or 0)
@@ -289,3 +281,14 @@ def _event_file_name(folder: Path, now: float) -> str:
 
 def _has_stamp(path: Path) -> bool:
     return path.name.split(".")[3].isdigit()
+
+
+def _is_drawn(record: Record) -> bool:
+    """Whether a step ends an epoch, or is one of at most `MOST_PER_EPOCH` within; the same in a rerun and a resume."""
+    step, epoch = int(record["step"] or 0), float(record.get("epoch") or 0)
+    if epoch.is_integer():
+        return True
+    # The last step of an epoch may be smaller, so that within an epoch this is a little less than a whole number.
+    steps_per_epoch = math.ceil(step / epoch - 1e-9)
+    step_in_epoch = step - int(epoch) * steps_per_epoch
+    return step_in_epoch % math.ceil(steps_per_epoch / MOST_PER_EPOCH) == 0
