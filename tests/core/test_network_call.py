@@ -191,6 +191,20 @@ class RecomputationTest(Float64Case):
         factor = 2.0 ** np.ceil(np.log2(10.0 / np.abs(X).max()))
         self.assertAllEqual(compiled(tf.constant(X)).outputs, factor * X)
 
+    def test_grouped_convolutions_keep_keras_own_compilation(self) -> None:
+        # TensorFlow has no gradient of them on a CPU but by XLA.
+        layers = keras.layers
+        network = sequential(
+            layers.Dense(8),
+            layers.Reshape((2, 2, 2)),
+            layers.Conv2D(4, 2, groups=2),
+            layers.Flatten(),
+            layers.Dense(1),
+        )
+        found = product(call_of(network), "nested_tape", theta_of(network))
+        for gradient, expected in zip(found.gradient, stock_gradient(network), strict=True):
+            self.assertAllClose(gradient, expected, rtol=1e-13, atol=1e-15)
+
     def test_the_rest_of_the_process_is_left_alone(self) -> None:
         call_of(sequential(Around(keras.remat)))
         runs = []

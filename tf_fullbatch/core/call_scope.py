@@ -197,8 +197,11 @@ class CallScope(keras.StatelessScope):
 
 
 def _call_tf_function(original: Callable, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """Runs the Python under a `tf.function`, which would else answer with a trace made under other weights."""
-    if _is_tensorflows(function.python_function):
+    """Runs the Python under a `tf.function`, which would else answer with a trace made under other weights.
+
+    Keras' own are made anew for each call: XLA for grouped convolutions, which TensorFlow has not on a CPU without.
+    """
+    if _is_tensorflows(function.python_function) or internals.is_keras_own(function.python_function):
         return original(function, *args, **kwargs)
     return internals.run_inline(function, args, kwargs)
 
