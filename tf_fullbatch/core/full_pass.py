@@ -60,8 +60,8 @@ class FullPass:
         self._scalars = [i for i, leaf in enumerate(leaves) if not len(leaf.shape)]
         with strategy.scope():
             self._sums = [_scratch(leaves[i].shape, dtype) for i in self._tensors]
-            # The scalars' sums, then the sum of weights and the number of samples, as one vector.
-            self._scalar_sums = _scratch([len(self._scalars) + 2], dtype)
+            # The scalars' sums, then those of their two kinds of weights, and the number of samples, as one vector.
+            self._scalar_sums = _scratch([len(self._scalars) + 3], dtype)
             self._kept = _scratch([most_micro_batches, self._each], dtype)
 
     def run(
@@ -179,9 +179,9 @@ class FullPass:
         like = [*self._sums, self._scalar_sums, self._kept, votes]
         *sums, scalars, each, votes = self._reduced(like, votes)
         values = dict(zip(self._tensors, sums, strict=True))
-        *numbers, weight, samples = tf.unstack(scalars)
+        *numbers, weights, sample_weights, samples = tf.unstack(scalars)
         values |= dict(zip(self._scalars, numbers, strict=True))
-        of_weight, of_samples = 1 / weight, 1 / samples
+        of_weight, of_samples = 1 / weights, 1 / sample_weights
         weighted = len(tf.nest.flatten(self._like[0]))
         means = [(of_weight if i < weighted else of_samples) * values[i] for i in range(len(values))]
         packed = tf.nest.pack_sequence_as(self._like, means)
@@ -207,15 +207,22 @@ class FullPass:
     def _add(self, contribution: Contribution, index: tf.Tensor) -> None:
         """Adds one micro-batch to this replica's sums."""
         dtype = self._scalar_sums.dtype
-        weight, samples = (tf.cast(w, dtype) for w in (contribution.weight, contribution.samples))
         tf.nest.assert_same_structure(self._like, (contribution.weighted, contribution.sampled))
-        leaves = tf.nest.flatten(contribution.weighted)
-        factors = [weight] * len(leaves)
-        of_samples = tf.nest.flatten(contribution.sampled)
-        leaves, factors = leaves + of_samples, factors + [samples] * len(of_samples)
-        # Not in turn: the graph optimizer sees through these products, and rounds otherwise where it cannot.
-        terms = [factor * tf.cast(leaf, dtype) for factor, leaf in zip(factors, leaves, strict=True)]
-        of_scalars = tf.stack([*(terms[i] for i in self._scalars), weight, samples])
+        # A factor that all micro-batches share and that scales without rounding may as well be left out.
+        unit = _shared_power_of_two(contribution.weight, contribution.samples)
+        samples = tf.cast(contribution.samples, dtype)
+        one = tf.ones([], dtype)
+        of_weight, of_samples = (one, one) if unit else (tf.cast(contribution.weight, dtype), samples)
+        weighted, sampled = (
+            [tf.cast(leaf, dtype) for leaf in tf.nest.flatten(part)]
+            for part in (contribution.weighted, contribution.sampled)
+        )
+        terms = [*weighted, *sampled]
+        if not unit:
+            # Not in turn: the graph optimizer sees through these products, and rounds otherwise where it cannot.
+            factors = [of_weight] * len(weighted) + [of_samples] * len(sampled)
+            terms = [factor * term for factor, term in zip(factors, terms, strict=True)]
+        of_scalars = tf.stack([*(terms[i] for i in self._scalars), of_weight, of_samples, samples])
         pairs = zip(
             [*self._sums, self._scalar_sums], [*(terms[i] for i in self._tensors), of_scalars], strict=True
         )
@@ -242,3 +249,9 @@ def _scratch(shape: Sequence[int], dtype: str) -> tf.Variable:
         synchronization=tf.VariableSynchronization.ON_READ,
         aggregation=tf.VariableAggregation.SUM,
     )
+
+
+def _shared_power_of_two(weight: tf.Tensor, samples: tf.Tensor) -> bool:
+    """Whether a micro-batch counts for its samples, a power of two known when the pass is compiled."""
+    known, count = tf.get_static_value(weight), tf.get_static_value(samples)
+    return known is not None and known == count and math.log2(max(count, 1)).is_integer()

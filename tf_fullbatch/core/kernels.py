@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import penalties, trees
 from tf_fullbatch.core.curvature import CURVATURES
-from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars, samples_of
 from tf_fullbatch.core.passes import Contribution
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
 from tf_fullbatch.core.transforms import clip_by_norm
@@ -136,7 +136,7 @@ class GradientKernel:
             accuracy = fraction_correct(batch.targets, evaluated.outputs)
         with tf.control_dependencies([accuracy]):
             squared_norm = trees.squared_norm(point.gradient)
-        samples = tf.shape(batch.inputs)[0]
+        samples = samples_of(batch.inputs)
         each: Any = ()
         if self._each:
             finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
@@ -183,7 +183,7 @@ class LossKernel:
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
         accuracy = fraction_correct(batch.targets, evaluated.outputs)
-        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, tf.shape(batch.inputs)[0])
+        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, samples_of(batch.inputs))
 
 
 class ProductKernel:
@@ -208,4 +208,4 @@ class ProductKernel:
         """See `passes.Kernel`; `direction` is a tree like theta."""
         batch = self._loss.prepared(batch, scalars)
         product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
-        return Contribution(product, (), (), weight, tf.shape(batch.inputs)[0])
+        return Contribution(product, (), (), weight, samples_of(batch.inputs))

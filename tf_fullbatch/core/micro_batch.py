@@ -223,13 +223,19 @@ def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.
         that count, as a scalar of the losses' dtype.
     """
     if mask is None:
-        return tf.reduce_mean(losses), tf.cast(tf.shape(losses)[0], losses.dtype)
+        return tf.reduce_mean(losses), tf.cast(samples_of(losses), losses.dtype)
     counts = tf.cast(mask, losses.dtype)
     while counts.shape.rank < losses.shape.rank:
         counts = counts[..., tf.newaxis]
     counts = tf.broadcast_to(counts, tf.shape(losses))
     places = tf.reduce_sum(counts)
     return tf.math.divide_no_nan(tf.reduce_sum(counts * losses), places), places
+
+
+def samples_of(batch: tf.Tensor) -> tf.Tensor:
+    """int32, the leading size of `[batch, ...]`; a constant where it is known."""
+    known = batch.shape[0]
+    return tf.shape(batch)[0] if known is None else tf.constant(known)
 
 
 def as_full_precision(outputs: tf.Tensor) -> tf.Tensor:
