@@ -26,19 +26,14 @@ class HeldSamples(NamedTuple):
             a shuffled one all rows.
         targets: `[rows, ...]`.
         sample_ids: int64 `[rows]`.
-        samples: int32 scalar, N of the whole set.
-        update_batch_size: int32 scalar.
-        rows_per_step: int32 scalar, the replica's rows in a full step.
-        seed: int32 scalar, of the order.
+        numbers: int32 `[4]`: N of the whole set, samples per update, the replica's rows in a full step, and the seed of
+            the order; in one tensor, since a loop pays for each that it is given.
     """
 
     inputs: tf.Tensor
     targets: tf.Tensor
     sample_ids: tf.Tensor
-    samples: tf.Tensor
-    update_batch_size: tf.Tensor
-    rows_per_step: tf.Tensor
-    seed: tf.Tensor
+    numbers: tf.Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +56,13 @@ class ResidentFeed:
         """(fetch, begin, end) of the replica's micro-batches."""
         replica = _replica(self.replicas)
         size = self.micro_batch_size
+        samples, update_batch_size, rows_per_step, seed = tf.unstack(held.numbers, 4)
         step = 0 if self.one_step else place.step
-        first = step * held.update_batch_size
-        in_step = tf.minimum(held.update_batch_size, held.samples - first)
+        first = step * update_batch_size
+        in_step = tf.minimum(update_batch_size, samples - first)
         count = (in_step + size - 1) // size
         end = tf.minimum(place.end, (count - replica + self.replicas - 1) // self.replicas)
-        own = step * held.rows_per_step
+        own = step * rows_per_step
 
         def fetch(i: tf.Tensor) -> MicroBatch:
             index = i if self.replicas == 1 else replica + i * self.replicas
@@ -75,7 +71,7 @@ class ResidentFeed:
             arrays = (held.inputs, held.targets, held.sample_ids)
             if self.shuffle:
                 positions = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
-                where = shuffled(positions, held.seed, epoch, tf.cast(held.samples - 1, tf.int64))
+                where = shuffled(positions, seed, epoch, tf.cast(samples - 1, tf.int64))
                 inputs, targets, ids = (tf.gather(a, where) for a in arrays)
             else:
                 start = own + i * size
@@ -126,9 +122,8 @@ class ResidentSource:
             per_step = len(own[0])
             arrays = batches.select_rows(np.concatenate(own))
         numbers = (plan.samples, plan.update_batch_size, per_step, batches.seed % 2**31)
-        return HeldSamples(
-            *(tf.identity(tf.constant(a)) for a in arrays), *(tf.constant(n, tf.int32) for n in numbers)
-        )
+        inputs, targets, ids = (tf.identity(tf.constant(a)) for a in arrays)
+        return HeldSamples(inputs, targets, ids, tf.constant(numbers, tf.int32))
 
 
 def fits(batches: UpdateBatches) -> bool:
