@@ -99,7 +99,7 @@ class MicroBatchesTest(tf.test.TestCase):
         held = ResidentSource(data, Replicas(2)).held
         self.assertAllEqual(held[0].sample_ids, [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22])
         self.assertAllEqual(held[1].sample_ids, [4, 5, 6, 7, 14, 15, 16, 17])
-        self.assertEqual([int(h.rows_per_step) for h in held], [6, 4])
+        self.assertEqual([int(h.numbers[2]) for h in held], [6, 4])
 
     def test_a_replica_with_nothing_to_do_holds_nothing(self):
         held = ResidentSource(batches(5, micro_batch_size=4), Replicas(3)).held
