@@ -6,7 +6,7 @@ Each refusal stands for results that would be wrong without a word, or for an er
 
 import contextlib
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -17,7 +17,7 @@ from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core.call_scope import layer_of
 from tf_fullbatch.core.gradient_trace import GradientTrace
 from tf_fullbatch.core.graph_operations import Operation, operations_of
-from tf_fullbatch.core.micro_batch import SampleLoss
+from tf_fullbatch.core.micro_batch import Augmentation, SampleLoss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import (
     ASSIGNING,
@@ -162,13 +162,11 @@ def refuse_assigned_weights(call: NetworkCall) -> None:
         )
 
 
-def check_augmentation(
-    augmentation: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor], inputs: tf.TensorSpec
-) -> None:
+def check_augmentation(augmentation: Augmentation, inputs: tf.TensorSpec) -> None:
     """Refuses a user's augmentation that is not a function of its arguments.
 
     Args:
-        augmentation: See `micro_batch.Augmentation`.
+        augmentation: The function.
         inputs: Shape and dtype of a batch of raw inputs.
 
     Raises:
@@ -178,9 +176,7 @@ def check_augmentation(
     with _refused_python_draws("augmentation_function"):
         graph = tf.function(augmentation, autograph=False).get_concrete_function(inputs, ids, epoch).graph
     for operation in operations_of(graph):
-        if operation.type in RANDOM or (
-            operation.type.startswith(ASSIGNING) and operation.type not in READING_RESOURCES
-        ):
+        if _draws(operation) or _assigns(operation):
             raise UserError(
                 f"The augmentation_function uses {operation.type} (tf.random, a generator, a variable), so that it is "
                 "no function of (inputs, sample_ids, epoch) and no step could be repeated: use "
@@ -212,14 +208,13 @@ def _refuse_overwritten(call: NetworkCall) -> None:
 
 def _refuse_operation(network: keras.Model, operation: Operation, graph: tf.Graph, replicas: int) -> None:
     """Refuses draws from a state, assignments and collectives."""
-    random_pooling = operation.type in RANDOM_POOLING and not operation.node.attr["deterministic"].b
-    if operation.type in RANDOM or random_pooling:
+    if _draws(operation):
         raise UserError(
             f"The {layer_of(network, operation.name)} draws random numbers by {operation.type} (tf.random, "
             "tf.nn.dropout), other ones at each call, so that no step could be repeated: use keras.random.* or a "
             "keras.random.SeedGenerator."
         )
-    if operation.type.startswith(ASSIGNING) and operation.type not in READING_RESOURCES:
+    if _assigns(operation):
         name = _captured_variable(operation, graph)
         raise UserError(
             f"The {layer_of(network, operation.name)} assigns the variable{name and f' {name!r}'} by "
@@ -228,6 +223,16 @@ def _refuse_operation(network: keras.Model, operation: Operation, graph: tf.Grap
         )
     if replicas > 1 and operation.type.startswith(COLLECTIVE):
         raise _exchange(layer_of(network, operation.name), replicas)
+
+
+def _draws(operation: Operation) -> bool:
+    """Whether an operation draws random numbers from a state."""
+    random_pooling = operation.type in RANDOM_POOLING and not operation.node.attr["deterministic"].b
+    return operation.type in RANDOM or random_pooling
+
+
+def _assigns(operation: Operation) -> bool:
+    return operation.type.startswith(ASSIGNING) and operation.type not in READING_RESOURCES
 
 
 def _captured_variable(operation: Operation, graph: Any) -> str:

@@ -161,7 +161,7 @@ class CallScope(keras.StatelessScope):
         plain = internals.recomputed_function(function)
         if plain is not None:
             return plain(*args, **kwargs)
-        if _is_tensorflows(function):
+        if _is_of(function, "tensorflow."):
             return original(function, args, kwargs)
         args, kwargs = tf.nest.map_structure(
             _value, (args, kwargs)
@@ -201,7 +201,7 @@ def _call_tf_function(original: Callable, function: Any, *args: Any, **kwargs: A
 
     Keras' own are made anew for each call: XLA for grouped convolutions, which TensorFlow has not on a CPU without.
     """
-    if _is_tensorflows(function.python_function) or internals.is_keras_own(function.python_function):
+    if _is_of(function.python_function, "tensorflow.", "keras."):
         return original(function, *args, **kwargs)
     return internals.run_inline(function, args, kwargs)
 
@@ -210,5 +210,5 @@ def _value(argument: Any) -> Any:
     return tf.convert_to_tensor(argument) if isinstance(argument, keras.Variable) else argument
 
 
-def _is_tensorflows(function: Callable) -> bool:
-    return (getattr(function, "__module__", None) or "").startswith("tensorflow.")
+def _is_of(function: Callable, *packages: str) -> bool:
+    return (getattr(function, "__module__", None) or "").startswith(packages)

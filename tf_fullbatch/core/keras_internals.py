@@ -109,11 +109,6 @@ def run_inline(function: tf.types.experimental.PolymorphicFunction, args: Any, k
         return python(*args, **kwargs)
 
 
-def is_keras_own(function: Callable) -> bool:
-    """Whether a function is of Keras itself, not of a user's layer."""
-    return (getattr(function, "__module__", None) or "").startswith("keras.src.")
-
-
 def gpu_memory_limits() -> list[int]:
     """Bytes that TensorFlow may take of each GPU; no public function tells."""
     from tensorflow.python.client import device_lib  # loaded where it is needed: it starts the devices

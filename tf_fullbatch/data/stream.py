@@ -34,15 +34,15 @@ class ChunkFeed:
     def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, tf.Tensor, tf.Tensor]:
         """(fetch, begin, end) of the place's micro-batches within the chunk."""
         del epoch
-        inputs, targets, sample_ids, first = held
-        size, rows = self.micro_batch_size, tf.shape(sample_ids)[0]
+        *arrays, first = held
+        size, rows = self.micro_batch_size, tf.shape(arrays[-1])[0]
         first_round = tf.cast(first // self.replicas, tf.int32)
 
         def fetch(i: tf.Tensor) -> MicroBatch:
             count = tf.minimum(size, rows - i * size) if self.equal is None else self.equal
             index = first + tf.cast(i, tf.int64) * self.replicas
-            taken = [some_rows(a, i * size, count) for a in (inputs, targets, sample_ids)]
-            return MicroBatch(taken[0], taken[1], taken[2], index)
+            inputs, targets, sample_ids = (some_rows(a, i * size, count) for a in arrays)
+            return MicroBatch(inputs, targets, sample_ids, index)
 
         return (
             fetch,

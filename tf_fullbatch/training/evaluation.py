@@ -15,6 +15,7 @@ from tf_fullbatch.core.micro_batch import (
     as_full_precision,
     counted,
     mean_loss,
+    samples_of,
 )
 from tf_fullbatch.core.passes import Contribution
 from tf_fullbatch.core.trees import Tree
@@ -67,7 +68,7 @@ class EvaluationKernel:
             fraction_correct(batch.targets, outputs),
             (),
             weight,
-            tf.shape(batch.inputs)[0],
+            samples_of(batch.inputs),
             (batch.targets, outputs),
         )
 
