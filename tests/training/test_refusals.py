@@ -94,6 +94,32 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(UserError, "loss_scale_factor=1024.0 is not supported"):
             model_of(optimizer=keras.optimizers.SGD(0.1, loss_scale_factor=1024.0)).fit(X, Y, verbose=0)
 
+    @parameterized.parameters(0, 1)
+    def test_layers_frozen_or_thawed_since_compile(self, frozen_first: int) -> None:
+        network = softplus_network(keras.layers.BatchNormalization(scale=False, center=False))
+        layer = network.layers[1]
+        layer.trainable = not frozen_first
+        model = model_of(network)
+        model.fit(X, Y, verbose=0)
+        layer.trainable = not layer.trainable
+        with self.assertRaisesRegex(UserError, r"frozen or thawed since compile\(\): call compile\(\) again"):
+            model.fit(X, Y, verbose=0)
+        model.evaluate(X, Y, verbose=0)
+        model.compile(optimizer="sgd", loss=CROSS_ENTROPY)
+        before = [w.numpy() for w in layer.weights]
+        model.fit(X, Y, verbose=0)
+        moved = [bool((old != w.numpy()).any()) for old, w in zip(before, layer.weights, strict=True)]
+        self.assertEqual(moved, [layer.trainable] * len(moved))
+
+    def test_a_frozen_network_is_evaluated_but_not_trained(self) -> None:
+        network = softplus_network()
+        expected = model_of(network).evaluate(X, Y, verbose=0)
+        network.trainable = False
+        model = model_of(network)
+        self.assertEqual(model.evaluate(X, Y, verbose=0), expected)
+        with self.assertRaisesRegex(ValueError, "has no trainable weights: there is nothing to train"):
+            model.fit(X, Y, verbose=0)
+
     @parameterized.parameters(keras.layers.MaxPooling2D, keras.layers.MaxPooling3D, keras.layers.MaxPooling1D)
     def test_xla_with_max_pooling_of_any_rank_and_an_exact_penalty(self, pooling: Any) -> None:
         rank = int(pooling.__name__[-2])

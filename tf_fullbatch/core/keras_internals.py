@@ -21,6 +21,12 @@ def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
     return network._flatten_layers()
 
 
+def what_trains(network: keras.Model) -> tuple[Any, ...]:
+    """The trainable variables, by identity, and which layers are to train; a compiled step keeps what it was."""
+    layers = tuple(layer.trainable for layer in layers_of(network))
+    return (*map(id, network.trainable_variables), *layers)
+
+
 def seed_variables(network: keras.Model) -> list[keras.Variable]:
     """States of the seed generators that layers track, in layer order; Keras has no public list of them."""
     return [g.state for layer in layers_of(network) for g in getattr(layer, "_seed_generators", [])]

@@ -4,13 +4,18 @@ Micro-batch `m` of a step is computed by replica `m % replicas`; in round `i` ea
 carry which rounds is a matter of speed alone.
 """
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 MOST = 2**30
 """Upper bound of every size: devices count in int32, and sums of two sizes must fit."""
+
+
+def pieces(total: Any, size: Any) -> Any:
+    """ceil(total / size): pieces of at most `size` that `total` is cut into; of integers, in a graph or out of one."""
+    return (total + size - 1) // size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +49,7 @@ class BatchPlan:
     @property
     def steps_per_epoch(self) -> int:
         """Updates per epoch; the last one may be smaller."""
-        return math.ceil(self.samples / self.update_batch_size)
+        return pieces(self.samples, self.update_batch_size)
 
     @property
     def one_micro_batch(self) -> bool:
@@ -63,11 +68,11 @@ class BatchPlan:
 
     def micro_batches(self, step: int) -> int:
         """K, micro-batches in step `step` of an epoch."""
-        return math.ceil(self.step_samples(step) / self.micro_batch_size)
+        return pieces(self.step_samples(step), self.micro_batch_size)
 
     def rounds(self, step: int) -> int:
         """Rounds in step `step` of an epoch: micro-batches of the replica that has most."""
-        return math.ceil(self.micro_batches(step) / self.replicas)
+        return pieces(self.micro_batches(step), self.replicas)
 
     def micro_batch(self, step: int, index: int) -> np.ndarray:
         """Positions within the epoch of micro-batch `index` of step `step`, int64 `[rows]`; none beyond the last."""

@@ -13,6 +13,7 @@ from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
+from tf_fullbatch.data.plan import pieces
 
 MEMORY_SHARE = 0.25
 """Share of a device's memory that samples may take to stay on it."""
@@ -60,8 +61,8 @@ class ResidentFeed:
         step = 0 if self.one_step else place.step
         first = step * update_batch_size
         in_step = tf.minimum(update_batch_size, samples - first)
-        count = (in_step + size - 1) // size
-        end = tf.minimum(place.end, (count - replica + self.replicas - 1) // self.replicas)
+        count = pieces(in_step, size)
+        end = tf.minimum(place.end, pieces(count - replica, self.replicas))
         own = step * rows_per_step
 
         def fetch(i: tf.Tensor) -> MicroBatch:

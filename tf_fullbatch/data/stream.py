@@ -11,6 +11,7 @@ from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import UpdateBatches, some_rows
 from tf_fullbatch.data.pace import Pace
+from tf_fullbatch.data.plan import pieces
 
 CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
 """Default micro-batches per chunk: enough to amortise a transfer."""
@@ -47,7 +48,7 @@ class ChunkFeed:
         return (
             fetch,
             place.begin - first_round,
-            tf.minimum(place.end - first_round, (rows + size - 1) // size),
+            tf.minimum(place.end - first_round, pieces(rows, size)),
         )
 
 

@@ -47,6 +47,7 @@ class TrainingParts:
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
         steps: The compiled steps.
         refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
+        trained: What trained in the network when they were made (`keras_internals.what_trains`).
         key: What they were made for.
     """
 
@@ -55,6 +56,7 @@ class TrainingParts:
     make_pass: Callable[[Kernel, int], FullPass]
     steps: StepLoop
     refuse_inexact_products: Callable[[], None]
+    trained: tuple
     key: tuple
 
 
@@ -123,7 +125,8 @@ def build_training(
         if penalty is None or not penalty.exact:  # else the audit has looked already
             audit.check(call, loss.sample_loss, inputs, targets, second_derivatives=True)
 
-    return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, key)
+    trained = keras_internals.what_trains(network)
+    return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, trained, key)
 
 
 def _full_pass(
@@ -194,11 +197,11 @@ def no_scalars() -> StepScalars:
     return StepScalars(zero, zero, number, number, number)
 
 
-def build_all(model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec) -> keras.KerasTensor:
-    """Builds optimizer and metrics of a model whose network is built; returns shape and dtype of its outputs.
+def build_optimizer(model: Trainable) -> None:
+    """Builds the optimizer of a model whose network is built.
 
     Raises:
-        ValueError: The network has nothing to train, or not one output.
+        ValueError: The network has nothing to train.
     """
     network = model.network
     if not network.trainable_variables:
@@ -206,9 +209,17 @@ def build_all(model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec) -
             f"The network {network.name!r} has no trainable weights: there is nothing to train. Give it "
             "layers with weights, or set trainable=True on those it has."
         )
-    outputs = network_outputs(network, inputs)
     if not model.optimizer.built:
         model.optimizer.build(network.trainable_variables)
+
+
+def build_metrics(model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec) -> keras.KerasTensor:
+    """Builds the metrics of a model whose network is built; returns shape and dtype of its outputs.
+
+    Raises:
+        ValueError: The network has not one output.
+    """
+    outputs = network_outputs(model.network, inputs)
     metrics = keras_internals.compiled_metrics(model)
     if metrics is not None and not metrics.built:
         metrics.build(symbolic(targets), outputs)

@@ -47,6 +47,23 @@ def refuse_unsupported(model: keras.Model) -> None:
         raise ValueError("loss_weights is not supported: scale the loss itself.")
 
 
+def refuse_changed_training(trained: tuple, network: keras.Model) -> None:
+    """Refuses a network whose layers or weights were frozen or thawed after its step was made.
+
+    Args:
+        trained: What trained then (`keras_internals.what_trains`).
+        network: The network.
+
+    Raises:
+        UserError: Something else trains now. Keras would go on with what trained then, silently.
+    """
+    if keras_internals.what_trains(network) != trained:
+        raise UserError(
+            f"Layers or weights of the network {network.name!r} were frozen or thawed since compile(): call "
+            "compile() again, which makes the step anew."
+        )
+
+
 def refuse_arguments(method: str, given: Mapping[str, Any]) -> None:
     """Refuses arguments of Keras' `fit` or `evaluate` that would be ignored; None, and a split of 0, pass.
 

@@ -10,7 +10,7 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.passes import Feed, Place
 from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.data.pace import Pace
-from tf_fullbatch.data.plan import BatchPlan
+from tf_fullbatch.data.plan import BatchPlan, pieces
 from tf_fullbatch.data.resident import HeldSamples, ResidentFeed
 from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
 
@@ -180,8 +180,8 @@ class StepLoop:
         def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             """(micro-batches, rounds) of a step."""
             in_step = tf.minimum(update_batch, samples - step * update_batch)
-            micro_batches = (in_step + feed.micro_batch_size - 1) // feed.micro_batch_size
-            return micro_batches, (micro_batches + feed.replicas - 1) // feed.replicas
+            micro_batches = pieces(in_step, feed.micro_batch_size)
+            return micro_batches, pieces(micro_batches, feed.replicas)
 
         def goes_on(at: Position, done: Done) -> tf.Tensor:
             # A call that has completed a step begins no other that it could not complete.
@@ -255,7 +255,7 @@ class StepLoop:
 
 
 def _steps_per_epoch(question: Question) -> tf.Tensor:
-    return (question.samples + question.update_batch_size - 1) // question.update_batch_size
+    return pieces(question.samples, question.update_batch_size)
 
 
 def _rows(steps: tf.Tensor) -> tf.TensorArray:

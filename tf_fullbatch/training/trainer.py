@@ -75,11 +75,15 @@ class Trainer:
         refusals.refuse_several_inputs(model.network)
         with model.distribute_strategy.scope():
             model.build((None, *data.inputs.shape[1:]))
-            outputs = parts.build_all(model, inputs, targets)
+            if training:
+                parts.build_optimizer(model)
+            outputs = parts.build_metrics(model, inputs, targets)
         check_targets(data.targets, *refusals.classes_of(model.loss, outputs))
         key = (*keras_internals.compile_key(model), inputs, targets)
         if training and (self._training is None or self._training.key != key):
             self._training = parts.build_training(model, inputs, targets, key)
+        elif training:
+            refusals.refuse_changed_training(self.training.trained, model.network)
         if not training and (self._evaluation is None or self._evaluation.key != key):
             self._evaluation = parts.build_evaluation(model, key)
         self._classifies = classifies(targets, outputs)
