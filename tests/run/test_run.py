@@ -158,12 +158,10 @@ class QuickstartTest(CommandTestCase):
             f"--output_dir={self.folder}",
             "--quiet",
         )
-        self.assertEqual(
-            (0, "", ""), command(*flags, "--epochs=12", "--warmup_epochs=2", "--evaluate_every=12")
-        )
+        self.assertEqual((0, "", ""), command(*flags, "--epochs=12", "--evaluate_every=12"))
         (test,) = (row for row in evaluations_of(self.folder) if row["split"] == "test")
-        # 96.9 % was measured; 84.7 % where the gradient reaches the head alone, 5 % where it is 0.
-        self.assertGreater(test["accuracy"], 0.93)
+        # 88 to 95 % were measured (seeds 0, 1, 2); 32 % where the head alone is trained, 10 % where nothing is.
+        self.assertGreater(test["accuracy"], 0.8)
 
     @pytest.mark.slow
     def test_in_full(self):
@@ -173,7 +171,8 @@ class QuickstartTest(CommandTestCase):
             "--quiet",
         )
         self.assertEqual((0, "", ""), command(*flags))
-        self.assertGreaterEqual(summary_of(self.folder)["final"]["test"]["raw"]["accuracy"], 0.985)
+        # 98.0 to 98.7 % (seeds 0, 1, 2).
+        self.assertGreaterEqual(summary_of(self.folder)["final"]["test"]["raw"]["accuracy"], 0.975)
 
 
 if __name__ == "__main__":
