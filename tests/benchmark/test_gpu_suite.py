@@ -67,6 +67,18 @@ class PartsTest(unittest.TestCase):
                         fields = Workload.__dataclass_fields__
                         Workload(**{k: v for k, v in part.arguments.items() if k in fields})
 
+    def test_xla_is_not_asked_for_where_it_is_refused(self):
+        for scale in gpu_suite.SCALES:
+            asked = [
+                (part.arguments["jit_compile"], part.arguments["penalty"])
+                for part in gpu_suite.parts(Options(suite="gpu", report="x", scale=scale))
+                if "penalty" in part.arguments
+            ]
+            asked += [case[1:] for case in gpu_suite.SCALES[scale].trajectories]
+            self.assertNotIn(("on", "forward_over_reverse"), asked)
+            self.assertIn(("off", "forward_over_reverse"), asked)
+            self.assertIn(("on", "nested_tape"), asked)
+
     def test_the_full_scale_covers_the_table(self):
         parts = gpu_suite.parts(Options(suite="gpu", report="x"))
         speeds = [p.arguments for p in parts if p.kind == "speed"]

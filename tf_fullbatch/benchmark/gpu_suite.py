@@ -13,7 +13,7 @@ from typing import Any
 from tf_fullbatch.benchmark import fresh_process, gpu_report
 from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import Options
-from tf_fullbatch.config.step import PENALTIES
+from tf_fullbatch.core.names import NOT_BY_XLA, PENALTIES
 from tf_fullbatch.errors import RunError, UserError
 from tf_fullbatch.records.files import read_json, write_json, write_text
 from tf_fullbatch.records.summary import git_revision
@@ -63,6 +63,7 @@ SCALES = {
             (policy, jit, penalty)
             for policy, jit in (("float64", "off"), ("float64", "on"), ("float32", "on"))
             for penalty in PENALTIES
+            if jit == "off" or penalty not in NOT_BY_XLA
         ),
         matrix_size=8192,
         tests=("tests/core", "tests/optim", "tests/training"),
@@ -111,7 +112,7 @@ def parts(options: Options) -> list[Part]:
         *_speeds(scale, "on"),
         Part(name="profile", kind="profile", arguments={k: v for k, v in half.items() if k != "repeats"}),
         *(
-            Part(name=f"penalty_{penalty}", kind="speed", arguments=half | {"penalty": penalty})
+            Part(name=f"penalty_{penalty}", kind="speed", arguments=_penalised(half, penalty))
             for penalty in PENALTIES[1:]
         ),
         *_speeds(scale, "off"),
@@ -167,6 +168,12 @@ def _speeds(scale: Scale, jit: str) -> list[Part]:
         for policy in scale.dtype_policies
         for size in scale.micro_batch_sizes
     ]
+
+
+def _penalised(plain: Mapping[str, Any], penalty: str) -> dict[str, Any]:
+    """The arguments of a penalty's passes, compiled by XLA where that can be."""
+    jit = {"jit_compile": "off"} if penalty in NOT_BY_XLA else {}
+    return {**plain, "penalty": penalty, **jit}
 
 
 def _pytorch(options: Options, half: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Passes, Progress, Timing
-from tf_fullbatch.core.names import GRADIENT_EVALUATIONS
+from tf_fullbatch.core.names import GRADIENT_EVALUATIONS, NOT_BY_XLA
 from tf_fullbatch.display.text import format_count, format_table
 from tf_fullbatch.run.devices import precision
 
@@ -75,10 +75,11 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
             for jit in jit_settings(options):
                 entries[Configuration(policy, jit, BARE_LOOP)] = loops.bare_loop(net, work, data, jit)
                 for penalty in options.penalties:
+                    compiled = jit and penalty not in NOT_BY_XLA
                     model = loops.published_model(
-                        net, penalty, options.micro_batch_size, "on" if jit else "off"
+                        net, penalty, options.micro_batch_size, "on" if compiled else "off"
                     )
-                    entries[Configuration(policy, jit, penalty)] = loops.fit_of(model, work, data)
+                    entries[Configuration(policy, compiled, penalty)] = loops.fit_of(model, work, data)
     timed = {c: loops.in_precision(c.dtype_policy, run) for c, run in entries.items()}
     timings = timing.measure(timed, options.repeats, progress)
     return {"gradient_flops": flops, "speed": results(timings, options.samples, flops)}

@@ -18,3 +18,6 @@ PENALTIES = tuple(GRADIENT_EVALUATIONS)
 
 EXACT = ("nested_tape", "forward_over_reverse")
 """The operators that differentiate the loss twice."""
+
+NOT_BY_XLA = ("forward_over_reverse",)
+"""Operators that XLA does not compile: some of its operations (XlaDynamicUpdateSlice) have no forward mode."""

@@ -13,7 +13,7 @@ from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
-from tf_fullbatch.core.names import EXACT
+from tf_fullbatch.core.names import EXACT, NOT_BY_XLA
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel
 from tf_fullbatch.core.penalties import Penalty
@@ -256,7 +256,7 @@ def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:
     """Whether the micro-batch's gradient is compiled by XLA; `auto`: where there is a GPU and it is exact.
 
     XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in TensorFlow
-    2.21), so exact penalties of networks with max pooling go without. Its own operations have no forward mode.
+    2.21), so exact penalties of networks with max pooling go without. Some of its operations have no forward mode.
 
     Raises:
         UserError: `jit_compile="on"` for such a network and penalty.
@@ -264,8 +264,8 @@ def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:
     reason = None
     if report.has_max_pooling and settings.penalty in EXACT:
         reason = "XLA's second derivative of max pooling is wrong"
-    elif settings.penalty == "forward_over_reverse":
-        reason = "XLA's operations have no forward mode"
+    elif settings.penalty in NOT_BY_XLA:
+        reason = "some of XLA's operations have no forward mode"
     if settings.jit_compile == "on" and reason is not None:
         raise UserError(
             f"--jit_compile=on with --penalty={settings.penalty}: {reason}. Use --jit_compile=off, another --penalty"
