@@ -136,6 +136,27 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(UserError, "XLA's second derivative of max pooling is wrong"):
             model.fit(x, y, verbose=0)
 
+    def test_xla_of_what_it_does_not_compile(self) -> None:
+        inputs = keras.Input((4, 4, 2))
+        x = keras.layers.Conv2D(2, 1)(inputs)
+        x = keras.layers.Flatten()(keras.layers.Resizing(6, 6, interpolation="nearest", name="resize")(x))
+        network = keras.Model(inputs, keras.layers.Dense(1)(x))
+        x, y = np.ones((4, 4, 4, 2), "float32"), np.ones((4, 1), "float32")
+        expected = r"--jit_compile=on: the layer 'resize' \(Resizing\) leads to ResizeNearestNeighborGrad, which XLA"
+        with self.assertRaisesRegex(UserError, expected):
+            model_of(network, loss="mse", jit_compile="on").fit(x, y, verbose=0)
+        model_of(network, loss="mse", jit_compile="auto").fit(x, y, verbose=0)
+
+    @parameterized.parameters("forward_over_reverse", "nested_tape", "none")
+    def test_xla_by_penalty(self, penalty: str) -> None:
+        strength = {} if penalty == "none" else {"penalty_strength": 1.0}
+        model = model_of(softplus_network(), penalty=penalty, jit_compile="on", **strength)
+        if penalty != "forward_over_reverse":
+            model.fit(X, Y, verbose=0)
+        else:
+            with self.assertRaisesRegex(UserError, "some of XLA's operations have no forward mode"):
+                model.fit(X, Y, verbose=0)
+
     def test_what_the_audit_refuses(self) -> None:
         network = softplus_network(keras.layers.Lambda(lambda x: x + tf.random.normal(tf.shape(x))))
         with self.assertRaisesRegex(UserError, "layer 'lambda.*draws random numbers by RandomStandardNormal"):

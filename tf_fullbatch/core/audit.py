@@ -24,6 +24,7 @@ from tf_fullbatch.core.operation_kinds import (
     COLLECTIVE,
     CONTROL_FLOW,
     FUNCTION_CALLS,
+    NOT_IN_XLA,
     RANDOM,
     RANDOM_POOLING,
     READING_RESOURCES,
@@ -37,9 +38,11 @@ class AuditReport(NamedTuple):
 
     Attributes:
         has_max_pooling: See `has_max_pooling`.
+        not_by_xla: What leads to an operation that XLA does not compile, and the operation; None where there is none.
     """
 
     has_max_pooling: bool
+    not_by_xla: str | None
 
 
 def check(
@@ -95,7 +98,7 @@ def check(
     trace.refuse_unconnected()
     if forward_mode:
         _refuse_control_flow(call.network, trace.theta, operations)
-    return AuditReport(has_max_pooling(operations))
+    return AuditReport(has_max_pooling(operations), _not_by_xla(call.network, operations))
 
 
 def _may_lack_derivatives(graph: tf.Graph, operations: Sequence[Operation]) -> bool:
@@ -123,6 +126,15 @@ def _carries_numbers(tensor: tf.Tensor) -> bool:
 def has_max_pooling(operations: Sequence[Operation]) -> bool:
     """Whether an operation is max pooling of any kind or rank, whose second derivative XLA gets wrong."""
     return any("MaxPool" in operation.type for operation in operations)
+
+
+def _not_by_xla(network: keras.Model, operations: Sequence[Operation]) -> str | None:
+    for operation in operations:
+        kind = operation.type
+        # A function's own name is no operation's.
+        if hasattr(tf.raw_ops, kind) and kind not in internals.compiled_by_xla() | NOT_IN_XLA:
+            return f"the {layer_of(network, operation.name)} leads to {kind}"
+    return None
 
 
 def _pools_without_shrinking(operation: Operation) -> bool:

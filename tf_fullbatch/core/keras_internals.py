@@ -14,6 +14,7 @@ from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.eager.polymorphic_function import autograph_util, polymorphic_function
 from tensorflow.python.framework import ops, registry
 from tensorflow.python.ops import control_flow_v2_func_graphs, custom_gradient
+from tensorflow.python.util import pywrap_xla_ops
 
 
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
@@ -133,6 +134,13 @@ def has_gradient(operation_type: str) -> bool:
         return ops.gradient_registry.lookup(operation_type) is not None
     except LookupError:
         return False
+
+
+@functools.cache
+def compiled_by_xla() -> frozenset[str]:
+    """Types of the operations that XLA compiles for the devices there are; TensorFlow has no public list."""
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    return frozenset(pywrap_xla_ops.get_gpu_kernel_names() if gpu else pywrap_xla_ops.get_cpu_kernel_names())
 
 
 Handler = Callable[..., Any]

@@ -28,6 +28,10 @@ TRULY_ZERO = frozenset(
 with the inputs, or are not meant to. (Sign, Floor, Round, Cast, ArgMax, ... have gradient functions, which return
 nothing; integers are asked for where a gradient function, of average pooling, hands something on to a shape.)"""
 
+NOT_IN_XLA = frozenset({"OptionalFromValue", "OptionalNone", "Placeholder"})
+"""Operations of a graph that are not there, or others, once XLA compiles it: arguments, and what a condition keeps for
+its gradient."""
+
 RANDOM = frozenset(
     {
         "AllCandidateSampler",
