@@ -142,7 +142,9 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         x = keras.layers.Flatten()(keras.layers.Resizing(6, 6, interpolation="nearest", name="resize")(x))
         network = keras.Model(inputs, keras.layers.Dense(1)(x))
         x, y = np.ones((4, 4, 4, 2), "float32"), np.ones((4, 1), "float32")
-        expected = r"--jit_compile=on: the layer 'resize' \(Resizing\) leads to ResizeNearestNeighborGrad, which XLA"
+        expected = (
+            r"--jit_compile=on: the layer 'resize' \(Resizing\) leads to ResizeNearestNeighborGrad, which XLA"
+        )
         with self.assertRaisesRegex(UserError, expected):
             model_of(network, loss="mse", jit_compile="on").fit(x, y, verbose=0)
         model_of(network, loss="mse", jit_compile="auto").fit(x, y, verbose=0)
