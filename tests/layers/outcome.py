@@ -44,7 +44,9 @@ class Outcome:
         return f"{self.kind} ({self.detail})"
 
 
-def outcome(case: Case, reference: Reference, penalty: str, policy: str) -> Outcome:
+def outcome(
+    case: Case, reference: Reference, penalty: str, policy: str, *, jit_compile: str = "off"
+) -> Outcome:
     """One training step of the case, compared with its gradient by hand.
 
     Args:
@@ -52,9 +54,10 @@ def outcome(case: Case, reference: Reference, penalty: str, policy: str) -> Outc
         reference: Its gradients, which every dtype policy is compared with.
         penalty: One of `case.PENALTIES`.
         policy: One of `case.DTYPES`.
+        jit_compile: "on" for XLA.
     """
     try:
-        movement = step_movement(case, reference.weights, penalty, policy)
+        movement = step_movement(case, reference.weights, penalty, policy, jit_compile=jit_compile)
     except UserError as error:
         return Outcome("refused" if "\n" not in str(error) else "failed", str(error))
     except Exception as error:  # whatever a layer makes TensorFlow raise is looked for here
@@ -95,6 +98,7 @@ def step_movement(
     seed: int = 0,
     epsilon: float = EPSILON,
     fixed_noise: bool = True,
+    jit_compile: str = "off",
 ) -> np.ndarray:
     """Old minus new weights after one step of gradient descent at rate 1, as one float64 vector.
 
@@ -105,7 +109,8 @@ def step_movement(
         policy: One of `case.DTYPES`.
         seed: The run's seed.
         epsilon: Length of the finite differences' step.
-        fixed_noise: Whether random layers draw what they draw in the reference.
+        fixed_noise: Whether random layers draw what they draw in the reference; under XLA they do not.
+        jit_compile: "on" for XLA.
     """
     keras.utils.set_random_seed(0)
     with precision(policy), same_noise(fixed_noise):
@@ -113,7 +118,14 @@ def step_movement(
         for variable, value in zip(network.trainable_variables, weights, strict=True):
             variable.assign(value)
         settings = {} if penalty == "none" else {"penalty_strength": STRENGTH, "penalty_epsilon": epsilon}
-        model = FullBatchModel(network, micro_batch_size=MICRO_BATCH, penalty=penalty, seed=seed, **settings)
+        model = FullBatchModel(
+            network,
+            micro_batch_size=MICRO_BATCH,
+            penalty=penalty,
+            seed=seed,
+            jit_compile=jit_compile,
+            **settings,
+        )
         model.compile(optimizer=keras.optimizers.SGD(RATE), loss="mse")
         x, y = case.inputs(), case.targets((SAMPLES, *network.output_shape[1:]))
         model.fit(
