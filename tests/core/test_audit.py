@@ -147,6 +147,43 @@ class SecondDerivativesTest(AuditCase):
         check(*layers(), K.Flatten(), K.Dense(1), shape=shape, second_derivatives=True, replicas=2)
 
 
+class IncompleteTest(AuditCase):
+    """Second derivatives that TensorFlow has, but not whole."""
+
+    @parameterized.parameters(tf.compat.v1.nn.moments, tf.nn.moments)
+    def test_moments_under_another_name(self, moments: Callable) -> None:
+        def normalised(x: tf.Tensor) -> tf.Tensor:
+            mean, variance = moments(x, [0])
+            return (x - mean) / tf.sqrt(variance + 1.0)
+
+        words = "layer 'applied' .* takes tf.nn.moments under another name"
+        self.assert_refused(words, Applied(normalised), K.Dense(1), second_derivatives=True)
+        check(Applied(normalised), K.Dense(1))
+
+    def test_labels_that_move_with_weights(self) -> None:
+        def mutual(x: tf.Tensor, stop: Callable = tf.identity) -> tf.Tensor:
+            labels = stop(tf.nn.softmax(tf.sin(x)))
+            return tf.nn.softmax_cross_entropy_with_logits(labels, x)[:, tf.newaxis]
+
+        words = "layer 'applied' .* cross-entropy whose labels depend on weights"
+        self.assert_refused(words, Applied(mutual), K.Dense(1), second_derivatives=True)
+        check(Applied(mutual), K.Dense(1))
+        stopped = Applied(lambda x: mutual(x, tf.stop_gradient))
+        check(stopped, K.Dense(1), second_derivatives=True)
+
+    def test_complex_weights(self) -> None:
+        class Complex(K.Layer):
+            def build(self, shape: Any) -> None:
+                self.w = self.add_weight(shape=(3,), dtype="complex64", initializer="zeros")
+
+            def call(self, x: tf.Tensor) -> tf.Tensor:
+                return x * tf.math.real(self.w.value)
+
+        self.assert_refused(
+            "is complex64, but gradients are summed up in real numbers", Complex(), K.Dense(1)
+        )
+
+
 class TrulyZeroTest(Float64Case):
     @parameterized.parameters(
         ("sign", lambda x: x * tf.sign(x - 0.7)),
@@ -304,6 +341,18 @@ class RandomTest(AuditCase):
             "network 'sequential.*draws random numbers by RandomStandardNormal", K.Dense(1), loss=noisy
         )
 
+    @parameterized.parameters(
+        (
+            "PyFunc",
+            lambda x: x + tf.ensure_shape(tf.numpy_function(lambda: np.float32(1), [], tf.float32), []),
+        ),
+        ("EagerPyFunc", lambda x: x + tf.ensure_shape(tf.py_function(lambda: 1.0, [], tf.float32), [])),
+        ("Timestamp", lambda x: x + tf.cast(tf.timestamp(), tf.float32)),
+    )
+    def test_results_from_outside(self, operation: str, function: Callable) -> None:
+        words = f"layer 'applied' .* calls Python .* or the clock by {operation}"
+        self.assert_refused(words, Applied(function), K.Dense(1))
+
     def test_stateless_draws_pass(self) -> None:
         check(
             Applied(lambda x: x + tf.random.stateless_normal([3], [1, 2]) + keras.random.normal((3,))),
@@ -421,16 +470,28 @@ class MaxPoolingTest(AuditCase):
         (lambda: K.MaxPooling2D(1, strides=1), IMAGE),
         (lambda: K.MaxPooling1D(3, strides=1, padding="same"), (4, 2)),
         (lambda: K.MaxPooling3D(2, strides=1, padding="same"), (4, 4, 4, 1)),
+        (lambda: K.MaxPooling2D(2, padding="same"), (1, 1, 2)),
+        (lambda: K.MaxPooling1D(2, padding="same"), (1, 2)),
+        (lambda: Applied(lambda x: tf.nn.max_pool2d(x, 3, 1, [[0, 0], [1, 1], [1, 1], [0, 0]])), IMAGE),
     )
     def test_without_shrinking_it_has_no_exact_product(self, pool: Any, shape: tuple[int, ...]) -> None:
         layers = (K.Dense(2), pool(), K.Flatten(), K.Dense(1))
         self.assert_refused("maxima without shrinking", *layers, shape=shape, second_derivatives=True)
         check(*layers, shape=shape)
 
-    @parameterized.parameters((2, 2, "valid"), (3, 1, "valid"), (3, 2, "same"))
-    def test_where_it_shrinks_it_has(self, size: int, strides: int, padding: str) -> None:
+    @parameterized.parameters(
+        (2, 2, "valid", IMAGE),
+        (3, 1, "valid", IMAGE),
+        (3, 2, "same", IMAGE),
+        (2, 2, "same", (1, 2, 2)),
+        (2, 2, "same", (None, None, 2)),
+    )
+    def test_where_it_shrinks_it_has(
+        self, size: int, strides: int, padding: str, shape: tuple[int | None, ...]
+    ) -> None:
         pool = K.MaxPooling2D(size, strides=strides, padding=padding)
-        check(K.Dense(2), pool, K.Flatten(), K.Dense(1), shape=IMAGE, second_derivatives=True)
+        layers = (K.Dense(2), pool, K.GlobalAveragePooling2D(), K.Dense(1))
+        check(*layers, shape=shape, second_derivatives=True)
 
     @parameterized.parameters(
         (lambda: K.MaxPooling1D(2), (4, 2), True),

@@ -114,12 +114,13 @@ class MaskTest(MicroBatchCase):
     def test_masks_reach_as_many_axes_as_they_have(self) -> None:
         losses = GENERATOR.normal(size=(3, 4, 2))
         mask = np.array([[True, False, True, True], [False] * 4, [True, True, False, False]])
-        mean, weight = mean_loss(tf.constant(losses), tf.constant(mask))
+        mean, weight = mean_loss(tf.constant(losses), tf.constant(mask), tf.constant(losses))
         self.assertAllClose(mean, losses[mask].mean(), rtol=1e-14, atol=0)
         self.assertEqual(float(weight), 2 * mask.sum())
 
     def test_nothing_unmasked_is_no_loss_and_no_weight(self) -> None:
-        mean, weight = mean_loss(tf.constant(GENERATOR.normal(size=(3, 4))), tf.zeros([3, 4], tf.bool))
+        losses = tf.constant(GENERATOR.normal(size=(3, 4)))
+        mean, weight = mean_loss(losses, tf.zeros([3, 4], tf.bool), losses)
         self.assertEqual((float(mean), float(weight)), (0.0, 0.0))
 
 

@@ -90,6 +90,96 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, next(iter(arguments))):
             model.fit(X, Y, verbose=0)
 
+    @parameterized.parameters({"jit_compile": True}, {"run_eagerly": True})
+    def test_how_compile_would_run_steps(self, **arguments: Any) -> None:
+        model = FullBatchModel(softplus_network())
+        model.compile(optimizer="sgd", loss=CROSS_ENTROPY, **arguments)
+        with self.assertRaisesRegex(UserError, rf"compile\({next(iter(arguments))}=True\)"):
+            model.fit(X, Y, verbose=0)
+
+    def test_what_would_not_be_called(self) -> None:
+        class OwnLoss(FullBatchModel):
+            def compute_loss(self, *arguments: Any, **named: Any) -> tf.Tensor:
+                return tf.zeros([])
+
+        class OwnStep(keras.Sequential):
+            def train_step(self, data: Any) -> dict:
+                return {}
+
+        own = OwnLoss(softplus_network())
+        own.compile(optimizer="sgd", loss=CROSS_ENTROPY)
+        with self.assertRaisesRegex(UserError, r"^OwnLoss.compute_loss would not be called"):
+            own.fit(X, Y, verbose=0)
+        network = OwnStep([keras.Input((FEATURES,)), keras.layers.Dense(3)])
+        with self.assertRaisesRegex(UserError, r"^OwnStep.train_step would not be called"):
+            model_of(network).fit(X, Y, verbose=0)
+
+    def test_losses_that_do_not_reduce_by_a_mean_or_are_called_otherwise(self) -> None:
+        class Twice(keras.losses.MeanSquaredError):
+            def __call__(self, *arguments: Any) -> tf.Tensor:
+                return 2 * super().__call__(*arguments)
+
+        for loss, words in (
+            (keras.losses.MeanSquaredError(reduction=None), r"does not reduce \(reduction=None\)"),
+            (Twice(), "has a __call__ of its own"),
+        ):
+            with self.assertRaisesRegex(ValueError, words):
+                model_of(loss=loss).fit(X, Y, verbose=0)
+
+    def test_a_loss_of_the_whole_micro_batch(self) -> None:
+        def whole(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+            return tf.reduce_mean(tf.square(outputs))
+
+        model_of(loss=whole, micro_batch_size=5).fit(X, Y, verbose=0)
+        with self.assertRaisesRegex(UserError, "--multiplicative_noise needs a loss per sample"):
+            model_of(loss=whole, multiplicative_noise=0.1).fit(X, Y, verbose=0)
+        masked = keras.Sequential(
+            [
+                keras.Input((4,), dtype="int32"),
+                keras.layers.Embedding(5, 3, mask_zero=True),
+                keras.layers.Dense(1),
+            ]
+        )
+        with self.assertRaisesRegex(UserError, "which a mask cannot weight"):
+            model_of(masked, loss=whole).fit(
+                np.ones((4, 4), "int32"), np.ones((4, 4, 1), "float32"), verbose=0
+            )
+
+    def test_an_error_of_the_users_own_loss_is_theirs(self) -> None:
+        def faulty(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+            return {}["key"]
+
+        with self.assertRaises(KeyError):
+            model_of(loss=faulty).fit(X, Y, verbose=0)
+
+    def test_several_optimizers(self) -> None:
+        network = softplus_network()
+        both = [keras.optimizers.SGD(0.1), keras.optimizers.SGD(0.2)]
+        with self.assertRaisesRegex(UserError, "MultiOptimizer is not supported"):
+            model_of(network, keras.optimizers.MultiOptimizer(both[0], [(both[1], network.layers[-1:])])).fit(
+                X, Y, verbose=0
+            )
+
+    def test_weights_made_in_training_alone(self) -> None:
+        class Auxiliary(keras.layers.Layer):
+            def __init__(self) -> None:
+                super().__init__()
+                self.more = keras.layers.Dense(5)
+
+            def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+                return x + self.more(x) if training else x
+
+        network = softplus_network(Auxiliary())
+        with self.assertRaisesRegex(UserError, "makes weights .* when it is called in training alone"):
+            model_of(network).fit(X, Y, verbose=0)
+
+    def test_steps_that_an_objective_does_not_have(self) -> None:
+        data = UpdateBatches(X, Y, batch_size=10)
+        model_of().objective(data, step=2)
+        for step in (-1, 3):
+            with self.assertRaisesRegex(UserError, rf"step={step}: the data have 3 step\(s\) per epoch"):
+                model_of().objective(data, step=step)
+
     def test_a_loss_scale_factor(self) -> None:
         with self.assertRaisesRegex(UserError, "loss_scale_factor=1024.0 is not supported"):
             model_of(optimizer=keras.optimizers.SGD(0.1, loss_scale_factor=1024.0)).fit(X, Y, verbose=0)

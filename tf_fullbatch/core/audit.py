@@ -5,6 +5,7 @@ Each refusal stands for results that would be wrong without a word, or for an er
 """
 
 import contextlib
+import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -25,11 +26,13 @@ from tf_fullbatch.core.operation_kinds import (
     CONTROL_FLOW,
     FUNCTION_CALLS,
     NOT_IN_XLA,
+    OUTSIDE,
     RANDOM,
     RANDOM_POOLING,
     READING_RESOURCES,
     TRULY_ZERO,
 )
+from tf_fullbatch.core.second_derivatives import FIXED_MEAN
 from tf_fullbatch.errors import UserError
 
 
@@ -88,14 +91,22 @@ def check(
         raise _exchange(trace.exchanges[0], replicas)
     for operation in operations:
         _refuse_operation(call.network, operation, graph, replicas)
+        if exact and _keeps_mean_fixed(operation):
+            raise UserError(
+                f"The {layer_of(call.network, operation.name)} takes tf.nn.moments under another name (bound at "
+                "import, tf.compat.v1), whose second derivative TensorFlow gets wrong: call tf.nn.moments, or write "
+                "mean and variance out."
+            )
         if exact and _pools_without_shrinking(operation):
             raise UserError(
                 f"The {layer_of(call.network, operation.name)} takes maxima without shrinking its input "
-                f"({operation.type} at stride 1), whose second derivative TensorFlow gets wrong: use a "
-                "finite-difference --penalty, or average pooling."
+                f"({operation.type}), whose second derivative TensorFlow gets wrong: use a finite-difference "
+                "--penalty, or average pooling."
             )
     _refuse_weights_read_as_variables(call, graph)
     trace.refuse_unconnected()
+    if exact:
+        _refuse_moving_labels(call.network, trace.theta)
     if forward_mode:
         _refuse_control_flow(call.network, trace.theta, operations)
     return AuditReport(has_max_pooling(operations), _not_by_xla(call.network, operations))
@@ -139,12 +150,21 @@ def _not_by_xla(network: keras.Model, operations: Sequence[Operation]) -> str | 
 
 def _pools_without_shrinking(operation: Operation) -> bool:
     """Whether max pooling keeps its input's shape: its second derivative then overwrites what it still reads."""
-    if operation.type not in ("MaxPool", "MaxPool3D"):
+    if operation.type not in ("MaxPoolGrad", "MaxPool3DGrad"):
         return False
     attributes = operation.node.attr
-    if any(stride != 1 for stride in attributes["strides"].list.i):
-        return False
-    return attributes["padding"].s == b"SAME" or all(size == 1 for size in attributes["ksize"].list.i)
+    shape = attributes["_output_shapes"].list.shape[0]  # the gradient's, which is the input's
+    sizes = [-1] * len(attributes["ksize"].list.i) if shape.unknown_rank else [d.size for d in shape.dim]
+    padding = attributes["padding"].s
+    pads = list(attributes["explicit_paddings"].list.i) or [0] * (2 * len(sizes))
+    for i, (size, window, stride) in enumerate(
+        zip(sizes, attributes["ksize"].list.i, attributes["strides"].list.i, strict=True)
+    ):
+        lost = 0 if padding == b"SAME" else window - 1 - sum(pads[2 * i : 2 * i + 2])
+        size = size if size >= 0 else 1000  # not known: it shrinks unless stride and window are 1
+        if math.ceil((size - lost) / stride) != size:
+            return False
+    return True
 
 
 def _exchange(layer: str, replicas: int) -> UserError:
@@ -185,15 +205,15 @@ def check_augmentation(augmentation: Augmentation, inputs: tf.TensorSpec) -> Non
         UserError: It draws random numbers from a state, or assigns a variable; one line that says what to do.
     """
     ids, epoch = tf.TensorSpec([inputs.shape[0]], tf.int64), tf.TensorSpec([], tf.int64)
+    function = tf.function(augmentation, autograph=False)
     with _refused_python_draws("augmentation_function"):
-        graph = tf.function(augmentation, autograph=False).get_concrete_function(inputs, ids, epoch).graph
-    for operation in operations_of(graph):
-        if _draws(operation) or _assigns(operation):
-            raise UserError(
-                f"The augmentation_function uses {operation.type} (tf.random, a generator, a variable), so that it is "
-                "no function of (inputs, sample_ids, epoch) and no step could be repeated: use "
-                "tf.random.stateless_* with seeds made of sample_ids and epoch."
-            )
+        for operation in operations_of(function.get_concrete_function(inputs, ids, epoch).graph):
+            if _draws(operation) or _assigns(operation) or operation.type in OUTSIDE:
+                raise UserError(
+                    f"The augmentation_function uses {operation.type} (tf.random, a generator, a variable, Python), so "
+                    "that it is no function of (inputs, sample_ids, epoch) and no step could be repeated: use "
+                    "tf.random.stateless_* with seeds made of sample_ids and epoch."
+                )
 
 
 @contextlib.contextmanager
@@ -209,8 +229,13 @@ def _refused_python_draws(what: str) -> Iterator[None]:
 
 
 def _refuse_overwritten(call: NetworkCall) -> None:
-    """Weights that no gradient is for."""
+    """Weights that no gradient is for, or none that can be summed up."""
     for variable in call.weights:
+        if tf.as_dtype(variable.dtype).is_complex:
+            raise UserError(
+                f"The weight {variable.path!r} is {variable.dtype}, but gradients are summed up in real numbers: keep "
+                "its real and imaginary part as two weights."
+            )
         if variable.overwrite_with_gradient:
             raise UserError(
                 f"The weight {variable.path!r} is to be overwritten by its gradient (float8 training), which a mean "
@@ -225,6 +250,11 @@ def _refuse_operation(network: keras.Model, operation: Operation, graph: tf.Grap
             f"The {layer_of(network, operation.name)} draws random numbers by {operation.type} (tf.random, "
             "tf.nn.dropout), other ones at each call, so that no step could be repeated: use keras.random.* or a "
             "keras.random.SeedGenerator."
+        )
+    if operation.type in OUTSIDE:
+        raise UserError(
+            f"The {layer_of(network, operation.name)} calls Python (tf.numpy_function, tf.py_function) or the clock by "
+            f"{operation.type}, whose results cannot be repeated: use operations of TensorFlow."
         )
     if _assigns(operation):
         name = _captured_variable(operation, graph)
@@ -271,7 +301,7 @@ def _refuse_control_flow(
     """Refuses loops and conditions that the weights enter: TensorFlow has no forward mode for them."""
     loops = [operation.name for operation in operations if operation.type in CONTROL_FLOW]
     found = []
-    for operation in _reached(theta):
+    for _, operation in _reached(theta):
         # On a tape, TensorFlow wraps a loop in a function of its own.
         if any(f"{name}/".startswith(f"{operation.name}/") for name in loops):
             found.append(operation.name)
@@ -283,13 +313,33 @@ def _refuse_control_flow(
         )
 
 
-def _reached(tensors: Sequence[tf.Tensor]) -> Iterator[tf.Operation]:
-    """The operations that depend on some tensors by numbers, or by lists of them (variants)."""
+def _keeps_mean_fixed(operation: Operation) -> bool:
+    """Whether it is the stop_gradient of TensorFlow's own moments, and not that of ours."""
+    *scopes, name = operation.name.split("/")
+    return operation.type == "StopGradient" and "moments" in scopes and not name.startswith(FIXED_MEAN)
+
+
+def _refuse_moving_labels(network: keras.Model, theta: Sequence[tf.Tensor]) -> None:
+    """Refuses cross-entropies whose labels the weights enter: TensorFlow's gradient by the labels is a dead end."""
+    for tensor, operation in _reached(theta):
+        if operation.type == "SoftmaxCrossEntropyWithLogits" and operation.inputs[1] is tensor:
+            raise UserError(
+                f"The {layer_of(network, operation.name)} takes a softmax cross-entropy whose labels depend on "
+                "weights, of which TensorFlow has no whole second derivative: use a finite-difference --penalty, put "
+                "tf.stop_gradient around the labels, or write -sum(labels * log_softmax(logits)) out."
+            )
+
+
+def _reached(tensors: Sequence[tf.Tensor]) -> Iterator[tuple[tf.Tensor, tf.Operation]]:
+    """(tensor, operation that takes it), where both depend on some tensors by numbers or lists of them (variants)."""
     pending = list(tensors)
     seen = {tensor.name for tensor in pending}
     while pending:
-        for operation in pending.pop().consumers():
-            yield operation
+        tensor = pending.pop()
+        for operation in tensor.consumers():
+            yield tensor, operation
+            if operation.type == "StopGradient":
+                continue
             for output in operation.outputs:
                 if _carries_numbers(output) and output.name not in seen:
                     seen.add(output.name)

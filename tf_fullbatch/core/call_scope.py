@@ -53,6 +53,7 @@ class CallScope(keras.StatelessScope):
     ):
         super().__init__(state_mapping=values, collect_losses=True)
         self.assignments: Counter[int] = Counter()
+        self.readings: Counter[int] = Counter()
         self.assigned_weights: dict[int, tf.Tensor] = {}
         self._network = network
         self._theta = theta
@@ -87,6 +88,7 @@ class CallScope(keras.StatelessScope):
         """Called by Keras for each reading of a variable; None for the variable's own value."""
         if internals.is_seed(variable):
             return self._seed(variable)
+        self.readings[id(variable)] += 1
         if id(variable) in self._theta:
             self._weights_read[id(variable)] = variable
         return super().get_current_value(variable)

@@ -55,6 +55,8 @@ class GradientTrace:
             with _noted_exchanges(self._call.network, self.exchanges):
                 return function.get_concrete_function(weights, state, seed, inputs, targets).graph
         except LookupError as error:  # an operation within a function that has a gradient of its own
+            if type(error) is not LookupError:  # an index or a key of the user's own code
+                raise
             raise UserError(
                 f"The network {self._call.network.name!r} or the loss cannot be differentiated: "
                 f"{' '.join(str(error).split())} Exchange the layer that uses this operation."
@@ -96,20 +98,23 @@ class GradientTrace:
     ) -> tf.Tensor:
         with exact_second_derivatives() if self._exact else contextlib.nullcontext():
             output = self._call.call(theta, state, lambda: seed, inputs)
-        losses = self._sample_loss(targets, as_full_precision(output.outputs))
-        return mean_loss(losses, counted(output.mask, losses))[0] + added_losses(output.losses, losses.dtype)
+        outputs = as_full_precision(output.outputs)
+        losses = self._sample_loss(targets, outputs)
+        mean, _ = mean_loss(losses, counted(output.mask, losses), outputs)
+        return mean + added_losses(output.losses, losses.dtype)
 
     def refuse_lookups(self, operations: Sequence[Operation]) -> None:
         """Refuses operations between weights and gradient that TensorFlow cannot differentiate (again)."""
         for type_ in self._without_gradient:
             raise UserError(
-                f"The {self._layer_with(type_, operations)} uses {type_}, of which TensorFlow has no gradient: "
+                f"The {self._layer_with(type_, operations)} uses {_words(type_)}, of which TensorFlow has no gradient: "
                 "exchange the layer, or put tf.stop_gradient around its input."
             )
         for type_ in self._without_second:
             raise UserError(
-                f"The {self._layer_with(type_, operations)} leads to {type_}, of which TensorFlow has no derivative, "
-                "so that second derivatives would be wrong: use --penalty=central_differences, or exchange the layer."
+                f"The {self._layer_with(type_, operations)} leads to {_words(type_)}, of which TensorFlow has no "
+                "derivative, so that second derivatives would be wrong: use --penalty=central_differences, or exchange "
+                "the layer."
             )
 
     def _layer_with(self, type_: str, operations: Sequence[Operation]) -> str:
@@ -129,6 +134,11 @@ class GradientTrace:
             else "set trainable=False on them, or let the loss depend on them by differentiable operations"
         )
         raise UserError(f"No gradient of the loss reaches the weights {shown}: {advice}.")
+
+
+def _words(type_: str) -> str:
+    """Words for a type of operation; a function that a graph calls has a made-up one."""
+    return type_ if hasattr(tf.raw_ops, type_) else "a function or loop of its own"
 
 
 @contextlib.contextmanager

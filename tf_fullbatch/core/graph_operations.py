@@ -13,7 +13,7 @@ class Operation(NamedTuple):
         type: Such as "MatMul".
         name: Its name; within a nested function (a loop's body, a branch), that of the operation that calls it
             before its own, so that the name scopes of layers stand in it.
-        node: Its definition.
+        node: Its definition, with the shapes of its outputs in the attribute `_output_shapes`.
     """
 
     type: str
@@ -23,7 +23,7 @@ class Operation(NamedTuple):
 
 def operations_of(graph: tf.Graph) -> list[Operation]:
     """All operations of a graph and of the functions that it calls, however deep."""
-    definition = graph.as_graph_def()
+    definition = graph.as_graph_def(add_shapes=True)
     functions = {f.signature.name: f.node_def for f in definition.library.function}
     found: list[Operation] = []
     pending: list[tuple[str, Iterable[Any]]] = [("", definition.node)]

@@ -59,6 +59,21 @@ def compile_key(model: keras.Model) -> tuple[Any, ...]:
     return (model.optimizer, model._compile_loss, model._compile_metrics)
 
 
+def compile_argument(model: keras.Model, name: str) -> Any:
+    """An argument of `compile` as it was given; the public attributes resolve "auto"."""
+    return model._compile_config.config.get(name)
+
+
+def is_decayed(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> bool:
+    """Whether weight decay is for a variable (`exclude_from_weight_decay`)."""
+    return optimizer._use_weight_decay(variable)
+
+
+def position_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
+    """A variable's position among those that the optimizer was built for."""
+    return optimizer._get_variable_index(variable)
+
+
 def loss_weights(model: keras.Model) -> Any:
     """The loss weights given to `compile`; None without."""
     return getattr(model._compile_loss, "_user_loss_weights", None)

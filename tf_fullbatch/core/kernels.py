@@ -109,7 +109,7 @@ class GradientKernel:
     def like(self) -> tuple[GradientMeans, SampleMeans, Any]:
         """See `passes.Kernel`."""
         call, number = self._loss.call, tf.TensorSpec([])
-        gradient = [tf.TensorSpec(v.shape) for v in call.network.trainable_variables]
+        gradient = [tf.TensorSpec(v.shape) for v in call.weights]
         measured = [tf.TensorSpec(v.shape) for v in call.state.updated_variables]
         each = MicroBatchFigures(number, number, number, number) if self._each else ()
         return GradientMeans(gradient, number, number), SampleMeans(number, measured), each
@@ -200,7 +200,7 @@ class ProductKernel:
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, tuple]:
         """See `passes.Kernel`: the product."""
-        return [tf.TensorSpec(v.shape) for v in self._loss.call.network.trainable_variables], (), ()
+        return [tf.TensorSpec(v.shape) for v in self._loss.call.weights], (), ()
 
     def __call__(
         self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree

@@ -16,6 +16,7 @@ from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.errors import UserError
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (inputs `[batch, ...]`, sample_ids int64 `[batch]`, epoch int64 scalar) to inputs of the same shape."""
@@ -186,11 +187,15 @@ class MicroBatchLoss:
         """
         losses = self.sample_loss(batch.targets, outputs)
         mask = counted(mask, losses)
-        mean, weight = mean_loss(losses, mask)
+        mean, weight = mean_loss(losses, mask, outputs)
         if batch.weights is None:
             return mean, mean, weight
+        if not losses.shape.rank:
+            raise UserError(
+                "--multiplicative_noise needs a loss per sample, but the loss is one number per micro-batch."
+            )
         factors = tf.reshape(tf.cast(batch.weights, losses.dtype), [-1] + [1] * (losses.shape.rank - 1))
-        return mean, mean_loss(factors * losses, mask)[0], weight
+        return mean, mean_loss(factors * losses, mask, outputs)[0], weight
 
     def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
         if derivatives == 2:
@@ -211,19 +216,28 @@ def counted(mask: tf.Tensor | None, losses: tf.Tensor) -> tf.Tensor | None:
     return tf.cast(mask, tf.bool) & tf.cast(own, tf.bool)
 
 
-def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor]:
+def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The mean of a micro-batch's losses, and what it counts for in a mean over the set.
 
     Args:
-        losses: `[batch, ...]`.
+        losses: `[batch, ...]`; or a scalar, a loss of the micro-batch as a whole.
         mask: `[batch, ...]` of a rank up to that of the losses, True where a loss counts; None: all count.
+        outputs: `[batch, ...]`, what the losses are of.
 
     Returns:
         The mean over what counts (0 where nothing does), and the number of samples or, with a mask, of the places
         that count, as a scalar of the losses' dtype.
+
+    Raises:
+        UserError: There is a mask, and no loss per sample that it could weight.
     """
     if mask is None:
-        return tf.reduce_mean(losses), tf.cast(samples_of(losses), losses.dtype)
+        return tf.reduce_mean(losses), tf.cast(samples_of(outputs), losses.dtype)
+    if not losses.shape.rank:
+        raise UserError(
+            "The network masks places, but the loss is one number per micro-batch, which a mask cannot weight: let it "
+            "return a loss per sample or place."
+        )
     counts = tf.cast(mask, losses.dtype)
     while counts.shape.rank < losses.shape.rank:
         counts = counts[..., tf.newaxis]

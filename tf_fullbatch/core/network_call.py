@@ -17,6 +17,7 @@ from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core.call_scope import CallScope, stream
 from tf_fullbatch.core.network_state import NetworkState, Seed
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.errors import UserError
 
 
 class NetworkOutput(NamedTuple):
@@ -61,7 +62,14 @@ class NetworkCall:
         self.network = network
         self.weights = list(network.trainable_variables)
         self._generator = keras.random.SeedGenerator(0, name="unseeded")
-        self.state = NetworkState(network, self._assignments(inputs))
+        uses = self._uses(inputs)
+        if len(network.trainable_variables) != len(self.weights):
+            made = network.trainable_variables[-1].path
+            raise UserError(
+                f"The network {network.name!r} makes weights ({made!r}) when it is called in training alone: call it "
+                "once with training=True before it is trained."
+            )
+        self.state = NetworkState(network, *uses)
 
     def call(
         self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: Seed, inputs: tf.Tensor
@@ -94,8 +102,8 @@ class NetworkCall:
         measurements = self.state.measurements(returned)
         return NetworkOutput(outputs, internals.mask_of(outputs), losses, measurements)
 
-    def _assignments(self, inputs: tf.TensorSpec) -> Counter[int]:
-        """id(variable) -> how often one training call assigns it, found by tracing a call."""
+    def _uses(self, inputs: tf.TensorSpec) -> tuple[Counter[int], Counter[int]]:
+        """id(variable) -> how often one training call assigns it, and reads it; found by tracing a call."""
         scopes = []
 
         @tf.function(autograph=False)
@@ -111,4 +119,4 @@ class NetworkCall:
             return scope.run(x)[0]
 
         trace.get_concrete_function(inputs)
-        return scopes[-1].assignments
+        return scopes[-1].assignments, scopes[-1].readings

@@ -4,7 +4,8 @@ A Keras network's non-trainable variables are sorted once, when it is built:
 
 * *pass statistics*: moving averages of trainable BatchNormalization layers. They are frozen during the step;
   what each micro-batch measured is averaged over its samples, and applied once at the end as if each of the
-  K micro-batches had moved them: `new = m^K * old + (1 - m^K) * pass statistics`.
+  K micro-batches had moved them: `new = m^K * old + (1 - m^K) * pass statistics`. Layers get zeros for them, from which
+  the measurement comes back without cancellation, unless something else reads them in training too.
 * *seeds* of dropout and other random layers: derived from (seed, step, micro-batch), never carried over.
 * *averaged*: any other floating-point variable that the network updates when called in training; its new
   value is the sample-weighted mean of what the micro-batches would have made it. So it is for trainable weights
@@ -34,6 +35,7 @@ class NetworkState:
     Args:
         network: A built Keras model.
         assignments: id(variable) -> how often one training call assigns it.
+        readings: id(variable) -> how often one training call reads it.
 
     Attributes:
         variables: The network's non-trainable variables.
@@ -45,10 +47,12 @@ class NetworkState:
         UserError: The network updates an integer variable that is not a random seed.
     """
 
-    def __init__(self, network: keras.Model, assignments: Counter[int]):
+    def __init__(self, network: keras.Model, assignments: Counter[int], readings: Counter[int]):
         self.variables = list(network.non_trainable_variables)
         self.assigned_weights = [v for v in network.trainable_variables if assignments[id(v)]]
         self._momentum = _batch_norm_momenta(network, assignments)
+        # A call of BatchNormalization reads each of its statistics once, and assigns it in training.
+        self._read = {i for i in self._momentum if readings[i] > assignments[i]}
         tracked = seed_variables(network)
         seeds = [*tracked, *(v for v in self.variables if is_seed(v) and all(v is not s for s in tracked))]
         self._seeds = [id(v) for v in seeds]
@@ -73,12 +77,12 @@ class NetworkState:
             seed: Makes the seed of the micro-batch.
 
         Returns:
-            BatchNorm statistics as zeros, so that `m * 0 + (1 - m) * measured` comes back; seeds derived from
-            `seed`; everything else as it is.
+            BatchNorm statistics that nothing else reads as zeros, so that `m * 0 + (1 - m) * measured` comes back;
+            seeds derived from `seed`; everything else as it is.
         """
         fed = []
         for variable, value in zip(self.variables, state, strict=True):
-            if id(variable) in self._momentum and self._is_updated(variable):
+            if self._is_measured(variable) and self._is_updated(variable):
                 value = tf.zeros_like(value)
             elif id(variable) in self._seeds:
                 value = stream(seed(), self._seeds.index(id(variable)))
@@ -98,8 +102,8 @@ class NetworkState:
         measurements = []
         for variable, value in zip([*self.variables, *self.assigned_weights], returned, strict=True):
             if self._is_updated(variable):
-                momentum = self._momentum.get(id(variable))
-                measurements.append(value if momentum is None else value / (1.0 - momentum))
+                measured = self._is_measured(variable)
+                measurements.append(value / (1.0 - self._momentum[id(variable)]) if measured else value)
         return measurements
 
     def updated_values(self, means: Sequence[tf.Tensor], micro_batches: int | tf.Tensor) -> Tree:
@@ -114,11 +118,17 @@ class NetworkState:
             mean = tf.cast(mean, variable.dtype)
             momentum = self._momentum.get(id(variable))
             if momentum is not None:
+                if not self._is_measured(variable):
+                    mean = (mean - momentum * variable.value) / (1.0 - momentum)
                 kept = trees.scalar(momentum, tf.float64) ** tf.cast(micro_batches, tf.float64)
                 kept = tf.cast(kept, mean.dtype)
                 mean = kept * variable.value + (1.0 - kept) * mean
             values.append(mean)
         return values
+
+    def _is_measured(self, variable: keras.Variable) -> bool:
+        """Whether a training call gives what a BatchNorm layer measured, and nothing of the old statistics."""
+        return id(variable) in self._momentum and id(variable) not in self._read
 
     def _is_updated(self, variable: keras.Variable) -> bool:
         return any(variable is updated for updated in self.updated_variables)

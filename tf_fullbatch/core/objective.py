@@ -48,10 +48,11 @@ PassMaker = Callable[[Kernel, int], FullPass]
 class Objective:
     """Answers questions about one update batch at any parameters, over all samples and replicas.
 
-    Samples, augmentation, dropout and BatchNorm's moving averages are fixed: those of one step of one epoch, so it
-    is one deterministic function. It is the function that training descends: batch normalisation takes the
-    statistics of each micro-batch, dropout drops. Noise, clipping and weight decay are not part of it. Nothing is
-    assigned: neither weights nor moving averages change.
+    Samples, augmentation and dropout are fixed: those of one step of one epoch, so it is one deterministic function
+    as long as the network's non-trainable variables stay as they are (a layer may read them; training moves them). It
+    is the function that training descends: batch normalisation takes the statistics of each micro-batch, dropout
+    drops. Noise, clipping and weight decay are not part of it. Nothing is assigned: neither weights nor moving
+    averages change.
 
     Args:
         loss: The micro-batch's loss.
@@ -92,7 +93,7 @@ class Objective:
     @property
     def variables(self) -> list[tf.Variable]:
         """The trainable variables whose values theta lists, in order."""
-        return list(self._loss.call.network.trainable_variables)
+        return list(self._loss.call.weights)
 
     def theta(self) -> Tree:
         """The variables' present values."""

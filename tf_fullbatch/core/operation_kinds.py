@@ -32,6 +32,9 @@ NOT_IN_XLA = frozenset({"OptionalFromValue", "OptionalNone", "Placeholder"})
 """Operations of a graph that are not there, or others, once XLA compiles it: arguments, and what a condition keeps for
 its gradient."""
 
+OUTSIDE = frozenset({"EagerPyFunc", "PyFunc", "PyFuncStateless", "Timestamp"})
+"""Operations whose results come from outside of the graph: Python functions, the clock."""
+
 RANDOM = frozenset(
     {
         "AllCandidateSampler",

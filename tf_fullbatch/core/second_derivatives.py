@@ -12,6 +12,9 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
+FIXED_MEAN = "fixed_mean"
+"""Name of the operation that holds the mean fixed; what follows makes up for it."""
+
 _lock = threading.Lock()
 _entered = 0
 _original = tf.nn.moments
@@ -41,7 +44,7 @@ def moments(
     del shift
     with tf.name_scope(name or "moments"):
         mean = tf.reduce_mean(x, axes, keepdims=True)
-        fixed = tf.stop_gradient(mean)
+        fixed = tf.stop_gradient(mean, name=FIXED_MEAN)
         squares = tf.reduce_mean(tf.math.squared_difference(x, fixed), axes, keepdims=True)
         # mean - fixed is zero in value; its derivative is what second derivatives need.
         variance = squares - tf.square(mean - fixed)

@@ -37,7 +37,7 @@ class KerasDescent:
         return tf.cast(tf.convert_to_tensor(self._optimizer.iterations.value), tf.int64)
 
     def step(self, at: At, objective: Objective | None) -> Accepted:
-        """`optimizer.apply`, outside of any replica: there it would all-reduce the gradient once more."""
+        """`optimizer.apply_gradients`, outside of any replica: there it would all-reduce the gradient once more."""
         del objective
-        self._optimizer.apply(at.gradient, self._trainable)
+        self._optimizer.apply_gradients(zip(at.gradient, self._trainable, strict=True))
         return Accepted(tf.zeros([]))

@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals
+
 _BELONGS_ELSEWHERE = {
     "clipnorm": "FullBatchModel clips the reduced gradient; Keras' argument would clip each replica's",
     "clipvalue": "FullBatchModel clips the reduced gradient, by its norm",
@@ -67,7 +69,7 @@ class GradientDescent(keras.optimizers.Optimizer):
         self.buffers: list[keras.Variable] = []
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Makes one momentum buffer a variable, of its shape and dtype."""
+        """Makes one momentum buffer per variable, of its shape and dtype."""
         if self.built:
             return
         super().build(variables)
@@ -77,7 +79,7 @@ class GradientDescent(keras.optimizers.Optimizer):
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable, learning_rate: tf.Tensor) -> None:
         """Updates one variable, on one replica, by the recursion of the class."""
         direction = tf.cast(tf.convert_to_tensor(gradient), variable.dtype)
-        if self.coupled_weight_decay and self._use_weight_decay(variable):
+        if self.coupled_weight_decay and keras_internals.is_decayed(self, variable):
             direction += self.coupled_weight_decay * variable
         rate = tf.cast(learning_rate, variable.dtype)
         if not self.momentum:
@@ -86,7 +88,7 @@ class GradientDescent(keras.optimizers.Optimizer):
         # The two lines of the recursion after the decay, as one kernel in place.
         tf.raw_ops.ResourceApplyMomentum(
             var=variable.handle,
-            accum=self.buffers[self._get_variable_index(variable)].value.handle,
+            accum=self.buffers[keras_internals.position_of(self, variable)].value.handle,
             lr=rate,
             grad=direction,
             momentum=tf.constant(self.momentum, variable.dtype),

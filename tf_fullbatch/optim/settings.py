@@ -20,7 +20,7 @@ class OptimizerConfig(Group):
 
     batch_size: int | None = setting(
         None,
-        "Samples an update: full (the whole training set) or a number; 128 with --shuffle is SGD.",
+        "Samples per update: full (the whole training set) or a number; 128 with --shuffle is SGD.",
         minimum=1,
         none_word="full",
     )

@@ -61,7 +61,7 @@ class EvaluationKernel:
         del theta, state, scalars
         outputs = self.outputs(batch.inputs)
         losses = self._sample_loss(batch.targets, outputs)
-        mean, weight = mean_loss(losses, counted(keras_internals.mask_of(outputs), losses))
+        mean, weight = mean_loss(losses, counted(keras_internals.mask_of(outputs), losses), outputs)
         loss = mean + added_losses(self._network.losses, losses.dtype)
         return Contribution(
             EvaluationMeans(loss),

@@ -25,8 +25,15 @@ def refuse_unsupported(model: keras.Model) -> None:
     """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
 
     Raises:
-        ValueError: Loss scaling, several steps per execution, or loss weights.
+        ValueError: Loss scaling, several steps per execution, loss weights, XLA or eager steps asked of `compile`, a
+            `compute_loss` or `train_step` of the user's own.
     """
+    _refuse_overridden(model)
+    if isinstance(model.optimizer, keras.optimizers.MultiOptimizer):
+        raise UserError(
+            "MultiOptimizer is not supported: it has no one learning rate, which steps record and penalties use. Give "
+            "one optimizer."
+        )
     if isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer):
         raise ValueError(
             "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
@@ -45,6 +52,22 @@ def refuse_unsupported(model: keras.Model) -> None:
         raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
     if keras_internals.loss_weights(model) is not None:
         raise ValueError("loss_weights is not supported: scale the loss itself.")
+
+
+def _refuse_overridden(model: keras.Model) -> None:
+    """Refuses what a step of micro-batches would not call, or not heed."""
+    if keras_internals.compile_argument(model, "jit_compile") is True:
+        raise UserError("compile(jit_compile=True) is not heeded: give FullBatchModel(jit_compile='on').")
+    if keras_internals.compile_argument(model, "run_eagerly"):
+        raise UserError("compile(run_eagerly=True) is not supported: steps are compiled. Leave it unset.")
+    stock = keras.Model
+    for owner, names in ((model, ("compute_loss",)), (model.network, ("compute_loss", "train_step"))):
+        for name in names:
+            if getattr(type(owner), name) is not getattr(stock, name):
+                raise UserError(
+                    f"{type(owner).__name__}.{name} would not be called: give compile() the loss, and add other terms "
+                    "by add_loss() in a layer."
+                )
 
 
 def refuse_changed_training(trained: tuple, network: keras.Model) -> None:

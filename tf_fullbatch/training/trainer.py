@@ -13,7 +13,7 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.checks import check_targets
-from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError
+from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
 from tf_fullbatch.training import parts, refusals
 from tf_fullbatch.training.compiled_loss import sample_loss
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
@@ -143,8 +143,11 @@ class Trainer:
 
     def objective(self, data: UpdateBatches, step: int, epoch: int | None = None) -> Objective:
         """The objective of a step's update batch; by default in the epoch that the next update would be of."""
+        steps = data.plan(1).steps_per_epoch
+        if not 0 <= step < steps:
+            raise UserError(f"step={step}: the data have {steps} step(s) per epoch, counted from 0.")
         if epoch is None:
-            epoch = self._model.steps_completed // data.plan(1).steps_per_epoch
+            epoch = self._model.steps_completed // steps
         return self._objective(
             data, step, self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
         )
