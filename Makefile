@@ -12,7 +12,7 @@ quickstart: $(READY)  ## run the main job on the embedded data set
 test: lint  ## style, types and tests
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest --numprocesses=2
 
-test-slow: $(READY)  ## the longer tests: quickstart to its end, replica table, fuzzed processes
+test-slow: $(READY)  ## the longer tests: all layers, quickstart to its end, replica table, fuzzed processes
 	TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/python -m pytest -m slow --numprocesses=2
 
 test-faults: $(READY)  ## faults: killed processes, full disks, lost workers, signals

@@ -47,23 +47,37 @@ class UserError(RunError, ValueError):
 
 
 class NonFiniteError(RunError):
-    """A loss or gradient was not finite; raised before the update is applied.
+    """A loss, gradient or update was not finite.
 
     Args:
         quantity: Name of the offending quantity, such as "loss" or "gradient norm".
         value: What it was (nan, inf or -inf).
-        step: The optimizer step (counted from 1) that was refused.
+        step: The optimizer step (counted from 1).
         origin: A clause that says where it comes from, or nothing.
+        in_data: Whether it comes from inputs or targets.
+        weights_lost: Whether the update itself was not finite, so that it is known only once the weights are changed;
+            else the update was not applied.
     """
 
     outcome = Outcome.NON_FINITE
 
-    def __init__(self, quantity: str, value: float, step: int, origin: str = ""):
-        super().__init__(
-            f"{quantity} is {value} in step {step}{origin and f', {origin}'}: the update was not applied and the "
-            f"weights of step {step - 1} are kept. Lower --learning_rate, set --clip_norm, or use a wider "
-            "--dtype_policy."
-        )
+    def __init__(
+        self,
+        quantity: str,
+        value: float,
+        step: int,
+        origin: str = "",
+        *,
+        in_data: bool = False,
+        weights_lost: bool = False,
+    ):
+        kept = f"the update was not applied and the weights of step {step - 1} are kept"
+        what = "the weights are lost" if weights_lost else kept
+        advice = "Lower --learning_rate, set --clip_norm, or use a wider --dtype_policy."
+        if in_data:
+            advice = "Make the data finite."
+        super().__init__(f"{quantity} is {value} in step {step}{origin and f', {origin}'}: {what}. {advice}")
+        self.weights_lost = weights_lost
         self.quantity = quantity
         self.value = value
         self.step = step

@@ -168,7 +168,7 @@ class FiguresTest(unittest.TestCase):
         self.assertAlmostEqual(second["quotient"], 0.75)
 
 
-class ContestantsTest(tf.test.TestCase):
+class TimedPassesTest(tf.test.TestCase):
     def test_operations_of_resnet18(self):
         # 0.56 G multiply-adds at 32x32, as counters of PyTorch models report for this network.
         net = workloads.network(Workload(model="resnet18", samples=1, micro_batch_size=1))

@@ -14,6 +14,7 @@ from tests.command import CommandTestCase, command, contents, tiny
 from tests.house.without_tensorflow import run_all
 from tests.rows import read_rows
 from tf_fullbatch.errors import Outcome
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
@@ -245,6 +246,37 @@ class EndsTest(CommandTestCase):
 
     def summary(self) -> dict:
         return json.loads((self.folder / "summary.json").read_text())
+
+    def test_a_rate_that_is_not_finite(self):
+        ended = tiny(self.folder, "--learning_rate=1e39", "--schedule=constant", "--epochs=1")
+        self.assertEqual(3, ended.code)
+        expected = (
+            "error: the learning rate is inf in step 1: the update was not applied and the weights of step 0"
+        )
+        self.assertIn(expected, ended.err.splitlines()[-1])
+        for weights in keras.models.load_model(self.folder / "model.keras").get_weights():
+            self.assertTrue(np.all(np.isfinite(weights)))
+
+    def test_weights_that_an_update_makes_nan(self):
+        apply = GradientDescent.update_step
+
+        def faulty(optimizer, gradient, variable, learning_rate):
+            apply(optimizer, gradient, variable, learning_rate)
+            broken = tf.where(optimizer.iterations.value == 2, np.nan, 0.0)
+            variable.assign_add(tf.cast(broken, variable.dtype) * tf.ones_like(variable))
+
+        with mock.patch.object(GradientDescent, "update_step", faulty):
+            ended = tiny(self.folder, "--epochs=4", "--checkpoint_every=1")
+        self.assertEqual(3, ended.code)
+        line = ended.err.splitlines()[-1]
+        self.assertIn("the norm of the update is nan in step 3: the weights are lost.", line)
+        self.assertIn("The weights of step 2, the last that was saved, are kept.", line)
+        kept = load_checkpoint(list_checkpoints(self.folder / "checkpoints")[0])
+        self.assertEqual(2, kept.step)
+        saved = keras.models.load_model(self.folder / "model.keras").get_weights()
+        self.assertTrue(all(np.all(np.isfinite(w)) for w in saved))
+        ended = self.assert_done(tiny(self.folder, "--epochs=4", "--checkpoint_every=1"))
+        self.assertIn("after step 2", ended.err)
 
     def test_not_finite(self):
         ended = tiny(

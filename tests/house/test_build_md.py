@@ -66,15 +66,16 @@ class HowToAddTest(unittest.TestCase):
 
     def test_measure(self) -> None:
         (code,) = re.findall(r'^```python\n("""A measure: .*?)^```', TEXT, re.MULTILINE | re.DOTALL)
-        (asked,) = re.findall(r"`self\.(_run\([^`]*\)\.sampled)`", TEXT)
+        (asked,) = re.findall(r"`model\.objective\(x, y\)\.(measure\([^`]*\)\.sampled)`", TEXT)
         namespace: dict = {"__name__": "shown_measure"}
         exec(compile(code, "BUILD.md", "exec"), namespace)
         inputs = np.random.default_rng(0).normal(size=(7, 4)).astype(np.float32)
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
         model = FullBatchModel(network, micro_batch_size=2)
         model.compile(optimizer="sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-        namespace |= {"objective": model.objective(inputs, np.arange(7) % 3), "theta": None}
-        found = eval(f"objective.{asked}".replace("self.", "objective."), namespace)
+        namespace |= {"objective": model.objective(inputs, np.arange(7) % 3)}
+        found = eval(f"objective.{asked}", namespace)
+        self.assertEqual(namespace["objective"].evaluations, 1 / 3)
         np.testing.assert_allclose(found, np.var(network(inputs), axis=1).mean(), rtol=1e-6)
 
 

@@ -16,8 +16,8 @@ REASONS = {
     "no bfloat16 gradient": "TensorFlow has no gradient of bicubic resizing in bfloat16: layers before it get none, "
     "and no word is said, in stock Keras too.",
     "max pooling in place": "TensorFlow's second derivative of max pooling is wrong in graphs where outputs have "
-    "the shape of inputs (stride 1 with same padding; windows of one, as adaptive pooling has them). Use a "
-    "finite-difference penalty.",
+    "the shape of inputs (stride 1 with same padding; maps of one place; windows of one, as adaptive pooling has "
+    "them). Use a finite-difference penalty.",
     "loop": "TensorFlow's forward mode does not pass through loops and conditionals. Use `nested_tape`, or "
     "`unroll=True` where the layer has it.",
     "assigned": "The layer assigns a trainable weight when it is called, so that there is no loss at shifted weights. "

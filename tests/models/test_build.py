@@ -198,7 +198,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(NORMS, ("batch", "group", "none"))
         self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus"))
         depths = (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 8)
-        self.assertEqual({*MODELS}, {f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"})
+        self.assertLessEqual({f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"}, {*MODELS})
 
 
 def trainable_count(network: keras.Model) -> int:

@@ -173,6 +173,15 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(UserError, "makes weights .* when it is called in training alone"):
             model_of(network).fit(X, Y, verbose=0)
 
+    def test_sizes_and_networks_of_other_kinds(self) -> None:
+        with self.assertRaisesRegex(UserError, "update_batch_size='full': give a whole number"):
+            model_of().fit(X, Y, batch_size="full", verbose=0)
+        for network in (lambda x: x, keras.Sequential):
+            with self.assertRaisesRegex(
+                TypeError, "network must be a built or unbuilt keras.Model, but it is"
+            ):
+                FullBatchModel(network)
+
     def test_steps_that_an_objective_does_not_have(self) -> None:
         data = UpdateBatches(X, Y, batch_size=10)
         model_of().objective(data, step=2)

@@ -162,7 +162,7 @@ class MicroBatchLoss:
         *,
         derivatives: int,
     ) -> NetworkOutput:
-        """What the network gives for a micro-batch of a step; arguments as of `value`."""
+        """What the network gives for a micro-batch, before any loss; `value` describes the arguments."""
 
         def seed() -> tf.Tensor:
             of_step = tf.stack([tf.cast(self._seed, tf.int64), scalars.step])

@@ -1,7 +1,7 @@
 """The objective of one update batch, frozen: its loss, gradient and curvature at any parameters."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -214,6 +214,28 @@ class Objective:
         )
         self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         return MicroBatchFigures(*np.asarray(means.each).T)
+
+    def measure(
+        self,
+        kernel: Callable[[MicroBatchLoss], Kernel],
+        theta: Sequence[tf.Tensor] | None = None,
+        *extra: Any,
+        evaluations: float = FORWARD_EVALUATIONS,
+    ) -> PassMeans:
+        """What a kernel of one's own computes of a micro-batch, averaged over the update batch.
+
+        Args:
+            kernel: Makes the kernel of the micro-batch's loss, such as its class; it is made and compiled once.
+            theta: Tree, one array or tensor per trainable variable; None for the present weights.
+            *extra: Structures of tensors, handed to the kernel.
+            evaluations: Gradient evaluations per sample that it spends.
+
+        Raises:
+            UserError: theta does not fit the variables, or the network assigns weights when it is called.
+        """
+        means = self._run(("measure", kernel), lambda: kernel(self._loss), theta, *extra)
+        self.evaluations += evaluations
+        return means
 
     def _product_kernel(self, curvature: str) -> ProductKernel:
         self._refuse_inexact()

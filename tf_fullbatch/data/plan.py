@@ -5,9 +5,12 @@ carry which rounds is a matter of speed alone.
 """
 
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import numpy as np
+
+from tf_fullbatch.errors import UserError
 
 MOST = 2**30
 """Upper bound of every size: devices count in int32, and sums of two sizes must fit."""
@@ -36,6 +39,8 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         for name in ("samples", "update_batch_size", "micro_batch_size", "replicas"):
+            if not isinstance(getattr(self, name), Integral):
+                raise UserError(f"{name}={getattr(self, name)!r}: give a whole number.")
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, but it is {getattr(self, name)}.")
             if getattr(self, name) > MOST:

@@ -16,13 +16,14 @@ from tf_fullbatch.display.tensorboard import TensorBoardWriter, code_block
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import (
     DeviceMemoryError,
+    NonFiniteError,
     Outcome,
     RunError,
     RunInterruptedError,
     UserError,
     WorkerLostError,
 )
-from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
+from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.files import os_errors_as_user_errors, write_json
 from tf_fullbatch.records.run_folder import RunFolder
@@ -105,6 +106,7 @@ class RunSession:
         self._evaluator = self._build_evaluator(before)
         self._checkpointer = self._build_checkpointer(before)
         self._callbacks = self._in_order()
+        self._weights_lost = False
 
     def _build_evaluator(self, before: dict[str, Any]) -> Evaluator:
         splits = self._parts.splits.evaluated
@@ -179,7 +181,9 @@ class RunSession:
             outcome, message = error.outcome, str(error)
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
                 raise
-            if self._chief:
+            if isinstance(error, NonFiniteError) and error.weights_lost:
+                message = f"{message} {self._back_to_checkpoint()}"
+            elif self._chief:
                 self._checkpointer.save()
                 if isinstance(error, RunInterruptedError | WorkerLostError):
                     message = f"{message}: {self._how_to_go_on()}"
@@ -235,11 +239,12 @@ class RunSession:
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
         metrics = read_table(self._folder.metrics, STEP_COLUMNS)
         evaluations = read_table(self._folder.evaluations, EVALUATION_COLUMNS)
-        # A temporary file first: a killed process leaves the old model whole.
-        temporary = self._folder.model.with_name(".model.aside.keras")
-        with os_errors_as_user_errors(self._folder.model):
-            self._parts.model.network.save(temporary)
-            temporary.replace(self._folder.model)
+        if not self._weights_lost:
+            # A temporary file first: a killed process leaves the old model whole.
+            temporary = self._folder.model.with_name(".model.aside.keras")
+            with os_errors_as_user_errors(self._folder.model):
+                self._parts.model.network.save(temporary)
+                temporary.replace(self._folder.model)
         summary = run_summary(
             outcome=outcome,
             metrics=metrics,
@@ -255,6 +260,15 @@ class RunSession:
 
     def _title(self) -> str:
         return f"{self._config.model.model} on {self._config.data.dataset}"
+
+    def _back_to_checkpoint(self) -> str:
+        """Takes the last checkpoint's weights in place of lost ones; words for what is kept."""
+        checkpoint, _ = load_latest(self._folder.checkpoints)
+        if checkpoint is None:
+            self._weights_lost = True
+            return "No checkpoint was saved before, and no model is."
+        self._parts.state.restore(checkpoint.arrays)
+        return f"The weights of step {checkpoint.step}, the last that was saved, are kept."
 
     def _how_to_go_on(self) -> str:
         saved = list_checkpoints(self._folder.checkpoints)

@@ -89,7 +89,7 @@ class PassDriver:
     def advance(
         self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
     ) -> Steps:
-        """Makes one step; arguments as of `ResidentDriver.advance`."""
+        """Makes one step, whatever `most` allows; see `ResidentDriver.advance`."""
         del most
         functions, plan = self._functions, self.source.plan
         micro_batches = tf.constant(plan.micro_batches(step))

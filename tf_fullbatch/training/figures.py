@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import keras
 import numpy as np
 
+from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.training.step import FIGURES
 from tf_fullbatch.training.timeline import Timeline
 
@@ -38,6 +40,25 @@ def step_records(
         head = {"step": step, "epoch": timeline.epochs_completed(step), "samples": samples}
         records.append({**head, **named, "step_seconds": share, "images_per_second": samples / share})
     return records
+
+
+def refuse_lost_weights(figures: np.ndarray, steps_before: int, weights: Sequence[keras.Variable]) -> None:
+    """Refuses to go on from weights that are not finite though loss and gradient were: an optimizer made them so.
+
+    Args:
+        figures: float64 `[steps, len(FIGURES)]`, of steps that were applied.
+        steps_before: Updates completed before them.
+        weights: The weights after them, which are looked at where the norm of an update is not finite.
+
+    Raises:
+        NonFiniteError: The weights are not finite.
+    """
+    norms = figures[:, FIGURES.index("update_norm")]
+    lost = np.flatnonzero(~np.isfinite(norms))
+    # Of finite weights above 1e19 the norm overflows too.
+    if len(lost) and not all(np.isfinite(w.numpy()).all() for w in weights):
+        step = steps_before + int(lost[0]) + 1
+        raise NonFiniteError("the norm of the update", float(norms[lost[0]]), step, weights_lost=True)
 
 
 class EpochMeans:

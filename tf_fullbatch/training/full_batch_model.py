@@ -51,12 +51,14 @@ class FullBatchModel(keras.Model):
 
     Raises:
         UserError: Settings out of range or contradicting each other; a ValueError.
-        TypeError: An unknown setting.
+        TypeError: An unknown setting, or no network.
     """
 
     def __init__(
         self, network: keras.Model, *, augmentation_function: Augmentation | None = None, **settings: Any
     ):
+        if not isinstance(network, keras.Model):
+            raise TypeError(f"network must be a built or unbuilt keras.Model, but it is {network!r}.")
         super().__init__(**{k: settings.pop(k) for k in ("name", "trainable", "dtype") if k in settings})
         self.network = network
         self.settings = StepConfig.of(**settings)
@@ -163,7 +165,7 @@ class FullBatchModel(keras.Model):
             How many were made, and the means over the epoch so far. The steps' own figures go to `last_steps`.
 
         Raises:
-            NonFiniteError: Loss or gradient is not finite; that step was not applied.
+            NonFiniteError: Loss, gradient or rate is not finite, and that step was not applied; or its update is not.
             RunInterruptedError: A stop was requested; the step under way was not applied.
             DeviceMemoryError: A micro-batch does not fit the device.
         """

@@ -154,7 +154,7 @@ def _full_pass(
 def audited(
     model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec
 ) -> tuple[NetworkCall, audit.AuditReport]:
-    """The call of a compiled model's built network, and what its audit found; arguments as of `build_training`.
+    """The call of a compiled model's built network, and what its audit found for data of these shapes and dtypes.
 
     Raises:
         UserError: The network, or the settings with it, cannot be trained rightly.

@@ -41,6 +41,7 @@ WATCHED = {
     "gradient_norm": "the gradient norm",
     "mean_squared_micro_batch_gradient_norm": "the micro-batches' mean squared gradient norm",
     "state_sum": "the sum of the normalisation statistics",
+    "learning_rate": "the learning rate",
 }
 """Figures without which a step is not applied where they are not finite, in words."""
 

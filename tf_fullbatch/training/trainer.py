@@ -18,7 +18,13 @@ from tf_fullbatch.training import parts, refusals
 from tf_fullbatch.training.compiled_loss import sample_loss
 from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
-from tf_fullbatch.training.figures import EpochMeans, first_not_finite, named_figures, step_records
+from tf_fullbatch.training.figures import (
+    EpochMeans,
+    first_not_finite,
+    named_figures,
+    refuse_lost_weights,
+    step_records,
+)
 from tf_fullbatch.training.step import WATCHED
 from tf_fullbatch.training.timeline import Timeline
 
@@ -123,6 +129,7 @@ class Trainer:
         figures = made.figures[:-1] if made.refused else made.figures
         if not len(figures):
             self._refuse_non_finite(made.figures[-1], epoch, step)
+        refuse_lost_weights(figures, before, model.network.trainable_variables)
         # A step refused after others of the same call is refused again by the next, once those are recorded.
         seconds = time.perf_counter() - started
         completed = before + len(figures)
@@ -176,9 +183,12 @@ class Trainer:
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
         question = StepInQuestion(batches, step, scalars, trained.steps.functions.full_gradient)
         objective = self._objective(batches, step, scalars, keep_noise=True)
-        origin = diagnose(objective, trained.loss, trained.penalty, question)
+        origin = ""
+        if name != "learning_rate":
+            origin = diagnose(objective, trained.loss, trained.penalty, question)
         number = self._model.steps_completed + 1
-        raise NonFiniteError(WATCHED[name], named_figures(row)[name], number, origin)
+        in_data = "in the input of sample" in origin or "in the target of sample" in origin
+        raise NonFiniteError(WATCHED[name], named_figures(row)[name], number, origin, in_data=in_data)
 
     def _go_on(self) -> bool:
         return self._model.stop_requested() is None

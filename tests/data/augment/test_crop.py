@@ -225,7 +225,7 @@ class BuildAugmentationTest(tf.test.TestCase):
         self.assertIn("randaugment", AUGMENTATIONS)
 
     def test_refuses_what_it_does_not_know(self):
-        with self.assertRaisesRegex(UserError, "--augmentation=mixup: accepted are none, crop, crop_flip"):
+        with self.assertRaisesRegex(UserError, "--augmentation=mixup: accepted are none, .*crop_flip"):
             StepConfig.component("augmentation", "mixup")
         with self.assertRaisesRegex(UserError, "--augmentation_padding=-1"):
             StepConfig.component("augmentation", "crop", augmentation_padding=-1)
