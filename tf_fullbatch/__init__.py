@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
+    from tf_fullbatch.run.objective import objective_of_run
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 __version__ = "0.1.0"
@@ -22,6 +23,7 @@ __all__ = [
     "UpdateBatches",
     "build_network",
     "build_schedule",
+    "objective_of_run",
 ]
 
 _HOMES = {
@@ -31,6 +33,7 @@ _HOMES = {
     "UpdateBatches": "data.batches",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
+    "objective_of_run": "run.objective",
 }
 
 

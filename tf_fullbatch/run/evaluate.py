@@ -6,7 +6,7 @@ from tf_fullbatch.config.run import Config, result_settings
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import Outcome, UserError
-from tf_fullbatch.records.checkpoints import load_latest
+from tf_fullbatch.records.checkpoints import Checkpoint, load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
@@ -19,9 +19,7 @@ def evaluate(config: Config) -> Outcome:
     folder = RunFolder(config.runtime.output_dir)
     trained = folder.read_config()
     _refuse_other_settings(config, trained)
-    checkpoint, notes = load_latest(folder.checkpoints)
-    if checkpoint is None:
-        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
+    checkpoint, notes = newest_checkpoint(folder)
     trained = trained.replacing(
         data_dir=config.data.data_dir or trained.data.data_dir,
         strategy=config.runtime.strategy,
@@ -42,6 +40,18 @@ def evaluate(config: Config) -> Outcome:
     print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
     print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
     return Outcome.COMPLETED
+
+
+def newest_checkpoint(folder: RunFolder) -> tuple[Checkpoint, list[str]]:
+    """The newest checkpoint of a run that can be read, and a line for each that cannot.
+
+    Raises:
+        UserError: There is none.
+    """
+    checkpoint, notes = load_latest(folder.checkpoints)
+    if checkpoint is None:
+        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
+    return checkpoint, notes
 
 
 def _refuse_other_settings(config: Config, trained: Config) -> None:
