@@ -97,5 +97,6 @@ class LatencyTest(parameterized.TestCase):
         model.stop_requested = lambda: "SIGTERM" if time.perf_counter() >= asked else None
         with self.assertRaises(RunInterruptedError):
             model.fit(data, epochs=100, initial_epoch=2, verbose=0)
+        # The micro-batch that was just begun counts as two: on a busy machine one takes longer than their mean.
         self.assertLess(time.perf_counter() - asked, max(1, 2 * micro_batch_seconds))
         self.assertEqual(model.steps_completed, 2)

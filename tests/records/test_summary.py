@@ -8,6 +8,7 @@ import unittest
 from pathlib import Path
 
 from tests.rows import table_of
+from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records import files
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
@@ -50,6 +51,17 @@ class BestTest(unittest.TestCase):
 
 
 class SummaryTest(unittest.TestCase):
+    def test_a_loss_that_is_nan_is_shown(self):
+        summary = run_summary(
+            outcome=Outcome.COMPLETED,
+            metrics=table_of([], STEP_COLUMNS),
+            evaluations=table_of([evaluation(1, 0.25, "test", loss=math.nan)], EVALUATION_COLUMNS),
+            output_dir=Path("a"),
+            device="CPU",
+        )
+        self.assertTrue(math.isnan(summary["final"]["test"]["raw"]["loss"]))
+        self.assertRegex(summary_table(summary), r"\ntest, step 1 +accuracy 25.00 %, loss nan\n")
+
     def test_content_survives_json(self):
         metrics = [
             {"step": 1, "epoch": 1.0, "loss": math.inf, "images_per_second": 1.0, "wall_seconds": 9.0},

@@ -210,6 +210,17 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         moved = [bool((old != w.numpy()).any()) for old, w in zip(before, layer.weights, strict=True)]
         self.assertEqual(moved, [layer.trainable] * len(moved))
 
+    def test_layers_frozen_by_a_callback(self) -> None:
+        model = model_of()
+
+        def freeze(epoch: int, logs: Any) -> None:
+            model.network.layers[0].trainable = epoch < 1
+
+        callback = keras.callbacks.LambdaCallback(on_epoch_end=freeze)
+        with self.assertRaisesRegex(UserError, "were frozen or thawed since compile"):
+            model.fit(X, Y, epochs=5, callbacks=[callback], verbose=0)
+        self.assertEqual(model.steps_completed, 2)
+
     def test_a_frozen_network_is_evaluated_but_not_trained(self) -> None:
         network = softplus_network()
         expected = model_of(network).evaluate(X, Y, verbose=0)

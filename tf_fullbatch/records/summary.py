@@ -156,5 +156,7 @@ def _figures(row: Record, *names: str) -> dict[str, Any]:
 
 
 def _last_of_split(evaluations: "pd.DataFrame", split: str) -> dict[str, dict[str, Any]]:
-    rows = evaluations[evaluations["split"] == split].dropna(axis="columns", how="all").to_dict("records")
-    return {str(row["weights"]): _figures(row, "step", "loss", "accuracy", "samples") for row in rows}
+    rows = evaluations[evaluations["split"] == split]
+    # A loss that is nan reads as a blank, but there always is one; accuracy has no meaning for every loss.
+    measured = rows.loc[:, rows.notna().any() | (rows.columns == "loss")].to_dict("records")
+    return {str(row["weights"]): _figures(row, "step", "loss", "accuracy", "samples") for row in measured}

@@ -114,6 +114,9 @@ class Trainer:
         model, timeline, driver = self._model, self._timeline, self._driver
         assert timeline is not None
         assert driver is not None
+        refusals.refuse_changed_training(
+            self.training.trained, model.network
+        )  # a callback may have frozen layers
         started = time.perf_counter()
         before = model.steps_completed
         epoch, step = timeline.epoch(before), timeline.step_in_epoch(before)
