@@ -5,7 +5,6 @@ Each refusal stands for results that would be wrong without a word, or for an er
 """
 
 import contextlib
-import math
 import random
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -15,9 +14,10 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals as internals
+from tf_fullbatch.core import partial_derivatives
 from tf_fullbatch.core.call_scope import layer_of
 from tf_fullbatch.core.gradient_trace import GradientTrace
-from tf_fullbatch.core.graph_operations import Operation, operations_of
+from tf_fullbatch.core.graph_operations import Operation, carries_numbers, operations_of, reached
 from tf_fullbatch.core.micro_batch import Augmentation, SampleLoss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import (
@@ -32,7 +32,6 @@ from tf_fullbatch.core.operation_kinds import (
     READING_RESOURCES,
     TRULY_ZERO,
 )
-from tf_fullbatch.core.second_derivatives import FIXED_MEAN
 from tf_fullbatch.errors import UserError
 
 
@@ -91,22 +90,12 @@ def check(
         raise _exchange(trace.exchanges[0], replicas)
     for operation in operations:
         _refuse_operation(call.network, operation, graph, replicas)
-        if exact and _keeps_mean_fixed(operation):
-            raise UserError(
-                f"The {layer_of(call.network, operation.name)} takes tf.nn.moments under another name (bound at "
-                "import, tf.compat.v1), whose second derivative TensorFlow gets wrong: call tf.nn.moments, or write "
-                "mean and variance out."
-            )
-        if exact and _pools_without_shrinking(operation):
-            raise UserError(
-                f"The {layer_of(call.network, operation.name)} takes maxima without shrinking its input "
-                f"({operation.type}), whose second derivative TensorFlow gets wrong: use a finite-difference "
-                "--penalty, or average pooling."
-            )
+        if exact:
+            partial_derivatives.refuse_operation(call.network, operation)
     _refuse_weights_read_as_variables(call, graph)
     trace.refuse_unconnected()
     if exact:
-        _refuse_moving_labels(call.network, trace.theta)
+        partial_derivatives.refuse_moving_labels(call.network, trace.theta)
     if forward_mode:
         _refuse_control_flow(call.network, trace.theta, operations)
     return AuditReport(has_max_pooling(operations), _not_by_xla(call.network, operations))
@@ -124,14 +113,9 @@ def _may_lack_derivatives(graph: tf.Graph, operations: Sequence[Operation]) -> b
         ):  # it waits for others, but takes nothing
             continue
         here = outermost.get(operation.name)
-        if here is None or any(_carries_numbers(output) for output in here.outputs):
+        if here is None or any(carries_numbers(output) for output in here.outputs):
             return True
     return False
-
-
-def _carries_numbers(tensor: tf.Tensor) -> bool:
-    """Whether derivatives can go through a tensor: floats, and lists of them (variants)."""
-    return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant
 
 
 def has_max_pooling(operations: Sequence[Operation]) -> bool:
@@ -146,25 +130,6 @@ def _not_by_xla(network: keras.Model, operations: Sequence[Operation]) -> str | 
         if hasattr(tf.raw_ops, kind) and kind not in internals.compiled_by_xla() | NOT_IN_XLA:
             return f"the {layer_of(network, operation.name)} leads to {kind}"
     return None
-
-
-def _pools_without_shrinking(operation: Operation) -> bool:
-    """Whether max pooling keeps its input's shape: its second derivative then overwrites what it still reads."""
-    if operation.type not in ("MaxPoolGrad", "MaxPool3DGrad"):
-        return False
-    attributes = operation.node.attr
-    shape = attributes["_output_shapes"].list.shape[0]  # the gradient's, which is the input's
-    sizes = [-1] * len(attributes["ksize"].list.i) if shape.unknown_rank else [d.size for d in shape.dim]
-    padding = attributes["padding"].s
-    pads = list(attributes["explicit_paddings"].list.i) or [0] * (2 * len(sizes))
-    for i, (size, window, stride) in enumerate(
-        zip(sizes, attributes["ksize"].list.i, attributes["strides"].list.i, strict=True)
-    ):
-        lost = 0 if padding == b"SAME" else window - 1 - sum(pads[2 * i : 2 * i + 2])
-        size = size if size >= 0 else 1000  # not known: it shrinks unless stride and window are 1
-        if math.ceil((size - lost) / stride) != size:
-            return False
-    return True
 
 
 def _exchange(layer: str, replicas: int) -> UserError:
@@ -301,7 +266,7 @@ def _refuse_control_flow(
     """Refuses loops and conditions that the weights enter: TensorFlow has no forward mode for them."""
     loops = [operation.name for operation in operations if operation.type in CONTROL_FLOW]
     found = []
-    for _, operation in _reached(theta):
+    for _, operation in reached(theta):
         # On a tape, TensorFlow wraps a loop in a function of its own.
         if any(f"{name}/".startswith(f"{operation.name}/") for name in loops):
             found.append(operation.name)
@@ -311,36 +276,3 @@ def _refuse_control_flow(
             f"The {layer_of(network, first)} has a loop or condition, which TensorFlow cannot differentiate in forward "
             "mode: use --penalty=nested_tape (a recurrent layer also takes unroll=True)."
         )
-
-
-def _keeps_mean_fixed(operation: Operation) -> bool:
-    """Whether it is the stop_gradient of TensorFlow's own moments, and not that of ours."""
-    *scopes, name = operation.name.split("/")
-    return operation.type == "StopGradient" and "moments" in scopes and not name.startswith(FIXED_MEAN)
-
-
-def _refuse_moving_labels(network: keras.Model, theta: Sequence[tf.Tensor]) -> None:
-    """Refuses cross-entropies whose labels the weights enter: TensorFlow's gradient by the labels is a dead end."""
-    for tensor, operation in _reached(theta):
-        if operation.type == "SoftmaxCrossEntropyWithLogits" and operation.inputs[1] is tensor:
-            raise UserError(
-                f"The {layer_of(network, operation.name)} takes a softmax cross-entropy whose labels depend on "
-                "weights, of which TensorFlow has no whole second derivative: use a finite-difference --penalty, put "
-                "tf.stop_gradient around the labels, or write -sum(labels * log_softmax(logits)) out."
-            )
-
-
-def _reached(tensors: Sequence[tf.Tensor]) -> Iterator[tuple[tf.Tensor, tf.Operation]]:
-    """(tensor, operation that takes it), where both depend on some tensors by numbers or lists of them (variants)."""
-    pending = list(tensors)
-    seen = {tensor.name for tensor in pending}
-    while pending:
-        tensor = pending.pop()
-        for operation in tensor.consumers():
-            yield tensor, operation
-            if operation.type == "StopGradient":
-                continue
-            for output in operation.outputs:
-                if _carries_numbers(output) and output.name not in seen:
-                    seen.add(output.name)
-                    pending.append(output)

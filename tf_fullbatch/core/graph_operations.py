@@ -1,6 +1,6 @@
 """The operations of a traced function, those of the functions within it included."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -46,3 +46,24 @@ def _functions_in(node: Any) -> list[str]:
     for value in node.attr.values():
         names += [f.name for f in (value.func, *value.list.func) if f.name]
     return names
+
+
+def carries_numbers(tensor: tf.Tensor) -> bool:
+    """Whether derivatives can go through a tensor: floats, and lists of them (variants)."""
+    return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant
+
+
+def reached(tensors: Sequence[tf.Tensor]) -> Iterator[tuple[tf.Tensor, tf.Operation]]:
+    """(tensor, operation that takes it), where both depend on some tensors by numbers or lists of them (variants)."""
+    pending = list(tensors)
+    seen = {tensor.name for tensor in pending}
+    while pending:
+        tensor = pending.pop()
+        for operation in tensor.consumers():
+            yield tensor, operation
+            if operation.type == "StopGradient":
+                continue
+            for output in operation.outputs:
+                if carries_numbers(output) and output.name not in seen:
+                    seen.add(output.name)
+                    pending.append(output)
