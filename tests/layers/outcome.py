@@ -45,7 +45,7 @@ class Outcome:
 
 
 def outcome(
-    case: Case, reference: Reference, penalty: str, policy: str, *, jit_compile: str = "off"
+    case: Case, reference: Reference, penalty: str, policy: str, *, jit_compile: str = "auto"
 ) -> Outcome:
     """One training step of the case, compared with its gradient by hand.
 
@@ -98,7 +98,7 @@ def step_movement(
     seed: int = 0,
     epsilon: float = EPSILON,
     fixed_noise: bool = True,
-    jit_compile: str = "off",
+    jit_compile: str = "auto",
 ) -> np.ndarray:
     """Old minus new weights after one step of gradient descent at rate 1, as one float64 vector.
 
