@@ -137,7 +137,7 @@ class ReplicasTest(tf.test.TestCase):
         )
         self.assertEqual(0, done.returncode, done.stderr[-3000:])
         found = json.loads(done.stdout.splitlines()[-1])
-        self.assertLen(found, 3 * 6)
+        self.assertLen(found, 6 + 6 + 3)  # 23 samples, 3 samples; streamed
         for case, answers in found.items():
             one, two = (np.array(answers[replicas]) for replicas in ("1", "2"))
             with self.subTest(case=case):
