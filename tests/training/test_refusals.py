@@ -166,6 +166,9 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
                 super().__init__()
                 self.more = keras.layers.Dense(5)
 
+            def build(self, shape: Any) -> None:
+                self.built = True
+
             def call(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
                 return x + self.more(x) if training else x
 
