@@ -17,7 +17,13 @@ from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core import partial_derivatives
 from tf_fullbatch.core.call_scope import layer_of
 from tf_fullbatch.core.gradient_trace import GradientTrace
-from tf_fullbatch.core.graph_operations import Operation, carries_numbers, operations_of, reached
+from tf_fullbatch.core.graph_operations import (
+    Operation,
+    carries_numbers,
+    is_registered,
+    operations_of,
+    reached,
+)
 from tf_fullbatch.core.micro_batch import Augmentation, SampleLoss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import (
@@ -124,11 +130,10 @@ def has_max_pooling(operations: Sequence[Operation]) -> bool:
 
 
 def _not_by_xla(network: keras.Model, operations: Sequence[Operation]) -> str | None:
+    passed = internals.compiled_by_xla() | NOT_IN_XLA
     for operation in operations:
-        kind = operation.type
-        # A function's own name is no operation's.
-        if hasattr(tf.raw_ops, kind) and kind not in internals.compiled_by_xla() | NOT_IN_XLA:
-            return f"the {layer_of(network, operation.name)} leads to {kind}"
+        if operation.type not in passed and is_registered(operation.type):
+            return f"the {layer_of(network, operation.name)} leads to {operation.type}"
     return None
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.call_scope import layer_of
-from tf_fullbatch.core.graph_operations import Operation
+from tf_fullbatch.core.graph_operations import Operation, is_registered
 from tf_fullbatch.core.micro_batch import SampleLoss, added_losses, as_full_precision, counted, mean_loss
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import TRULY_ZERO
@@ -138,7 +138,7 @@ class GradientTrace:
 
 def _words(type_: str) -> str:
     """Words for a type of operation; a function that a graph calls has a made-up one."""
-    return type_ if hasattr(tf.raw_ops, type_) else "a function or loop of its own"
+    return type_ if is_registered(type_) else "a function or loop of its own"
 
 
 @contextlib.contextmanager

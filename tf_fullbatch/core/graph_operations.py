@@ -48,6 +48,11 @@ def _functions_in(node: Any) -> list[str]:
     return names
 
 
+def is_registered(type_: str) -> bool:
+    """Whether a type is one of TensorFlow's operations, and not the made-up name of a function that a graph calls."""
+    return hasattr(tf.raw_ops, type_)
+
+
 def carries_numbers(tensor: tf.Tensor) -> bool:
     """Whether derivatives can go through a tensor: floats, and lists of them (variants)."""
     return tensor.dtype.is_floating or tensor.dtype.is_complex or tensor.dtype == tf.variant

@@ -30,9 +30,21 @@ class StepInQuestion(NamedTuple):
     full_gradient: Tree | None
 
 
+class Origin(NamedTuple):
+    """Where what is not finite was first seen.
+
+    Attributes:
+        words: A clause.
+        in_data: Whether that is an input or a target.
+    """
+
+    words: str
+    in_data: bool = False
+
+
 def diagnose(
     objective: Objective, loss: MicroBatchLoss, penalty: Penalty | None, step: StepInQuestion
-) -> str:
+) -> Origin:
     """A clause that names the first micro-batch that is not finite by itself, and where in it.
 
     It costs another pass, after the run has ended.
@@ -40,7 +52,7 @@ def diagnose(
     each = objective.micro_batches(penalty=penalty, full_gradient=step.full_gradient)
     suspects = np.flatnonzero(each.finite != 1)  # nan, too
     if not len(suspects):
-        return "every micro-batch is finite by itself: their sum overflows"
+        return Origin("every micro-batch is finite by itself: their sum overflows")
     index = int(suspects[0])
     order = step.batches.order(int(step.scalars.epoch))
     positions = step.batches.plan(1).micro_batch(step.step_in_epoch, index)
@@ -52,7 +64,7 @@ def diagnose(
     if order is not None:
         samples += f" of epoch {int(step.scalars.epoch) + 1}'s order"
     place = _place(objective, loss, GradientKernel(loss, penalty), batch, step)
-    return f"first seen in {samples} (micro-batch {index}), in {place}"
+    return place._replace(words=f"first seen in {samples} (micro-batch {index}), in {place.words}")
 
 
 def _place(
@@ -61,23 +73,23 @@ def _place(
     kernel: GradientKernel,
     batch: MicroBatch,
     step: StepInQuestion,
-) -> str:
+) -> Origin:
     """The first place on the way from inputs to gradient that is not finite."""
     for name, values in (("input", batch.inputs), ("target", batch.targets)):
         if values.dtype.is_floating and not _finite(values):
             bad = [i for i, row in enumerate(values.numpy()) if not np.isfinite(row).all()]
-            return f"the {name} of sample {int(batch.sample_ids[bad[0]])}"
+            return Origin(f"the {name} of sample {int(batch.sample_ids[bad[0]])}", in_data=True)
     layer = _first_layer(loss, batch, step.scalars)
     if layer is not None:
-        return f"the output of layer {layer!r}"
+        return Origin(f"the output of layer {layer!r}")
     state = loss.call.state.values()
     means = kernel(objective.theta(), state, batch, step.scalars, step.full_gradient).weighted
     if not _finite(means.loss):
-        return "the loss"
+        return Origin("the loss")
     # The backward pass goes from the last layer to the first.
     pairs = reversed(list(zip(objective.variables, means.gradient, strict=True)))
     bad_paths = [v.path for v, g in pairs if not _finite(g)]
-    return f"the gradient of {bad_paths[0]!r}" if bad_paths else "its gradient"
+    return Origin(f"the gradient of {bad_paths[0]!r}" if bad_paths else "its gradient")
 
 
 def _first_layer(loss: MicroBatchLoss, batch: MicroBatch, scalars: StepScalars) -> str | None:

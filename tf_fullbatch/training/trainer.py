@@ -16,7 +16,7 @@ from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
 from tf_fullbatch.training import parts, refusals
 from tf_fullbatch.training.compiled_loss import sample_loss
-from tf_fullbatch.training.diagnosis import StepInQuestion, diagnose
+from tf_fullbatch.training.diagnosis import Origin, StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.figures import (
     EpochMeans,
@@ -114,9 +114,8 @@ class Trainer:
         model, timeline, driver = self._model, self._timeline, self._driver
         assert timeline is not None
         assert driver is not None
-        refusals.refuse_changed_training(
-            self.training.trained, model.network
-        )  # a callback may have frozen layers
+        # A callback may have frozen layers.
+        refusals.refuse_changed_training(self.training.trained, model.network)
         started = time.perf_counter()
         before = model.steps_completed
         epoch, step = timeline.epoch(before), timeline.step_in_epoch(before)
@@ -186,12 +185,12 @@ class Trainer:
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
         question = StepInQuestion(batches, step, scalars, trained.steps.functions.full_gradient)
         objective = self._objective(batches, step, scalars, keep_noise=True)
-        origin = ""
+        origin = Origin("")
         if name != "learning_rate":
             origin = diagnose(objective, trained.loss, trained.penalty, question)
         number = self._model.steps_completed + 1
-        in_data = "in the input of sample" in origin or "in the target of sample" in origin
-        raise NonFiniteError(WATCHED[name], named_figures(row)[name], number, origin, in_data=in_data)
+        value = named_figures(row)[name]
+        raise NonFiniteError(WATCHED[name], value, number, origin.words, in_data=origin.in_data)
 
     def _go_on(self) -> bool:
         return self._model.stop_requested() is None
