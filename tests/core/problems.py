@@ -149,11 +149,12 @@ def objective(
     *,
     when: StepScalars | None = None,
     step: int = 0,
+    micro_batch_size: int = 128,
     **batches: Any,
 ) -> Objective:
     """An objective of update batches on the current strategy; `batches` are settings of `UpdateBatches`."""
     data, strategy = UpdateBatches(inputs, targets, **batches), tf.distribute.get_strategy()
-    source = (ResidentSource if fits(data) else StreamSource)(data, strategy)
+    source = (ResidentSource if fits(data) else StreamSource)(data, micro_batch_size, strategy)
 
     def make_pass(kernel: Kernel, room: int) -> FullPass:
         return FullPass(

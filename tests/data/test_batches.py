@@ -11,11 +11,12 @@ from tf_fullbatch.data.batches import UpdateBatches, shuffled
 
 class UpdateBatchesTest(tf.test.TestCase):
     def test_sizes(self):
-        data = batches(23, batch_size=10, micro_batch_size=4)
+        data = batches(23, batch_size=10)
         self.assertLen(data, 23)
         self.assertEqual(data.nbytes, 23 * (2 * 4 + 4 + 8))
         self.assertEqual(batches(23).batch_size, 23)
-        plan = data.plan(replicas=3)
+        self.assertEqual((data.steps_per_epoch, batches(23).steps_per_epoch), (3, 1))
+        plan = data.plan(4, replicas=3)
         self.assertEqual((plan.samples, plan.update_batch_size), (23, 10))
         self.assertEqual((plan.micro_batch_size, plan.replicas), (4, 3))
 

@@ -59,9 +59,11 @@ def streamed_micro_batches(source: StreamSource, epoch: int) -> list[list[list]]
     return found
 
 
-def planned_micro_batches(data: UpdateBatches, replicas: int, epoch: int, step: int) -> list[list]:
+def planned_micro_batches(
+    data: UpdateBatches, micro_batch_size: int, replicas: int, epoch: int, step: int
+) -> list[list]:
     """Of each replica, by indexing the arrays."""
-    plan, order = data.plan(replicas), data.order(epoch)
+    plan, order = data.plan(micro_batch_size, replicas), data.order(epoch)
     found: list[list] = [[] for _ in range(replicas)]
     for index in range(plan.micro_batches(step)):
         rows = plan.micro_batch(step, index)
@@ -80,40 +82,39 @@ class MicroBatchesTest(tf.test.TestCase):
         data = batches(
             samples,
             batch_size=min(update, samples),
-            micro_batch_size=micro,
             shuffle=shuffle,
             seed=seed,
             chunk_micro_batches=chunk,
             sample_ids=1000 + 7 * np.arange(samples),
         )
         strategy = Replicas(replicas)
-        source, streamed = ResidentSource(data, strategy), StreamSource(data, strategy)
+        source, streamed = ResidentSource(data, micro, strategy), StreamSource(data, micro, strategy)
         of_stream = streamed_micro_batches(streamed, epoch)
         for step in range(source.plan.steps_per_epoch):
-            expected = planned_micro_batches(data, replicas, epoch, step)
+            expected = planned_micro_batches(data, micro, replicas, epoch, step)
             self.assertEqual(resident_micro_batches(source, epoch, step), expected)
             self.assertEqual(of_stream[step], expected)
 
     def test_a_replica_holds_its_own_rows_only(self):
-        data = batches(23, batch_size=10, micro_batch_size=4)
-        held = ResidentSource(data, Replicas(2)).held
+        data = batches(23, batch_size=10)
+        held = ResidentSource(data, 4, Replicas(2)).held
         self.assertAllEqual(held[0].sample_ids, [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22])
         self.assertAllEqual(held[1].sample_ids, [4, 5, 6, 7, 14, 15, 16, 17])
         self.assertEqual([int(h.numbers[2]) for h in held], [6, 4])
 
     def test_a_replica_with_nothing_to_do_holds_nothing(self):
-        held = ResidentSource(batches(5, micro_batch_size=4), Replicas(3)).held
+        held = ResidentSource(batches(5), 4, Replicas(3)).held
         self.assertEqual([len(h.sample_ids) for h in held], [4, 1, 0])
 
     def test_in_a_new_order_each_epoch_every_replica_holds_all(self):
-        data = batches(5, micro_batch_size=2, shuffle=True)
-        for held in ResidentSource(data, Replicas(3)).held:
+        data = batches(5, shuffle=True)
+        for held in ResidentSource(data, 2, Replicas(3)).held:
             self.assertAllEqual(held.sample_ids, range(5))
 
     def test_dtypes_and_further_axes_are_those_of_the_arrays(self):
         images = np.arange(6 * 2 * 2 * 3, dtype=np.uint8).reshape(6, 2, 2, 3)
         targets = np.arange(12).reshape(6, 2)
-        source = ResidentSource(UpdateBatches(images, targets, micro_batch_size=4), Replicas(1))
+        source = ResidentSource(UpdateBatches(images, targets), 4, Replicas(1))
         ((inputs, labels, _, _), (rest, _, _, _)) = resident_micro_batches(source, 0, 0)[0]
         self.assertAllEqual(inputs, images[:4])
         self.assertAllEqual(labels, targets[:4])
@@ -121,7 +122,7 @@ class MicroBatchesTest(tf.test.TestCase):
         self.assertEqual((source.held.inputs.dtype, source.held.targets.dtype), (tf.uint8, tf.int64))
 
     def test_in_a_graph_the_shapes_are_known_but_for_the_samples(self):
-        source = ResidentSource(batches(23, micro_batch_size=4, shuffle=True), Replicas(1))
+        source = ResidentSource(batches(23, shuffle=True), 4, Replicas(1))
 
         @tf.function
         def last(held: HeldSamples, place: Place) -> list:
@@ -143,7 +144,7 @@ class CallsTest(tf.test.TestCase):
         return [tuple(int(n) for n in place) for _, place in source.calls(0, step)]
 
     def test_go_over_each_round_once(self):
-        source = ResidentSource(batches(20, micro_batch_size=2, chunk_micro_batches=3), Replicas(1))
+        source = ResidentSource(batches(20, chunk_micro_batches=3), 2, Replicas(1))
         for _ in range(3):
             places = self.places(source)
             self.assertEqual([begin for _, begin, _ in places], [0, *(end for _, _, end in places[:-1])])
@@ -151,12 +152,12 @@ class CallsTest(tf.test.TestCase):
             self.assertLessEqual(max(end - begin for _, begin, end in places), 3)
 
     def test_become_longer_where_rounds_are_short(self):
-        source = ResidentSource(batches(30, micro_batch_size=1), Replicas(1))
+        source = ResidentSource(batches(30), 1, Replicas(1))
         with unittest.mock.patch.object(pace.time, "perf_counter", return_value=0.0):
             self.assertEqual(self.places(source), [(0, 0, 1), (0, 1, 2), (0, 2, 10), (0, 10, 30)])
 
     def test_say_which_step(self):
-        source = ResidentSource(batches(10, batch_size=6, micro_batch_size=6), Replicas(1))
+        source = ResidentSource(batches(10, batch_size=6), 6, Replicas(1))
         self.assertEqual([self.places(source, step) for step in (0, 1)], [[(0, 0, 1)], [(1, 0, 1)]])
 
 

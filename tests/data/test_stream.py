@@ -15,10 +15,15 @@ from tf_fullbatch.data.stream import CHUNK_BYTES, CHUNK_MICRO_BATCHES, StreamSou
 
 
 def elements(
-    data: UpdateBatches, replicas: int = 1, epochs: int = 1, repeats: int = 1, first_epoch: int = 0
+    data: UpdateBatches,
+    micro_batch_size: int = 128,
+    replicas: int = 1,
+    epochs: int = 1,
+    repeats: int = 1,
+    first_epoch: int = 0,
 ) -> list[tuple[np.ndarray, ...]]:
     """Some epochs' chunks of all replicas."""
-    source = StreamSource(data, Replicas(replicas), repeats)
+    source = StreamSource(data, micro_batch_size, Replicas(replicas), repeats)
     calls = [-(-source.plan.rounds(step) // source.chunk) for step in range(source.plan.steps_per_epoch)]
     count = epochs * replicas * repeats * sum(calls)
     dataset = source.dataset(range(replicas), first_epoch)
@@ -34,33 +39,32 @@ class ChunksTest(tf.test.TestCase):
         data = batches(
             samples,
             batch_size=min(update, samples),
-            micro_batch_size=micro,
             shuffle=shuffle,
             chunk_micro_batches=chunk,
         )
         found = []
-        for inputs, targets, ids, _ in elements(data, replicas, first_epoch=4):
+        for inputs, targets, ids, _ in elements(data, micro, replicas, first_epoch=4):
             self.assertAllEqual(inputs, np.stack([ids, ids**2], axis=1))
             self.assertAllEqual(targets, ids)
             found += ids.tolist()
         self.assertEqual(sorted(found), list(range(samples)))
 
     def test_element_spec_describes_the_elements(self):
-        data = batches(micro_batch_size=4, chunk_micro_batches=2)
+        data = batches(chunk_micro_batches=2)
         specs = (*data.element_spec, tf.TensorSpec([], tf.int64))
-        found = elements(data, 3)
+        found = elements(data, 4, 3)
         self.assertLen(found, 3)
         for element in found:
             for part, spec in zip(element, specs, strict=True):
                 self.assertTrue(spec.is_compatible_with(tf.constant(part)))
 
     def test_a_replica_with_nothing_to_do_gets_empty_chunks(self):
-        sizes = [len(e[0]) for e in elements(batches(5, micro_batch_size=4), 3)]
+        sizes = [len(e[0]) for e in elements(batches(5), 4, 3)]
         self.assertEqual(sizes, [4, 1, 0])
 
     def test_repeats_bring_each_step_twice_before_the_next(self):
-        data = batches(10, batch_size=5, micro_batch_size=5)
-        first = [e[2].tolist() for e in elements(data, repeats=2)]
+        data = batches(10, batch_size=5)
+        first = [e[2].tolist() for e in elements(data, 5, repeats=2)]
         self.assertEqual(first, [[0, 1, 2, 3, 4]] * 2 + [[5, 6, 7, 8, 9]] * 2)
 
     def test_own_sample_ids_travel_with_their_rows(self):
@@ -70,15 +74,15 @@ class ChunksTest(tf.test.TestCase):
 
     def test_default_chunks_are_bounded_in_micro_batches_and_in_bytes(self):
         device = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
-        small = StreamSource(batches(23, micro_batch_size=4), Replicas(2))
+        small = StreamSource(batches(23), 4, Replicas(2))
         self.assertEqual(small.chunk, CHUNK_MICRO_BATCHES[device])
         large = np.broadcast_to(np.zeros((), np.uint8), (400, 512, 512, 3))
-        source = StreamSource(UpdateBatches(large, np.zeros(400), micro_batch_size=50), Replicas(1))
+        source = StreamSource(UpdateBatches(large, np.zeros(400)), 50, Replicas(1))
         self.assertEqual(source.chunk, CHUNK_BYTES // (50 * 512 * 512 * 3))
         self.assertEqual(source.chunk, 1)
 
     def test_a_chunk_is_gone_over_in_calls_as_long_as_the_pace_says(self):
-        source = StreamSource(batches(23, micro_batch_size=2), tf.distribute.get_strategy())
+        source = StreamSource(batches(23), 2, tf.distribute.get_strategy())
         source.chunk = 4
         with mock.patch.object(Pace, "rounds", 3):
             calls = list(source.calls(0, 0))
@@ -96,21 +100,21 @@ class ChunksTest(tf.test.TestCase):
         self.assertEqual(first, 0)
 
     def test_the_data_set_follows_the_order_of_each_epoch(self):
-        data = batches(20, batch_size=8, micro_batch_size=3, shuffle=True, seed=5)
-        found = np.concatenate([e[2] for e in elements(data, first_epoch=2, epochs=2)])
+        data = batches(20, batch_size=8, shuffle=True, seed=5)
+        found = np.concatenate([e[2] for e in elements(data, 3, first_epoch=2, epochs=2)])
         self.assertAllEqual(found, np.concatenate([data.order(2), data.order(3)]))
 
     def test_a_run_that_starts_later_continues_the_same_sequence(self):
-        data = batches(20, batch_size=8, micro_batch_size=3, shuffle=True)
-        whole = [e[2].tolist() for e in elements(data, epochs=3)]
-        later = [e[2].tolist() for e in elements(data, first_epoch=1, epochs=2)]
+        data = batches(20, batch_size=8, shuffle=True)
+        whole = [e[2].tolist() for e in elements(data, 3, epochs=3)]
+        later = [e[2].tolist() for e in elements(data, 3, first_epoch=1, epochs=2)]
         self.assertEqual(whole[len(whole) // 3 :], later)
 
 
 class CallsTest(tf.test.TestCase):
     def source(self, samples: int = 10, repeats: int = 1, **settings: Any) -> StreamSource:
-        data = batches(samples, **{"micro_batch_size": 4, "chunk_micro_batches": 1, **settings})
-        source = StreamSource(data, tf.distribute.get_strategy(), repeats)
+        data = batches(samples, **{"chunk_micro_batches": 1, **settings})
+        source = StreamSource(data, 4, tf.distribute.get_strategy(), repeats)
         opened = self.opened = []
         distributed = source.distributed
 

@@ -90,7 +90,7 @@ class LatencyTest(parameterized.TestCase):
         model = FullBatchModel(network, micro_batch_size=256)
         model.compile("sgd", "mse")
         x = np.ones((256 * micro_batches, width), "float32")
-        data = UpdateBatches(x, x, micro_batch_size=256, on_device=on_device)
+        data = UpdateBatches(x, x, on_device=on_device)
         model.fit(data, epochs=2, verbose=0)
         micro_batch_seconds = model.last_step["step_seconds"] / micro_batches
         asked = time.perf_counter() + 0.4 * model.last_step["step_seconds"]

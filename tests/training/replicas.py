@@ -58,7 +58,6 @@ def train(
         images,
         labels,
         batch_size=batch_size,
-        micro_batch_size=MICRO_BATCH,
         shuffle=batch_size is not None,
         seed=3,
         chunk_micro_batches=chunk,

@@ -53,7 +53,7 @@ class TrainingTest(CallbacksTestCase):
         recorder = self.recorder(samples_seen=100, wall_seconds=1000.0)
         profiler = Profiler("profiles", 2, 3, start=mock.Mock())
         callbacks = [recorder, EmaUpdate(ema), Progress(self.progress), Histograms(self.writer, 2), profiler]
-        batches = UpdateBatches(*data(), batch_size=16, micro_batch_size=8, chunk_micro_batches=1)
+        batches = UpdateBatches(*data(), batch_size=16, chunk_micro_batches=1)
         with mock.patch.object(tf.profiler.experimental, "stop") as stop:
             model.fit(batches, epochs=3, verbose=0, callbacks=callbacks)
         profiler._start.assert_called_once_with("profiles")

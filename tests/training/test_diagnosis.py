@@ -36,7 +36,7 @@ class DiagnosisTest(tf.test.TestCase):
             optimizer=GradientDescent(0.1),
             loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         )
-        batches = UpdateBatches(x, y, micro_batch_size=4, seed=0, **batching)
+        batches = UpdateBatches(x, y, seed=0, **batching)
         with self.assertRaises(NonFiniteError) as caught:
             model.fit(batches, verbose=0)
         return str(caught.exception)

@@ -58,12 +58,12 @@ class EvaluateTest(Float64Case):
 
     def test_update_batches_of_one_step(self) -> None:
         model = model_of(micro_batch_size=4)
-        batches = UpdateBatches(X, Y, micro_batch_size=4, chunk_micro_batches=1)
+        batches = UpdateBatches(X, Y, chunk_micro_batches=1)
         expected = model.evaluate(X, Y, verbose=0)
         self.assertEqual(model.evaluate(batches, verbose=0), expected)
         self.assertEqual(model.evaluate(batches, verbose=0), expected)
         with self.assertRaisesRegex(ValueError, "batch_size=5"):
-            model.evaluate(UpdateBatches(X, Y, micro_batch_size=4, batch_size=5), verbose=0)
+            model.evaluate(UpdateBatches(X, Y, batch_size=5), verbose=0)
 
 
 if __name__ == "__main__":

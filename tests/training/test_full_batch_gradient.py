@@ -70,13 +70,12 @@ def accumulated(
         IMAGES[:samples].astype(dtype),
         LABELS[:samples],
         batch_size=batch_size,
-        micro_batch_size=micro_batch_size,
         chunk_micro_batches=chunk,
         **more,
     )
-    source = source_of(data, tf.distribute.get_strategy())
+    source = source_of(data, micro_batch_size, tf.distribute.get_strategy())
     found = []
-    for step in range(data.plan(replicas=1).steps_per_epoch):
+    for step in range(data.steps_per_epoch):
         means = function.run(source, step, scalars(), None, None)
         figures = {
             "loss": means.weighted.loss,

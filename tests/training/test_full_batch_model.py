@@ -186,7 +186,7 @@ class CallbackTest(tf.test.TestCase):
         model = model_of(micro_batch_size=5)
         calls: list[tuple[int, int]] = []
         model.chunk_listeners.append(lambda done, rounds: calls.append((done, rounds)))
-        model.fit(UpdateBatches(X, Y, micro_batch_size=5, chunk_micro_batches=2), verbose=0)
+        model.fit(UpdateBatches(X, Y, chunk_micro_batches=2), verbose=0)
         self.assertEqual(calls, [(2, 5), (4, 5), (5, 5)])
 
 

@@ -37,7 +37,7 @@ for full in (0.0, 0.3):
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer=GradientDescent(0.1), loss=loss)
     inputs = np.random.default_rng(0).normal(size=(37, 6)).astype("float32")
-    batches = UpdateBatches(inputs, np.arange(37) % 3, micro_batch_size=4, chunk_micro_batches=1)
+    batches = UpdateBatches(inputs, np.arange(37) % 3, chunk_micro_batches=1)
     counts = []
     for epoch in range(3):
         counted.clear()

@@ -34,7 +34,7 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
         **settings: object,
     ) -> list[bytes]:
         """Every weight, statistic and momentum after a few epochs, and the history."""
-        sizes = REGIMES[regime]
+        sizes = dict(REGIMES[regime])
         samples = len(X)
         if equal:
             samples, sizes = 20, sizes | {"micro_batch_size": EQUAL[regime]}
@@ -45,6 +45,7 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
         model = model_of(
             network, optimizer, micro_batch_size=sizes["micro_batch_size"], clip_norm=0.5, **settings
         )
+        micro_batch_size = sizes.pop("micro_batch_size")
         data = UpdateBatches(
             X[:samples],
             Y[:samples],
@@ -55,8 +56,8 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
             **sizes,
         )
         history = model.fit(data, epochs=3, verbose=0).history
-        per_epoch = data.plan(1).steps_per_epoch
-        self.assertEqual(data.plan(1).equal_micro_batches is not None, equal)
+        per_epoch = data.steps_per_epoch
+        self.assertEqual(data.plan(micro_batch_size).equal_micro_batches is not None, equal)
         self.assertEqual(model.steps_completed, 3 * per_epoch)
         variables = [*network.variables, *model.optimizer.variables]
         return [v.numpy().tobytes() for v in variables] + [np.array(h).tobytes() for h in history.values()]

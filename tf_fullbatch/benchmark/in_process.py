@@ -31,7 +31,7 @@ def first_micro_batch(*, penalty: str, jit_compile: str, **work: Any) -> dict[st
         model = loops.published_model(net, penalty, workload.micro_batch_size, jit_compile)
         model.chunk_listeners.append(listen)
         data = workloads.random_data(workload)
-        batches = UpdateBatches(*data, micro_batch_size=workload.micro_batch_size, chunk_micro_batches=1)
+        batches = UpdateBatches(*data, chunk_micro_batches=1)
         model.fit(batches, epochs=1, verbose=0)
     return {"finished_at": finished[0]}
 
@@ -40,7 +40,7 @@ def memory(*, samples: int, micro_batch_size: int) -> dict[str, Any]:
     """`samples`; `data_bytes` of images, labels and sample ids; `host` and `device` peaks in bytes."""
     work = Workload(model="resnet_tiny", samples=samples, micro_batch_size=micro_batch_size)
     model = loops.published_model(workloads.network(work), "none", micro_batch_size, "auto")
-    batches = UpdateBatches(*workloads.random_data(work), micro_batch_size=micro_batch_size)
+    batches = UpdateBatches(*workloads.random_data(work))
     model.fit(batches, epochs=_SWEPT_STEPS, verbose=0)
     arrays = (batches.inputs, batches.targets, batches.sample_ids)
     return {"samples": samples, "data_bytes": sum(a.nbytes for a in arrays), **device.peaks()._asdict()}

@@ -32,12 +32,7 @@ def full_batch_fit(net: keras.Model, work: Workload, data: Data) -> Passes:
 
 def fit_of(model: FullBatchModel, work: Workload, data: Data) -> Passes:
     """`fit` of a compiled `FullBatchModel`."""
-    batches = UpdateBatches(
-        *data,
-        batch_size=work.batch_size,
-        micro_batch_size=work.micro_batch_size,
-        shuffle=work.batch_size is not None,
-    )
+    batches = UpdateBatches(*data, batch_size=work.batch_size, shuffle=work.batch_size is not None)
     return timed(lambda passes: model.fit(batches, epochs=passes, verbose=0))
 
 

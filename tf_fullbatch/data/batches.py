@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.data.plan import MOST, BatchPlan
+from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
 
 
 class UpdateBatches:
@@ -15,7 +15,6 @@ class UpdateBatches:
         inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]` or any other array.
         targets: `[samples]` or `[samples, ...]`; None is refused with a message of its own.
         batch_size: Samples per update; None for all.
-        micro_batch_size: Samples per forward and backward pass.
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
         shuffle: Draw a new order each epoch, a function of (seed, epoch).
         seed: Seed of the order.
@@ -34,7 +33,6 @@ class UpdateBatches:
         targets: np.ndarray | None,
         *,
         batch_size: int | None = None,
-        micro_batch_size: int = 128,
         sample_ids: np.ndarray | None = None,
         shuffle: bool = False,
         seed: int = 0,
@@ -58,7 +56,6 @@ class UpdateBatches:
                 f"{self.sample_ids.shape}."
             )
         self.batch_size = len(inputs) if batch_size is None else batch_size
-        self.micro_batch_size = micro_batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.chunk_micro_batches = chunk_micro_batches
@@ -68,7 +65,7 @@ class UpdateBatches:
             raise ValueError(
                 f"chunk_micro_batches must be at least 1 and at most {MOST} (2^30), but it is {chunk_micro_batches}."
             )
-        self.plan(replicas=1)
+        self.plan(micro_batch_size=1)  # refuses sizes that do not fit
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -87,12 +84,17 @@ class UpdateBatches:
             tf.TensorSpec([None], tf.int64),
         )
 
-    def plan(self, replicas: int) -> BatchPlan:
-        """The plan for a number of replicas."""
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates per epoch."""
+        return pieces(len(self.inputs), self.batch_size)
+
+    def plan(self, micro_batch_size: int, replicas: int = 1) -> BatchPlan:
+        """How an epoch is cut into micro-batches of a number of replicas."""
         return BatchPlan(
             samples=len(self.inputs),
             update_batch_size=self.batch_size,
-            micro_batch_size=self.micro_batch_size,
+            micro_batch_size=micro_batch_size,
             replicas=replicas,
         )
 

@@ -87,14 +87,15 @@ class ResidentSource:
 
     Args:
         batches: The samples.
+        micro_batch_size: Samples per micro-batch.
         strategy: Whose replicas hold them.
     """
 
-    def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy):
+    def __init__(self, batches: UpdateBatches, micro_batch_size: int, strategy: tf.distribute.Strategy):
         self.batches = batches
-        self.plan = batches.plan(strategy.num_replicas_in_sync)
+        self.plan = batches.plan(micro_batch_size, strategy.num_replicas_in_sync)
         self.feed = ResidentFeed(
-            batches.micro_batch_size,
+            micro_batch_size,
             self.plan.replicas,
             batches.shuffle,
             self.plan.one_micro_batch,

@@ -60,15 +60,22 @@ class StreamSource:
 
     Args:
         batches: The samples.
+        micro_batch_size: Samples per micro-batch.
         strategy: Whose replicas are fed, on each worker its own.
         repeats: How often each step is passed over (2 with the penalty on the whole gradient).
     """
 
-    def __init__(self, batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1):
+    def __init__(
+        self,
+        batches: UpdateBatches,
+        micro_batch_size: int,
+        strategy: tf.distribute.Strategy,
+        repeats: int = 1,
+    ):
         self.batches = batches
-        self.plan = batches.plan(strategy.num_replicas_in_sync)
-        self.feed = ChunkFeed(batches.micro_batch_size, self.plan.replicas, self.plan.equal_micro_batches)
-        self.chunk = _chunk_micro_batches(batches)
+        self.plan = batches.plan(micro_batch_size, strategy.num_replicas_in_sync)
+        self.feed = ChunkFeed(micro_batch_size, self.plan.replicas, self.plan.equal_micro_batches)
+        self.chunk = _chunk_micro_batches(batches, micro_batch_size)
         self.pace = Pace(batches.chunk_micro_batches)
         self._strategy = strategy
         self._repeats = repeats
@@ -132,9 +139,9 @@ class StreamSource:
         return dataset.prefetch(2 * len(replicas))
 
 
-def _chunk_micro_batches(batches: UpdateBatches) -> int:
+def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:
     if batches.chunk_micro_batches is not None:
         return batches.chunk_micro_batches
-    micro_batch_bytes = batches.micro_batch_size * max(1, batches.inputs[0].nbytes)
+    micro_batch_bytes = micro_batch_size * max(1, batches.inputs[0].nbytes)
     default = CHUNK_MICRO_BATCHES["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
     return max(1, min(CHUNK_BYTES // micro_batch_bytes, default))

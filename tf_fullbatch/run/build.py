@@ -130,7 +130,6 @@ def training_batches(config: Config, train: LabelledImages) -> UpdateBatches:
         train.images,
         train.labels,
         batch_size=config.optimizer.batch_size,
-        micro_batch_size=config.step.micro_batch_size,
         sample_ids=train.sample_ids,
         shuffle=config.optimizer.shuffle,
         seed=config.step.seed,
@@ -144,7 +143,6 @@ def evaluation_batches(config: Config, samples: LabelledImages) -> UpdateBatches
     return UpdateBatches(
         samples.images,
         samples.labels,
-        micro_batch_size=config.step.micro_batch_size,
         sample_ids=samples.sample_ids,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
         on_device=config.runtime.keeps_data_on_device,
@@ -170,9 +168,7 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
             load_initial_weights(network, config.model.initial_weights)
         model = FullBatchModel(network, **config.step.to_flat())
         rates = config.learning_rates(batches.batch_size)
-        optimizer = config.optimizer.chosen_optimizer.build(
-            EpochSchedule(rates, batches.plan(1).steps_per_epoch)
-        )
+        optimizer = config.optimizer.chosen_optimizer.build(EpochSchedule(rates, batches.steps_per_epoch))
         if not config.optimizer.decay_norm_and_bias:
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
         optimizer.build(network.trainable_variables)

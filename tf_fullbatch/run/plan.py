@@ -57,7 +57,7 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     directions = {"none": 0, "nested_tape": 1, "central_differences": 4}.get(model.settings.penalty, 3)
     full_gradient = bool(model.settings.full_gradient_penalty_strength)
     gradients = trainable * (2 + widened + directions + full_gradient)
-    activations = _activation_bytes(model.network, batches.micro_batch_size)
+    activations = _activation_bytes(model.network, model.settings.micro_batch_size)
     factor = 1 if model.settings.penalty in ("none", "forward_differences", "central_differences") else 2.5
     samples = _held_bytes(batches, model.distribute_strategy)
     device = weights + optimizer + gradients + factor * activations + samples
@@ -84,16 +84,17 @@ def _cost(
     config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int
 ) -> list[tuple[str, str]]:
     """Steps, gradient evaluations and the time they would take here."""
-    epochs, step_plan = config.runtime.epochs, batches.plan(replicas)
+    epochs, micro_batch_size = config.runtime.epochs, config.step.micro_batch_size
+    step_plan = batches.plan(micro_batch_size, replicas)
     evaluations = config.step.gradient_evaluations
     samples = epochs * len(batches)
     seconds = _micro_batch_seconds(model, batches)
-    total = seconds * epochs * len(batches) / batches.micro_batch_size / replicas
+    total = seconds * epochs * len(batches) / micro_batch_size / replicas
     return [
         (
             "steps",
             f"{epochs * step_plan.steps_per_epoch:,} in {epochs:,} passes of {step_plan.steps_per_epoch:,}; "
-            f"{step_plan.micro_batches(0):,} micro-batches of {batches.micro_batch_size} per step",
+            f"{step_plan.micro_batches(0):,} micro-batches of {micro_batch_size} per step",
         ),
         (
             "cost",
@@ -103,20 +104,15 @@ def _cost(
         (
             "time",
             f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s per micro-batch "
-            f"(one measured), {format_count(batches.micro_batch_size * replicas / seconds)} images/s",
+            f"(one measured), {format_count(micro_batch_size * replicas / seconds)} images/s",
         ),
     ]
 
 
 def _micro_batch_seconds(model: FullBatchModel, batches: UpdateBatches) -> float:
     """Time of one micro-batch once compiled: the second of two steps over one micro-batch per replica."""
-    rows = batches.micro_batch_size * model.distribute_strategy.num_replicas_in_sync
-    few = UpdateBatches(
-        batches.inputs[:rows],
-        batches.targets[:rows],
-        micro_batch_size=batches.micro_batch_size,
-        sample_ids=batches.sample_ids[:rows],
-    )
+    rows = model.settings.micro_batch_size * model.distribute_strategy.num_replicas_in_sync
+    few = UpdateBatches(batches.inputs[:rows], batches.targets[:rows], sample_ids=batches.sample_ids[:rows])
     model.fit(few, epochs=model.steps_completed + 2, verbose=0)
     return model.last_step["step_seconds"]
 

@@ -138,7 +138,7 @@ class RunSession:
         )
 
     def _open_progress(self) -> ProgressLine:
-        total = self._config.runtime.epochs * self._batches.plan(1).steps_per_epoch
+        total = self._config.runtime.epochs * self._batches.steps_per_epoch
         progress = ProgressLine(total, sys.stderr, initial_step=self._first_step, quiet=self._quiet)
         if 0 < self._first_step < total:
             progress.message(
@@ -210,7 +210,7 @@ class RunSession:
                     self._batches,
                     epochs=epochs,
                     initial_epoch=self._first_epoch,
-                    initial_step=self._first_step - self._first_epoch * self._batches.plan(1).steps_per_epoch,
+                    initial_step=self._first_step - self._first_epoch * self._batches.steps_per_epoch,
                     verbose=0,
                     callbacks=self._callbacks,
                 )

@@ -11,20 +11,21 @@ from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalar
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.resident import ResidentSource
+from tf_fullbatch.data.stream import StreamSource
 
 
 class StepInQuestion(NamedTuple):
     """A step that gave something not finite.
 
     Attributes:
-        batches: The training data.
+        source: The training data.
         step_in_epoch: The step's place.
         scalars: Its scalars.
         full_gradient: Tree, the update batch's gradient where the step used it.
     """
 
-    batches: UpdateBatches
+    source: ResidentSource | StreamSource
     step_in_epoch: int
     scalars: StepScalars
     full_gradient: Tree | None
@@ -54,10 +55,11 @@ def diagnose(
     if not len(suspects):
         return Origin("every micro-batch is finite by itself: their sum overflows")
     index = int(suspects[0])
-    order = step.batches.order(int(step.scalars.epoch))
-    positions = step.batches.plan(1).micro_batch(step.step_in_epoch, index)
+    batches = step.source.batches
+    order = batches.order(int(step.scalars.epoch))
+    positions = step.source.plan.micro_batch(step.step_in_epoch, index)
     inputs, targets, ids = map(
-        tf.constant, step.batches.select_rows(positions if order is None else order[positions])
+        tf.constant, batches.select_rows(positions if order is None else order[positions])
     )
     batch = MicroBatch(inputs, targets, ids, tf.constant(index, tf.int64))
     samples = f"samples {positions[0]} to {positions[-1]}"

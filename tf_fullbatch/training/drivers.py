@@ -137,17 +137,18 @@ def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy) ->
 
 
 def source_of(
-    batches: UpdateBatches, strategy: tf.distribute.Strategy, repeats: int = 1
+    batches: UpdateBatches, micro_batch_size: int, strategy: tf.distribute.Strategy, repeats: int = 1
 ) -> ResidentSource | StreamSource:
-    """Samples on the devices or streaming; made once for each strategy."""
-    known = batches.sources.get((strategy, repeats))
+    """Samples on the devices or streaming; made once for each size of micro-batches and strategy."""
+    key = (micro_batch_size, strategy, repeats)
+    known = batches.sources.get(key)
     if known is not None:
         return known
     if stay_on_devices(batches, strategy):
-        source: ResidentSource | StreamSource = ResidentSource(batches, strategy)
+        source: ResidentSource | StreamSource = ResidentSource(batches, micro_batch_size, strategy)
     else:
-        source = StreamSource(batches, strategy, repeats)
-    batches.sources[strategy, repeats] = source
+        source = StreamSource(batches, micro_batch_size, strategy, repeats)
+    batches.sources[key] = source
     return source
 
 

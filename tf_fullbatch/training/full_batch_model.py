@@ -197,7 +197,7 @@ class FullBatchModel(keras.Model):
         keras_internals.assert_compiled(self, "evaluate")
         self._refuse_scope("evaluate")
         data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
-        if data.plan(replicas=1).steps_per_epoch != 1:
+        if data.steps_per_epoch != 1:
             raise ValueError(
                 f"evaluate() takes UpdateBatches of one step per epoch, but these have batch_size="
                 f"{data.batch_size} for {len(data)} samples: leave batch_size unset."
@@ -301,8 +301,7 @@ class FullBatchModel(keras.Model):
     ) -> UpdateBatches:
         refusals.refuse_data(x)
         refusals.refuse_data(y, "y")
-        size, seed = self.settings.micro_batch_size, self.settings.seed
-        return UpdateBatches(x, y, batch_size=batch_size, micro_batch_size=size, shuffle=shuffle, seed=seed)
+        return UpdateBatches(x, y, batch_size=batch_size, shuffle=shuffle, seed=self.settings.seed)
 
     def _refuse_scope(self, method: str) -> None:
         if tf.distribute.in_cross_replica_context():

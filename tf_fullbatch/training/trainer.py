@@ -13,6 +13,8 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.checks import check_targets
+from tf_fullbatch.data.resident import ResidentSource
+from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
 from tf_fullbatch.training import parts, refusals
 from tf_fullbatch.training.compiled_loss import sample_loss
@@ -71,11 +73,6 @@ class Trainer:
         """See `FullBatchModel.prepare`."""
         model = self._model
         refusals.refuse_unsupported(model)
-        if data.micro_batch_size != model.settings.micro_batch_size:
-            raise ValueError(
-                f"The data come in micro-batches of {data.micro_batch_size}, but the model takes "
-                f"{model.settings.micro_batch_size}: give both the same micro_batch_size."
-            )
         sample_loss(model.loss)  # refuses what is no loss
         inputs, targets, _ = data.element_spec
         refusals.refuse_several_inputs(model.network)
@@ -102,8 +99,8 @@ class Trainer:
         """
         model = self._model
         repeats = 2 if model.settings.full_gradient_penalty_strength else 1
-        self._driver = driver_of(self.training.steps, source_of(data, model.distribute_strategy, repeats))
-        plan = data.plan(model.distribute_strategy.num_replicas_in_sync)
+        driver = self._driver = driver_of(self.training.steps, self._source(data, repeats))
+        plan = driver.source.plan
         timeline = self._timeline = Timeline(plan, model.steps_completed, steps_made)
         self.training.steps.functions.clear()
         per_epoch = plan.steps_per_epoch
@@ -142,7 +139,7 @@ class Trainer:
         """Loss, accuracy and compiled metrics over a data set."""
         assert self._evaluation is not None
         self.reset_metrics()
-        source = source_of(data, self._model.distribute_strategy)
+        source = self._source(data)
         means = self._evaluation.full_pass.run(
             source, 0, parts.no_scalars(), between=lambda place: self._go_on()
         )
@@ -152,7 +149,7 @@ class Trainer:
 
     def objective(self, data: UpdateBatches, step: int, epoch: int | None = None) -> Objective:
         """The objective of a step's update batch; by default in the epoch that the next update would be of."""
-        steps = data.plan(1).steps_per_epoch
+        steps = data.steps_per_epoch
         if not 0 <= step < steps:
             raise UserError(f"step={step}: the data have {steps} step(s) per epoch, counted from 0.")
         if epoch is None:
@@ -168,10 +165,14 @@ class Trainer:
             self._model.distribute_strategy.run(metrics.reset_state)
         self._means = EpochMeans()
 
+    def _source(self, data: UpdateBatches, repeats: int = 1) -> ResidentSource | StreamSource:
+        model = self._model
+        return source_of(data, model.settings.micro_batch_size, model.distribute_strategy, repeats)
+
     def _objective(
         self, data: UpdateBatches, step: int, scalars: StepScalars, keep_noise: bool = False
     ) -> Objective:
-        source, trained = source_of(data, self._model.distribute_strategy), self.training
+        source, trained = self._source(data), self.training
         micro_batches, refuse = source.plan.micro_batches(step), trained.refuse_inexact_products
         return Objective(
             trained.loss, trained.make_pass, source, step, scalars, micro_batches, refuse, keep_noise
@@ -181,10 +182,10 @@ class Trainer:
         assert self._driver is not None
         name = first_not_finite(row, list(WATCHED))
         assert name is not None
-        trained, batches = self.training, self._driver.source.batches
+        trained, source = self.training, self._driver.source
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
-        question = StepInQuestion(batches, step, scalars, trained.steps.functions.full_gradient)
-        objective = self._objective(batches, step, scalars, keep_noise=True)
+        question = StepInQuestion(source, step, scalars, trained.steps.functions.full_gradient)
+        objective = self._objective(source.batches, step, scalars, keep_noise=True)
         origin = Origin("")
         if name != "learning_rate":
             origin = diagnose(objective, trained.loss, trained.penalty, question)
