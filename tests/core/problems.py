@@ -12,11 +12,12 @@ from tf_fullbatch.core import trees
 from tf_fullbatch.core.curvature import CURVATURES
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
-from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, SampleLoss, StepScalars
+from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Kernel
 from tf_fullbatch.core.penalties import Penalty
+from tf_fullbatch.core.training_loss import SampleLoss, TrainingLoss
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
@@ -35,9 +36,9 @@ def mean_squares(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
     return tf.reduce_mean((outputs - targets) ** 2, axis=-1)
 
 
-def batch(index: int = 0, weights: tf.Tensor | None = None) -> MicroBatch:
+def batch(index: int = 0, noise: tf.Tensor | None = None) -> MicroBatch:
     ids = tf.range(ROWS, dtype=tf.int64)
-    return MicroBatch(tf.constant(X), tf.constant(Y), ids, tf.constant(index, tf.int64), weights)
+    return MicroBatch(tf.constant(X), tf.constant(Y), ids, tf.constant(index, tf.int64), noise=noise)
 
 
 def scalars(step: int = 0, rate: float = 0.8, strength: float = 0.5, full: float = 0.0) -> StepScalars:
@@ -83,7 +84,7 @@ class Problem:
     ):
         self.network = network
         spec = tf.TensorSpec([None, FEATURES], tf.float64) if inputs is None else inputs
-        self.loss = MicroBatchLoss(NetworkCall(network, spec), sample_loss, **settings)
+        self.loss = MicroBatchLoss(NetworkCall(network, spec), TrainingLoss.of_one(sample_loss), **settings)
 
     @property
     def theta(self) -> trees.Tree:
@@ -106,7 +107,7 @@ class Problem:
         kernel = GradientKernel(self.loss, penalty, **settings)
         found = kernel(self.theta, self.state, part, when, full_gradient)
         assert found.scored is not None
-        return Result(*found.weighted, found.scored[1], found.sampled.measurements)
+        return Result(*found.weighted, found.scored.outputs, found.sampled.measurements)
 
     def value(self, theta: trees.Tree, part: MicroBatch, when: StepScalars) -> tf.Tensor:
         """The loss to differentiate, with kernels whose second derivatives are exact."""

@@ -12,7 +12,9 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tf_fullbatch.core import audit, penalties, trees
 from tf_fullbatch.core.audit import AuditReport
+from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.network_call import NetworkCall
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.errors import UserError
 
 K = keras.layers
@@ -29,7 +31,8 @@ def check(
     network = keras.Sequential([keras.Input(shape), *layers])
     inputs = tf.TensorSpec([None, *shape], tf.float32)
     call = NetworkCall(network, inputs)
-    return audit.check(call, loss, inputs, tf.TensorSpec([None, 1], tf.float32), **wanted)
+    samples = SampleSpecs(inputs, tf.TensorSpec([None, 1], tf.float32))
+    return audit.check(call, TrainingLoss.of_one(loss), samples, **wanted)
 
 
 class Applied(K.Layer):
@@ -214,7 +217,9 @@ class TrulyZeroTest(Float64Case):
         network = keras.Sequential([keras.Input((3,)), Applied(function), K.Dense(1, activation="softplus")])
         inputs, targets = tf.TensorSpec([None, 3], tf.float64), tf.TensorSpec([None, 1], tf.float64)
         call = NetworkCall(network, inputs)
-        audit.check(call, squared_error, inputs, targets, second_derivatives=True)
+        audit.check(
+            call, TrainingLoss.of_one(squared_error), SampleSpecs(inputs, targets), second_derivatives=True
+        )
         generator = np.random.default_rng(1)
         x, y = tf.constant(generator.uniform(0.3, 1.2, (5, 3))), tf.constant(generator.normal(size=(5, 1)))
         theta = [tf.convert_to_tensor(v.value) for v in network.trainable_variables]

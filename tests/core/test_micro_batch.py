@@ -11,8 +11,9 @@ from tests.core.problems import GENERATOR, ROWS, Problem, X, Y, batch, cross_ent
 from tests.float64 import Float64Case
 from tests.networks import FEATURES, UNITS
 from tf_fullbatch.core import trees
-from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, as_full_precision, mean_loss
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, as_full_precision
 from tf_fullbatch.core.penalties import EXACT, PENALTIES, Penalty
+from tf_fullbatch.core.training_loss import mean_loss
 
 OPERATORS = tuple(name for name in PENALTIES if name != "none")
 
@@ -59,16 +60,16 @@ class LossTest(MicroBatchCase):
         problem = Problem(network, lambda y, z: (z - tf.cast(y, z.dtype)[:, tf.newaxis]) ** 2)
         weights = tf.constant(GENERATOR.normal(size=ROWS))
         residual = network(X).numpy() - Y[:, None]
-        loss, evaluated = problem.loss.value(problem.theta, problem.state, batch(weights=weights), scalars())
+        loss, evaluated = problem.loss.value(problem.theta, problem.state, batch(noise=weights), scalars())
         self.assertAllClose(evaluated.loss, np.mean(residual**2), rtol=1e-13, atol=0)
         self.assertAllClose(loss, np.mean(weights.numpy()[:, None] * residual**2), rtol=1e-13, atol=0)
-        self.assertEqual(float(evaluated.weight), ROWS)
+        self.assertEqual(float(evaluated.of_outputs.weight), ROWS)
 
     def test_weights_change_the_gradient_not_the_reported_loss(self) -> None:
         problem = smooth()
         weights = np.zeros(ROWS)
         weights[2] = ROWS
-        only = problem.gradient(batch(weights=tf.constant(weights)), scalars())
+        only = problem.gradient(batch(noise=tf.constant(weights)), scalars())
         rows = tf.constant(X[2:3]), tf.constant(Y[2:3])
         one = MicroBatch(*rows, tf.constant([2], tf.int64), tf.constant(0, tf.int64))
         self.assert_close(flat(only.gradient), flat(problem.gradient(one, scalars()).gradient))
@@ -104,10 +105,10 @@ class MaskTest(MicroBatchCase):
         kept = np.any(steps != 0, -1)
         weights = tf.constant([0.5, -1.0, 2.0], tf.float64)
         loss, evaluated = problem.loss.value(
-            problem.theta, problem.state, part._replace(weights=weights), scalars()
+            problem.theta, problem.state, part._replace(noise=weights), scalars()
         )
         self.assertEqual(int(kept.sum()), 7)
-        self.assertEqual(float(evaluated.weight), 7)
+        self.assertEqual(float(evaluated.of_outputs.weight), 7)
         self.assertAllClose(evaluated.loss, errors[kept].mean(), rtol=1e-13, atol=0)
         self.assertAllClose(loss, (weights.numpy()[:, None] * errors)[kept].mean(), rtol=1e-13, atol=0)
 
@@ -127,17 +128,17 @@ class MaskTest(MicroBatchCase):
 class NoiseTest(MicroBatchCase):
     def test_weights_follow_step_and_sample_not_place(self) -> None:
         problem = smooth(multiplicative_noise=0.5, seed=3)
-        first = problem.loss.prepared(batch(), scalars(step=4)).weights.numpy()
+        first = problem.loss.prepared(batch(), scalars(step=4)).noise.numpy()
         backwards = batch()._replace(sample_ids=tf.reverse(batch().sample_ids, [0]))
-        self.assertAllEqual(problem.loss.prepared(backwards, scalars(step=4)).weights, first[::-1])
-        other = problem.loss.prepared(batch(), scalars(step=5)).weights.numpy()
+        self.assertAllEqual(problem.loss.prepared(backwards, scalars(step=4)).noise, first[::-1])
+        other = problem.loss.prepared(batch(), scalars(step=5)).noise.numpy()
         self.assertLen(np.unique([first, other]), 2 * ROWS)
-        self.assertIsNone(smooth().loss.prepared(batch(), scalars(step=4)).weights)
+        self.assertIsNone(smooth().loss.prepared(batch(), scalars(step=4)).noise)
 
     def test_they_weigh_the_gradient(self) -> None:
         noisy, plain = smooth(multiplicative_noise=0.5, seed=3), smooth()
-        weights = noisy.loss.prepared(batch(), scalars()).weights
-        expected = plain.gradient(batch(weights=weights), scalars())
+        weights = noisy.loss.prepared(batch(), scalars()).noise
+        expected = plain.gradient(batch(noise=weights), scalars())
         found = noisy.gradient(batch(), scalars())
         self.assertAllEqual(flat(found.gradient), flat(expected.gradient))
         self.assertAllEqual(found.loss, expected.loss)

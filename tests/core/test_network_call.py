@@ -11,6 +11,7 @@ from absl.testing import parameterized
 
 from tests.float64 import Float64Case
 from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core.keras_internals import mask_of
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.errors import UserError
 
@@ -566,9 +567,9 @@ class MaskTest(tf.test.TestCase, parameterized.TestCase):
             theta_of(network), call.state.values(), lambda: SEED, tf.constant(self.IDS, tf.int32)
         )
         if masked:
-            self.assertAllEqual(output.mask, self.IDS != 0)
+            self.assertAllEqual(mask_of(output.outputs), self.IDS != 0)
         else:
-            self.assertIsNone(output.mask)
+            self.assertIsNone(mask_of(output.outputs))
 
     def test_mask_of_a_networks_own(self) -> None:
         class Own(keras.Model):
@@ -585,7 +586,8 @@ class MaskTest(tf.test.TestCase, parameterized.TestCase):
         network = Own()
         network(X.astype("float32"))
         call = NetworkCall(network, tf.TensorSpec([None, FEATURES], tf.float32))
-        self.assertAllEqual(call.call([], [], lambda: SEED, tf.constant(X, tf.float32)).mask, X[:, 0] > 0)
+        outputs = call.call([], [], lambda: SEED, tf.constant(X, tf.float32)).outputs
+        self.assertAllEqual(mask_of(outputs), X[:, 0] > 0)
 
 
 class MixedDtypesTest(tf.test.TestCase, parameterized.TestCase):

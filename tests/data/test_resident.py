@@ -54,7 +54,7 @@ def streamed_micro_batches(source: StreamSource, epoch: int) -> list[list[list]]
         for begin in range(0, plan.rounds(step), source.chunk):
             place = Place(*(tf.constant(n) for n in (step, begin, begin + source.chunk)))
             for replica in range(plan.replicas):
-                chunk = [tf.constant(part) for part in next(chunks)]
+                chunk = tf.nest.map_structure(tf.constant, next(chunks))
                 found[step][replica] += fetched(source.feed, chunk, place, epoch, replica)
     return found
 
@@ -98,18 +98,18 @@ class MicroBatchesTest(tf.test.TestCase):
     def test_a_replica_holds_its_own_rows_only(self):
         data = batches(23, batch_size=10)
         held = ResidentSource(data, 4, Replicas(2)).held
-        self.assertAllEqual(held[0].sample_ids, [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22])
-        self.assertAllEqual(held[1].sample_ids, [4, 5, 6, 7, 14, 15, 16, 17])
+        self.assertAllEqual(held[0].rows.sample_ids, [0, 1, 2, 3, 8, 9, 10, 11, 12, 13, 18, 19, 20, 21, 22])
+        self.assertAllEqual(held[1].rows.sample_ids, [4, 5, 6, 7, 14, 15, 16, 17])
         self.assertEqual([int(h.numbers[2]) for h in held], [6, 4])
 
     def test_a_replica_with_nothing_to_do_holds_nothing(self):
         held = ResidentSource(batches(5), 4, Replicas(3)).held
-        self.assertEqual([len(h.sample_ids) for h in held], [4, 1, 0])
+        self.assertEqual([len(h.rows.sample_ids) for h in held], [4, 1, 0])
 
     def test_in_a_new_order_each_epoch_every_replica_holds_all(self):
         data = batches(5, shuffle=True)
         for held in ResidentSource(data, 2, Replicas(3)).held:
-            self.assertAllEqual(held.sample_ids, range(5))
+            self.assertAllEqual(held.rows.sample_ids, range(5))
 
     def test_dtypes_and_further_axes_are_those_of_the_arrays(self):
         images = np.arange(6 * 2 * 2 * 3, dtype=np.uint8).reshape(6, 2, 2, 3)
@@ -119,7 +119,9 @@ class MicroBatchesTest(tf.test.TestCase):
         self.assertAllEqual(inputs, images[:4])
         self.assertAllEqual(labels, targets[:4])
         self.assertAllEqual(rest, images[4:])
-        self.assertEqual((source.held.inputs.dtype, source.held.targets.dtype), (tf.uint8, tf.int64))
+        self.assertEqual(
+            (source.held.rows.inputs.dtype, source.held.rows.targets.dtype), (tf.uint8, tf.int64)
+        )
 
     def test_in_a_graph_the_shapes_are_known_but_for_the_samples(self):
         source = ResidentSource(batches(23, shuffle=True), 4, Replicas(1))

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.full_pass import FullPass
+from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training.drivers import source_of
@@ -53,7 +54,7 @@ def full_pass(activation: str, dtype: str, micro_batch_size: int, **more: Any) -
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
     model.optimizer.build(model.network.trainable_variables)
     specs = tf.TensorSpec([None, 8, 8, 1], dtype), tf.TensorSpec([None], tf.int64)
-    return build_training(model, *specs, ()).steps.functions.full_pass
+    return build_training(model, SampleSpecs(*specs), None, ()).steps.functions.full_pass
 
 
 def scalars() -> StepScalars:

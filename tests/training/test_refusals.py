@@ -12,7 +12,7 @@ from tests.training.small_models import CROSS_ENTROPY, SAMPLES, X, Y, model_of
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.training import refusals
+from tf_fullbatch.training import compiled_loss
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -22,9 +22,14 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "reduction='sum_over_batch_size'"):
             model_of(loss=loss).fit(X, Y, verbose=0)
 
-    @parameterized.parameters(None, (["mse"],), ({"a": "mse"},))
-    def test_no_loss_or_many(self, loss: Any = None) -> None:
-        with self.assertRaisesRegex(ValueError, "needs one loss"):
+    @parameterized.parameters(
+        (None, "needs a loss"),
+        (["mse", "mse"], "has 2 entries, but the network has the output"),
+        ({"a": "mse"}, "names 'a', but the network has the output"),
+        ([3], "needs a loss per output"),
+    )
+    def test_no_loss_or_losses_of_other_outputs(self, loss: Any, words: str) -> None:
+        with self.assertRaisesRegex(UserError, words):
             model_of(loss=loss).fit(X, Y, verbose=0)
 
     def test_no_compile(self) -> None:
@@ -44,13 +49,26 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_arguments_that_belong_to_update_batches(self) -> None:
         batches = UpdateBatches(X, Y)
         model = model_of(micro_batch_size=5)
-        for wrong in ({"y": Y}, {"batch_size": 5}, {"shuffle": True}):
+        for wrong in (
+            {"y": Y},
+            {"batch_size": 5},
+            {"shuffle": True},
+            {"sample_weight": np.ones(SAMPLES)},
+            {"class_weight": {0: 2.0}},
+            {"steps_per_epoch": 2},
+            {"validation_split": 0.5},
+        ):
             with self.assertRaisesRegex(ValueError, "belong to UpdateBatches"):
                 model.fit(batches, verbose=0, **wrong)
+        for wrong in ({"y": Y}, {"sample_weight": np.ones(SAMPLES)}, {"steps": 2}):
+            with self.assertRaisesRegex(ValueError, "belong to UpdateBatches"):
+                model.evaluate(batches, verbose=0, **wrong)
 
-    def test_validation_data_of_three_parts(self) -> None:
+    def test_validation_data_of_four_parts_or_given_twice(self) -> None:
         with self.assertRaisesRegex(ValueError, r"validation_data must be \(inputs, targets\)"):
-            model_of().fit(X, Y, verbose=0, validation_data=(X, Y, np.ones(SAMPLES)))
+            model_of().fit(X, Y, verbose=0, validation_data=(X, Y, np.ones(SAMPLES), 1))
+        with self.assertRaisesRegex(ValueError, "cannot be given together"):
+            model_of().fit(X, Y, verbose=0, validation_data=(X, Y), validation_split=0.5)
 
     @parameterized.parameters(
         {"micro_batch_size": 0},
@@ -80,13 +98,6 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_unknown_settings(self) -> None:
         with self.assertRaisesRegex(TypeError, "clip"):
             FullBatchModel(softplus_network(), clip=0.5)
-
-    @parameterized.parameters({"steps_per_execution": 2}, {"loss_weights": [2.0]})
-    def test_arguments_of_compile_that_would_be_ignored(self, **arguments: Any) -> None:
-        model = FullBatchModel(softplus_network())
-        model.compile(optimizer="sgd", loss=CROSS_ENTROPY, **arguments)
-        with self.assertRaisesRegex(ValueError, next(iter(arguments))):
-            model.fit(X, Y, verbose=0)
 
     @parameterized.parameters({"jit_compile": True}, {"run_eagerly": True})
     def test_how_compile_would_run_steps(self, **arguments: Any) -> None:
@@ -129,7 +140,9 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
             return tf.reduce_mean(tf.square(outputs))
 
         model_of(loss=whole, micro_batch_size=5).fit(X, Y, verbose=0)
-        with self.assertRaisesRegex(UserError, "--multiplicative_noise needs a loss per sample"):
+        with self.assertRaisesRegex(
+            UserError, "multiplicative_noise weights samples, but the loss is one number"
+        ):
             model_of(loss=whole, multiplicative_noise=0.1).fit(X, Y, verbose=0)
         masked = keras.Sequential(
             [
@@ -138,7 +151,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
                 keras.layers.Dense(1),
             ]
         )
-        with self.assertRaisesRegex(UserError, "which a mask cannot weight"):
+        with self.assertRaisesRegex(UserError, "masks places, but the loss is one number"):
             model_of(masked, loss=whole).fit(
                 np.ones((4, 4), "int32"), np.ones((4, 4, 1), "float32"), verbose=0
             )
@@ -281,74 +294,66 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         with self.assertRaisesRegex(ValueError, "mixed_bfloat16"):
             model_of().fit(X, Y, verbose=0)
 
-    def test_networks_of_several_outputs(self) -> None:
+    def test_inputs_that_are_not_the_networks(self) -> None:
+        a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
+        network = keras.Model([a, b], keras.layers.Dense(3)(keras.layers.Concatenate()([a, b])))
+        x, y = np.ones((5, 2), "float32"), np.ones((5, 3), "float32")
+        for inputs, words in (
+            (x, r"has 2 inputs \('a', 'b'\), but x has 1"),
+            ([x, y, x], "has 2 inputs .*, but x has 3"),
+            ([y, x], "cannot be called on inputs of the shapes"),
+            ({"a": x, "c": y}, "cannot be called on inputs"),
+        ):
+            with self.assertRaisesRegex(UserError, words) as caught:
+                model_of(network).fit(inputs, np.zeros(5, int), verbose=0)
+            self.assertLen(str(caught.exception).splitlines(), 1)
+        with self.assertRaisesRegex(UserError, r"has 1 input \(.*\), but x has 2"):
+            model_of().fit([X, X], Y, verbose=0)
+
+    def test_targets_and_weights_that_are_not_the_outputs(self) -> None:
         inputs = keras.Input((FEATURES,))
-        network = keras.Model(inputs, [keras.layers.Dense(2)(inputs), keras.layers.Dense(2)(inputs)])
-        with self.assertRaisesRegex(ValueError, "must return one tensor"):
-            model_of(network).fit(X, Y, verbose=0)
+        outputs = [keras.layers.Dense(2, name=name)(inputs) for name in ("p", "q")]
+        network = keras.Model(inputs, outputs)
+        y = np.zeros((SAMPLES, 2))
+        for targets, weights, words in (
+            (y, None, "The targets are one array, but the network has the output.*'p', 'q'"),
+            ([y], None, r"The targets are 1 array\(s\)"),
+            ({"p": y, "r": y}, None, "The targets are 'p', 'r'"),
+            ({"p": y}, None, "nothing for the output 'q'"),
+            ([y, y], {"r": np.ones(SAMPLES)}, "The weights are 'r'"),
+        ):
+            with self.assertRaisesRegex(UserError, words) as caught:
+                model_of(network, loss="mse").fit(X, targets, sample_weight=weights, verbose=0)
+            self.assertLen(str(caught.exception).splitlines(), 1)
+
+    def test_weights_of_more_axes_than_the_losses(self) -> None:
+        with self.assertRaisesRegex(
+            UserError, "sample_weight has 2 axes, but there is one loss per place of 1"
+        ):
+            model_of().fit(X, Y, sample_weight=np.ones((SAMPLES, 2)), verbose=0)
+
+    def test_outputs_that_are_masked_differently(self) -> None:
+        tokens = keras.Input((4,), dtype="int32")
+        masked = keras.layers.Embedding(5, 3, mask_zero=True)(tokens)
+        plain = keras.layers.Embedding(5, 3)(tokens)
+        network = keras.Model(tokens, [keras.layers.Dense(1)(masked), keras.layers.Dense(1)(plain)])
+        y = np.ones((4, 4, 1), "float32")
+        with self.assertRaisesRegex(UserError, "count places in different ways"):
+            model_of(network, loss="mse").fit(np.ones((4, 4), "int32"), [y, y], verbose=0)
+
+    def test_images_alone(self) -> None:
+        a, b = keras.Input((2,)), keras.Input((2,))
+        network = keras.Model([a, b], keras.layers.Dense(3)(keras.layers.Add()([a, b])))
+        x = np.ones((5, 2), "float32")
+        for setting in ({"augmentation": "crop"}, {"flip_averaging": True}):
+            with self.assertRaisesRegex(
+                UserError, rf"^{next(iter(setting))}.* is for a network of one input"
+            ):
+                model_of(network, **setting).fit([x, x], np.zeros(5, int), verbose=0)
 
 
 class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
     """What fit and evaluate are to ask."""
-
-    @parameterized.parameters(
-        ("sample_weight", np.ones(3), "scale the loss"),
-        ("class_weight", {0: 1.0}, "scale the loss"),
-        ("validation_split", 0.2, "validation_data"),
-        ("validation_steps", 3, "all of validation_data"),
-        ("steps_per_epoch", 3, "batch_size"),
-    )
-    def test_arguments(self, name: str, value: Any, words: str) -> None:
-        for method in ("fit", "evaluate"):
-            with self.assertRaisesRegex(UserError, rf"{method}\(\) does not take {name}: .*{words}"):
-                refusals.refuse_arguments(method, {name: value})
-        refusals.refuse_arguments("fit", {name: None})
-
-    def test_arguments_that_say_nothing_or_are_unknown(self) -> None:
-        refusals.refuse_arguments("fit", {"validation_split": 0.0})
-        with self.assertRaisesRegex(TypeError, "unexpected argument 'batchsize'"):
-            refusals.refuse_arguments("fit", {"batchsize": 3})
-
-    @parameterized.parameters("train_on_batch", "test_on_batch")
-    def test_on_batch(self, method: str) -> None:
-        instead = "evaluate" if method == "test_on_batch" else "fit"
-        with self.assertRaisesRegex(UserError, rf"{method}\(\) is not supported: use {instead}\("):
-            refusals.refuse_on_batch(method)
-
-    @parameterized.parameters(
-        (lambda: tf.data.Dataset.from_tensor_slices(X), "to know all of its samples"),
-        (lambda: (x for x in X), "x is a generator.*to know all"),
-        (lambda: iter([X]), "to know all"),
-        (lambda: [X, X], "x is a list of 2 arrays"),
-        (lambda: (X, X), "x is a tuple of 2 arrays"),
-        (lambda: [tf.constant(X), X], "2 arrays"),
-        (lambda: {"a": X}, "x is a dict of 1 arrays"),
-    )
-    def test_data(self, data: Any, words: str) -> None:
-        with self.assertRaisesRegex(UserError, words) as caught:
-            refusals.refuse_data(data())
-        self.assertLen(str(caught.exception).splitlines(), 1)
-
-    def test_a_sequence_of_keras(self) -> None:
-        class Batches(keras.utils.PyDataset):
-            def __len__(self) -> int:
-                return 1
-
-            def __getitem__(self, index: int) -> Any:
-                return X, Y
-
-        with self.assertRaisesRegex(UserError, "validation_data is a Batches"):
-            refusals.refuse_data(Batches(), "validation_data")
-
-    def test_data_that_pass(self) -> None:
-        for data in (X, X.tolist(), tuple(Y.tolist()), list(Y), tf.constant(X), Y):
-            refusals.refuse_data(data)
-
-    def test_several_inputs(self) -> None:
-        a, b = keras.Input((2,), name="a"), keras.Input((3,), name="b")
-        with self.assertRaisesRegex(UserError, r"has 2 inputs \('a', 'b'\)"):
-            refusals.refuse_several_inputs(keras.Model([a, b], keras.layers.Concatenate()([a, b])))
-        refusals.refuse_several_inputs(softplus_network())
 
     @parameterized.parameters(
         (SparseCrossentropy(), 7, None),
@@ -363,7 +368,11 @@ class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
     def test_losses_that_take_class_numbers(
         self, loss: Any, classes: int | None, ignored: int | None
     ) -> None:
-        self.assertEqual(refusals.classes_of(loss, keras.KerasTensor((None, 7))), (classes, ignored))
+        outputs = keras.KerasTensor((None, 7))
+        model = model_of(loss=loss)
+        compiled = compiled_loss.training_loss(model, model.network, tf.TensorSpec([None], tf.int64), outputs)
+        found = compiled_loss.classes(model, model.network, compiled, outputs)
+        self.assertEqual(list(found.values()), [(classes, ignored)])
 
     def test_an_augmentation_that_draws_from_a_state(self) -> None:
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

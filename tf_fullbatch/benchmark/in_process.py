@@ -42,8 +42,7 @@ def memory(*, samples: int, micro_batch_size: int) -> dict[str, Any]:
     model = loops.published_model(workloads.network(work), "none", micro_batch_size, "auto")
     batches = UpdateBatches(*workloads.random_data(work))
     model.fit(batches, epochs=_SWEPT_STEPS, verbose=0)
-    arrays = (batches.inputs, batches.targets, batches.sample_ids)
-    return {"samples": samples, "data_bytes": sum(a.nbytes for a in arrays), **device.peaks()._asdict()}
+    return {"samples": samples, "data_bytes": batches.nbytes, **device.peaks()._asdict()}
 
 
 def passes(*, seconds: float, **work: Any) -> dict[str, Any]:

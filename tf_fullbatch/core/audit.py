@@ -16,7 +16,7 @@ import tensorflow as tf
 from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core import partial_derivatives
 from tf_fullbatch.core.call_scope import layer_of
-from tf_fullbatch.core.gradient_trace import GradientTrace
+from tf_fullbatch.core.gradient_trace import GradientTrace, SampleSpecs
 from tf_fullbatch.core.graph_operations import (
     Operation,
     carries_numbers,
@@ -24,7 +24,7 @@ from tf_fullbatch.core.graph_operations import (
     operations_of,
     reached,
 )
-from tf_fullbatch.core.micro_batch import Augmentation, SampleLoss
+from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import (
     ASSIGNING,
@@ -38,6 +38,7 @@ from tf_fullbatch.core.operation_kinds import (
     READING_RESOURCES,
     TRULY_ZERO,
 )
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.errors import UserError
 
 
@@ -55,9 +56,8 @@ class AuditReport(NamedTuple):
 
 def check(
     call: NetworkCall,
-    sample_loss: SampleLoss,
-    inputs: tf.TensorSpec,
-    targets: tf.TensorSpec,
+    training_loss: TrainingLoss,
+    samples: SampleSpecs,
     *,
     second_derivatives: bool = False,
     forward_mode: bool = False,
@@ -68,9 +68,8 @@ def check(
 
     Args:
         call: The network's call.
-        sample_loss: Loss per sample.
-        inputs: Shape and dtype of a batch of inputs, as the network gets it.
-        targets: Shape and dtype of a batch of targets.
+        training_loss: The loss of the network's outputs.
+        samples: Shapes and dtypes of a batch.
         second_derivatives: The gradient will be differentiated again (exact penalties, Hessian-vector products).
         forward_mode: It will be so in forward mode.
         shifted_weights: The loss will be taken at other weights than the variables' (finite differences, searches).
@@ -84,14 +83,14 @@ def check(
         refuse_assigned_weights(call)
     _refuse_synchronized(call.network, replicas)
     exact = second_derivatives or forward_mode
-    trace = GradientTrace(call, sample_loss, exact=exact)
+    trace = GradientTrace(call, training_loss, exact=exact)
     with _refused_python_draws(f"network {call.network.name!r}"):
-        graph = trace.of(inputs, targets)
+        graph = trace.of(samples)
     operations = operations_of(graph)
     trace.refuse_lookups(operations)
     if exact and _may_lack_derivatives(graph, operations):  # else there is nothing for a longer trace to find
-        twice = GradientTrace(call, sample_loss, exact=True, twice=True)
-        twice.refuse_lookups(operations_of(twice.of(inputs, targets)))
+        twice = GradientTrace(call, training_loss, exact=True, twice=True)
+        twice.refuse_lookups(operations_of(twice.of(samples)))
     if replicas > 1 and trace.exchanges:
         raise _exchange(trace.exchanges[0], replicas)
     for operation in operations:

@@ -66,7 +66,7 @@ class CallScope(keras.StatelessScope):
         self._refusals: list[str] = []
         self._active = False
 
-    def run(self, inputs: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    def run(self, inputs: Any) -> tuple[Any, list[tf.Tensor]]:
         """The network's (outputs, losses).
 
         Raises:

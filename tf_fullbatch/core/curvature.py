@@ -1,6 +1,7 @@
 """Exact curvature of a micro-batch's loss along a direction: the Hessian and the generalised Gauss-Newton matrix."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import tensorflow as tf
 
@@ -31,7 +32,7 @@ def hessian_product(
 
     point = penalties.nested_tape(loss_function, theta, lambda _: direction, 0.0)
     assert point.product is not None
-    return point.product, point.auxiliary.weight
+    return point.product, point.auxiliary.of_outputs.weight
 
 
 def gauss_newton_product(
@@ -47,18 +48,19 @@ def gauss_newton_product(
             tape.watch(theta)
             called = loss.called(theta, state, batch, scalars, derivatives=2)
             outputs = as_full_precision(called.outputs)
-        u = tf.zeros_like(outputs)
+        flat = tf.nest.flatten(outputs)
+        u = [tf.zeros_like(output) for output in flat]
         of_u.watch(u)
-        pulled = penalties.dense(tape.gradient(outputs, theta, u, unconnected_gradients=_ZERO))
+        pulled = penalties.dense(tape.gradient(flat, theta, u, unconnected_gradients=_ZERO))
         along = trees.dot(pulled, direction)
-    pushed = of_u.gradient(along, u)
-    curved, weight = _output_curvature(loss, outputs, called.mask, batch, pushed)
-    product = penalties.dense(tape.gradient(outputs, theta, curved, unconnected_gradients=_ZERO))
+    pushed = of_u.gradient(along, u, unconnected_gradients=_ZERO)
+    curved, weight = _output_curvature(loss, outputs, batch, pushed)
+    product = penalties.dense(tape.gradient(flat, theta, curved, unconnected_gradients=_ZERO))
     if called.losses:
 
         def added(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
             again = loss.called(parameters, state, batch, scalars, derivatives=2)
-            return tf.convert_to_tensor(added_losses(again.losses, outputs.dtype)), ()
+            return tf.convert_to_tensor(added_losses(again.losses, flat[0].dtype)), ()
 
         of_added = penalties.nested_tape(added, theta, lambda _: direction, 0.0).product
         assert of_added is not None
@@ -68,19 +70,20 @@ def gauss_newton_product(
 
 def _output_curvature(
     loss: MicroBatchLoss,
-    outputs: tf.Tensor,
-    mask: tf.Tensor | None,
+    outputs: Any,
     batch: MicroBatch,
-    direction: tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
+    direction: Tree,
+) -> tuple[Tree, tf.Tensor]:
     """(`H_L direction`, the micro-batch's weight), H_L the Hessian of the loss in the outputs."""
+    flat = tf.nest.flatten(outputs)
     with tf.GradientTape(watch_accessed_variables=False) as outer:
-        outer.watch(outputs)
+        outer.watch(flat)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
-            inner.watch(outputs)
-            _, weighted, weight = loss.of_outputs(outputs, mask, batch)
-        slope = tf.reduce_sum(inner.gradient(weighted, outputs) * tf.stop_gradient(direction))
-    return outer.gradient(slope, outputs, unconnected_gradients=_ZERO), weight
+            inner.watch(flat)
+            found = loss.of_outputs(outputs, batch)
+        gradient = inner.gradient(found.noisy, flat, unconnected_gradients=_ZERO)
+        slope = trees.dot(gradient, [tf.stop_gradient(d) for d in direction])
+    return outer.gradient(slope, flat, unconnected_gradients=_ZERO), found.weight
 
 
 _ZERO = tf.UnconnectedGradients.ZERO

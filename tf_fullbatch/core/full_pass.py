@@ -10,12 +10,11 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
-from tf_fullbatch.core.passes import Contribution, Feed, Kernel, PassMeans, Place, Source
+from tf_fullbatch.core.passes import Contribution, Feed, Kernel, Metrics, PassMeans, Place, Source
 from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
 
@@ -32,7 +31,7 @@ class FullPass:
         read: Gives (theta, state), the variables' present values; called on each replica.
         dtype: Precision of the sums, float32 or float64.
         strategy: The strategy on whose replicas the sums live.
-        metrics: Keras metrics (or None) updated with every micro-batch's (targets, outputs).
+        metrics: Updated with every micro-batch; or None.
         most_micro_batches: Room for figures kept of each micro-batch.
     """
 
@@ -43,7 +42,7 @@ class FullPass:
         read: Callable[[], tuple[Tree, Tree]],
         dtype: str,
         strategy: tf.distribute.Strategy,
-        metrics: keras.metrics.Metric | None = None,
+        metrics: Metrics | None = None,
         most_micro_batches: int = 0,
     ):
         self._kernel = kernel
@@ -201,7 +200,7 @@ class FullPass:
     ) -> Contribution:
         contribution = self._kernel(theta, state, batch, scalars, *extra)
         if self._metrics is not None and contribution.scored is not None:
-            self._metrics.update_state(*contribution.scored)
+            self._metrics.update(contribution.scored)
         return contribution
 
     def _add(self, contribution: Contribution, index: tf.Tensor) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,11 +11,26 @@ from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.call_scope import layer_of
 from tf_fullbatch.core.graph_operations import Operation, is_registered
-from tf_fullbatch.core.micro_batch import SampleLoss, added_losses, as_full_precision, counted, mean_loss
+from tf_fullbatch.core.micro_batch import added_losses, as_full_precision
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.operation_kinds import TRULY_ZERO
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.errors import UserError
+
+
+class SampleSpecs(NamedTuple):
+    """Shapes and dtypes of some samples, as the network gets them.
+
+    Attributes:
+        inputs: Spec `[batch, ...]`, or a structure of specs.
+        targets: The same.
+        weights: The same; None where there are no sample weights.
+    """
+
+    inputs: Any
+    targets: Any
+    weights: Any = None
 
 
 class GradientTrace:
@@ -23,7 +38,7 @@ class GradientTrace:
 
     Args:
         call: The network's call.
-        sample_loss: Loss per sample.
+        training_loss: The loss of the network's outputs.
         exact: Trace the network as it is called where second derivatives are wanted.
         twice: Differentiate the gradient too.
 
@@ -32,9 +47,9 @@ class GradientTrace:
         exchanges: Layers that exchange data between replicas.
     """
 
-    def __init__(self, call: NetworkCall, sample_loss: SampleLoss, *, exact: bool, twice: bool = False):
+    def __init__(self, call: NetworkCall, training_loss: TrainingLoss, *, exact: bool, twice: bool = False):
         self._call = call
-        self._sample_loss = sample_loss
+        self._training_loss = training_loss
         self._exact = exact
         self._twice = twice
         self.theta: list[tf.Tensor] = []
@@ -43,7 +58,7 @@ class GradientTrace:
         self._without_gradient: list[str] = []
         self._without_second: list[str] = []
 
-    def of(self, inputs: tf.TensorSpec, targets: tf.TensorSpec) -> tf.Graph:
+    def of(self, samples: SampleSpecs) -> tf.Graph:
         """Traces; returns the graph."""
         weights, state = (
             [tf.TensorSpec(v.shape, v.dtype) for v in variables]
@@ -53,7 +68,7 @@ class GradientTrace:
         function = tf.function(self._differentiate, autograph=False)
         try:
             with _noted_exchanges(self._call.network, self.exchanges):
-                return function.get_concrete_function(weights, state, seed, inputs, targets).graph
+                return function.get_concrete_function(weights, state, seed, samples).graph
         except LookupError as error:  # an operation within a function that has a gradient of its own
             if type(error) is not LookupError:  # an index or a key of the user's own code
                 raise
@@ -67,8 +82,7 @@ class GradientTrace:
         theta: list[tf.Tensor],
         state: list[tf.Tensor],
         seed: tf.Tensor,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
+        samples: SampleSpecs,
     ) -> tf.Tensor:
         self.theta = theta
         weights = self._call.weights
@@ -76,7 +90,7 @@ class GradientTrace:
             outer.watch(theta)
             with tf.GradientTape(watch_accessed_variables=False) as inner:
                 inner.watch(theta)
-                loss = self._loss(theta, state, seed, inputs, targets)
+                loss = self._loss(theta, state, seed, samples)
             with _noted_lookups(self._without_gradient, missing_only=True):
                 gradients = inner.gradient(loss, theta)
             self._unconnected = [v for v, g in zip(weights, gradients, strict=True) if g is None]
@@ -93,15 +107,13 @@ class GradientTrace:
         theta: list[tf.Tensor],
         state: list[tf.Tensor],
         seed: tf.Tensor,
-        inputs: tf.Tensor,
-        targets: tf.Tensor,
+        samples: SampleSpecs,
     ) -> tf.Tensor:
         with exact_second_derivatives() if self._exact else contextlib.nullcontext():
-            output = self._call.call(theta, state, lambda: seed, inputs)
+            output = self._call.call(theta, state, lambda: seed, samples.inputs)
         outputs = as_full_precision(output.outputs)
-        losses = self._sample_loss(targets, outputs)
-        mean, _ = mean_loss(losses, counted(output.mask, losses), outputs)
-        return mean + added_losses(output.losses, losses.dtype)
+        mean = self._training_loss(samples.targets, outputs, samples.weights).mean
+        return mean + added_losses(output.losses, mean.dtype)
 
     def refuse_lookups(self, operations: Sequence[Operation]) -> None:
         """Refuses operations between weights and gradient that TensorFlow cannot differentiate (again)."""

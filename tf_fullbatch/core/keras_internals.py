@@ -8,8 +8,10 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src import tree
 from keras.src.backend.common import global_state
 from keras.src.random.seed_generator import GLOBAL_SEED_GENERATOR
+from keras.src.trainers.compile_utils import get_loss
 from tensorflow.python.autograph.core import ag_ctx
 from tensorflow.python.eager.polymorphic_function import autograph_util, polymorphic_function
 from tensorflow.python.framework import ops, registry
@@ -20,6 +22,11 @@ from tensorflow.python.util import pywrap_xla_ops
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
     """The network and every layer within it; the public `layers` lists the outermost alone."""
     return network._flatten_layers()
+
+
+def map_shapes(function: Callable, shapes: Any) -> Any:
+    """Maps a function over a shape, or a structure of shapes; to public functions a shape is a structure itself."""
+    return tree.map_shape_structure(function, shapes)
 
 
 def what_trains(network: keras.Model) -> tuple[Any, ...]:
@@ -72,6 +79,11 @@ def is_decayed(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> 
 def position_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
     """A variable's position among those that the optimizer was built for."""
     return optimizer._get_variable_index(variable)
+
+
+def resolved_loss(loss: Any, targets: Any, outputs: Any) -> keras.losses.Loss:
+    """The loss that Keras takes for an argument of `compile`; `keras.losses.get` does not know "crossentropy"."""
+    return get_loss(loss, targets, outputs)
 
 
 def loss_weights(model: keras.Model) -> Any:

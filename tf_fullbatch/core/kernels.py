@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from tf_fullbatch.core import penalties, trees
 from tf_fullbatch.core.curvature import CURVATURES
-from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars, samples_of
-from tf_fullbatch.core.passes import Contribution
+from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.passes import Contribution, Scored
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
+from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.transforms import clip_by_norm
 from tf_fullbatch.core.trees import Tree
 
@@ -56,17 +57,19 @@ class MicroBatchFigures(NamedTuple):
     samples: tf.Tensor
 
 
-def classifies(targets: tf.Tensor | tf.TensorSpec, outputs: Any) -> bool:
+def classifies(targets: Any, outputs: Any) -> bool:
     """Whether accuracy has a meaning: targets are class indices `[batch]`, outputs are `[batch, classes]`."""
     return (
-        targets.dtype.is_integer
+        not tf.nest.is_nested(targets)
+        and not tf.nest.is_nested(outputs)
+        and targets.dtype.is_integer
         and targets.shape.rank == 1
         and len(outputs.shape) == 2
         and outputs.shape[1] > 1
     )
 
 
-def fraction_correct(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+def fraction_correct(targets: Any, outputs: Any) -> tf.Tensor:
     """Share of the samples whose largest output is at the target; 0 where `classifies` is false."""
     if not classifies(targets, outputs):
         return tf.zeros([])
@@ -136,7 +139,7 @@ class GradientKernel:
             accuracy = fraction_correct(batch.targets, evaluated.outputs)
         with tf.control_dependencies([accuracy]):
             squared_norm = trees.squared_norm(point.gradient)
-        samples = samples_of(batch.inputs)
+        samples = samples_of(batch.sample_ids)
         each: Any = ()
         if self._each:
             finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
@@ -145,9 +148,9 @@ class GradientKernel:
             GradientMeans(gradient, evaluated.loss, squared_norm),
             SampleMeans(accuracy, evaluated.measurements),
             each,
-            evaluated.weight,
+            evaluated.of_outputs.weight,
             samples,
-            (batch.targets, evaluated.outputs),
+            Scored(batch.targets, evaluated.outputs, batch.weights, evaluated.of_outputs),
         )
 
     def _evaluate(
@@ -183,7 +186,9 @@ class LossKernel:
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
         accuracy = fraction_correct(batch.targets, evaluated.outputs)
-        return Contribution(evaluated.loss, accuracy, (), evaluated.weight, samples_of(batch.inputs))
+        return Contribution(
+            evaluated.loss, accuracy, (), evaluated.of_outputs.weight, samples_of(batch.sample_ids)
+        )
 
 
 class ProductKernel:
@@ -208,4 +213,4 @@ class ProductKernel:
         """See `passes.Kernel`; `direction` is a tree like theta."""
         batch = self._loss.prepared(batch, scalars)
         product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
-        return Contribution(product, (), (), weight, samples_of(batch.inputs))
+        return Contribution(product, (), (), weight, samples_of(batch.sample_ids))

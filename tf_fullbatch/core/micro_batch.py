@@ -7,7 +7,7 @@ evaluated at shifted weights or differentiated again.
 import contextlib
 import copy
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -15,32 +15,31 @@ from tf_fullbatch.core import keras_internals, transforms
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
+from tf_fullbatch.core.training_loss import MeanLoss, TrainingLoss
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.errors import UserError
 
 Augmentation = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (inputs `[batch, ...]`, sample_ids int64 `[batch]`, epoch int64 scalar) to inputs of the same shape."""
-
-SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-"""Maps (targets, outputs) to one loss per sample, `[batch]` or `[batch, ...]` (averaged over the rest)."""
 
 
 class MicroBatch(NamedTuple):
     """The samples of one forward and backward pass.
 
     Attributes:
-        inputs: `[batch, ...]`, raw (pixels as uint8).
-        targets: `[batch]` or `[batch, ...]`.
+        inputs: `[batch, ...]`, raw (pixels as uint8); of several inputs a tuple of them, or name -> inputs.
+        targets: `[batch]` or `[batch, ...]`; of several outputs a tuple of them, or name -> targets.
         sample_ids: int64 `[batch]`, positions in the source's fixed order.
         index: int64 scalar, the micro-batch's index within the step.
-        weights: `[batch]`, factors on the samples' losses (gradient noise); None for ones.
+        weights: Sample weights, see `training_loss.TrainingLoss`; None for ones.
+        noise: `[batch]`, factors on the samples' losses (gradient noise); None for ones.
     """
 
-    inputs: tf.Tensor
-    targets: tf.Tensor
+    inputs: Any
+    targets: Any
     sample_ids: tf.Tensor
     index: tf.Tensor
-    weights: tf.Tensor | None = None
+    weights: Any = None
+    noise: tf.Tensor | None = None
 
 
 class StepScalars(NamedTuple):
@@ -65,17 +64,17 @@ class Evaluated(NamedTuple):
     """What a micro-batch's loss is made of.
 
     Attributes:
-        loss: Scalar, mean over the samples plus the network's own losses; without noise weights.
-        outputs: `[batch, ...]`, the network's outputs in training, at least float32, with their Keras mask.
+        loss: Scalar, mean over the samples plus the network's own losses; without noise.
+        outputs: `[batch, ...]`, the network's outputs in training, at least float32, with their Keras mask; or a
+            structure of them.
         measurements: What `NetworkState.measurements` returned.
-        weight: Scalar, what the micro-batch counts for in a mean over the set: its samples or, where the network
-            masks its outputs, its unmasked places.
+        of_outputs: What the loss is made of, without the network's own losses.
     """
 
     loss: tf.Tensor
-    outputs: tf.Tensor
+    outputs: Any
     measurements: Tree
-    weight: tf.Tensor
+    of_outputs: MeanLoss
 
 
 class MicroBatchLoss:
@@ -83,8 +82,8 @@ class MicroBatchLoss:
 
     Args:
         call: The network as a pure function.
-        sample_loss: Loss per sample; the micro-batch's loss is its mean plus the losses that the network's
-            layers add (`add_loss`, regularizers).
+        training_loss: The loss of the network's outputs; the micro-batch's loss is that plus the losses that the
+            network's layers add (`add_loss`, regularizers).
         augmentation: Applied to the inputs on the device; None for none.
         seed: Seed of dropout, other random layers and noise.
         multiplicative_noise: Standard deviation of the factors on the samples' losses.
@@ -94,7 +93,7 @@ class MicroBatchLoss:
     def __init__(
         self,
         call: NetworkCall,
-        sample_loss: SampleLoss,
+        training_loss: TrainingLoss,
         *,
         augmentation: Augmentation | None = None,
         seed: int = 0,
@@ -102,7 +101,7 @@ class MicroBatchLoss:
         fused_kernels: bool = False,
     ):
         self.call = call
-        self.sample_loss = sample_loss
+        self.training_loss = training_loss
         self._augmentation = augmentation
         self._seed = seed
         self._noise = multiplicative_noise
@@ -119,8 +118,8 @@ class MicroBatchLoss:
         if self._augmentation is not None:
             batch = batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, scalars.epoch))
         if self._noise:
-            weights = transforms.sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
-            batch = batch._replace(weights=weights)
+            noise = transforms.sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
+            batch = batch._replace(noise=noise)
         return batch
 
     def value(
@@ -143,15 +142,16 @@ class MicroBatchLoss:
                 are exact.
 
         Returns:
-            The loss to differentiate (with `batch.weights`), and what it is made of.
+            The loss to differentiate (with `batch.noise`), and what it is made of.
         """
         called = self.called(theta, state, batch, scalars, derivatives=derivatives)
         outputs = as_full_precision(called.outputs)
-        mean, weighted, weight = self.of_outputs(outputs, called.mask, batch)
+        loss = self.of_outputs(outputs, batch)
+        mean, noisy = loss.mean, loss.noisy
         if called.losses:
             extra = added_losses(called.losses, mean.dtype)
-            mean, weighted = mean + extra, weighted + extra
-        return weighted, Evaluated(mean, outputs, called.measurements, weight)
+            mean, noisy = mean + extra, noisy + extra
+        return noisy, Evaluated(mean, outputs, called.measurements, loss)
 
     def called(
         self,
@@ -172,30 +172,9 @@ class MicroBatchLoss:
         with self._kernels(derivatives):
             return self.call.call(theta, state, seed, batch.inputs)
 
-    def of_outputs(
-        self, outputs: tf.Tensor, mask: tf.Tensor | None, batch: MicroBatch
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """The loss as a function of the network's outputs, without what layers add.
-
-        Args:
-            outputs: `[batch, ...]`, at least float32.
-            mask: The network's mask of them, or None.
-            batch: The samples.
-
-        Returns:
-            The mean loss, the mean with `batch.weights`, and what the micro-batch counts for.
-        """
-        losses = self.sample_loss(batch.targets, outputs)
-        mask = counted(mask, losses)
-        mean, weight = mean_loss(losses, mask, outputs)
-        if batch.weights is None:
-            return mean, mean, weight
-        if not losses.shape.rank:
-            raise UserError(
-                "--multiplicative_noise needs a loss per sample, but the loss is one number per micro-batch."
-            )
-        factors = tf.reshape(tf.cast(batch.weights, losses.dtype), [-1] + [1] * (losses.shape.rank - 1))
-        return mean, mean_loss(factors * losses, mask, outputs)[0], weight
+    def of_outputs(self, outputs: Any, batch: MicroBatch) -> MeanLoss:
+        """The loss as a function of the network's outputs, at least float32, without what layers add."""
+        return self.training_loss(batch.targets, outputs, batch.weights, batch.noise)
 
     def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
         if derivatives == 2:
@@ -208,52 +187,12 @@ def added_losses(losses: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor | fl
     return tf.add_n([tf.cast(loss, dtype) for loss in losses]) if losses else 0.0
 
 
-def counted(mask: tf.Tensor | None, losses: tf.Tensor) -> tf.Tensor | None:
-    """Where losses count: the outputs' mask, and the losses' own, which Keras' `ignore_class` leaves on them."""
-    own = keras_internals.mask_of(losses)
-    if mask is None or own is None:
-        return own if mask is None else mask
-    return tf.cast(mask, tf.bool) & tf.cast(own, tf.bool)
+def as_full_precision(outputs: Any) -> Any:
+    """Half-precision outputs, or a structure of them, as float32, others unchanged; a Keras mask stays with them."""
+    return tf.nest.map_structure(_as_full_precision, outputs)
 
 
-def mean_loss(losses: tf.Tensor, mask: tf.Tensor | None, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """The mean of a micro-batch's losses, and what it counts for in a mean over the set.
-
-    Args:
-        losses: `[batch, ...]`; or a scalar, a loss of the micro-batch as a whole.
-        mask: `[batch, ...]` of a rank up to that of the losses, True where a loss counts; None: all count.
-        outputs: `[batch, ...]`, what the losses are of.
-
-    Returns:
-        The mean over what counts (0 where nothing does), and the number of samples or, with a mask, of the places
-        that count, as a scalar of the losses' dtype.
-
-    Raises:
-        UserError: There is a mask, and no loss per sample that it could weight.
-    """
-    if mask is None:
-        return tf.reduce_mean(losses), tf.cast(samples_of(outputs), losses.dtype)
-    if not losses.shape.rank:
-        raise UserError(
-            "The network masks places, but the loss is one number per micro-batch, which a mask cannot weight: let it "
-            "return a loss per sample or place."
-        )
-    counts = tf.cast(mask, losses.dtype)
-    while counts.shape.rank < losses.shape.rank:
-        counts = counts[..., tf.newaxis]
-    counts = tf.broadcast_to(counts, tf.shape(losses))
-    places = tf.reduce_sum(counts)
-    return tf.math.divide_no_nan(tf.reduce_sum(counts * losses), places), places
-
-
-def samples_of(batch: tf.Tensor) -> tf.Tensor:
-    """int32, the leading size of `[batch, ...]`; a constant where it is known."""
-    known = batch.shape[0]
-    return tf.shape(batch)[0] if known is None else tf.constant(known)
-
-
-def as_full_precision(outputs: tf.Tensor) -> tf.Tensor:
-    """Half-precision outputs as float32, others unchanged; a Keras mask stays with them."""
+def _as_full_precision(outputs: tf.Tensor) -> tf.Tensor:
     if outputs.dtype not in (tf.bfloat16, tf.float16):
         return outputs
     full = tf.cast(outputs, tf.float32)

@@ -8,12 +8,11 @@ its own or of Keras (the same numbers in every step), or assigns a trainable wei
 import functools
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core import keras_internals as internals
 from tf_fullbatch.core.call_scope import CallScope, stream
 from tf_fullbatch.core.network_state import NetworkState, Seed
 from tf_fullbatch.core.trees import Tree
@@ -24,14 +23,12 @@ class NetworkOutput(NamedTuple):
     """What a training call of a network gives.
 
     Attributes:
-        outputs: `[batch, ...]`, in the network's own dtype, with Keras' mask on it.
-        mask: That mask, as wide as the outputs' leading axes; None where there is none.
+        outputs: `[batch, ...]`, in the network's own dtype, with Keras' mask on it; or a structure of such tensors.
         losses: Scalars, the losses that layers add and those of regularizers.
         measurements: What `NetworkState.measurements` returned.
     """
 
-    outputs: tf.Tensor
-    mask: tf.Tensor | None
+    outputs: Any
     losses: list[tf.Tensor]
     measurements: Tree
 
@@ -46,8 +43,9 @@ class NetworkCall:
     zero `w - stop_gradient(w)`: the gradient is taken with respect to the assigned value.
 
     Args:
-        network: A built Keras model with one input and one output.
-        inputs: Shape and dtype of a batch of inputs; the call is traced once to see what it assigns.
+        network: A built Keras model.
+        inputs: Shape and dtype of a batch of inputs, or a structure of them; the call is traced once to see what it
+            assigns.
 
     Attributes:
         weights: The network's trainable variables, whose values are `theta`.
@@ -58,7 +56,7 @@ class NetworkCall:
             draws random numbers in a loop, or hides weights in a `tf.custom_gradient` function.
     """
 
-    def __init__(self, network: keras.Model, inputs: tf.TensorSpec):
+    def __init__(self, network: keras.Model, inputs: Any):
         self.network = network
         self.weights = list(network.trainable_variables)
         self._generator = keras.random.SeedGenerator(0, name="unseeded")
@@ -72,7 +70,7 @@ class NetworkCall:
         self.state = NetworkState(network, *uses)
 
     def call(
-        self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: Seed, inputs: tf.Tensor
+        self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: Seed, inputs: Any
     ) -> NetworkOutput:
         """The network's outputs as a function of its arguments alone.
 
@@ -80,7 +78,7 @@ class NetworkCall:
             theta: Tree, values of the trainable variables.
             state: Values of the non-trainable variables at the beginning of the step.
             seed: Makes the seed of this call.
-            inputs: `[batch, ...]`.
+            inputs: `[batch, ...]`, or a structure of such tensors.
         """
         fed = self.state.feed(state, seed)
         scope = CallScope(
@@ -100,14 +98,14 @@ class NetworkCall:
             ),
         ]
         measurements = self.state.measurements(returned)
-        return NetworkOutput(outputs, internals.mask_of(outputs), losses, measurements)
+        return NetworkOutput(outputs, losses, measurements)
 
-    def _uses(self, inputs: tf.TensorSpec) -> tuple[Counter[int], Counter[int]]:
+    def _uses(self, inputs: Any) -> tuple[Counter[int], Counter[int]]:
         """id(variable) -> how often one training call assigns it, and reads it; found by tracing a call."""
         scopes = []
 
         @tf.function(autograph=False)
-        def trace(x: tf.Tensor) -> tf.Tensor:
+        def trace(x: Any) -> Any:
             values = [
                 (v, tf.convert_to_tensor(v.value))
                 for v in [*self.weights, *self.network.non_trainable_variables]

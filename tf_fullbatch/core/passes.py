@@ -6,7 +6,31 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
+from tf_fullbatch.core.training_loss import MeanLoss
 from tf_fullbatch.core.trees import Tree
+
+
+class Scored(NamedTuple):
+    """What metrics are taken of.
+
+    Attributes:
+        targets: The micro-batch's targets.
+        outputs: The network's outputs.
+        weights: Sample weights, or None.
+        loss: The micro-batch's loss.
+    """
+
+    targets: Any
+    outputs: Any
+    weights: Any
+    loss: MeanLoss
+
+
+class Metrics(Protocol):
+    """Figures that are taken of each micro-batch, on each replica by itself."""
+
+    def update(self, scored: Scored) -> None:
+        """Takes a micro-batch in."""
 
 
 class Contribution(NamedTuple):
@@ -16,9 +40,9 @@ class Contribution(NamedTuple):
         weighted: A structure of tensors, averaged over the set with `weight`.
         sampled: A structure of tensors, averaged over the set with `samples`.
         each: A structure of scalars, kept for each micro-batch.
-        weight: Scalar, what the micro-batch's loss counts for (see `micro_batch.Evaluated`).
+        weight: Scalar, what the micro-batch's loss counts for (see `training_loss.MeanLoss`).
         samples: Scalar, its samples.
-        scored: (targets, outputs) for the metrics of Keras; None where the kernel has none to offer.
+        scored: What metrics are taken of; None where the kernel has nothing to offer.
     """
 
     weighted: Any
@@ -26,7 +50,7 @@ class Contribution(NamedTuple):
     each: Any
     weight: tf.Tensor
     samples: tf.Tensor
-    scored: tuple[tf.Tensor, tf.Tensor] | None = None
+    scored: Scored | None = None
 
 
 class Kernel(Protocol):

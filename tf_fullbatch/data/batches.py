@@ -1,19 +1,41 @@
 """Samples in host memory, cut into update batches."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
+
+
+class Rows(NamedTuple):
+    """Some samples, as arrays, tensors or specs of them.
+
+    Attributes:
+        inputs: `[rows, ...]`; of a network of several inputs a tuple of such, or name -> inputs.
+        targets: `[rows]` or `[rows, ...]`; of several outputs a tuple of such, or name -> targets.
+        sample_ids: int64 `[rows]`.
+        weights: Sample weights, `[rows]` or `[rows, ...]`, or a tuple or a dictionary of such; () for ones.
+    """
+
+    inputs: Any
+    targets: Any
+    sample_ids: Any
+    weights: Any = ()
 
 
 class UpdateBatches:
     """Arrays, and how they are cut into update batches, epoch after epoch.
 
     Args:
-        inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]` or any other array.
-        targets: `[samples]` or `[samples, ...]`; None is refused with a message of its own.
+        inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]` or any other array; for a
+            network of several inputs a list or tuple of such, in their order, or name -> array.
+        targets: `[samples]` or `[samples, ...]`, or the same of several outputs; None is refused with a message of its
+            own.
+        sample_weight: Factors on the samples' losses, `[samples]`, or on those of places, `[samples, ...]`; or the same
+            of several outputs. None for ones.
         batch_size: Samples per update; None for all.
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
         shuffle: Draw a new order each epoch, a function of (seed, epoch).
@@ -29,8 +51,9 @@ class UpdateBatches:
 
     def __init__(
         self,
-        inputs: np.ndarray,
-        targets: np.ndarray | None,
+        inputs: Any,
+        targets: Any,
+        sample_weight: Any = None,
         *,
         batch_size: int | None = None,
         sample_ids: np.ndarray | None = None,
@@ -41,21 +64,16 @@ class UpdateBatches:
     ):
         if targets is None:
             raise ValueError("y is missing: give the targets, one per sample.")
-        inputs, targets = np.asarray(inputs), np.asarray(targets)
-        if len(inputs) != len(targets) or len(inputs) == 0:
+        self.inputs, self.targets = _arrays(inputs), _arrays(targets)
+        self.weights = () if sample_weight is None else _arrays(sample_weight)
+        self._samples = _common_length(self.inputs, self.targets, self.weights)
+        self.sample_ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids, np.int64)
+        if self.sample_ids.shape != (len(self),):
             raise ValueError(
-                f"Inputs and targets must have the same positive number of samples, but there are "
-                f"{len(inputs)} inputs and {len(targets)} targets."
-            )
-        self.inputs = inputs
-        self.targets = targets
-        self.sample_ids = np.arange(len(inputs)) if sample_ids is None else np.asarray(sample_ids, np.int64)
-        if self.sample_ids.shape != (len(inputs),):
-            raise ValueError(
-                f"sample_ids must be one number per sample, {len(inputs)} in all, but its shape is "
+                f"sample_ids must be one number per sample, {len(self)} in all, but its shape is "
                 f"{self.sample_ids.shape}."
             )
-        self.batch_size = len(inputs) if batch_size is None else batch_size
+        self.batch_size = len(self) if batch_size is None else batch_size
         self.shuffle = shuffle
         self.seed = seed
         self.chunk_micro_batches = chunk_micro_batches
@@ -68,31 +86,32 @@ class UpdateBatches:
         self.plan(micro_batch_size=1)  # refuses sizes that do not fit
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return self._samples
+
+    @property
+    def rows(self) -> Rows:
+        """All samples."""
+        return Rows(self.inputs, self.targets, self.sample_ids, self.weights)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays."""
-        return self.inputs.nbytes + self.targets.nbytes + self.sample_ids.nbytes
+        return sum(array.nbytes for array in tf.nest.flatten(self.rows))
 
     @property
-    def element_spec(self) -> tuple[tf.TensorSpec, tf.TensorSpec, tf.TensorSpec]:
-        """Specs of some rows: inputs, targets, sample ids."""
-        return (
-            tf.TensorSpec([None, *self.inputs.shape[1:]], self.inputs.dtype),
-            tf.TensorSpec([None, *self.targets.shape[1:]], self.targets.dtype),
-            tf.TensorSpec([None], tf.int64),
-        )
+    def element_spec(self) -> Rows:
+        """Specs of some rows."""
+        return tf.nest.map_structure(lambda a: tf.TensorSpec([None, *a.shape[1:]], a.dtype), self.rows)
 
     @property
     def steps_per_epoch(self) -> int:
         """Updates per epoch."""
-        return pieces(len(self.inputs), self.batch_size)
+        return pieces(len(self), self.batch_size)
 
     def plan(self, micro_batch_size: int, replicas: int = 1) -> BatchPlan:
         """How an epoch is cut into micro-batches of a number of replicas."""
         return BatchPlan(
-            samples=len(self.inputs),
+            samples=len(self),
             update_batch_size=self.batch_size,
             micro_batch_size=micro_batch_size,
             replicas=replicas,
@@ -102,15 +121,56 @@ class UpdateBatches:
         """Position -> row of the arrays in an epoch, int64 `[samples]`; None for the fixed order."""
         if not self.shuffle:
             return None
-        last = len(self.inputs) - 1
+        last = len(self) - 1
         return shuffled(tf.range(last + 1, dtype=tf.int64), self.seed % 2**31, epoch, last).numpy()
 
-    def select_rows(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Inputs, targets and sample ids of some rows; a contiguous run is a view, not a copy."""
+    def select_rows(self, rows: np.ndarray) -> Rows:
+        """Some rows; a contiguous run is a view, not a copy."""
+        part: Any = rows
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
             part = slice(rows[0], rows[-1] + 1)
-            return self.inputs[part], self.targets[part], self.sample_ids[part]
-        return self.inputs[rows], self.targets[rows], self.sample_ids[rows]
+        return tf.nest.map_structure(lambda array: array[part], self.rows)
+
+    def select(self, rows: np.ndarray) -> "UpdateBatches":
+        """Some rows, as one update batch."""
+        inputs, targets, ids, weights = self.select_rows(rows)
+        chosen = UpdateBatches(inputs, targets, sample_ids=ids)
+        chosen.weights = weights
+        return chosen
+
+
+def is_structure(data: Any) -> bool:
+    """Whether data are several arrays: a dictionary, or a list or tuple with arrays in it (not a list of numbers)."""
+    return isinstance(data, Mapping) or (
+        isinstance(data, list | tuple) and any(len(getattr(part, "shape", ())) for part in data)
+    )
+
+
+def _arrays(data: Any) -> Any:
+    """An array, or a tuple or dictionary of arrays."""
+    if isinstance(data, Mapping):
+        return {name: np.asarray(part) for name, part in data.items()}
+    return tuple(np.asarray(part) for part in data) if is_structure(data) else np.asarray(data)
+
+
+def _common_length(inputs: Any, targets: Any, weights: Any) -> int:
+    """The number of samples that all arrays have."""
+    named = {"inputs": inputs, "targets": targets, "sample weights": weights}
+    lengths = {
+        name: [a.shape[0] if a.ndim else 0 for a in tf.nest.flatten(part)] for name, part in named.items()
+    }
+    every = {length for part in lengths.values() for length in part}
+    if len(every) != 1 or 0 in every or not lengths["inputs"] or not lengths["targets"]:
+        counts = [
+            f"{' and '.join(map(str, part)) or 0} {name}"
+            for name, part in lengths.items()
+            if part or name != "sample weights"
+        ]
+        raise ValueError(
+            "Inputs and targets must have the same positive number of samples, but there are "
+            f"{' and '.join(counts)}."
+        )
+    return every.pop()
 
 
 def shuffled(
@@ -128,7 +188,17 @@ def shuffled(
     return tf.random.experimental.index_shuffle(positions, key, last)
 
 
-def some_rows(array: tf.Tensor, begin: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-    """Rows begin <= i < begin + count of an array; its shape is known where `count` is a number."""
-    rest = array.shape[1:]
-    return tf.slice(array, [begin] + [0] * rest.rank, [count, *rest])
+def some_rows(rows: Rows, begin: tf.Tensor, count: tf.Tensor | int) -> Rows:
+    """Those with begin <= i < begin + count; shapes are known where `count` is a number."""
+
+    def part(array: tf.Tensor) -> tf.Tensor:
+        rest = array.shape[1:]
+        return tf.slice(array, [begin] + [0] * rest.rank, [count, *rest])
+
+    return tf.nest.map_structure(part, rows)
+
+
+def micro_batch(rows: Rows, index: tf.Tensor) -> MicroBatch:
+    """The micro-batch number `index` of a step."""
+    weights = None if isinstance(rows.weights, tuple) and not rows.weights else rows.weights
+    return MicroBatch(rows.inputs, rows.targets, rows.sample_ids, index, weights)

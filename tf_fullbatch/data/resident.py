@@ -11,7 +11,7 @@ import tensorflow as tf
 from tf_fullbatch.core.keras_internals import gpu_memory_limits
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
-from tf_fullbatch.data.batches import UpdateBatches, shuffled, some_rows
+from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
 
@@ -23,17 +23,13 @@ class HeldSamples(NamedTuple):
     """What one replica holds.
 
     Attributes:
-        inputs: `[rows, ...]`: in the fixed order the rows of the replica's own micro-batches, one after the other; in
-            a shuffled one all rows.
-        targets: `[rows, ...]`.
-        sample_ids: int64 `[rows]`.
+        rows: In the fixed order the rows of the replica's own micro-batches, one after the other; in a shuffled one
+            all rows.
         numbers: int32 `[4]`: N of the whole set, samples per update, the replica's rows in a full step, and the seed of
             the order; in one tensor, since a loop pays for each that it is given.
     """
 
-    inputs: tf.Tensor
-    targets: tf.Tensor
-    sample_ids: tf.Tensor
+    rows: Rows
     numbers: tf.Tensor
 
 
@@ -69,15 +65,13 @@ class ResidentFeed:
             index = i if self.replicas == 1 else replica + i * self.replicas
             begin = index * size
             rows = tf.minimum(size, in_step - begin) if self.equal is None else self.equal
-            arrays = (held.inputs, held.targets, held.sample_ids)
             if self.shuffle:
                 positions = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
                 where = shuffled(positions, seed, epoch, tf.cast(samples - 1, tf.int64))
-                inputs, targets, ids = (tf.gather(a, where) for a in arrays)
+                found = tf.nest.map_structure(lambda a: tf.gather(a, where), held.rows)
             else:
-                start = own + i * size
-                inputs, targets, ids = (some_rows(a, start, rows) for a in arrays)
-            return MicroBatch(inputs, targets, ids, tf.cast(index, tf.int64))
+                found = some_rows(held.rows, own + i * size, rows)
+            return micro_batch(found, tf.cast(index, tf.int64))
 
         return fetch, place.begin, end
 
@@ -118,14 +112,14 @@ class ResidentSource:
     def _held(self, replica: int) -> HeldSamples:
         batches, plan = self.batches, self.plan
         per_step = plan.update_batch_size
-        arrays = batches.inputs, batches.targets, batches.sample_ids
+        rows = batches.rows
         if plan.replicas > 1 and not batches.shuffle:
             own = [plan.rows(step, replica, 0, plan.rounds(step)) for step in range(plan.steps_per_epoch)]
             per_step = len(own[0])
-            arrays = batches.select_rows(np.concatenate(own))
+            rows = batches.select_rows(np.concatenate(own))
         numbers = (plan.samples, plan.update_batch_size, per_step, batches.seed % 2**31)
-        inputs, targets, ids = (tf.identity(tf.constant(a)) for a in arrays)
-        return HeldSamples(inputs, targets, ids, tf.constant(numbers, tf.int32))
+        held = tf.nest.map_structure(lambda array: tf.identity(tf.constant(array)), rows)
+        return HeldSamples(held, tf.constant(numbers, tf.int32))
 
 
 def fits(batches: UpdateBatches) -> bool:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
-from tf_fullbatch.data.batches import UpdateBatches, some_rows
+from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
 
@@ -23,8 +22,8 @@ CHUNK_BYTES = 64 * 2**20
 class ChunkFeed:
     """Micro-batches out of one chunk; see `core.passes.Feed`.
 
-    A chunk is `(inputs [rows, ...], targets [rows, ...], sample_ids int64 [rows], first int64)`: consecutive
-    micro-batches of one replica, `first` the index of the first. A replica with nothing to do has no rows.
+    A chunk is `(*Rows, first int64)`: consecutive micro-batches of one replica, `first` the index of the first. A
+    replica with nothing to do has no rows.
     """
 
     micro_batch_size: int
@@ -35,15 +34,15 @@ class ChunkFeed:
     def micro_batches(self, held: Any, place: Place, epoch: tf.Tensor) -> tuple[Fetch, tf.Tensor, tf.Tensor]:
         """(fetch, begin, end) of the place's micro-batches within the chunk."""
         del epoch
-        *arrays, first = held
-        size, rows = self.micro_batch_size, tf.shape(arrays[-1])[0]
+        *parts, first = held
+        chunk = Rows(*parts)
+        size, rows = self.micro_batch_size, tf.shape(chunk.sample_ids)[0]
         first_round = tf.cast(first // self.replicas, tf.int32)
 
         def fetch(i: tf.Tensor) -> MicroBatch:
             count = tf.minimum(size, rows - i * size) if self.equal is None else self.equal
             index = first + tf.cast(i, tf.int64) * self.replicas
-            inputs, targets, sample_ids = (some_rows(a, i * size, count) for a in arrays)
-            return MicroBatch(inputs, targets, sample_ids, index)
+            return micro_batch(some_rows(chunk, i * size, count), index)
 
         return (
             fetch,
@@ -119,7 +118,7 @@ class StreamSource:
         """
         batches, plan = self.batches, self.plan
 
-        def chunks() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, int]]:
+        def chunks() -> Iterator[tuple]:
             epoch, begin = first_epoch, first_step
             while True:
                 order = batches.order(epoch)
@@ -142,6 +141,11 @@ class StreamSource:
 def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:
     if batches.chunk_micro_batches is not None:
         return batches.chunk_micro_batches
-    micro_batch_bytes = micro_batch_size * max(1, batches.inputs[0].nbytes)
+    micro_batch_bytes = micro_batch_size * max(1, _row_bytes(batches))
     default = CHUNK_MICRO_BATCHES["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
     return max(1, min(CHUNK_BYTES // micro_batch_bytes, default))
+
+
+def _row_bytes(batches: UpdateBatches) -> int:
+    """Bytes of the inputs of one sample."""
+    return sum(array[0].nbytes for array in tf.nest.flatten(batches.inputs))

@@ -16,6 +16,7 @@ from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.training.drivers import stay_on_devices
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import audited, use_xla
+from tf_fullbatch.training.trainer import sample_specs
 
 
 def plan(config: Config) -> str:
@@ -40,7 +41,7 @@ def plan(config: Config) -> str:
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
     """What settings that were left open come to."""
     peak = config.learning_rates(batches.batch_size).peak
-    _, report = audited(model, *batches.element_spec[:2])
+    *_, report = audited(model, sample_specs(batches))
     xla = "on" if use_xla(model.settings, report) else "off"
     return (
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "
@@ -64,7 +65,7 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     held = f"samples {_size_text(samples)}" if samples else "samples stream"
     return [
         ("parameters", f"{sum(math.prod(v.shape) for v in model.network.trainable_variables):,} trainable"),
-        ("host memory", f"{_size_text(batches.inputs.nbytes + batches.targets.nbytes)} of training data"),
+        ("host memory", f"{_size_text(batches.nbytes)} of training data"),
         (
             "device memory",
             f"about {_size_text(device)}: weights and optimizer {_size_text(weights + optimizer)}, gradients and sums "
@@ -112,7 +113,7 @@ def _cost(
 def _micro_batch_seconds(model: FullBatchModel, batches: UpdateBatches) -> float:
     """Time of one micro-batch once compiled: the second of two steps over one micro-batch per replica."""
     rows = model.settings.micro_batch_size * model.distribute_strategy.num_replicas_in_sync
-    few = UpdateBatches(batches.inputs[:rows], batches.targets[:rows], sample_ids=batches.sample_ids[:rows])
+    few = batches.select(np.arange(min(rows, len(batches))))
     model.fit(few, epochs=model.steps_completed + 2, verbose=0)
     return model.last_step["step_seconds"]
 

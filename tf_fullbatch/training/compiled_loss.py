@@ -1,57 +1,154 @@
-"""The loss given to `compile`, as a loss per sample."""
+"""The losses given to `compile`, one per output of the network, as a loss per sample of each."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.losses import SparseCrossentropy
-from tf_fullbatch.core.micro_batch import SampleLoss
+from tf_fullbatch.core.training_loss import OutputLoss, SampleLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
 
 
-def sample_loss(loss: Any) -> SampleLoss:
-    """The loss given to `compile` as a function to one loss per sample.
+def output_names(network: keras.Model, outputs: Any) -> list[str]:
+    """Names of a network's outputs, in the order in which Keras lists them.
 
-    As Keras does, targets are cast to the outputs' dtype, and where the loss is a function, a last axis of size 1 that
-    targets or outputs alone have is given to the others, or taken away: `[batch]` and `[batch, 1]` would broadcast to
-    `[batch, batch]`. A loss may also be one number for the micro-batch as a whole.
+    Args:
+        network: The network.
+        outputs: Its outputs, of one batch or symbolic.
 
     Raises:
-        ValueError: The loss is missing, a structure of losses, does not reduce by a mean, or has its own `__call__`.
+        UserError: Structures within structures.
     """
-    if not isinstance(loss, str | keras.losses.Loss | Callable):
-        raise ValueError(
-            f"compile() needs one loss (a name, a function or a keras.losses.Loss); it got {loss!r}."
+    parts = list(outputs.values() if isinstance(outputs, Mapping) else tf.nest.flatten(outputs))
+    if isinstance(outputs, list | tuple):
+        parts = list(outputs)
+    if any(tf.nest.is_nested(part) for part in parts):
+        raise UserError(
+            f"The network {network.name!r} returns a structure within a structure: let it return one tensor, a list, a "
+            "tuple or a dictionary of tensors."
         )
+    if isinstance(outputs, Mapping):
+        return sorted(outputs)
+    named = list(getattr(network, "output_names", None) or [])
+    if len(named) != len(parts) or len(set(named)) != len(named):
+        named = [f"output_{i + 1}" for i in range(len(parts))] if len(parts) != 1 else ["output"]
+    return named
+
+
+def training_loss(model: keras.Model, network: keras.Model, targets: Any, outputs: Any) -> TrainingLoss:
+    """The compiled losses of a network's outputs.
+
+    Args:
+        model: Compiled.
+        network: Whose outputs they are of.
+        targets: Specs of a batch of targets.
+        outputs: The network's symbolic outputs.
+
+    Raises:
+        UserError: A loss is missing, does not reduce by a mean, or has its own `__call__`; losses, weights or targets
+            that do not fit the outputs.
+    """
+    names = output_names(network, outputs)
+    losses = _of_each("loss", model.loss, names)
+    if all(loss is None for loss in losses):
+        raise UserError(
+            "compile() needs a loss (a name, a function or a keras.losses.Loss; of several outputs a list or a "
+            f"dictionary of them); it got {model.loss!r}."
+        )
+    factors = _of_each("loss_weights", keras_internals.loss_weights(model), names)
+    like = TrainingLoss(
+        {
+            name: None if loss is None else OutputLoss(tf.zeros_like)
+            for name, loss in zip(names, losses, strict=True)
+        }
+    )
+    flat_targets = like.leaves(targets, "targets", partial=True)
+    flat_outputs = like.leaves(outputs, "outputs")
+    found: dict[str, OutputLoss | None] = {}
+    for name, loss, factor, target, output in zip(
+        names, losses, factors, flat_targets, flat_outputs, strict=True
+    ):
+        if loss is None:
+            found[name] = None
+        elif target is None:
+            raise UserError(
+                f"The targets have nothing for the output {name!r}, which has a loss: give one array per output."
+            )
+        else:
+            resolved = _resolved(loss, target, output)
+            by_weights = resolved.reduction == "mean_with_sample_weight"
+            found[name] = OutputLoss(
+                _sample_loss(resolved), None if factor is None else float(factor), by_weights
+            )
+    return TrainingLoss(found)
+
+
+def classes(
+    model: keras.Model, network: keras.Model, loss: TrainingLoss, outputs: Any
+) -> dict[str, tuple[int | None, int | None]]:
+    """Output -> (C, ignored class) where its loss takes class numbers below C (`data.checks.check_targets`)."""
+    names = output_names(network, outputs)
+    flat = zip(names, _of_each("loss", model.loss, names), loss.leaves(outputs, "outputs"), strict=True)
+    return {name: _classes_of(given, output) for name, given, output in flat if given is not None}
+
+
+def _classes_of(loss: Any, outputs: keras.KerasTensor) -> tuple[int | None, int | None]:
+    if isinstance(loss, str) and loss.lower() in ("crossentropy", "ce"):
+        return None, None
     loss = keras.losses.get(loss)
-    is_function = not isinstance(loss, keras.losses.Loss)
-    if not is_function and loss.reduction in ("sum", "none", None):
-        how = "reduces by a sum" if loss.reduction == "sum" else "does not reduce (reduction=None)"
-        raise ValueError(
-            f"The loss {loss.name!r} {how}, but the full-batch gradient is a mean over samples: "
+    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
+        return outputs.shape[-1], loss.get_config().get("ignore_class")
+    if isinstance(loss, SparseCrossentropy) or loss is keras.losses.sparse_categorical_crossentropy:
+        return outputs.shape[-1], None
+    return None, None
+
+
+def _of_each(what: str, given: Any, names: list[str]) -> list[Any]:
+    """What an argument of `compile` says for each output: one for all, a list in their order, or by name.
+
+    Raises:
+        UserError: It does not fit the outputs.
+    """
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in names]
+        if not unknown:
+            return [given.get(name) for name in names]
+        wrong = f"names {', '.join(map(repr, unknown))}"
+    elif isinstance(given, list | tuple):
+        if len(given) == len(names):
+            return list(given)
+        wrong = f"has {len(given)} entries"
+    else:
+        return [given] * len(names)
+    raise UserError(
+        f"compile()'s {what} {wrong}, but the network has the output(s) {', '.join(map(repr, names))}: give one entry "
+        "per output, in their order or by name."
+    )
+
+
+def _resolved(loss: Any, target: Any, output: Any) -> keras.losses.Loss:
+    if not isinstance(loss, str | keras.losses.Loss | Callable):
+        raise UserError(
+            f"compile() needs a loss per output (a name, a function or a keras.losses.Loss); it got {loss!r}."
+        )
+    resolved = keras_internals.resolved_loss(loss, target, output)
+    if resolved.reduction in ("sum", "none", None):
+        how = "reduces by a sum" if resolved.reduction == "sum" else "does not reduce (reduction=None)"
+        raise UserError(
+            f"The loss {resolved.name!r} {how}, but the full-batch gradient is a mean over samples: "
             "use reduction='sum_over_batch_size'."
         )
-    if not is_function and type(loss).__call__ not in (
-        keras.losses.Loss.__call__,
-        SparseCrossentropy.__call__,
-    ):
+    if type(resolved).__call__ not in (keras.losses.Loss.__call__, SparseCrossentropy.__call__):
         raise UserError(
-            f"The loss {loss.name!r} ({type(loss).__name__}) has a __call__ of its own, which steps of micro-batches "
-            "would not use: override call(), which returns a loss per sample."
+            f"The loss {resolved.name!r} ({type(resolved).__name__}) has a __call__ of its own, which steps of "
+            "micro-batches would not use: override call(), which returns a loss per sample."
         )
-    function = loss if is_function else loss.call
+    return resolved
 
-    def losses(targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        targets = tf.cast(targets, outputs.dtype)
-        if is_function and targets.shape.rank == outputs.shape.rank - 1 and outputs.shape[-1] == 1:
-            targets = targets[..., tf.newaxis]
-        if is_function and targets.shape.rank == outputs.shape.rank + 1 and targets.shape[-1] == 1:
-            if outputs.shape.rank == 1:
-                outputs = outputs[..., tf.newaxis]
-            else:
-                targets = tf.squeeze(targets, -1)
-        return function(targets, outputs)
 
-    return losses
+def _sample_loss(loss: keras.losses.Loss) -> SampleLoss:
+    """One loss per sample, of targets cast to the outputs' dtype; or one number for the micro-batch as a whole."""
+    return lambda targets, outputs: loss.call(tf.cast(targets, outputs.dtype), outputs)

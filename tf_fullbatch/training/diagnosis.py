@@ -11,6 +11,7 @@ from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalar
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.data.batches import micro_batch
 from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 
@@ -58,10 +59,8 @@ def diagnose(
     batches = step.source.batches
     order = batches.order(int(step.scalars.epoch))
     positions = step.source.plan.micro_batch(step.step_in_epoch, index)
-    inputs, targets, ids = map(
-        tf.constant, batches.select_rows(positions if order is None else order[positions])
-    )
-    batch = MicroBatch(inputs, targets, ids, tf.constant(index, tf.int64))
+    rows = batches.select_rows(positions if order is None else order[positions])
+    batch = micro_batch(tf.nest.map_structure(tf.constant, rows), tf.constant(index, tf.int64))
     samples = f"samples {positions[0]} to {positions[-1]}"
     if order is not None:
         samples += f" of epoch {int(step.scalars.epoch) + 1}'s order"
@@ -77,7 +76,11 @@ def _place(
     step: StepInQuestion,
 ) -> Origin:
     """The first place on the way from inputs to gradient that is not finite."""
-    for name, values in (("input", batch.inputs), ("target", batch.targets)):
+    named = {"input": batch.inputs, "target": batch.targets, "sample weight": batch.weights}
+    flat = [
+        (name, leaf) for name, part in named.items() if part is not None for leaf in tf.nest.flatten(part)
+    ]
+    for name, values in flat:
         if values.dtype.is_floating and not _finite(values):
             bad = [i for i, row in enumerate(values.numpy()) if not np.isfinite(row).all()]
             return Origin(f"the {name} of sample {int(batch.sample_ids[bad[0]])}", in_data=True)

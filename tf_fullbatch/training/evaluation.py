@@ -1,23 +1,14 @@
 """Loss and accuracy over a data set, every sample counted once, whatever the number of replicas."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.kernels import fraction_correct
-from tf_fullbatch.core.micro_batch import (
-    MicroBatch,
-    SampleLoss,
-    StepScalars,
-    added_losses,
-    as_full_precision,
-    counted,
-    mean_loss,
-    samples_of,
-)
-from tf_fullbatch.core.passes import Contribution
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, added_losses, as_full_precision
+from tf_fullbatch.core.passes import Contribution, Scored
+from tf_fullbatch.core.training_loss import TrainingLoss, samples_of
 from tf_fullbatch.core.trees import Tree
 
 
@@ -43,13 +34,13 @@ class EvaluationKernel:
 
     Args:
         network: A built Keras model.
-        sample_loss: Loss per sample.
+        training_loss: The loss of the network's outputs.
         flip_averaging: Average the outputs for each image `[height, width, channels]` and its mirror image.
     """
 
-    def __init__(self, network: keras.Model, sample_loss: SampleLoss, *, flip_averaging: bool):
+    def __init__(self, network: keras.Model, training_loss: TrainingLoss, *, flip_averaging: bool):
         self._network = network
-        self._sample_loss = sample_loss
+        self._training_loss = training_loss
         self._flip_averaging = flip_averaging
 
     def like(self) -> tuple[EvaluationMeans, tf.TensorSpec, tuple]:
@@ -60,19 +51,18 @@ class EvaluationKernel:
         """The contribution of one micro-batch."""
         del theta, state, scalars
         outputs = self.outputs(batch.inputs)
-        losses = self._sample_loss(batch.targets, outputs)
-        mean, weight = mean_loss(losses, counted(keras_internals.mask_of(outputs), losses), outputs)
-        loss = mean + added_losses(self._network.losses, losses.dtype)
+        found = self._training_loss(batch.targets, outputs, batch.weights)
+        loss = found.mean + added_losses(self._network.losses, found.mean.dtype)
         return Contribution(
             EvaluationMeans(loss),
             fraction_correct(batch.targets, outputs),
             (),
-            weight,
-            samples_of(batch.inputs),
-            (batch.targets, outputs),
+            found.weight,
+            samples_of(batch.sample_ids),
+            Scored(batch.targets, outputs, batch.weights, found),
         )
 
-    def outputs(self, inputs: tf.Tensor) -> tf.Tensor:
+    def outputs(self, inputs: Any) -> Any:
         """The network's outputs in inference, at least float32."""
         if self._flip_averaging:
             return mirror_average(self._network, inputs)

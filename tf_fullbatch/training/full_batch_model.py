@@ -1,11 +1,10 @@
 """`FullBatchModel`: a Keras model whose `train_step` is one optimizer update over the whole update batch."""
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
@@ -16,8 +15,9 @@ from tf_fullbatch.core import (
 from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.collect import Samples, with_class_weight
 from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
-from tf_fullbatch.training import loop, refusals
+from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
 from tf_fullbatch.training.evaluation import mirror_average
 from tf_fullbatch.training.trainer import Trainer
@@ -36,7 +36,7 @@ class FullBatchModel(keras.Model):
         model.fit(images, labels, epochs=60)
 
     Args:
-        network: The Keras model to train, with one input and one output.
+        network: The Keras model to train.
         augmentation_function: A registered Keras-serialisable callable (inputs, sample_ids, epoch) -> inputs, in
             place of the setting `augmentation`.
         **settings: Fields of `tf_fullbatch.config.step.StepConfig` (micro_batch_size, penalty, clip_norm, seed,
@@ -66,6 +66,12 @@ class FullBatchModel(keras.Model):
         self.chunk_listeners: list[ChunkListener] = []
         self.stop_requested: Callable[[], str | None] = lambda: None
         self._trainer = Trainer(self)
+        self.built = network.built  # so that a fresh model may load weights
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the network's outputs; Keras names metrics by them."""
+        return self.network.output_names
 
     @property
     def last_steps(self) -> list[dict[str, float]]:
@@ -82,64 +88,90 @@ class FullBatchModel(keras.Model):
         """Optimizer updates made so far."""
         return int(self.optimizer.iterations.numpy())
 
-    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+    def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The network's outputs."""
         if self.settings.flip_averaging and not training:
             return mirror_average(self.network, inputs)
         return self.network(inputs, training=training)
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
-        """Builds the network."""
-        if not self.network.built:
-            self.network(keras.KerasTensor(input_shape))  # builds networks without a `build` of their own too
+    def build(self, input_shape: Any) -> None:
+        """Builds the network for inputs of this shape, or of a structure of shapes."""
+        if not self.network.built:  # by a call: there are networks without a `build` of their own
+            self.network(keras_internals.map_shapes(keras.KerasTensor, input_shape))
         self.built = True
 
     def fit(
         self,
-        x: np.ndarray | UpdateBatches,
-        y: np.ndarray | None = None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: str | int = "auto",
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
-        validation_data: tuple[np.ndarray, np.ndarray] | None = None,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
         shuffle: bool = False,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: Any = None,
         initial_epoch: int = 0,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
         validation_freq: int | Sequence[int] = 1,
         initial_step: int = 0,
-        **unsupported: Any,
     ) -> keras.callbacks.History:
         """Trains for a number of epochs, each of ceil(N / batch_size) updates.
 
         Args:
-            x: Inputs `[samples, ...]` (images as uint8 for `tf_fullbatch` networks), or `UpdateBatches`.
-            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
+            x: Inputs `[samples, ...]` (images as uint8 for `tf_fullbatch` networks), or a list, tuple or dictionary of
+                them for a network of several inputs; or `UpdateBatches`; or a finite `tf.data.Dataset`, generator or
+                `PyDataset` of batches, which is gone through once and kept in memory (its batches are no updates).
+            y: Targets `[samples]` or `[samples, ...]`, or the same of several outputs; only with arrays.
             batch_size: Samples per update; None for the whole set. Not with `UpdateBatches`.
             epochs: Epoch to stop after.
             verbose: As for `keras.Model.fit`.
             callbacks: Keras callbacks. A step's own figures are in `model.last_step`. Where one follows batches, each
                 step is a call of its own; else short steps are made many per call, and seen in `model.last_steps`.
-            validation_data: (inputs, targets), evaluated after every `validation_freq` epochs.
+            validation_split: Share of the samples, the last ones, to validate on.
+            validation_data: (inputs, targets) or (inputs, targets, sample_weight), or what x may be else, evaluated
+                after every `validation_freq` epochs.
             shuffle: Draw a new order each epoch; not with `UpdateBatches`.
+            class_weight: Class number -> factor on the losses of its samples.
+            sample_weight: Factors on the losses, `[samples]` or `[samples, ...]`. The loss is reduced over the whole
+                set as its Keras reduction says: by default the sum of `weight * loss` divided by the number of samples.
             initial_epoch: Epoch to start at.
+            steps_per_epoch: How many batches a data set or generator is asked for.
+            validation_steps: The same of the validation data.
+            validation_batch_size: Not used: samples go through in micro-batches.
             validation_freq: As for `keras.Model.fit`.
             initial_step: Updates of the initial epoch that were made already, of a run that was interrupted
                 within it.
-            **unsupported: Keras' other arguments, accepted only as None.
 
         Returns:
             The history of the epochs: sample-weighted means over their steps.
         """
         keras_internals.assert_compiled(self, "fit")
         self._refuse_scope("fit")
-        refusals.refuse_arguments("fit", unsupported)
-        if not isinstance(x, UpdateBatches):
-            x = self._as_batches(x, y, batch_size, shuffle)
-        elif y is not None or batch_size is not None or shuffle:
-            raise ValueError("y, batch_size and shuffle belong to UpdateBatches where x is UpdateBatches.")
-        self.prepare(x, training=True)
-        validate = self._validation(validation_data)
-        per_epoch, steps_left = self._trainer.begin(x, initial_step)
+        del validation_batch_size
+        train, validation = fit_data.training_data(
+            self.settings,
+            x,
+            y,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            sample_weight=sample_weight,
+            class_weight=class_weight,
+            steps_per_epoch=steps_per_epoch,
+            validation_split=validation_split,
+            validation_data=validation_data,
+            validation_steps=validation_steps,
+        )
+        self.prepare(train, training=True)
+        validate = None
+        if validation is not None:
+            self.prepare(validation, training=False)
+            validate = functools.partial(self.evaluate_batches, validation)
+        per_epoch, steps_left = self._trainer.begin(train, initial_step)
         listed = loop.callback_list(
             self, callbacks, verbose=verbose, epochs=epochs, steps=per_epoch, history=True
         )
@@ -173,51 +205,68 @@ class FullBatchModel(keras.Model):
 
     def evaluate(
         self,
-        x: np.ndarray | UpdateBatches,
-        y: np.ndarray | None = None,
+        x: Any = None,
+        y: Any = None,
         batch_size: int | None = None,
         verbose: str | int = "auto",
+        sample_weight: Any = None,
+        steps: int | None = None,
         callbacks: Sequence[keras.callbacks.Callback] | None = None,
         return_dict: bool = False,
-        **unsupported: Any,
     ) -> dict[str, float] | list[float] | float:
         """Loss, accuracy and compiled metrics over a data set, each sample counted once.
 
         Args:
-            x: Inputs `[samples, ...]`, or `UpdateBatches` of one step per epoch.
-            y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
+            x: As for `fit`; `UpdateBatches` of one step per epoch.
+            y: As for `fit`.
             batch_size: Not used: samples go through in micro-batches.
             verbose: As for `keras.Model.evaluate`.
+            sample_weight: As for `fit`.
+            steps: How many batches a data set or generator is asked for.
             callbacks: Keras callbacks.
             return_dict: Return a dictionary instead of a list.
-            **unsupported: Keras' other arguments, accepted only as None.
         """
         del batch_size
-        refusals.refuse_arguments("evaluate", unsupported)
         keras_internals.assert_compiled(self, "evaluate")
         self._refuse_scope("evaluate")
-        data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
-        if data.steps_per_epoch != 1:
-            raise ValueError(
-                f"evaluate() takes UpdateBatches of one step per epoch, but these have batch_size="
-                f"{data.batch_size} for {len(data)} samples: leave batch_size unset."
-            )
+        data = fit_data.evaluation_data(self.settings, x, y, sample_weight, steps)
         self.prepare(data, training=False)
         listed = loop.callback_list(self, callbacks, verbose=verbose, epochs=1, steps=1, history=False)
         logs = loop.run_evaluation(listed, lambda: self.test_step(data))
-        return logs if return_dict else loop.in_order(logs, keras_internals.compiled_metrics(self))
+        return logs if return_dict else loop.in_order(logs, self._trainer.metric_names)
 
     def test_step(self, data: UpdateBatches) -> dict[str, float]:
         """The evaluation of a whole data set; called by `evaluate`."""
         return self._trainer.evaluate(data)
 
-    def train_on_batch(self, *arguments: Any, **named: Any) -> NoReturn:
-        """Refused: `fit` makes updates."""
-        refusals.refuse_on_batch("train_on_batch")
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> dict[str, float] | list[float] | float:
+        """One update by these samples; arguments are those of `fit`.
 
-    def test_on_batch(self, *arguments: Any, **named: Any) -> NoReturn:
-        """Refused: `evaluate` evaluates."""
-        refusals.refuse_on_batch("test_on_batch")
+        Returns:
+            What `evaluate` returns, of these samples as trained on, before the update.
+        """
+        keras_internals.assert_compiled(self, "train_on_batch")
+        self._refuse_scope("train_on_batch")
+        samples = with_class_weight(Samples(x, y, sample_weight), class_weight)
+        data = fit_data.evaluation_data(self.settings, *samples)
+        self.prepare(data, training=True)
+        self._trainer.begin(data, 0)
+        self.reset_metrics()
+        _, logs = self.train_step(1)
+        return logs if return_dict else loop.in_order(logs, self._trainer.metric_names)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> dict[str, float] | list[float] | float:
+        """`evaluate` of these samples."""
+        return self.evaluate(x, y, sample_weight=sample_weight, verbose=0, return_dict=return_dict)
 
     def evaluate_batches(self, batches: UpdateBatches) -> dict[str, float]:
         """`evaluate` without Keras' progress bar, name -> figure."""
@@ -225,9 +274,7 @@ class FullBatchModel(keras.Model):
         assert isinstance(results, dict)
         return results
 
-    def objective(
-        self, x: np.ndarray | UpdateBatches, y: np.ndarray | None = None, *, step: int = 0
-    ) -> Objective:
+    def objective(self, x: Any, y: Any = None, sample_weight: Any = None, *, step: int = 0) -> Objective:
         """The training objective of an update batch: loss, gradient and curvature at any parameters.
 
             objective = model.objective(images, labels)
@@ -241,7 +288,11 @@ class FullBatchModel(keras.Model):
         """
         keras_internals.assert_compiled(self, "objective")
         self._refuse_scope("objective")
-        data = x if isinstance(x, UpdateBatches) else self._as_batches(x, y)
+        data = (
+            x
+            if isinstance(x, UpdateBatches)
+            else fit_data.evaluation_data(self.settings, x, y, sample_weight)
+        )
         self.prepare(data, training=True)
         return self._trainer.objective(data, step)
 
@@ -281,27 +332,6 @@ class FullBatchModel(keras.Model):
         for name in ("network", "augmentation_function"):
             config[name] = keras.saving.deserialize_keras_object(config[name], custom_objects)
         return cls(**config)
-
-    def _validation(
-        self, data: tuple[np.ndarray, np.ndarray] | None
-    ) -> Callable[[], dict[str, float]] | None:
-        """What evaluates (inputs, targets) within `fit`."""
-        if data is None:
-            return None
-        if not isinstance(data, tuple | list):
-            refusals.refuse_data(data, "validation_data")
-        if len(data) != 2:
-            raise ValueError(f"validation_data must be (inputs, targets), but it has {len(data)} parts.")
-        batches = self._as_batches(*data)
-        self.prepare(batches, training=False)
-        return functools.partial(self.evaluate_batches, batches)
-
-    def _as_batches(
-        self, x: np.ndarray, y: np.ndarray | None, batch_size: int | None = None, shuffle: bool = False
-    ) -> UpdateBatches:
-        refusals.refuse_data(x)
-        refusals.refuse_data(y, "y")
-        return UpdateBatches(x, y, batch_size=batch_size, shuffle=shuffle, seed=self.settings.seed)
 
     def _refuse_scope(self, method: str) -> None:
         if tf.distribute.in_cross_replica_context():

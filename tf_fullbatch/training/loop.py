@@ -98,9 +98,9 @@ def run_evaluation(
     return logs
 
 
-def in_order(logs: dict[str, float], metrics: keras.metrics.Metric | None) -> list[float] | float:
+def in_order(logs: dict[str, float], metrics: list[str]) -> list[float] | float:
     """Figures as `keras.Model.evaluate` lists them: the loss, the compiled metrics, the rest by name; one alone."""
-    names = ["loss", *(metric.name for metric in getattr(metrics, "metrics", ()))]
+    names = ["loss", *metrics]
     listed = [name for name in names if name in logs]
     values = [logs[name] for name in [*listed, *sorted(set(logs) - set(listed))]]
     return values[0] if len(values) == 1 else values

@@ -11,16 +11,19 @@ import tensorflow as tf
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
+from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT, NOT_BY_XLA
 from tf_fullbatch.core.network_call import NetworkCall
-from tf_fullbatch.core.passes import Kernel
+from tf_fullbatch.core.passes import Kernel, Metrics
 from tf_fullbatch.core.penalties import Penalty
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent
-from tf_fullbatch.training.compiled_loss import sample_loss
+from tf_fullbatch.training import refusals
+from tf_fullbatch.training.compiled_loss import training_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
@@ -74,25 +77,25 @@ class EvaluationParts:
 
 
 def build_training(
-    model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec, key: tuple
+    model: Trainable, samples: SampleSpecs, metrics: Metrics | None, key: tuple
 ) -> TrainingParts:
     """The training parts of a compiled model whose network and optimizer are built.
 
     Args:
         model: The model.
-        inputs: Shape and dtype of a batch of inputs.
-        targets: Shape and dtype of a batch of targets.
+        samples: Shapes and dtypes of a batch.
+        metrics: Taken of each micro-batch.
         key: Kept with the parts, to tell whether they still fit.
 
     Raises:
         UserError: The network, or the settings with it, cannot be trained rightly.
     """
     settings, network = model.settings, model.network
-    call, report = audited(model, inputs, targets)
+    call, of_outputs, report = audited(model, samples)
     jit_compile = use_xla(settings, report)
     loss = MicroBatchLoss(
         call,
-        sample_loss(model.loss),
+        of_outputs,
         augmentation=model.augmentation_function or settings.chosen_augmentation.build(settings.seed),
         seed=settings.seed,
         multiplicative_noise=settings.multiplicative_noise,
@@ -112,7 +115,7 @@ def build_training(
     )
     whole = bool(settings.full_gradient_penalty_strength)
     steps = StepFunctions(
-        full_pass=make_pass(penalised, metrics=keras_internals.compiled_metrics(model)),
+        full_pass=make_pass(penalised, metrics=metrics),
         plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,
         descent=KerasDescent(model.optimizer, network.trainable_variables),
         state=call.state,
@@ -123,7 +126,7 @@ def build_training(
 
     def refuse_inexact_products() -> None:
         if penalty is None or not penalty.exact:  # else the audit has looked already
-            audit.check(call, loss.sample_loss, inputs, targets, second_derivatives=True)
+            audit.check(call, of_outputs, samples, second_derivatives=True)
 
     trained = keras_internals.what_trains(network)
     return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, trained, key)
@@ -134,7 +137,7 @@ def _full_pass(
     call: NetworkCall,
     kernel: Kernel,
     room: int = 0,
-    metrics: keras.metrics.Metric | None = None,
+    metrics: Metrics | None = None,
 ) -> FullPass:
     """A pass at the network's present weights and state, with room for the figures of so many micro-batches."""
 
@@ -151,42 +154,43 @@ def _full_pass(
     )
 
 
-def audited(
-    model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec
-) -> tuple[NetworkCall, audit.AuditReport]:
-    """The call of a compiled model's built network, and what its audit found for data of these shapes and dtypes.
+def audited(model: Trainable, samples: SampleSpecs) -> tuple[NetworkCall, TrainingLoss, audit.AuditReport]:
+    """The call of a compiled model's built network, its loss, and what their audit found for data of these shapes.
 
     Raises:
         UserError: The network, or the settings with it, cannot be trained rightly.
     """
     penalty = model.settings.penalty
+    refusals.refuse_images_alone(model, samples.inputs)
     if model.augmentation_function is not None:
-        audit.check_augmentation(model.augmentation_function, inputs)
-    call = NetworkCall(model.network, inputs)
+        audit.check_augmentation(model.augmentation_function, samples.inputs)
+    call = NetworkCall(model.network, samples.inputs)
+    loss = training_loss(
+        model, model.network, samples.targets, network_outputs(model.network, samples.inputs)
+    )
     report = audit.check(
         call,
-        sample_loss(model.loss),
-        inputs,
-        targets,
+        loss,
+        samples,
         second_derivatives=penalty in EXACT,
         forward_mode=penalty == "forward_over_reverse",
         shifted_weights=penalty not in ("none", *EXACT),
         replicas=model.distribute_strategy.num_replicas_in_sync,
     )
-    return call, report
+    return call, loss, report
 
 
-def build_evaluation(model: Trainable, key: tuple) -> EvaluationParts:
+def build_evaluation(
+    model: Trainable, loss: TrainingLoss, metrics: Metrics | None, key: tuple
+) -> EvaluationParts:
     """The evaluation of a compiled model whose network is built; `key` is kept with it."""
-    kernel = EvaluationKernel(
-        model.network, sample_loss(model.loss), flip_averaging=model.settings.flip_averaging
-    )
+    kernel = EvaluationKernel(model.network, loss, flip_averaging=model.settings.flip_averaging)
     full_pass = FullPass(
         kernel,
         read=lambda: ([], []),
         dtype="float64" if keras.config.floatx() == "float64" else "float32",
         strategy=model.distribute_strategy,
-        metrics=keras_internals.compiled_metrics(model),
+        metrics=metrics,
     )
     return EvaluationParts(full_pass, key)
 
@@ -213,17 +217,11 @@ def build_optimizer(model: Trainable) -> None:
         model.optimizer.build(network.trainable_variables)
 
 
-def build_metrics(model: Trainable, inputs: tf.TensorSpec, targets: tf.TensorSpec) -> keras.KerasTensor:
-    """Builds the metrics of a model whose network is built; returns shape and dtype of its outputs.
-
-    Raises:
-        ValueError: The network has not one output.
-    """
-    outputs = network_outputs(model.network, inputs)
+def build_metrics(model: Trainable, targets: Any, outputs: Any) -> None:
+    """Builds the metrics given to `compile`, for specs of targets and symbolic outputs."""
     metrics = keras_internals.compiled_metrics(model)
     if metrics is not None and not metrics.built:
         metrics.build(symbolic(targets), outputs)
-    return outputs
 
 
 def accumulate_dtype(settings: StepConfig, network: keras.Model) -> str:
@@ -232,24 +230,32 @@ def accumulate_dtype(settings: StepConfig, network: keras.Model) -> str:
     return "float64" if "float64" in dtypes else "float32"
 
 
-def network_outputs(network: keras.Model, inputs: tf.TensorSpec) -> keras.KerasTensor:
-    """Shape and dtype of a network's outputs.
+def network_outputs(network: keras.Model, inputs: Any) -> Any:
+    """Shapes and dtypes of a network's outputs.
 
     Raises:
-        ValueError: It has not exactly one.
+        UserError: They are no tensors, or the network is not of such inputs.
     """
-    outputs = network.compute_output_spec(symbolic(inputs))
-    if not isinstance(outputs, keras.KerasTensor):
-        raise ValueError(
-            f"The network {network.name!r} returns a {type(outputs).__name__}, but it must return one tensor: "
-            "give keras.Model(inputs, outputs) a single output."
+    refusals.refuse_other_inputs(network, inputs)
+    try:
+        outputs = network.compute_output_spec(symbolic(inputs))
+    except Exception as error:
+        if not getattr(network, "inputs", None):  # its `call` is the user's own
+            raise
+        raise refusals.other_shapes(network, inputs, error) from error
+    wrong = [part for part in tf.nest.flatten(outputs) if not isinstance(part, keras.KerasTensor)]
+    if wrong or not tf.nest.flatten(outputs):
+        kind = type(wrong[0]).__name__ if wrong else type(outputs).__name__
+        raise UserError(
+            f"The network {network.name!r} returns a {kind}, but it must return one tensor, or a list, a tuple or a "
+            "dictionary of tensors."
         )
     return outputs
 
 
-def symbolic(spec: tf.TensorSpec) -> keras.KerasTensor:
-    """A spec as Keras has it."""
-    return keras.KerasTensor(spec.shape, spec.dtype.name)
+def symbolic(specs: Any) -> Any:
+    """A spec, or a structure of specs, as Keras has them."""
+    return tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), specs)
 
 
 def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:

@@ -1,31 +1,19 @@
 """What Keras' `fit` and `evaluate` would take and a full-batch model does not, each refused in one line."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.errors import UserError
-
-_ARGUMENTS = {
-    "sample_weight": "scale the loss itself, or repeat samples",
-    "class_weight": "scale the loss itself, or repeat samples",
-    "validation_split": "split the arrays and give validation_data=(inputs, targets)",
-    "validation_steps": "all of validation_data is evaluated",
-    "validation_batch_size": "evaluation goes in micro-batches",
-    "steps_per_epoch": "an epoch is one pass over the samples; batch_size says how many make an update",
-}
-"""Argument -> what to do instead."""
 
 
 def refuse_unsupported(model: keras.Model) -> None:
     """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
 
     Raises:
-        ValueError: Loss scaling, several steps per execution, loss weights, XLA or eager steps asked of `compile`, a
+        ValueError: Loss scaling, XLA or eager steps asked of `compile`, a
             `compute_loss` or `train_step` of the user's own.
     """
     _refuse_overridden(model)
@@ -48,10 +36,6 @@ def refuse_unsupported(model: keras.Model) -> None:
         raise ValueError(
             "gradient_accumulation_steps is not supported: the step itself accumulates, see fit's batch_size."
         )
-    if model.steps_per_execution != 1:
-        raise ValueError(f"steps_per_execution={model.steps_per_execution} is not supported: leave it at 1.")
-    if keras_internals.loss_weights(model) is not None:
-        raise ValueError("loss_weights is not supported: scale the loss itself.")
 
 
 def _refuse_overridden(model: keras.Model) -> None:
@@ -87,82 +71,49 @@ def refuse_changed_training(trained: tuple, network: keras.Model) -> None:
         )
 
 
-def refuse_arguments(method: str, given: Mapping[str, Any]) -> None:
-    """Refuses arguments of Keras' `fit` or `evaluate` that would be ignored; None, and a split of 0, pass.
+def refuse_images_alone(model: Any, inputs: Any) -> None:
+    """Refuses what is done to images where the network has several inputs.
 
     Args:
-        method: "fit" or "evaluate".
-        given: The arguments that the model's own method does not name.
+        model: The model.
+        inputs: Spec of a batch of inputs, or a structure of specs.
 
     Raises:
-        UserError: An argument that Keras knows.
-        TypeError: One that it does not.
+        UserError: Augmentation or flip averaging, and several inputs.
     """
-    for name, value in given.items():
-        if name not in _ARGUMENTS:
-            raise TypeError(f"{method}() got an unexpected argument {name!r}.")
-        if value is not None and not (name == "validation_split" and value == 0):
-            raise UserError(f"{method}() does not take {name}: {_ARGUMENTS[name]}.")
-
-
-def refuse_on_batch(method: str) -> NoReturn:
-    """Refuses `train_on_batch` and `test_on_batch`, which know nothing of update batches and micro-batches."""
-    instead = "evaluate(x, y)" if method == "test_on_batch" else "fit(x, y), one update with batch_size=None"
-    raise UserError(f"{method}() is not supported: use {instead}.")
-
-
-def refuse_data(data: Any, name: str = "x") -> None:
-    """Refuses what is not one array of samples.
-
-    Args:
-        data: What was given for inputs or targets.
-        name: The argument's name, for the message.
-
-    Raises:
-        UserError: A data set or generator, or several arrays.
-    """
-    if isinstance(
-        data, tf.data.Dataset | tf.distribute.DistributedDataset | keras.utils.PyDataset | Iterator
-    ):
+    settings = model.settings
+    asked = {
+        "augmentation_function": model.augmentation_function is not None,
+        f"augmentation={settings.augmentation!r}": settings.augmentation != "none",
+        "flip_averaging": settings.flip_averaging,
+    }
+    names = [name for name, given in asked.items() if given]
+    if names and tf.nest.is_nested(inputs):
         raise UserError(
-            f"{name} is a {type(data).__name__}, but an update needs to know all of its samples: give arrays, for "
-            "instance np.concatenate of its batches."
+            f"{names[0]} is for a network of one input, but {model.network.name!r} gets "
+            f"{len(tf.nest.flatten(inputs))}: leave it out, or augment within the network."
         )
-    several = isinstance(data, Mapping) or (
-        isinstance(data, list | tuple) and any(len(getattr(part, "shape", ())) for part in data)
+
+
+def refuse_other_inputs(network: keras.Model, inputs: Any) -> None:
+    """Refuses another number of inputs than a functional network has.
+
+    Raises:
+        UserError: There are more or fewer.
+    """
+    tensors, given = getattr(network, "inputs", None) or [], tf.nest.flatten(inputs)
+    if tensors and len(tensors) != len(given):
+        names = ", ".join(repr(tensor.name) for tensor in tensors)
+        raise UserError(
+            f"The network {network.name!r} has {len(tensors)} input{'s' * (len(tensors) > 1)} ({names}), but x has "
+            f"{len(given)}: give one array per input, in a list or by name."
+        )
+
+
+def other_shapes(network: keras.Model, inputs: Any, error: Exception) -> UserError:
+    """The error of a functional network that cannot be called on inputs of such specs, in one line."""
+    shapes = tf.nest.map_structure(lambda spec: tuple(spec.shape), inputs)
+    return UserError(
+        f"The network {network.name!r} cannot be called on inputs of the shapes {shapes}: "
+        f"{' '.join(str(error).split())[:200]}"
     )
-    if several:
-        raise UserError(
-            f"{name} is a {type(data).__name__} of {len(data)} arrays, but the network gets one: concatenate them "
-            "along a feature axis, and let the network slice that."
-        )
-
-
-def refuse_several_inputs(network: keras.Model) -> None:
-    """Refuses a functional network of more than one input.
-
-    Raises:
-        UserError: It has several.
-    """
-    inputs = getattr(network, "inputs", None) or []
-    if len(inputs) > 1:
-        names = ", ".join(repr(tensor.name) for tensor in inputs)
-        raise UserError(
-            f"The network {network.name!r} has {len(inputs)} inputs ({names}), but it gets one array: give it one "
-            "input and slice that within."
-        )
-
-
-def classes_of(loss: Any, outputs: keras.KerasTensor) -> tuple[int | None, int | None]:
-    """(C, ignored class) where a loss takes class numbers below C, for `data.checks.check_targets`; else (None, None).
-
-    Args:
-        loss: What was given to `compile`.
-        outputs: The network's outputs, `[batch, ..., C]`.
-    """
-    loss = keras.losses.get(loss)
-    if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
-        return outputs.shape[-1], loss.get_config().get("ignore_class")
-    if isinstance(loss, SparseCrossentropy) or loss is keras.losses.sparse_categorical_crossentropy:
-        return outputs.shape[-1], None
-    return None, None

@@ -8,16 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import classifies
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
-from tf_fullbatch.training import parts, refusals
-from tf_fullbatch.training.compiled_loss import sample_loss
+from tf_fullbatch.training import compiled_loss, parts, refusals
 from tf_fullbatch.training.diagnosis import Origin, StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.figures import (
@@ -27,6 +28,7 @@ from tf_fullbatch.training.figures import (
     refuse_lost_weights,
     step_records,
 )
+from tf_fullbatch.training.pass_metrics import PassMetrics
 from tf_fullbatch.training.step import WATCHED
 from tf_fullbatch.training.timeline import Timeline
 
@@ -56,12 +58,19 @@ class Trainer:
         self._model = model
         self._training: parts.TrainingParts | None = None
         self._evaluation: parts.EvaluationParts | None = None
+        self._metrics: PassMetrics | None = None
+        self._metrics_key: tuple = ()
         self._classifies = False
         self._timeline: Timeline | None = None
         self._driver: Driver | None = None
         self._means = EpochMeans()
         # Not the model's own: Keras would wrap every record to look for layers in it.
         self.last_steps: list[dict[str, float]] = []
+
+    @property
+    def metric_names(self) -> list[str]:
+        """Names of what `evaluate` gives beside loss and accuracy, in the order in which Keras lists them."""
+        return [] if self._metrics is None else self._metrics.names
 
     @property
     def training(self) -> parts.TrainingParts:
@@ -73,23 +82,29 @@ class Trainer:
         """See `FullBatchModel.prepare`."""
         model = self._model
         refusals.refuse_unsupported(model)
-        sample_loss(model.loss)  # refuses what is no loss
-        inputs, targets, _ = data.element_spec
-        refusals.refuse_several_inputs(model.network)
+        samples = sample_specs(data)
+        refusals.refuse_other_inputs(model.network, samples.inputs)
         with model.distribute_strategy.scope():
-            model.build((None, *data.inputs.shape[1:]))
+            model.build(tf.nest.map_structure(lambda a: (None, *a.shape[1:]), data.inputs))
             if training:
                 parts.build_optimizer(model)
-            outputs = parts.build_metrics(model, inputs, targets)
-        check_targets(data.targets, *refusals.classes_of(model.loss, outputs))
-        key = (*keras_internals.compile_key(model), inputs, targets)
+            outputs = parts.network_outputs(model.network, samples.inputs)
+            loss = compiled_loss.training_loss(model, model.network, samples.targets, outputs)
+            parts.build_metrics(model, samples.targets, outputs)
+            self._build_metrics(loss)
+        of_outputs = compiled_loss.classes(model, model.network, loss, outputs)
+        names = compiled_loss.output_names(model.network, outputs)
+        for name, targets in zip(names, loss.leaves(data.targets, "targets", partial=True), strict=True):
+            if name in of_outputs:
+                check_targets(targets, *of_outputs[name])
+        key = (*keras_internals.compile_key(model), *samples)
         if training and (self._training is None or self._training.key != key):
-            self._training = parts.build_training(model, inputs, targets, key)
+            self._training = parts.build_training(model, samples, self._metrics, key)
         elif training:
             refusals.refuse_changed_training(self.training.trained, model.network)
         if not training and (self._evaluation is None or self._evaluation.key != key):
-            self._evaluation = parts.build_evaluation(model, key)
-        self._classifies = classifies(targets, outputs)
+            self._evaluation = parts.build_evaluation(model, loss, self._metrics, key)
+        self._classifies = classifies(samples.targets, outputs)
 
     def begin(self, data: UpdateBatches, steps_made: int) -> tuple[int, Callable[[], int]]:
         """Begins to train on update batches, so many updates of an epoch made already.
@@ -160,9 +175,8 @@ class Trainer:
 
     def reset_metrics(self) -> None:
         """Forgets the epoch's means, and resets the metrics given to `compile` on each replica by itself."""
-        metrics = keras_internals.compiled_metrics(self._model)
-        if metrics is not None and metrics.built:
-            self._model.distribute_strategy.run(metrics.reset_state)
+        if self._metrics is not None:
+            self._model.distribute_strategy.run(self._metrics.reset)
         self._means = EpochMeans()
 
     def _source(self, data: UpdateBatches, repeats: int = 1) -> ResidentSource | StreamSource:
@@ -204,9 +218,21 @@ class Trainer:
             listener(done, rounds)
 
     def _results(self, figures: dict[str, float]) -> dict[str, float]:
-        """Our figures and those of the metrics given to `compile`."""
+        """Our figures and those of the metrics given to `compile`, which may be called as ours are."""
         if not self._classifies:
             del figures["accuracy"]
-        metrics = keras_internals.compiled_metrics(self._model)
-        compiled = {} if metrics is None else {name: float(value) for name, value in metrics.result().items()}
-        return {**compiled, **figures}
+        assert self._metrics is not None
+        return figures | self._metrics.result()
+
+    def _build_metrics(self, loss: TrainingLoss) -> None:
+        """Makes the metrics of an epoch, once for each `compile`."""
+        key = (*keras_internals.compile_key(self._model), *loss.names)
+        if self._metrics is None or self._metrics_key != key:
+            self._metrics = PassMetrics(keras_internals.compiled_metrics(self._model), loss.names)
+            self._metrics_key = key
+
+
+def sample_specs(data: UpdateBatches) -> SampleSpecs:
+    """Shapes and dtypes of a batch of data."""
+    spec = data.element_spec
+    return SampleSpecs(spec.inputs, spec.targets, None if spec.weights == () else spec.weights)

@@ -1,0 +1,237 @@
+"""The loss of a micro-batch as a function of the network's outputs: which outputs, places and weights count."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from tf_fullbatch.core import keras_internals
+from tf_fullbatch.errors import UserError
+
+SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+"""Maps (targets, outputs) to one loss per sample, `[batch]` or `[batch, ...]` (averaged over the rest)."""
+
+
+class OutputLoss(NamedTuple):
+    """The loss of one of a network's outputs.
+
+    Attributes:
+        function: Loss per sample.
+        factor: What its mean counts for in the sum over the outputs (Keras' `loss_weights`); None for 1.
+        by_weights: Divide by the sum of the sample weights (Keras' reduction "mean_with_sample_weight"), not by the
+            number of places that count.
+    """
+
+    function: SampleLoss
+    factor: float | None = None
+    by_weights: bool = False
+
+
+class MeanLoss(NamedTuple):
+    """A micro-batch's loss, without what layers add.
+
+    Attributes:
+        mean: Scalar.
+        noisy: Scalar, the same with noise factors on the samples' losses.
+        weight: Scalar, what the micro-batch counts for in a mean over the set: its samples or, where outputs are
+            masked, its unmasked places, or the sum of its sample weights.
+        of_outputs: The mean of each output's loss, without its factor, in the order of `TrainingLoss.names`.
+    """
+
+    mean: tf.Tensor
+    noisy: tf.Tensor
+    weight: tf.Tensor
+    of_outputs: list[tf.Tensor]
+
+
+class TrainingLoss:
+    """The loss of a network's outputs: the sum over them of each one's mean.
+
+    Over a set of many micro-batches the mean of an output's loss is that which Keras takes of the set as one batch: the
+    sum of `weight * loss` over all unmasked places, divided by their number (or by the sum of the weights).
+
+    Args:
+        outputs: Name -> loss; None for an output that has none. An only output may have any name.
+    """
+
+    def __init__(self, outputs: Mapping[str, OutputLoss | None]):
+        self._all = list(outputs)
+        self._losses = dict(outputs)
+        self.names = [name for name, loss in outputs.items() if loss is not None]
+
+    @classmethod
+    def of_one(cls, function: SampleLoss) -> "TrainingLoss":
+        """The loss of a network of one output."""
+        return cls({"output": OutputLoss(function)})
+
+    def __call__(
+        self, targets: Any, outputs: Any, weights: Any = None, noise: tf.Tensor | None = None
+    ) -> MeanLoss:
+        """The loss of a micro-batch.
+
+        Args:
+            targets: `[batch, ...]`; of several outputs a structure like theirs, or name -> targets.
+            outputs: `[batch, ...]`, at least float32, with their Keras masks; or a structure of them.
+            weights: Sample weights, `[batch]` or `[batch, ...]`; or a structure like the outputs. None for ones.
+            noise: `[batch]`, factors on the samples' losses; None for ones.
+
+        Raises:
+            UserError: Structures that do not match, or outputs whose means have no common denominator.
+        """
+        flat_outputs = self.leaves(outputs, "outputs")
+        flat_targets = self.leaves(targets, "targets", partial=True)
+        shared = weights is None or tf.is_tensor(weights)
+        flat_weights = [weights] * len(self._all) if shared else self.leaves(weights, "weights", partial=True)
+        terms, means = [], []
+        for name, target, output, weight in zip(
+            self._all, flat_targets, flat_outputs, flat_weights, strict=True
+        ):
+            loss = self._losses[name]
+            if loss is None:
+                continue
+            if target is None:
+                raise UserError(
+                    f"The targets have nothing for the output {name!r}, which has a loss: give one array per output."
+                )
+            losses = loss.function(target, output)
+            counts = counted(keras_internals.mask_of(output), losses)
+            mean, of_set = mean_loss(losses, counts, output, weight, loss.by_weights)
+            noisy = mean
+            if noise is not None:
+                factors = _spread("multiplicative_noise", noise, losses)
+                noisy, _ = mean_loss(factors * losses, counts, output, weight, loss.by_weights)
+            means.append(mean)
+            if loss.factor is not None:
+                mean, noisy = loss.factor * mean, loss.factor * noisy
+            plain = counts is None and not (loss.by_weights and weight is not None)
+            terms.append((mean, noisy, of_set, None if plain else (counts, losses.shape.rank)))
+        self._refuse_unequal([kind for *_, kind in terms])
+        total, noisy_total, of_set, _ = terms[0]
+        for mean, noisy, _, _ in terms[1:]:
+            total, noisy_total = total + tf.cast(mean, total.dtype), noisy_total + tf.cast(noisy, total.dtype)
+        return MeanLoss(total, noisy_total if noise is not None else total, of_set, means)
+
+    def leaves(self, structure: Any, what: str, *, partial: bool = False) -> list[Any]:
+        """What a structure has for each output, in their order.
+
+        Args:
+            structure: One leaf, a list or tuple of one leaf per output, or name -> leaf.
+            what: The structure's name, for messages.
+            partial: Whether outputs without a loss may be left out; None stands for them.
+
+        Raises:
+            UserError: It does not fit the outputs.
+        """
+        names = self._all
+        if isinstance(structure, Mapping):
+            if len(names) == 1 and len(structure) == 1:
+                return list(structure.values())
+            unknown = set(structure) - set(names)
+            if not unknown and (partial or len(structure) == len(names)):
+                return [structure.get(name) for name in names]
+            given = ", ".join(map(repr, structure))
+        elif isinstance(structure, list | tuple):
+            if len(structure) == len(names):
+                return list(structure)
+            if partial and len(structure) == len(self.names):
+                given_to = iter(structure)
+                return [next(given_to) if name in self.names else None for name in names]
+            given = f"{len(structure)} array(s)"
+        elif len(names) == 1:
+            return [structure]
+        else:
+            given = "one array"
+        raise UserError(
+            f"The {what} are {given}, but the network has the output(s) {', '.join(map(repr, names))}: give one array "
+            "per output, in their order or by name."
+        )
+
+    def _refuse_unequal(self, kinds: list[Any]) -> None:
+        """Refuses several outputs whose means over the set divide by different numbers."""
+        if not kinds:
+            raise UserError("No output has a loss: give compile() one.")
+        first = kinds[0]
+        for kind in kinds[1:]:
+            same = kind is None and first is None
+            if first is not None and kind is not None:
+                same = first[0] is not None and first[0] is kind[0] and first[1] == kind[1]
+            if not same:
+                raise UserError(
+                    f"The outputs {', '.join(map(repr, self.names))} count places in different ways (masks, or the "
+                    "reduction 'mean_with_sample_weight'), so that their means over the set have no common "
+                    "denominator: mask all of them alike, or give the weights within the loss."
+                )
+
+
+def counted(mask: tf.Tensor | None, losses: tf.Tensor) -> tf.Tensor | None:
+    """Where losses count: the outputs' mask, and the losses' own, which Keras' `ignore_class` leaves on them."""
+    own = keras_internals.mask_of(losses)
+    if mask is None or own is None:
+        return own if mask is None else mask
+    return tf.cast(mask, tf.bool) & tf.cast(own, tf.bool)
+
+
+def mean_loss(
+    losses: tf.Tensor,
+    mask: tf.Tensor | None,
+    outputs: tf.Tensor,
+    weights: tf.Tensor | None = None,
+    by_weights: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The mean of a micro-batch's losses, and what it counts for in a mean over the set.
+
+    Args:
+        losses: `[batch, ...]`; or a scalar, a loss of the micro-batch as a whole.
+        mask: `[batch, ...]` of a rank up to that of the losses, True where a loss counts; None: all count.
+        outputs: `[batch, ...]`, what the losses are of.
+        weights: `[batch, ...]` of a rank up to that of the losses, factors on them; None for ones.
+        by_weights: Divide by the sum of the weights of what counts, where there are any, not by its number.
+
+    Returns:
+        The mean over what counts (0 where nothing does), and the number of samples or, with a mask, of the places
+        that count, or the sum of the weights, as a scalar of the losses' dtype.
+
+    Raises:
+        UserError: There is a mask or are weights, and no loss per sample that they could weight.
+    """
+    if weights is not None:
+        weights = _spread("sample_weight", weights, losses)
+        if not by_weights:
+            losses, weights = weights * losses, None
+    if mask is None and weights is None:
+        return tf.reduce_mean(losses), tf.cast(samples_of(outputs), losses.dtype)
+    counts = weights if mask is None else _spread("mask", mask, losses)
+    if mask is not None and weights is not None:
+        counts = counts * weights
+    total = tf.reduce_sum(counts)
+    return tf.math.divide_no_nan(tf.reduce_sum(counts * losses), total), total
+
+
+def samples_of(batch: tf.Tensor) -> tf.Tensor:
+    """int32, the leading size of `[batch, ...]`; a constant where it is known."""
+    known = batch.shape[0]
+    return tf.shape(batch)[0] if known is None else tf.constant(known)
+
+
+def _spread(name: str, factors: tf.Tensor, losses: tf.Tensor) -> tf.Tensor:
+    """Factors of samples or places, `[batch, ...]`, as wide as the losses.
+
+    Raises:
+        UserError: There is no loss per sample, or there are more axes than the losses have.
+    """
+    if not losses.shape.rank:
+        what = "The network masks places" if name == "mask" else f"{name} weights samples"
+        raise UserError(
+            f"{what}, but the loss is one number per micro-batch: let it return a loss per sample or place."
+        )
+    factors = tf.cast(factors, losses.dtype)
+    if factors.shape.rank == losses.shape.rank + 1 and factors.shape[-1] == 1:
+        factors = tf.squeeze(factors, -1)
+    if factors.shape.rank > losses.shape.rank:
+        raise UserError(
+            f"{name} has {factors.shape.rank} axes, but there is one loss per place of {losses.shape.rank}: give one "
+            "weight per sample, or one per place."
+        )
+    while factors.shape.rank < losses.shape.rank:
+        factors = factors[..., tf.newaxis]
+    return tf.broadcast_to(factors, tf.shape(losses))

@@ -1,0 +1,47 @@
+"""Figures that Keras takes of an epoch beside the loss: the metrics given to `compile`, and the loss of each output."""
+
+import keras
+
+from tf_fullbatch.core.passes import Scored
+
+
+class PassMetrics:
+    """Metrics over the micro-batches of an epoch; each replica has its own part of them.
+
+    Made within the strategy's scope.
+
+    Args:
+        compiled: The container of the metrics given to `compile`, built; None without.
+        outputs: Names of the outputs that have a loss; each one's mean is a figure where there are several.
+    """
+
+    def __init__(self, compiled: keras.metrics.Metric | None, outputs: list[str]):
+        self._compiled = compiled
+        several = outputs if len(outputs) > 1 else []
+        self._losses = [keras.metrics.Mean(name=f"{name}_loss") for name in several]
+
+    @property
+    def names(self) -> list[str]:
+        """Names in the order in which Keras lists them."""
+        return [*(m.name for m in getattr(self._compiled, "metrics", ())), *(m.name for m in self._losses)]
+
+    def update(self, scored: Scored) -> None:
+        """Takes a micro-batch in; replica context."""
+        if self._compiled is not None:
+            self._compiled.update_state(scored.targets, scored.outputs, scored.weights)
+        for mean, value in zip(self._losses, scored.loss.of_outputs if self._losses else (), strict=True):
+            mean.update_state(value, sample_weight=scored.loss.weight)
+
+    def reset(self) -> None:
+        """Forgets everything; replica context."""
+        for metric in self._metrics():
+            metric.reset_state()
+
+    def result(self) -> dict[str, float]:
+        """Name -> figure, over all replicas."""
+        found = {} if self._compiled is None else self._compiled.result()
+        found = {**found, **{metric.name: metric.result() for metric in self._losses}}
+        return {name: float(value) for name, value in found.items()}
+
+    def _metrics(self) -> list[keras.metrics.Metric]:
+        return [*([] if self._compiled is None else [self._compiled]), *self._losses]
