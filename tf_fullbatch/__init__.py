@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
-    from tf_fullbatch.run.objective import objective_of_run
+    from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 __version__ = "0.1.0"
@@ -23,7 +23,7 @@ __all__ = [
     "UpdateBatches",
     "build_network",
     "build_schedule",
-    "objective_of_run",
+    "open_run",
 ]
 
 _HOMES = {
@@ -33,7 +33,7 @@ _HOMES = {
     "UpdateBatches": "data.batches",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
-    "objective_of_run": "run.objective",
+    "open_run": "run.opened",
 }
 
 

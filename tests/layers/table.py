@@ -38,7 +38,7 @@ NOT_COVERED = {
 
 _INTRODUCTION = """# Stock Keras layers
 
-`FullBatchModel` trains any Keras network of one input and one output. Its gradient of a layer is *right*, or the
+`FullBatchModel` trains any Keras network. Its gradient of a layer is *right*, or the
 network is *refused* before training, in one line that says why. This table says which, layer by layer. The tests that
 check it make it (`tests/layers`; `{update}` writes it). Each row is a small network around the layer,
 trained for one step on two micro-batches, of 3 and 2 samples. The step's gradient is compared with a plain loop of

@@ -20,9 +20,10 @@ from tf_fullbatch.training.parts import accumulate_dtype
 class FitTest(tf.test.TestCase, parameterized.TestCase):
     def test_trains_and_reports_the_loss_before_each_update(self) -> None:
         model = model_of(micro_batch_size=5, optimizer=keras.optimizers.Adam(0.1))
-        before = model.evaluate(X, Y, verbose=0)
+        before = model.evaluate(X, Y, verbose=0, return_dict=True)
         history = model.fit(X, Y, epochs=30, verbose=0).history
-        self.assertAllClose([history["loss"][0], history["accuracy"][0]], before, rtol=1e-6, atol=0)
+        for name in ("loss", "accuracy"):
+            self.assertAllClose(history[name][0], before[name], rtol=1e-6, atol=0)
         self.assertLess(history["loss"][-1], 0.5 * history["loss"][0])
         self.assertEqual(model.steps_completed, 30)
         self.assertEqual((model.last_step["step"], model.last_step["samples"]), (30, SAMPLES))

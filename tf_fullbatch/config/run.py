@@ -39,6 +39,15 @@ class Config:
                 raise UserError(f"--hparams={name}: there is no such setting (--help lists all).")
         if self.runtime.mode == "evaluate" and self.runtime.output_dir is None:
             raise UserError("--mode=evaluate needs --output_dir: the folder of a run.")
+        if (
+            self.model.step is not None
+            and self.model.initial_weights is None
+            and self.runtime.mode != "evaluate"
+        ):
+            raise UserError(
+                f"--step={self.model.step} has no effect here: it is for --initial_weights or --mode=evaluate. "
+                "Leave it out."
+            )
         if self.runtime.mode == "evaluate" and self.runtime.dry_run:
             raise UserError("--dry_run plans a training; with --mode=evaluate leave it out.")
 
@@ -164,6 +173,7 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
+    "model": {"step": None},
     "step": {"fused_batch_norm": False},
     "runtime": {"data_on_device": "auto"},
 }

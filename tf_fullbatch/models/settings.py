@@ -17,3 +17,9 @@ class ModelConfig(Group):
     initial_weights: str | None = setting(
         None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
     )
+    step: int | None = setting(
+        None,
+        "Which kept checkpoint, by its step: of the run folder that --initial_weights names, or of --output_dir with "
+        "--mode=evaluate. Unset: the last.",
+        minimum=0,
+    )

@@ -108,6 +108,21 @@ def load_checkpoint(path: str | os.PathLike[str], *, arrays: bool = True) -> Che
     )
 
 
+def load_step(folder: str | os.PathLike[str], step: int) -> Checkpoint:
+    """The checkpoint of a step.
+
+    Raises:
+        UserError: It is not among those kept, or damaged.
+    """
+    kept = {_step(path): path for path in list_checkpoints(folder)}
+    if step not in kept:
+        found = ", ".join(map(str, sorted(kept))) or "none"
+        raise UserError(
+            f"--step={step}: {os.fspath(folder)} has no such checkpoint; kept are the steps {found}."
+        )
+    return load_checkpoint(kept[step])
+
+
 def list_checkpoints(folder: str | os.PathLike[str]) -> list[Path]:
     """The folders of all checkpoints, whole or damaged, newest first; none where `folder` is missing."""
     found: dict[int, Path] = {}

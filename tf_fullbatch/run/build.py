@@ -18,11 +18,12 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
-from tf_fullbatch.records.checkpoints import Checkpoint
+from tf_fullbatch.records.checkpoints import Checkpoint, load_step
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import devices
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.state import TrainingState
+from tf_fullbatch.training.state import TrainingState, restore_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def assemble(
         devices.make_deterministic(config.step.seed)
     splits = load_splits(config)
     if checkpoint is not None:  # it has its own weights; the initial ones may be gone
-        config = config.replacing(initial_weights=None)
+        config = config.replacing(initial_weights=None, step=None)
     model = build_model(config, splits.train, strategy)
     ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
     state = TrainingState(model, ema)
@@ -165,7 +166,7 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
     with contextlib.nullcontext() if default else strategy.scope():
         network = _build_network(config, train)
         if config.model.initial_weights:
-            load_initial_weights(network, config.model.initial_weights)
+            load_initial_weights(network, config.model.initial_weights, config.model.step)
         model = FullBatchModel(network, **config.step.to_flat())
         rates = config.learning_rates(batches.batch_size)
         optimizer = config.optimizer.chosen_optimizer.build(EpochSchedule(rates, batches.steps_per_epoch))
@@ -194,14 +195,26 @@ def _build_network(config: Config, train: LabelledImages) -> keras.Model:
         raise UserError(f"--model={config.model.model}: {error}") from error
 
 
-def load_initial_weights(network: keras.Model, source: str) -> None:
+def load_initial_weights(network: keras.Model, source: str, step: int | None = None) -> None:
     """Loads weights into a network from a run folder, a .keras file or a .weights.h5 file.
 
+    Args:
+        network: The network.
+        source: The folder or file.
+        step: Which checkpoint of a run folder; None for its model.keras, the last.
+
     Raises:
-        UserError: The file is missing, damaged, or of another network.
+        UserError: The file or checkpoint is missing, damaged, or of another network.
     """
     path = Path(source).expanduser()
     try:
+        if step is not None:
+            if not path.is_dir():
+                raise UserError(
+                    f"--step={step} with --initial_weights={source}: only a run folder has steps."
+                )
+            restore_network(network, load_step(RunFolder(path).checkpoints, step).arrays, source)
+            return
         if path.is_dir():
             path = path / "model.keras"
         found = path.is_file()

@@ -6,20 +6,20 @@ from tf_fullbatch.config.run import Config, result_settings
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import Outcome, UserError
-from tf_fullbatch.records.checkpoints import Checkpoint, load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
+from tf_fullbatch.run.opened import kept_checkpoint
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
 def evaluate(config: Config) -> Outcome:
-    """Evaluates the weights of the newest checkpoint of the run in the output folder; changes nothing there."""
+    """Evaluates the weights of a checkpoint of the run in the output folder, the newest unless `--step` says which."""
     assert config.runtime.output_dir is not None  # checked by Config
     folder = RunFolder(config.runtime.output_dir)
     trained = folder.read_config()
     _refuse_other_settings(config, trained)
-    checkpoint, notes = newest_checkpoint(folder)
+    checkpoint, notes = kept_checkpoint(folder, config.model.step)
     trained = trained.replacing(
         data_dir=config.data.data_dir or trained.data.data_dir,
         strategy=config.runtime.strategy,
@@ -42,23 +42,15 @@ def evaluate(config: Config) -> Outcome:
     return Outcome.COMPLETED
 
 
-def newest_checkpoint(folder: RunFolder) -> tuple[Checkpoint, list[str]]:
-    """The newest checkpoint of a run that can be read, and a line for each that cannot.
-
-    Raises:
-        UserError: There is none.
-    """
-    checkpoint, notes = load_latest(folder.checkpoints)
-    if checkpoint is None:
-        raise UserError(f"--output_dir={folder.path}: there is no checkpoint to evaluate. Train first.")
-    return checkpoint, notes
-
-
 def _refuse_other_settings(config: Config, trained: Config) -> None:
     """Refuses settings that the run was not trained with; defaults count as not given."""
     default, there = result_settings(Config()), result_settings(trained)
     for name, value in result_settings(config).items():
-        if value not in (default[name], there[name]) and name not in ("flip_averaging", "schedule_epochs"):
+        if value not in (default[name], there[name]) and name not in (
+            "flip_averaging",
+            "schedule_epochs",
+            "step",
+        ):
             raise UserError(
                 f"--{name}={value}: --mode=evaluate takes a run's own settings, here {there[name]}. Leave it out."
             )

@@ -99,10 +99,8 @@ def run_evaluation(
 
 
 def in_order(logs: dict[str, float], metrics: list[str]) -> list[float] | float:
-    """Figures as `keras.Model.evaluate` lists them: the loss, the compiled metrics, the rest by name; one alone."""
-    names = ["loss", *metrics]
-    listed = [name for name in names if name in logs]
-    values = [logs[name] for name in [*listed, *sorted(set(logs) - set(listed))]]
+    """Figures as `keras.Model.evaluate` lists them: the loss, then those of the metrics; the loss alone without any."""
+    values = [logs[name] for name in ["loss", *metrics]]
     return values[0] if len(values) == 1 else values
 
 

@@ -22,8 +22,10 @@ class PassMetrics:
 
     @property
     def names(self) -> list[str]:
-        """Names in the order in which Keras lists them."""
-        return [*(m.name for m in getattr(self._compiled, "metrics", ())), *(m.name for m in self._losses)]
+        """Names of the figures in the order in which Keras lists them."""
+        found = self.result()
+        first = [m.name for m in (*getattr(self._compiled, "metrics", ()), *self._losses) if m.name in found]
+        return [*first, *sorted(set(found) - set(first))]
 
     def update(self, scored: Scored) -> None:
         """Takes a micro-batch in; replica context."""

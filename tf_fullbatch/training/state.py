@@ -101,11 +101,37 @@ class TrainingState:
             raise RuntimeError(f"The network holds its averages: it can be {action} outside applied() only.")
 
 
-def _named_variables(model: FullBatchModel, ema: EmaWeights | None) -> dict[str, keras.Variable]:
+def restore_network(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
+    """Assigns a network the weights that a training's snapshot has of it, and nothing else of it.
+
+    Args:
+        network: A built network of the same make.
+        arrays: What `TrainingState.capture` returned.
+        source: Where they are from, for the message.
+
+    Raises:
+        UserError: They are of another network.
+    """
+    named = _named_weights(network)
+    there = {name: array.shape for name, array in arrays.items() if name.startswith("network/")}
+    if there != {name: tuple(v.shape) for name, v in named.items()}:
+        raise UserError(
+            f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, "
+            "--width, --norm and so on that it was trained with."
+        )
+    for name, variable in named.items():
+        variable.assign(arrays[name])
+
+
+def _named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     # `weights` is `variables` without the seeds.
+    return {f"network/{i:03d}/{_label(v)}": v for i, v in enumerate(network.weights)}
+
+
+def _named_variables(model: FullBatchModel, ema: EmaWeights | None) -> dict[str, keras.Variable]:
     weights = list(model.network.weights)
-    labels = {id(v): f"{i:03d}/{_label(v)}" for i, v in enumerate(weights)}
-    named = {f"network/{labels[id(v)]}": v for v in weights}
+    named = _named_weights(model.network)
+    labels = {id(v): name.removeprefix("network/") for name, v in named.items()}
     for i, variable in enumerate(model.optimizer.variables):
         named[f"optimizer/{i:03d}/{_optimizer_label(variable, weights)}"] = variable
     if ema is not None:

@@ -69,7 +69,7 @@ class Trainer:
 
     @property
     def metric_names(self) -> list[str]:
-        """Names of what `evaluate` gives beside loss and accuracy, in the order in which Keras lists them."""
+        """Names of what the compiled metrics and losses give, in the order in which Keras lists them."""
         return [] if self._metrics is None else self._metrics.names
 
     @property

@@ -1,0 +1,116 @@
+"""A run, opened again: its network, data, records and training objective."""
+
+import functools
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import keras
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records import tables
+from tf_fullbatch.records.checkpoints import Checkpoint, load_latest, load_step
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.run import build
+from tf_fullbatch.run.devices import choose_strategy
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class OpenedRun:
+    """A run at one of its checkpoints; see `open_run`.
+
+    Attributes:
+        path: Its folder.
+        config: Its settings.
+        step: Updates made before the checkpoint.
+        epoch: Passes over the training set made before it.
+        splits: Its data: `train`, `validation` and `test`, each with `images`, `labels` and `sample_ids`.
+        model: The compiled `FullBatchModel`, optimizer's state included.
+    """
+
+    def __init__(self, folder: RunFolder, config: Config, checkpoint: Checkpoint):
+        parts = build.assemble(config, choose_strategy(config.runtime), checkpoint)
+        self.path: Path = folder.path
+        self.config = config
+        self.step, self.epoch = checkpoint.step, checkpoint.epoch
+        self.splits = parts.splits
+        self.model = parts.model
+        self._folder = folder
+        self._ema = parts.ema
+
+    @property
+    def network(self) -> keras.Model:
+        """The network, from raw inputs to outputs."""
+        return self.model.network
+
+    @property
+    def loss(self) -> keras.losses.Loss:
+        """The training loss, without the penalty and what layers add."""
+        return self.model.loss
+
+    @functools.cached_property
+    def history(self) -> "pd.DataFrame":
+        """metrics.csv: one row per step, indexed by `step`."""
+        return tables.read_table(self._folder.metrics, STEP_COLUMNS).set_index("step")
+
+    @functools.cached_property
+    def evaluations(self) -> "pd.DataFrame":
+        """evaluations.csv: one row per evaluated split and kind of weights."""
+        return tables.read_table(self._folder.evaluations, EVALUATION_COLUMNS)
+
+    def objective(self, *, step: int = 0) -> Objective:
+        """What the run's next update would descend, its augmentation and dropout included.
+
+        Args:
+            step: Whose samples of an epoch, where an epoch has several steps.
+        """
+        return self.model.objective(build.training_batches(self.config, self.splits.train), step=step)
+
+    def use_average(self) -> None:
+        """Puts the moving average of the weights in the weights' place.
+
+        Raises:
+            UserError: The run kept none.
+        """
+        if self._ema is None:
+            raise UserError(f"{self.path}: the run kept no moving average of its weights (--ema_decay).")
+        for variable, average in zip(self._ema.averaged, self._ema.averages, strict=True):
+            variable.assign(average)
+
+
+def open_run(output_dir: str | os.PathLike[str], step: int | None = None) -> OpenedRun:
+    """Opens a run at one of its kept checkpoints. Nothing is written; Keras' dtype policy becomes the run's.
+
+        run = open_run("runs/quickstart")
+        run.history["gradient_norm"].plot()
+        values, vectors = scipy.sparse.linalg.eigsh(run.objective().linear_operator(), k=3, which="LA")
+
+    Args:
+        output_dir: The run's folder.
+        step: Updates made before the checkpoint; None for the newest.
+
+    Raises:
+        UserError: There is no run or no such checkpoint, or its data are not to be had.
+    """
+    folder = RunFolder(output_dir)
+    config = folder.read_config()
+    return OpenedRun(folder, config, kept_checkpoint(folder, step)[0])
+
+
+def kept_checkpoint(folder: RunFolder, step: int | None = None) -> tuple[Checkpoint, list[str]]:
+    """The checkpoint of a step; or the newest that can be read, and a line for each newer one that cannot.
+
+    Raises:
+        UserError: There is none.
+    """
+    if step is not None:
+        return load_step(folder.checkpoints, step), []
+    checkpoint, notes = load_latest(folder.checkpoints)
+    if checkpoint is None:
+        raise UserError(f"{folder.path}: the run has no checkpoint. Train first.")
+    return checkpoint, notes
