@@ -173,7 +173,8 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
-    "model": {"step": None},
+    "model": {"step": None, "model_options": None},
+    "optimizer": {"optimizer_options": None},
     "step": {"fused_batch_norm": False},
     "runtime": {"data_on_device": "auto"},
 }
@@ -195,6 +196,10 @@ _GROUPS: dict[str, type[Group]] = {
     "optimizer": OptimizerConfig,
     "runtime": RuntimeConfig,
 }
+
+
+CODE_SETTINGS = ("model", "optimizer")
+"""The settings that may name code, see `settings.own_parts`."""
 
 
 def settings_fields() -> list[tuple[str, dataclasses.Field]]:

@@ -7,7 +7,9 @@ import keras
 import numpy as np
 
 from tf_fullbatch.models.layers import float_dtype, layer_seed
+from tf_fullbatch.models.own import OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
+from tf_fullbatch.settings.own_parts import source_of
 
 _PIXEL_RANGE = 255.0
 
@@ -66,7 +68,8 @@ def network_of(
     The network is functional and of stock layers and operations: a saved one loads without this package. It
     takes pixels from 0 to 255, `[batch, height, width, channels]`, of any integer or float dtype, normalises
     them to `(pixel / 255 - pixel_mean) / pixel_std` in float32, and returns logits `[batch, num_classes]` in
-    float32 (both float64 under a float64 policy). The same arguments give the same weights in every process.
+    float32 (both float64 under a float64 policy). The same arguments give the same weights in every process. One of
+    the user's own code gets the inputs as they are, and is what its function returns.
 
     Args:
         config: The network's name and settings; initial weights are not loaded here.
@@ -80,9 +83,16 @@ def network_of(
         ValueError: If an argument is out of range, or the image is too small for the network.
     """
     _check_numbers(input_shape, num_classes, seed)
+    if isinstance(config.chosen_model, OwnModel):
+        keras.utils.set_random_seed(seed)
+        if source_of("model", config.model).is_users:
+            return own_network(config.model, config.chosen_model.options, input_shape, num_classes)
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
     normalised = _normalised(pixels, pixel_mean, pixel_std)
+    if isinstance(config.chosen_model, OwnModel):
+        logits = application(config.model, config.chosen_model.options, pixels, normalised, num_classes)
+        return keras.Model(pixels, logits, name=config.model.replace(":", "_"))
     features = config.chosen_model.features(config.model, normalised, seed)
     return keras.Model(pixels, _head(features, num_classes, seed), name=config.model)
 

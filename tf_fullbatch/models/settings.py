@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from tf_fullbatch.models.base import NetworkSettings
+from tf_fullbatch.models.own import OwnModel
 from tf_fullbatch.models.registry import MODELS
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by
 from tf_fullbatch.settings.fields import setting
 
@@ -12,8 +14,8 @@ from tf_fullbatch.settings.fields import setting
 class ModelConfig(Group):
     """The network."""
 
-    model: str = setting("resnet8", "Network.", choices=tuple(MODELS))
-    chosen_model: NetworkSettings = chosen_by("model", MODELS)
+    model: str = setting("resnet8", "Network.", choices=tuple(MODELS), or_code=True)
+    chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, OwnModel, own_parts.names_code)
     initial_weights: str | None = setting(
         None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
     )
@@ -23,3 +25,9 @@ class ModelConfig(Group):
         "--mode=evaluate. Unset: the last.",
         minimum=0,
     )
+
+    def __post_init__(self) -> None:
+        Group.__post_init__(self)
+        if isinstance(self.chosen_model, OwnModel):
+            own_parts.source_of("model", self.model)
+            self.chosen_model.options  # noqa: B018, refuses what is no option

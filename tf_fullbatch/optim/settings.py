@@ -1,14 +1,20 @@
 """Settings of update batches, loss, optimizer and learning rate."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from tf_fullbatch.optim.base import OptimizerSettings
+from tf_fullbatch.optim.base import LearningRate, OptimizerSettings
+from tf_fullbatch.optim.own import OwnOptimizer
 from tf_fullbatch.optim.registry import OPTIMIZERS
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
+
+if TYPE_CHECKING:
+    import keras
 
 BASE_BATCH_SIZE = 128
 """The update batch that --learning_rate is meant for where it scales with the batch."""
@@ -28,14 +34,18 @@ class OptimizerConfig(Group):
     label_smoothing: float = setting(
         0.0, "Share of the target probability spread evenly over all classes.", minimum=0, below=1
     )
-    optimizer: str = setting("gradient_descent", f"{described(OPTIMIZERS)}.", choices=tuple(OPTIMIZERS))
+    optimizer: str = setting(
+        "gradient_descent", f"{described(OPTIMIZERS)}.", choices=tuple(OPTIMIZERS), or_code=True
+    )
     learning_rate: float = setting(0.1, "Peak learning rate.", above=0)
     learning_rate_scaling: str = setting(
         "none",
         f"linear: multiply the learning rate by update batch size / {BASE_BATCH_SIZE} (Goyal et al. 2017).",
         choices=("none", "linear"),
     )
-    chosen_optimizer: OptimizerSettings = chosen_by("optimizer", OPTIMIZERS)
+    chosen_optimizer: OptimizerSettings | OwnOptimizer = chosen_by(
+        "optimizer", OPTIMIZERS, OwnOptimizer, own_parts.names_code
+    )
     decay_norm_and_bias: bool = setting(True, "Decay normalisation scales and biases too, as published.")
     schedule: str = setting(
         "published", f"Learning rate over epochs: {described(SCHEDULES)}.", choices=tuple(SCHEDULES)
@@ -45,6 +55,22 @@ class OptimizerConfig(Group):
         None, "Horizon of the schedule in epochs (published: 4000 for 3000 epochs). Unset: --epochs.", above=0
     )
     chosen_schedule: ScheduleSettings = chosen_by("schedule", SCHEDULES)
+
+    def __post_init__(self) -> None:
+        Group.__post_init__(self)
+        if isinstance(self.chosen_optimizer, OwnOptimizer):
+            own_parts.source_of("optimizer", self.optimizer)
+            self.chosen_optimizer.options  # noqa: B018, refuses what is no option
+
+    def build_optimizer(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
+        """The optimizer, built in or not.
+
+        Raises:
+            UserError: One that is not built in cannot be had.
+        """
+        if isinstance(self.chosen_optimizer, OwnOptimizer):
+            return self.chosen_optimizer.build(self.optimizer, learning_rate)
+        return self.chosen_optimizer.build(learning_rate)
 
     def rates(self, update_batch_size: int, epochs: float) -> EpochRates:
         """The learning rate of every epoch of a run.

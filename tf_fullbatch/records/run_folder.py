@@ -1,6 +1,7 @@
 """The output folder of a run: where its files stand, and its settings in config.json and run.flags."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -14,6 +15,9 @@ from tf_fullbatch.records.files import (
     write_json,
     write_text,
 )
+
+_CODE = "code_sha256"
+"""Where config.json has the hashes, beside the groups of settings."""
 
 
 class RunFolder:
@@ -43,9 +47,15 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         return self
 
-    def write_config(self, config: Config) -> None:
-        """Writes the settings: config.json, and run.flags, which repeats the run."""
-        write_json(self.config, config.to_dict())
+    def write_config(self, config: Config, code_hashes: Mapping[str, str]) -> None:
+        """Writes the settings: config.json, and run.flags, which repeats the run.
+
+        Args:
+            config: The settings.
+            code_hashes: Setting -> SHA-256 of the user's file that it names.
+        """
+        code = {_CODE: dict(code_hashes)} if code_hashes else {}
+        write_json(self.config, config.to_dict() | code)
         write_text(self.flags, cli_flags.flagfile_text(config))
 
     def read_config(self) -> Config:
@@ -59,11 +69,19 @@ class RunFolder:
         if not exists:
             raise UserError(f"{self.path}: there is no run (no config.json). Give a run's folder.")
         try:
-            return Config.from_dict(read_json(self.config))
+            content = read_json(self.config)
+            if isinstance(content, dict):
+                content.pop(_CODE, None)
+            return Config.from_dict(content)
         except UserError as error:
             raise UserError(
                 f"{self.config} is damaged or of another version ({error}) Restore it, or choose another folder."
             ) from error
+
+    def read_code_hashes(self) -> dict[str, str]:
+        """Setting -> SHA-256 of the user's file that it named when the run began."""
+        found = read_json(self.config).get(_CODE, {})
+        return found if isinstance(found, dict) else {}
 
     def last_error(self, offset: int = 0) -> str | None:
         """What a failed run last said in its log, from a byte on; None where it did not say why."""

@@ -169,7 +169,7 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
             load_initial_weights(network, config.model.initial_weights, config.model.step)
         model = FullBatchModel(network, **config.step.to_flat())
         rates = config.learning_rates(batches.batch_size)
-        optimizer = config.optimizer.chosen_optimizer.build(EpochSchedule(rates, batches.steps_per_epoch))
+        optimizer = config.optimizer.build_optimizer(EpochSchedule(rates, batches.steps_per_epoch))
         if not config.optimizer.decay_norm_and_bias:
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
         optimizer.build(network.trainable_variables)
@@ -191,6 +191,8 @@ def _build_network(config: Config, train: LabelledImages) -> keras.Model:
             pixel_std=std.tolist(),
             seed=config.step.seed,
         )
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"--model={config.model.model}: {error}") from error
 

@@ -10,6 +10,7 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
 from tf_fullbatch.run.opened import kept_checkpoint
+from tf_fullbatch.run.own_code import check_unchanged, refuse_unnamed
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -19,6 +20,8 @@ def evaluate(config: Config) -> Outcome:
     folder = RunFolder(config.runtime.output_dir)
     trained = folder.read_config()
     _refuse_other_settings(config, trained)
+    refuse_unnamed(folder, trained, config)
+    check_unchanged(folder, trained)
     checkpoint, notes = kept_checkpoint(folder, config.model.step)
     trained = trained.replacing(
         data_dir=config.data.data_dir or trained.data.data_dir,

@@ -16,6 +16,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
+from tf_fullbatch.run.own_code import check_unchanged, refuse_unnamed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +84,9 @@ class OpenedRun:
             variable.assign(average)
 
 
-def open_run(output_dir: str | os.PathLike[str], step: int | None = None) -> OpenedRun:
+def open_run(
+    output_dir: str | os.PathLike[str], step: int | None = None, *, own_code: bool = False
+) -> OpenedRun:
     """Opens a run at one of its kept checkpoints. Nothing is written; Keras' dtype policy becomes the run's.
 
         run = open_run("runs/quickstart")
@@ -93,12 +96,17 @@ def open_run(output_dir: str | os.PathLike[str], step: int | None = None) -> Ope
     Args:
         output_dir: The run's folder.
         step: Updates made before the checkpoint; None for the newest.
+        own_code: Run the Python files that the run's settings name (`--model=FILE.py:function`); say so only of a
+            folder whose origin you know.
 
     Raises:
-        UserError: There is no run or no such checkpoint, or its data are not to be had.
+        UserError: There is no run or no such checkpoint, its data are not to be had, or its code is not what it was.
     """
     folder = RunFolder(output_dir)
     config = folder.read_config()
+    if not own_code:
+        refuse_unnamed(folder, config)
+    check_unchanged(folder, config)
     return OpenedRun(folder, config, kept_checkpoint(folder, step)[0])
 
 

@@ -18,12 +18,15 @@ from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row
+from tf_fullbatch.run.own_code import check_unchanged
+from tf_fullbatch.settings.own_parts import shortened
 
 
 def default_output_dir(config: Config) -> str:
     """runs/DATASET-MODEL-HASH, the hash of all settings that affect results: the same command, the same folder."""
     digest = hashlib.sha256(json.dumps(result_settings(config)).encode()).hexdigest()[:8]
-    return f"runs/{config.data.dataset.replace('/', '-').replace(':', '-')}-{config.model.model}-{digest}"
+    named = f"{config.data.dataset}-{shortened(config.model.model)}"
+    return f"runs/{named.replace('/', '-').replace(':', '-')}-{digest}"
 
 
 def check_folder(folder: RunFolder, config: Config) -> None:
@@ -48,6 +51,8 @@ def check_folder(folder: RunFolder, config: Config) -> None:
                 f"--output_dir={path} holds a run with other settings ({shown}). Choose another --output_dir or the "
                 f"same settings.{hint}"
             )
+        if _has_results(folder):
+            check_unchanged(folder, config)
     elif path.is_dir() and any(not inside.name.startswith(".") for inside in path.iterdir()):
         raise UserError(
             f"--output_dir={path} holds files but no run of tf_fullbatch. Choose an empty or new folder."

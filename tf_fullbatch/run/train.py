@@ -32,6 +32,7 @@ from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.settings.own_parts import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
 
@@ -259,7 +260,7 @@ class RunSession:
             print(summary_table(summary))
 
     def _title(self) -> str:
-        return f"{self._config.model.model} on {self._config.data.dataset}"
+        return f"{shortened(self._config.model.model)} on {self._config.data.dataset}"
 
     def _back_to_checkpoint(self) -> str:
         """Takes the last checkpoint's weights in place of lost ones; words for what is kept."""

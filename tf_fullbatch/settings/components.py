@@ -6,7 +6,7 @@ the settings of all components side by side ("flat").
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -27,15 +27,19 @@ class Choice:
         by: The setting that gives the name.
         components: Name -> class of settings.
         otherwise: The class of every other name; None where there is no other.
+        accepts: Says which other names there may be.
     """
 
     by: str
     components: Mapping[str, type]
     otherwise: type | None = None
+    accepts: Callable[[str], bool] = lambda name: True
 
     def kind(self, name: Any) -> Any:
         """The class of settings that a name stands for; None where it stands for nothing."""
-        return self.components.get(name, self.otherwise) if isinstance(name, str) else None
+        if not isinstance(name, str):
+            return None
+        return self.components.get(name, self.otherwise if self.accepts(name) else None)
 
     def fields(self) -> list[dataclasses.Field]:
         """The settings of all components, each once.
@@ -76,12 +80,17 @@ class Choice:
         return kind(**{name: value for name, value in values.items() if name in own})
 
 
-def chosen_by(by: str, components: Mapping[str, type], otherwise: type | None = None) -> Any:
-    """A field of a `Group` that holds the settings of the component that the setting `by` names.
+def chosen_by(
+    by: str,
+    components: Mapping[str, type],
+    otherwise: type | None = None,
+    accepts: Callable[[str], bool] = lambda name: True,
+) -> Any:
+    """A field of a `Group` that holds the settings of the component that the setting `by` names; see `Choice`.
 
     Left out, it is filled with the component's defaults.
     """
-    return dataclasses.field(default=None, metadata={"choice": Choice(by, components, otherwise)})
+    return dataclasses.field(default=None, metadata={"choice": Choice(by, components, otherwise, accepts)})
 
 
 def described(components: Mapping[str, Any], last: str = " or ") -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import own_parts
 
 
 def setting(
@@ -20,6 +21,7 @@ def setting(
     help_text: str,
     *,
     choices: tuple[str, ...] = (),
+    or_code: bool = False,
     minimum: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -34,6 +36,7 @@ def setting(
         default: The value where nothing is said.
         help_text: One or two sentences with the unit and, where there is one, the source.
         choices: Accepted strings; empty for no restriction.
+        or_code: Accept names of code too, see `own_parts`.
         minimum: Smallest accepted number.
         above: Numbers must be larger than this.
         below: Numbers must be smaller than this.
@@ -45,6 +48,7 @@ def setting(
     metadata = {
         "help": help_text,
         "choices": choices,
+        "or_code": or_code,
         "minimum": minimum,
         "above": above,
         "below": below,
@@ -184,11 +188,15 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
     if choices:
         if not items:
             return f"name at least one of {', '.join(choices)}"
-        return None if set(items) <= set(choices) else f"accepted are {', '.join(choices)}"
+        others = [item for item in items if item not in choices]
+        if limits["or_code"] and all(own_parts.names_code(item) for item in others):
+            return next((problem for problem in map(_no_text, others) if problem), None)
+        code = f", {own_parts.ACCEPTED}" if limits["or_code"] else ""
+        return f"accepted are {', '.join(choices)}{code}" if others else None
     for number in items:
         if isinstance(number, str):
-            if not number.isprintable():
-                return "line ends, control characters and bytes that are no text are not accepted"
+            if problem := _no_text(number):
+                return problem
             continue
         if not _is_finite(number):
             return "must be a finite number"
@@ -201,6 +209,12 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if limits["maximum"] is not None and number > limits["maximum"]:
             return f"must be at most {limits['maximum']}"
     return None
+
+
+def _no_text(value: str) -> str | None:
+    if value.isprintable():
+        return None
+    return "line ends, control characters and bytes that are no text are not accepted"
 
 
 def _is_finite(number: float) -> bool:

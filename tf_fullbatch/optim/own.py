@@ -1,0 +1,57 @@
+"""--optimizer=keras:NAME, FILE.py:function or package.module:function: optimizers that are not built in."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.base import LearningRate
+from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings.fields import Settings, setting
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnOptimizer(Settings):
+    """A Keras optimizer, or one of the user's own code."""
+
+    optimizer_options: str | None = setting(
+        None, "Options of an --optimizer that is not built in, as --model_options, such as weight_decay=0.01."
+    )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The options, by name."""
+        return own_parts.parsed_options("optimizer", self.optimizer_options)
+
+    def build(self, value: str, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
+        """The optimizer that `--optimizer=value` names.
+
+        Raises:
+            UserError: It cannot be had, does not take these options, or is no Keras optimizer.
+        """
+        import keras
+
+        source = own_parts.source_of("optimizer", value)
+        if source.is_users:
+            function: Any = own_parts.function_of("optimizer", value)
+        else:
+            function = getattr(keras.optimizers, source.name, None)
+            if not (isinstance(function, type) and issubclass(function, keras.optimizers.Optimizer)):
+                there = [
+                    name
+                    for name, member in vars(keras.optimizers).items()
+                    if isinstance(member, type) and issubclass(member, keras.optimizers.Optimizer)
+                ]
+                raise UserError(
+                    f"--optimizer={value}: keras.optimizers has no {source.name}; it has {', '.join(sorted(there))}."
+                )
+        optimizer = own_parts.called(
+            "optimizer", value, function, {"learning_rate": learning_rate}, self.options
+        )
+        if not isinstance(optimizer, keras.optimizers.Optimizer):
+            raise UserError(
+                f"--optimizer={value} returned a {type(optimizer).__name__}: return a keras.optimizers.Optimizer."
+            )
+        return optimizer

@@ -1,0 +1,57 @@
+"""Code of the user's own that a run uses: recorded by a hash, and run where a command names it alone."""
+
+from tf_fullbatch.config.run import CODE_SETTINGS, Config
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.settings import own_parts
+
+
+def code_hashes(config: Config) -> dict[str, str]:
+    """Setting -> SHA-256 of the user's file that it names.
+
+    Raises:
+        UserError: A file is not there.
+    """
+    values = config.values()
+    found = {name: own_parts.code_hash(name, values[name]) for name in CODE_SETTINGS}
+    return {name: digest for name, digest in found.items() if digest is not None}
+
+
+def check_unchanged(folder: RunFolder, config: Config) -> None:
+    """Refuses to go on with a run whose code is another by now.
+
+    Raises:
+        UserError: A file that the run used has changed.
+    """
+    then, now, values = folder.read_code_hashes(), code_hashes(config), config.values()
+    for name, digest in now.items():
+        if then.get(name) != digest:
+            raise UserError(
+                f"--{name}={values[name]}: the file is not what it was when the run in {folder.path} began (SHA-256 "
+                f"{str(then.get(name))[:12]} there, {digest[:12]} now). Restore it, or choose another --output_dir."
+            )
+
+
+def refuse_unnamed(folder: RunFolder, trained: Config, named: Config | None = None) -> None:
+    """Refuses code that a record alone names: a folder from elsewhere could bring anything.
+
+    Args:
+        folder: The run's.
+        trained: The run's settings.
+        named: What the command names; None for nothing.
+
+    Raises:
+        UserError: The run uses code of somebody's own that is not named now.
+    """
+    there, given = trained.values(), {} if named is None else named.values()
+    for name in CODE_SETTINGS:
+        value = there[name]
+        if (
+            own_parts.names_code(value)
+            and own_parts.source_of(name, value).is_users
+            and given.get(name) != value
+        ):
+            raise UserError(
+                f"{folder.path} uses code, --{name}={value}, which a record alone does not run: name it too, by the "
+                f"same --{name} (in Python: open_run(folder, own_code=True)). Its model.keras loads without."
+            )

@@ -1,0 +1,253 @@
+"""Parts of a run named by where their code stands, and options for them.
+
+`keras:NAME` is one of Keras' own; `FILE.py:function` and `package.module:function` are the user's. Names and options
+are checked here without running anything; `function_of` alone imports code.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tf_fullbatch.errors import UserError
+
+ACCEPTED = "keras:NAME, FILE.py:function or package.module:function"
+"""What a setting accepts beside its built-in names."""
+
+
+class Source(NamedTuple):
+    """Where a part's code stands.
+
+    Attributes:
+        kind: "keras", "file" or "module".
+        place: The file or module; "" for Keras.
+        name: Of the function, or Keras' name.
+    """
+
+    kind: str
+    place: str
+    name: str
+
+    @property
+    def is_users(self) -> bool:
+        """Whether it is code of the user's own."""
+        return self.kind != "keras"
+
+
+def names_code(value: str) -> bool:
+    """Whether a setting's value names code, rather than a built-in part."""
+    return ":" in value
+
+
+def source_of(setting: str, value: str) -> Source:
+    """Where a value says that code stands.
+
+    Raises:
+        UserError: It is no name of that kind.
+    """
+    place, _, name = value.rpartition(":")
+    if place and name.isidentifier():
+        if place == "keras":
+            return Source("keras", "", name)
+        if place.endswith(".py"):
+            return Source("file", place, name)
+        if all(part.isidentifier() for part in place.split(".")):
+            return Source("module", place, name)
+    raise UserError(f"--{setting}={value}: give a built-in name, {ACCEPTED}.")
+
+
+def absolute(value: str) -> str:
+    """A value with its file as an absolute path, so that it names the same from any working folder."""
+    place, _, name = value.rpartition(":")
+    return f"{Path(place).expanduser().absolute()}:{name}" if place.endswith(".py") else value
+
+
+def shortened(value: str) -> str:
+    """A value to be shown: without the folders of its file."""
+    place, _, name = value.rpartition(":")
+    return f"{Path(place).name}:{name}" if place.endswith(".py") else value
+
+
+def file_of(setting: str, value: str) -> Path | None:
+    """The user's file that a value names; None for Keras'.
+
+    Raises:
+        UserError: There is no such file or module.
+    """
+    source = source_of(setting, value)
+    if source.kind == "keras":
+        return None
+    if source.kind == "file":
+        path = Path(source.place)
+        if not path.is_file():
+            raise UserError(f"--{setting}={value}: there is no file {path}. Give {ACCEPTED}.")
+        return path
+    try:
+        found = importlib.util.find_spec(source.place)
+    except (ImportError, ValueError):
+        found = None
+    if found is None or not found.origin:
+        raise UserError(
+            f"--{setting}={value}: there is no module {source.place} (looked for along Python's path). Give {ACCEPTED}."
+        )
+    return Path(found.origin)
+
+
+def code_hash(setting: str, value: str) -> str | None:
+    """SHA-256 of the user's file that a value names; None where it names none.
+
+    Raises:
+        UserError: It cannot be read.
+    """
+    path = file_of(setting, value) if names_code(value) else None
+    if path is None:
+        return None
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"--{setting}={value}: cannot read {path} ({error.strerror}).") from error
+
+
+def function_of(setting: str, value: str) -> Callable[..., Any]:
+    """The user's function that a value names; imports its file.
+
+    Raises:
+        UserError: The file cannot be imported, or has no such function.
+    """
+    source, path = source_of(setting, value), file_of(setting, value)
+    assert path is not None
+    try:
+        module = _imported(path) if source.kind == "file" else importlib.import_module(source.place)
+    except Exception as error:
+        raise _failed(setting, value, "cannot be imported", error, path) from error
+    function = getattr(module, source.name, None)
+    if not callable(function):
+        there = [
+            name
+            for name, member in vars(module).items()
+            if inspect.isfunction(member) and member.__module__ == module.__name__
+        ]
+        raise UserError(
+            f"--{setting}={value}: {path.name} has no function {source.name!r}; it has "
+            f"{', '.join(sorted(there)) or 'none'}."
+        )
+    return function
+
+
+def called(
+    setting: str,
+    value: str,
+    function: Callable[..., Any],
+    arguments: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Any:
+    """What a function gives for our arguments, in their order, and the options of the user.
+
+    Raises:
+        UserError: It does not take them, or fails.
+    """
+    try:
+        inspect.signature(function).bind(*arguments.values(), **options)
+    except TypeError as error:
+        takes = f"{function.__name__}{inspect.signature(function)}"
+        raise UserError(
+            f"--{setting}={value} is called with ({', '.join(arguments)}) and --{setting}_options, but {takes} does "
+            f"not take that: {error}."
+        ) from error
+    try:
+        return function(*arguments.values(), **options)
+    except UserError:
+        raise
+    except Exception as error:
+        path = file_of(setting, value)
+        raise _failed(setting, value, "failed", error, path) from error
+
+
+def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
+    """The options that `--SETTING_options` has: `key=value,key=value`.
+
+    A value is a Python literal (`3`, `0.1`, `True`, `None`, `[1, 2]`, `'a, b'`) or, where it is none, text. Commas
+    within quotes and brackets belong to the value.
+
+    Raises:
+        UserError: Something is no option, or comes twice.
+    """
+    found: dict[str, Any] = {}
+    for part in _split(setting, text or ""):
+        key, equals, value = part.partition("=")
+        key = key.strip()
+        if not equals or not key.isidentifier():
+            raise UserError(
+                f"--{setting}_options={text}: {part.strip()!r} is no key=value. Give key=value,key=value."
+            )
+        if key in found:
+            raise UserError(f"--{setting}_options={text}: {key} comes twice.")
+        found[key] = _literal(value.strip())
+    return found
+
+
+def _split(setting: str, text: str) -> list[str]:
+    """The parts between commas that stand outside of quotes and brackets."""
+    parts, depth, quote, start = [], 0, "", 0
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    if quote or depth:
+        raise UserError(f"--{setting}_options={text}: a quote or bracket is not closed.")
+    parts.append(text[start:])
+    return [part for part in parts if part.strip()]
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
+
+
+def _imported(path: Path) -> Any:
+    """A file as a module, once for each state of the file."""
+    digest = hashlib.sha256(str(path.absolute()).encode() + path.read_bytes()).hexdigest()[:12]
+    name = f"{re.sub(r'[^0-9a-zA-Z_]', '_', path.stem)}_{digest}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _failed(setting: str, value: str, how: str, error: Exception, path: Path | None) -> UserError:
+    """One line of an error in the user's code, with the line of their file where it came up."""
+    frames = [
+        f for f in traceback.extract_tb(error.__traceback__) if path and Path(f.filename) == path.absolute()
+    ]
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    if line is None and frames:
+        line = frames[-1].lineno
+    where = f"{path.name}, line {line}: " if path and line else ""
+    said = " ".join(str(error).split())[:300]
+    return UserError(f"--{setting}={value} {how}: {where}{type(error).__name__}{': ' if said else ''}{said}")
