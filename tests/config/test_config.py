@@ -26,7 +26,7 @@ COMPONENTS = [
     kind
     for group in GROUPS.values()
     for _, choice in choices(group)
-    for kind in dict.fromkeys([*choice.components.values(), *filter(None, [choice.otherwise])])
+    for kind in dict.fromkeys([*choice.components.values(), *(kind for _, kind in choice.others)])
 ]
 HOLDERS = [
     (kind, field)

@@ -52,9 +52,9 @@ class HowToAddTest(unittest.TestCase):
             config = DataConfig.of(dataset="stripes", stripes_noise=3)
             dataset = config.load()
             self.assertEqual(config.count_training_samples(), len(dataset.train))
-        self.assertEqual((8, 8, 1), dataset.train.images.shape[1:])
-        self.assertLessEqual(dataset.train.images.max(), 158)
-        self.assertNotEqual(dataset.train.images[0].tolist(), dataset.train.images[1].tolist())
+        self.assertEqual((8, 8, 1), dataset.train.inputs.shape[1:])
+        self.assertLessEqual(dataset.train.inputs.max(), 158)
+        self.assertNotEqual(dataset.train.inputs[0].tolist(), dataset.train.inputs[1].tolist())
 
     def test_augmentation(self) -> None:
         augment = shown("invert")().build(seed=3)

@@ -15,8 +15,8 @@ WITHOUT_TENSORFLOW = (
     "settings",
     "config",  # with it the settings of every component
     "data.splits",
-    "data.pixel_statistics",
-    "data.sources.labelled_images",
+    "data.input_statistics",
+    "data.sources.dataset",
     "records",
     "display",
     "report",

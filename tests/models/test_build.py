@@ -181,7 +181,8 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
             build(**arguments)
 
     @parameterized.parameters(
-        ({"input_shape": (8, 8)}, r"input_shape must be \(height, width, channels\).*\(8, 8\)"),
+        ({"input_shape": ()}, r"input_shape must be \(height, width, channels\) or \(features,\).*\(\)"),
+        ({"name": "resnet8", "input_shape": (8, 3)}, r"it takes images .*\(8, 3\)"),
         ({"input_shape": (8, 0, 3)}, "all positive"),
         ({"pixel_mean": (0.5,)}, r"pixel_mean must be 3 finite numbers.*\[0.5\]"),
         ({"pixel_std": (0.5, 0.5, float("nan"))}, "pixel_std must be 3 finite numbers"),
@@ -190,7 +191,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_wrong_pixels(self, arguments: dict, message: str):
         usual = {"input_shape": (8, 8, 3), "pixel_mean": MEAN, "pixel_std": STD, "num_classes": 10}
         with self.assertRaisesRegex(ValueError, message):
-            build_network("linear", **{**usual, **arguments})
+            build_network(**{"name": "linear", **usual, **arguments})
 
     def test_accepted_choices_are_the_documented_ones(self):
         self.assertEqual(STEMS, ("auto", "cifar", "imagenet", "efficient"))

@@ -43,8 +43,8 @@ class OpenRunTest(CommandTestCase):
         of_test = earlier.evaluations[earlier.evaluations["split"] == "test"].set_index(["step", "weights"])
         test = earlier.splits.test
         for kind in ("raw", "ema"):
-            logits = earlier.network.predict(test.images, verbose=0)
-            loss = float(earlier.loss(test.labels, logits))
+            logits = earlier.network.predict(test.inputs, verbose=0)
+            loss = float(earlier.loss(test.targets, logits))
             self.assertAlmostEqual(loss, of_test.loc[(2, kind), "loss"], delta=1e-5 * loss)
             earlier.use_average()
         table = self.assert_done(command("--mode=evaluate", f"--output_dir={run}", "--step=2")).out

@@ -126,7 +126,7 @@ class RunFolderTest(CommandTestCase):
         from tf_fullbatch.data.settings import DataConfig
 
         test = DataConfig(dataset="digits").load().test
-        for name, array in (("x", test.images), ("y", test.labels)):
+        for name, array in (("x", test.inputs), ("y", test.targets)):
             np.save(self.folder / f"{name}.npy", array)
         files = [str(self.run_folder), str(self.folder / "x.npy"), str(self.folder / "y.npy")]
         done = subprocess.run(

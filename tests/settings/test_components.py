@@ -44,7 +44,7 @@ class Drawing(Group):
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AnyDrawing(Group):
     shape: str = setting("circle", "Shape.")
-    chosen_shape: Settings = chosen_by("shape", SHAPES, otherwise=Picture)
+    chosen_shape: Settings = chosen_by("shape", SHAPES, (lambda name: True, Picture))
 
 
 class GroupTest(unittest.TestCase):

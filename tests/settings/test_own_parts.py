@@ -85,15 +85,15 @@ class FunctionsTest(unittest.TestCase):
 
     def test_a_changed_file_is_another(self) -> None:
         value = self.written("def f():\n    return 1\n")
-        before = own_parts.code_hash("model", value)
+        before = own_parts.file_hash("model", value)
         self.assertEqual(own_parts.function_of("model", value)(), 1)
         self.written("def f():\n    return 2\n")
-        self.assertNotEqual(own_parts.code_hash("model", value), before)
+        self.assertNotEqual(own_parts.file_hash("model", value), before)
         self.assertEqual(own_parts.function_of("model", value)(), 2)
 
     def test_only_code_has_a_hash(self) -> None:
-        self.assertIsNone(own_parts.code_hash("model", "mlp"))
-        self.assertIsNone(own_parts.code_hash("model", "keras:Adam"))
+        self.assertIsNone(own_parts.file_hash("model", "mlp"))
+        self.assertIsNone(own_parts.file_hash("model", "keras:Adam"))
 
     def test_files_that_do_not_import(self) -> None:
         self.refused("there is no file", f"{self.path}:f")

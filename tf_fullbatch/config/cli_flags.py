@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tf_fullbatch.config.run import CODE_SETTINGS, Config, settings_fields
+from tf_fullbatch.config.run import FILE_SETTINGS, Config, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing, own_parts
 from tf_fullbatch.settings.flag_parsing import flag_text
@@ -44,7 +44,7 @@ def parse(argv: Sequence[str]) -> Config | None:
     for name in _PATHS:
         if values[name] is not None:
             values[name] = resolved_path(name, values[name])
-    for name in CODE_SETTINGS:
+    for name in FILE_SETTINGS:
         values[name] = own_parts.absolute(values[name])
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():

@@ -173,6 +173,7 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
+    "data": {"dataset_options": None},
     "model": {"step": None, "model_options": None},
     "optimizer": {"optimizer_options": None},
     "step": {"fused_batch_norm": False},
@@ -198,8 +199,8 @@ _GROUPS: dict[str, type[Group]] = {
 }
 
 
-CODE_SETTINGS = ("model", "optimizer")
-"""The settings that may name code, see `settings.own_parts`."""
+FILE_SETTINGS = ("dataset", "model", "optimizer")
+"""The settings that may name a file of the user's, see `settings.own_parts`."""
 
 
 def settings_fields() -> list[tuple[str, dataclasses.Field]]:

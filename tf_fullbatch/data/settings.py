@@ -4,13 +4,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.data.sources.base import SourceSettings
+from tf_fullbatch.data.sources.npz import Npz
+from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.registry import SOURCES
 from tf_fullbatch.data.sources.tfds_source import TfdsSource
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
-    from tf_fullbatch.data.sources.labelled_images import Dataset
+    from tf_fullbatch.data.sources.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,12 +22,19 @@ class DataConfig(Group):
 
     dataset: str = setting(
         "digits",
-        f"Data set: {described(SOURCES)} or the name of any TFDS image-classification set, such as cifar10.",
+        f"Data set: {described(SOURCES)}, the name of any TFDS image-classification set, such as cifar10, FILE.npz, "
+        "FILE.py:function or package.module:function.",
     )
     data_dir: str | None = setting(
         None, "TFDS' folder of prepared data sets. Unset: TFDS' own default.", affects_results=False
     )
-    chosen_dataset: SourceSettings = chosen_by("dataset", SOURCES, otherwise=TfdsSource)
+    chosen_dataset: SourceSettings = chosen_by(
+        "dataset",
+        SOURCES,
+        (own_parts.is_npz, Npz),
+        (own_parts.is_users_code, OwnData),
+        (lambda name: True, TfdsSource),
+    )
     train_size: int | None = setting(
         None,
         "Training samples: a class-balanced subset; smaller subsets are part of larger ones. Unset: all.",

@@ -9,7 +9,7 @@ import numpy as np
 from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
-from tf_fullbatch.settings.own_parts import source_of
+from tf_fullbatch.settings.own_parts import is_users_code
 
 _PIXEL_RANGE = 255.0
 
@@ -85,7 +85,7 @@ def network_of(
     _check_numbers(input_shape, num_classes, seed)
     if isinstance(config.chosen_model, OwnModel):
         keras.utils.set_random_seed(seed)
-        if source_of("model", config.model).is_users:
+        if is_users_code(config.model):
             return own_network(config.model, config.chosen_model.options, input_shape, num_classes)
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
@@ -129,8 +129,10 @@ def _head(features: keras.KerasTensor, num_classes: int, seed: int) -> keras.Ker
 
 
 def _check_numbers(input_shape: tuple[int, int, int], num_classes: int, seed: int) -> None:
-    if len(input_shape) != 3 or min(input_shape) < 1:
-        raise ValueError(f"input_shape must be (height, width, channels), all positive: got {input_shape}.")
+    if not input_shape or min(input_shape) < 1:
+        raise ValueError(
+            f"input_shape must be (height, width, channels) or (features,), all positive: got {input_shape}."
+        )
     if num_classes < 2:
         raise ValueError(f"num_classes must be at least 2: got {num_classes}.")
     if seed < 0:

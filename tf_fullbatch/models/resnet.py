@@ -81,4 +81,10 @@ class ResNet(NetworkSettings):
         """
         from tf_fullbatch.models.residual_blocks import resnet_features
 
+        if len(x.shape) != 4:
+            raise ValueError(
+                f"it takes images (height, width, channels), but the inputs have the shape {tuple(x.shape[1:])}: use "
+                "--model=mlp or linear, or a --model of your own."
+            )
+
         return resnet_features(x, RESNETS[name], self, seed)

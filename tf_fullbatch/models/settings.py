@@ -15,7 +15,7 @@ class ModelConfig(Group):
     """The network."""
 
     model: str = setting("resnet8", "Network.", choices=tuple(MODELS), or_code=True)
-    chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, OwnModel, own_parts.names_code)
+    chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, (own_parts.names_code, OwnModel))
     initial_weights: str | None = setting(
         None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
     )

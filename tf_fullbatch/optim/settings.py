@@ -44,7 +44,7 @@ class OptimizerConfig(Group):
         choices=("none", "linear"),
     )
     chosen_optimizer: OptimizerSettings | OwnOptimizer = chosen_by(
-        "optimizer", OPTIMIZERS, OwnOptimizer, own_parts.names_code
+        "optimizer", OPTIMIZERS, (own_parts.names_code, OwnOptimizer)
     )
     decay_norm_and_bias: bool = setting(True, "Decay normalisation scales and biases too, as published.")
     schedule: str = setting(

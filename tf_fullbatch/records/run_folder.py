@@ -16,7 +16,7 @@ from tf_fullbatch.records.files import (
     write_text,
 )
 
-_CODE = "code_sha256"
+_CODE = "files_sha256"
 """Where config.json has the hashes, beside the groups of settings."""
 
 
@@ -47,14 +47,14 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         return self
 
-    def write_config(self, config: Config, code_hashes: Mapping[str, str]) -> None:
+    def write_config(self, config: Config, file_hashes: Mapping[str, str]) -> None:
         """Writes the settings: config.json, and run.flags, which repeats the run.
 
         Args:
             config: The settings.
-            code_hashes: Setting -> SHA-256 of the user's file that it names.
+            file_hashes: Setting -> SHA-256 of the user's file that it names.
         """
-        code = {_CODE: dict(code_hashes)} if code_hashes else {}
+        code = {_CODE: dict(file_hashes)} if file_hashes else {}
         write_json(self.config, config.to_dict() | code)
         write_text(self.flags, cli_flags.flagfile_text(config))
 
@@ -78,7 +78,7 @@ class RunFolder:
                 f"{self.config} is damaged or of another version ({error}) Restore it, or choose another folder."
             ) from error
 
-    def read_code_hashes(self) -> dict[str, str]:
+    def read_file_hashes(self) -> dict[str, str]:
         """Setting -> SHA-256 of the user's file that it named when the run began."""
         found = read_json(self.config).get(_CODE, {})
         return found if isinstance(found, dict) else {}

@@ -11,8 +11,8 @@ import tensorflow as tf
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.data.pixel_statistics import pixel_statistics
-from tf_fullbatch.data.sources.labelled_images import LabelledImages
+from tf_fullbatch.data.input_statistics import input_statistics
+from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.build import network_of
@@ -21,6 +21,7 @@ from tf_fullbatch.optim.keras_schedule import EpochSchedule
 from tf_fullbatch.records.checkpoints import Checkpoint, load_step
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import devices
+from tf_fullbatch.settings.own_parts import is_users_code
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.state import TrainingState, restore_network
@@ -32,18 +33,18 @@ class Splits:
 
     Attributes:
         train: Training samples.
-        validation: Samples held out of the training set; None where there are none.
+        validation: Samples to validate on; None where there are none.
         test: Test samples; None where the source has none.
         test_split: The source's name of the split that serves as test; None where there is none.
     """
 
-    train: LabelledImages
-    validation: LabelledImages | None
-    test: LabelledImages | None
+    train: Split
+    validation: Split | None
+    test: Split | None
     test_split: str | None
 
     @property
-    def evaluated(self) -> dict[str, LabelledImages]:
+    def evaluated(self) -> dict[str, Split]:
         """Split name -> samples of the splits that are evaluated."""
         named = {"validation": self.validation, "test": self.test}
         return {name: split for name, split in named.items() if split is not None}
@@ -109,27 +110,43 @@ def load_splits(config: Config) -> Splits:
     except UserError as error:
         named = str(error).startswith("--")
         raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
+    if dataset.validation is not None and data.validation_size:
+        raise UserError(
+            f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
+            "Leave it out."
+        )
     train, validation = split_train(
-        dataset.train.labels,
+        dataset.train.targets,
         num_classes=dataset.num_classes,
         train_size=data.train_size,
         validation_size=data.validation_size,
     )
     splits = Splits(
         dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
-        dataset.train.select(validation) if len(validation) else None,
+        dataset.train.select(validation) if len(validation) else dataset.validation,
         dataset.test,
         dataset.test_split,
     )
+    if not splits.train.are_images:
+        _refuse_image_settings(config, splits.train)
     config.check_training_set(len(splits.train))
     return splits
 
 
-def training_batches(config: Config, train: LabelledImages) -> UpdateBatches:
+def _refuse_image_settings(config: Config, train: Split) -> None:
+    given = {"augmentation": config.step.augmentation != "none", "flip_averaging": config.step.flip_averaging}
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UserError(
+            f"--{name} is for images (uint8 of 4 axes), but the inputs of --dataset={config.data.dataset} are "
+            f"{train.inputs.dtype}{list(train.inputs.shape[1:])}: leave it out."
+        )
+
+
+def training_batches(config: Config, train: Split) -> UpdateBatches:
     """The training samples as update batches."""
     return UpdateBatches(
-        train.images,
-        train.labels,
+        train.inputs,
+        train.targets,
         batch_size=config.optimizer.batch_size,
         sample_ids=train.sample_ids,
         shuffle=config.optimizer.shuffle,
@@ -139,18 +156,18 @@ def training_batches(config: Config, train: LabelledImages) -> UpdateBatches:
     )
 
 
-def evaluation_batches(config: Config, samples: LabelledImages) -> UpdateBatches:
+def evaluation_batches(config: Config, samples: Split) -> UpdateBatches:
     """Samples to evaluate on, as one update batch."""
     return UpdateBatches(
-        samples.images,
-        samples.labels,
+        samples.inputs,
+        samples.targets,
         sample_ids=samples.sample_ids,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
         on_device=config.runtime.keeps_data_on_device,
     )
 
 
-def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.Strategy) -> FullBatchModel:
+def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) -> FullBatchModel:
     """The compiled model, with optimizer variables built, ready to train or to restore.
 
     Args:
@@ -179,13 +196,22 @@ def build_model(config: Config, train: LabelledImages, strategy: tf.distribute.S
     return model
 
 
-def _build_network(config: Config, train: LabelledImages) -> keras.Model:
-    mean, std = pixel_statistics(train.images)
+def _build_network(config: Config, train: Split) -> keras.Model:
+    mean, std = np.zeros(1), np.ones(1)
+    if train.inputs.dtype != np.int32:
+        mean, std = input_statistics(train.inputs)
+        if train.inputs.dtype != np.uint8:  # networks take them in units of pixel / 255
+            mean, std = mean / 255, std / 255
+    elif not is_users_code(config.model.model):
+        raise UserError(
+            f"--model={config.model.model}: the inputs of --dataset={config.data.dataset} are integers (tokens), which "
+            "no built-in network takes: give a --model of your own, or float inputs."
+        )
     std = np.where(std > 0, std, 1.0)  # a channel of one value carries nothing to scale
     try:
         return network_of(
             config.model,
-            input_shape=train.images.shape[1:],
+            input_shape=train.inputs.shape[1:],
             num_classes=train.num_classes,
             pixel_mean=mean.tolist(),
             pixel_std=std.tolist(),

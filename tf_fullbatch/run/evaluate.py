@@ -10,7 +10,7 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
 from tf_fullbatch.run.opened import kept_checkpoint
-from tf_fullbatch.run.own_code import check_unchanged, refuse_unnamed
+from tf_fullbatch.run.own_files import check_unchanged, refuse_unnamed
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 

@@ -14,7 +14,7 @@ from tf_fullbatch.run import build, devices, plan
 from tf_fullbatch.run.evaluate import evaluate
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
-from tf_fullbatch.run.own_code import code_hashes
+from tf_fullbatch.run.own_files import file_hashes
 from tf_fullbatch.run.train import RunSession, naming_memory_failures
 
 
@@ -54,7 +54,7 @@ def train(config: Config, stops: StopRequests) -> Outcome:
         parts = build.assemble(config, devices.choose_strategy(config.runtime), checkpoint)
         if chief:
             folder.create()
-            folder.write_config(config, code_hashes(config))
+            folder.write_config(config, file_hashes(config))
             for note in notes:  # also with --quiet: damage is an error
                 print(f"warning: {note}", file=sys.stderr)
         if not quiet:

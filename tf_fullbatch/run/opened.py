@@ -16,7 +16,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
-from tf_fullbatch.run.own_code import check_unchanged, refuse_unnamed
+from tf_fullbatch.run.own_files import check_unchanged, refuse_unnamed
 
 if TYPE_CHECKING:
     import pandas as pd

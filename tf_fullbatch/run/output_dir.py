@@ -18,14 +18,14 @@ from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row
-from tf_fullbatch.run.own_code import check_unchanged
+from tf_fullbatch.run.own_files import check_unchanged
 from tf_fullbatch.settings.own_parts import shortened
 
 
 def default_output_dir(config: Config) -> str:
     """runs/DATASET-MODEL-HASH, the hash of all settings that affect results: the same command, the same folder."""
     digest = hashlib.sha256(json.dumps(result_settings(config)).encode()).hexdigest()[:8]
-    named = f"{config.data.dataset}-{shortened(config.model.model)}"
+    named = f"{shortened(config.data.dataset)}-{shortened(config.model.model)}"
     return f"runs/{named.replace('/', '-').replace(':', '-')}-{digest}"
 
 

@@ -260,7 +260,7 @@ class RunSession:
             print(summary_table(summary))
 
     def _title(self) -> str:
-        return f"{shortened(self._config.model.model)} on {self._config.data.dataset}"
+        return f"{shortened(self._config.model.model)} on {shortened(self._config.data.dataset)}"
 
     def _back_to_checkpoint(self) -> str:
         """Takes the last checkpoint's weights in place of lost ones; words for what is kept."""

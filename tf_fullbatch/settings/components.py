@@ -18,6 +18,8 @@ from tf_fullbatch.settings.fields import (
     refuse_value_without_effect,
 )
 
+Other = tuple[Callable[[str], bool], type]
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
@@ -26,20 +28,20 @@ class Choice:
     Attributes:
         by: The setting that gives the name.
         components: Name -> class of settings.
-        otherwise: The class of every other name; None where there is no other.
-        accepts: Says which other names there may be.
+        others: (accepts, class) of names that are not listed: the first that accepts a name has it.
     """
 
     by: str
     components: Mapping[str, type]
-    otherwise: type | None = None
-    accepts: Callable[[str], bool] = lambda name: True
+    others: tuple[Other, ...] = ()
 
     def kind(self, name: Any) -> Any:
         """The class of settings that a name stands for; None where it stands for nothing."""
         if not isinstance(name, str):
             return None
-        return self.components.get(name, self.otherwise if self.accepts(name) else None)
+        if name in self.components:
+            return self.components[name]
+        return next((kind for accepts, kind in self.others if accepts(name)), None)
 
     def fields(self) -> list[dataclasses.Field]:
         """The settings of all components, each once.
@@ -48,7 +50,7 @@ class Choice:
             TypeError: Two components share a name of a setting, but not its type, default, help or range.
         """
         found: dict[str, dataclasses.Field] = {}
-        others = [] if self.otherwise is None else [self.otherwise]
+        others = [kind for _, kind in self.others]
         for kind in dict.fromkeys([*others, *self.components.values()]):
             for field in dataclasses.fields(kind):
                 first = found.setdefault(field.name, field)
@@ -80,17 +82,12 @@ class Choice:
         return kind(**{name: value for name, value in values.items() if name in own})
 
 
-def chosen_by(
-    by: str,
-    components: Mapping[str, type],
-    otherwise: type | None = None,
-    accepts: Callable[[str], bool] = lambda name: True,
-) -> Any:
+def chosen_by(by: str, components: Mapping[str, type], *others: Other) -> Any:
     """A field of a `Group` that holds the settings of the component that the setting `by` names; see `Choice`.
 
     Left out, it is filled with the component's defaults.
     """
-    return dataclasses.field(default=None, metadata={"choice": Choice(by, components, otherwise, accepts)})
+    return dataclasses.field(default=None, metadata={"choice": Choice(by, components, others)})
 
 
 def described(components: Mapping[str, Any], last: str = " or ") -> str:

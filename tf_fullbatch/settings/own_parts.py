@@ -46,6 +46,18 @@ def names_code(value: str) -> bool:
     return ":" in value
 
 
+def is_users_code(value: str) -> bool:
+    """Whether a value names a function of the user's: `FILE.py:function` or `package.module:function`."""
+    place, _, name = value.rpartition(":")
+    dotted = all(part.isidentifier() for part in place.split("."))
+    return name.isidentifier() and place != "keras" and (place.endswith(".py") or dotted)
+
+
+def is_npz(value: str) -> bool:
+    """Whether a value names a file of arrays that NumPy saved."""
+    return value.endswith(".npz")
+
+
 def source_of(setting: str, value: str) -> Source:
     """Where a value says that code stands.
 
@@ -65,12 +77,16 @@ def source_of(setting: str, value: str) -> Source:
 
 def absolute(value: str) -> str:
     """A value with its file as an absolute path, so that it names the same from any working folder."""
+    if is_npz(value):
+        return str(Path(value).expanduser().absolute())
     place, _, name = value.rpartition(":")
     return f"{Path(place).expanduser().absolute()}:{name}" if place.endswith(".py") else value
 
 
 def shortened(value: str) -> str:
     """A value to be shown: without the folders of its file."""
+    if is_npz(value):
+        return Path(value).name
     place, _, name = value.rpartition(":")
     return f"{Path(place).name}:{name}" if place.endswith(".py") else value
 
@@ -100,17 +116,18 @@ def file_of(setting: str, value: str) -> Path | None:
     return Path(found.origin)
 
 
-def code_hash(setting: str, value: str) -> str | None:
-    """SHA-256 of the user's file that a value names; None where it names none.
+def file_hash(setting: str, value: str) -> str | None:
+    """SHA-256 of the user's file that a value names, code or arrays; None where it names none.
 
     Raises:
         UserError: It cannot be read.
     """
-    path = file_of(setting, value) if names_code(value) else None
+    path = Path(value) if is_npz(value) else file_of(setting, value) if is_users_code(value) else None
     if path is None:
         return None
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise UserError(f"--{setting}={value}: cannot read {path} ({error.strerror}).") from error
 

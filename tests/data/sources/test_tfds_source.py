@@ -133,11 +133,11 @@ class TfdsTest(tf.test.TestCase):
     def test_order_of_ids(self):
         data = self.load(WithIds)
         for part, split, count in ((data.train, "train", TRAIN), (data.test, "test", TEST)):
-            self.assertAllEqual(part.images, np.stack([pixels(split, i) for i in range(count)]))
-            self.assertAllEqual(part.labels, np.arange(count) % 4)
+            self.assertAllEqual(part.inputs, np.stack([pixels(split, i) for i in range(count)]))
+            self.assertAllEqual(part.targets, np.arange(count) % 4)
             self.assertAllEqual(part.sample_ids, np.arange(count))
         self.assertEqual(
-            (data.train.images.shape[1:], data.num_classes, data.test_split), ((6, 5, 3), 4, "test")
+            (data.train.inputs.shape[1:], data.num_classes, data.test_split), ((6, 5, 3), 4, "test")
         )
 
     def test_read_order_without_such_ids(self):
@@ -145,17 +145,17 @@ class TfdsTest(tf.test.TestCase):
             data = self.load(builder_cls)
             ds = builder_cls(data_dir=self.data_dir).as_dataset(split="train", shuffle_files=False)
             expected = np.stack([example["image"] for example in ds])
-            self.assertEqual(data.train.images.shape[1:], (6, 5, channels))
-            self.assertAllEqual(data.train.images, expected)
+            self.assertEqual(data.train.inputs.shape[1:], (6, 5, channels))
+            self.assertAllEqual(data.train.inputs, expected)
             self.assertAllEqual(data.train.sample_ids, np.arange(TRAIN))
             written = np.stack([pixels("train", i)[..., :channels] for i in range(TRAIN)])
             self.assertNotAllEqual(expected, written)  # TFDS shuffles, or this test shows nothing
-            self.assertAllEqual(self.load(builder_cls).train.images, expected)
+            self.assertAllEqual(self.load(builder_cls).train.inputs, expected)
 
     def test_validation_where_test_has_no_labels(self):
         data = self.load(HiddenTestLabels)
         self.assertEqual(data.test_split, "validation")
-        self.assertAllEqual(data.test.images, np.stack([pixels("validation", i) for i in range(TEST)]))
+        self.assertAllEqual(data.test.inputs, np.stack([pixels("validation", i) for i in range(TEST)]))
 
     def test_no_test_set(self):
         data = self.load(TrainOnly)
@@ -171,16 +171,16 @@ class TfdsTest(tf.test.TestCase):
         with self.assertRaisesRegex(UserError, "--image_size"):
             self.load(VaryingSize)
         data = self.load(VaryingSize, image_size=4)
-        self.assertEqual(data.train.images.shape[1:], (4, 4, 3))
+        self.assertEqual(data.train.inputs.shape[1:], (4, 4, 3))
         # Sample 0 is 4 x 8 of one value; the square cut out of sample 20, 24 x 8, ends below its white rows.
-        self.assertAllEqual(data.train.images[0], np.zeros((4, 4, 3)))
-        self.assertAllEqual(data.train.images[20][-1], np.full((4, 3), 200))
+        self.assertAllEqual(data.train.inputs[0], np.zeros((4, 4, 3)))
+        self.assertAllEqual(data.train.inputs[20][-1], np.full((4, 3), 200))
 
     def test_resize_is_antialiased_bilinear_of_the_central_square(self):
         data = self.load(WithIds, image_size=4)
         square = pixels("train", 0)[:5]  # of 6 x 5 pixels, the odd row is cut off below
         expected = tf.image.resize(square, [4, 4], method="bilinear", antialias=True)
-        self.assertAllEqual(data.train.images[0], np.round(expected))
+        self.assertAllEqual(data.train.inputs[0], np.round(expected))
 
     def test_not_image_classification(self):
         with self.assertRaisesRegex(UserError, "not one of image classification: it has 0 image and 0 class"):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
-    from tf_fullbatch.data.sources.labelled_images import Dataset
+    from tf_fullbatch.data.sources.dataset import Dataset
 
 
 class SourceSettings(Settings, ABC):

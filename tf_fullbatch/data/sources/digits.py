@@ -8,7 +8,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.fields import check_ranges
 
 if TYPE_CHECKING:
-    from tf_fullbatch.data.sources.labelled_images import Dataset
+    from tf_fullbatch.data.sources.dataset import Dataset
 
 _TEST_SIZE = 450
 
@@ -35,7 +35,7 @@ class Digits(SourceSettings):
         import numpy as np
         from sklearn import datasets
 
-        from tf_fullbatch.data.sources.labelled_images import Dataset, in_order
+        from tf_fullbatch.data.sources.dataset import Dataset, in_order
         from tf_fullbatch.data.splits import split_train
 
         digits = datasets.load_digits()

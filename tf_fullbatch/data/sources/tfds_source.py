@@ -7,7 +7,7 @@ from tf_fullbatch.data.sources.base import SourceSettings, image_size
 from tf_fullbatch.data.sources.registry import SOURCES
 
 if TYPE_CHECKING:
-    from tf_fullbatch.data.sources.labelled_images import Dataset
+    from tf_fullbatch.data.sources.dataset import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +24,7 @@ class TfdsSource(SourceSettings):
     def load(self, name: str, data_dir: str | None) -> "Dataset":
         """The training set, and "test" or else "validation" where it is labelled."""
         from tf_fullbatch.data.sources import tfds_reading
-        from tf_fullbatch.data.sources.labelled_images import Dataset, in_order
+        from tf_fullbatch.data.sources.dataset import Dataset, in_order
 
         builder = tfds_reading.open_builder(name, data_dir=data_dir, other_names=list(SOURCES))
         train, test, test_split = tfds_reading.read_splits(builder, image_size=self.image_size)

@@ -1,4 +1,4 @@
-"""Labelled images: names that are refused, the digits, selections."""
+"""Data sets: names that are refused, the digits, selections."""
 
 import hashlib
 import subprocess
@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 
 from tf_fullbatch.data.settings import DataConfig
-from tf_fullbatch.data.sources.labelled_images import LabelledImages
+from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import UserError
 
 
@@ -45,19 +45,19 @@ class DigitsTest(unittest.TestCase):
 
     def test_sizes(self):
         self.assertEqual((len(self.digits.train), len(self.digits.test)), (1347, 450))
-        self.assertEqual((self.digits.train.images.shape[1:], self.digits.num_classes), ((8, 8, 1), 10))
-        np.testing.assert_array_equal(np.bincount(self.digits.test.labels), np.full(10, 45))
+        self.assertEqual((self.digits.train.inputs.shape[1:], self.digits.num_classes), ((8, 8, 1), 10))
+        np.testing.assert_array_equal(np.bincount(self.digits.test.targets), np.full(10, 45))
         np.testing.assert_array_equal(self.digits.train.sample_ids, np.arange(1347))
 
     def test_values(self):
-        values = np.unique(self.digits.train.images)
+        values = np.unique(self.digits.train.inputs)
         np.testing.assert_array_equal(values, np.floor(np.arange(17) * 255 / 16 + 0.5))
 
     def test_same_in_every_version(self):
         digest = hashlib.sha256()
         for part in (self.digits.train, self.digits.test):
-            digest.update(part.images.tobytes())
-            digest.update(part.labels.astype("<i4").tobytes())
+            digest.update(part.inputs.tobytes())
+            digest.update(part.targets.astype("<i4").tobytes())
         # The value of the first version: results on the digits compare only while it holds.
         self.assertEqual(digest.hexdigest()[:16], "f8d565a70d509c19")
 
@@ -66,7 +66,7 @@ class DigitsTest(unittest.TestCase):
 
         scaled = np.floor(datasets.load_digits().images * 255 / 16 + 0.5).astype(np.uint8)
         theirs = sorted(image.tobytes() for image in scaled)
-        ours = sorted(i.tobytes() for part in (self.digits.train, self.digits.test) for i in part.images)
+        ours = sorted(i.tobytes() for part in (self.digits.train, self.digits.test) for i in part.inputs)
         self.assertEqual(ours, theirs)
 
     def test_needs_no_tensorflow(self):
@@ -78,28 +78,35 @@ class DigitsTest(unittest.TestCase):
         self.assertEqual(done.stdout.strip(), "[]")
 
 
-class LabelledImagesTest(unittest.TestCase):
+class SplitTest(unittest.TestCase):
     def test_select(self):
         part = DataConfig(dataset="digits").load().train.select(np.array([5, 2, 900]))
         np.testing.assert_array_equal(part.sample_ids, [5, 2, 900])
         whole = DataConfig(dataset="digits").load().train
-        np.testing.assert_array_equal(part.images[2], whole.images[900])
-        self.assertEqual((part.labels[1], part.num_classes), (whole.labels[2], 10))
+        np.testing.assert_array_equal(part.inputs[2], whole.inputs[900])
+        self.assertEqual((part.targets[1], part.num_classes), (whole.targets[2], 10))
 
     def test_refuses_other_arrays(self):
         good = {
-            "images": np.zeros((2, 3, 3, 1), np.uint8),
-            "labels": np.zeros(2, np.int32),
+            "inputs": np.zeros((2, 3, 3, 1), np.uint8),
+            "targets": np.zeros(2, np.int32),
             "sample_ids": np.arange(2, dtype=np.int64),
         }
-        LabelledImages(**good, num_classes=1)
+        self.assertTrue(Split(**good, num_classes=1).are_images)
+        for inputs in (
+            np.zeros((2, 3), np.uint8),
+            np.zeros((2, 3, 3, 1), np.float32),
+            np.zeros((2, 5), np.int32),
+        ):
+            self.assertFalse(Split(**good | {"inputs": inputs}, num_classes=1).are_images)
         for field, bad in (
-            ("images", np.zeros((2, 3, 3, 1), np.float32)),
-            ("labels", np.zeros(3, np.int32)),
+            ("inputs", np.zeros((2, 3, 3, 1), np.float64)),
+            ("inputs", np.zeros(2, np.float32)),
+            ("targets", np.zeros(3, np.int32)),
             ("sample_ids", np.zeros((2, 1), np.int64)),
         ):
             with self.assertRaisesRegex(ValueError, field):
-                LabelledImages(**good | {field: bad}, num_classes=1)
+                Split(**good | {field: bad}, num_classes=1)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,29 @@
-"""Code of the user's own that a run uses: recorded by a hash, and run where a command names it alone."""
+"""Files of the user's own that a run uses: recorded by hashes; code is run where a command names it alone."""
 
-from tf_fullbatch.config.run import CODE_SETTINGS, Config
+from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.settings import own_parts
 
 
-def code_hashes(config: Config) -> dict[str, str]:
+def file_hashes(config: Config) -> dict[str, str]:
     """Setting -> SHA-256 of the user's file that it names.
 
     Raises:
         UserError: A file is not there.
     """
     values = config.values()
-    found = {name: own_parts.code_hash(name, values[name]) for name in CODE_SETTINGS}
+    found = {name: own_parts.file_hash(name, values[name]) for name in FILE_SETTINGS}
     return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def check_unchanged(folder: RunFolder, config: Config) -> None:
-    """Refuses to go on with a run whose code is another by now.
+    """Refuses to go on with a run whose files are others by now.
 
     Raises:
         UserError: A file that the run used has changed.
     """
-    then, now, values = folder.read_code_hashes(), code_hashes(config), config.values()
+    then, now, values = folder.read_file_hashes(), file_hashes(config), config.values()
     for name, digest in now.items():
         if then.get(name) != digest:
             raise UserError(
@@ -44,7 +44,7 @@ def refuse_unnamed(folder: RunFolder, trained: Config, named: Config | None = No
         UserError: The run uses code of somebody's own that is not named now.
     """
     there, given = trained.values(), {} if named is None else named.values()
-    for name in CODE_SETTINGS:
+    for name in FILE_SETTINGS:
         value = there[name]
         if (
             own_parts.names_code(value)

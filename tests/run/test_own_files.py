@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from tests.command import CommandTestCase, command, contents, steps_of
 from tf_fullbatch import open_run
@@ -18,6 +19,10 @@ CODE = """
     def network(input_shape, num_classes, units=16, act="relu"):
         layers = [keras.layers.Rescaling(1 / 16), keras.layers.Flatten(), keras.layers.Dense(units, act)]
         return keras.Sequential([keras.Input(input_shape), *layers, keras.layers.Dense(num_classes)])
+
+    def embedded(input_shape, num_classes):
+        layers = [keras.layers.Embedding(9, 8), keras.layers.Flatten(), keras.layers.Dense(num_classes)]
+        return keras.Sequential([keras.Input(input_shape, dtype="int32"), *layers])
 
     def sgd(learning_rate, momentum=0.5):
         return keras.optimizers.SGD(learning_rate, momentum=momentum)
@@ -60,7 +65,7 @@ class OwnCodeTest(CommandTestCase):
     def test_a_run_is_recorded_resumed_and_opened(self) -> None:
         self.assert_done(self.train(2))
         recorded = json.loads((self.run / "config.json").read_text())
-        self.assertEqual(set(recorded["code_sha256"]), {"model", "optimizer"})
+        self.assertEqual(set(recorded["files_sha256"]), {"model", "optimizer"})
         network = keras.models.load_model(self.run / "model.keras")
         self.assertEqual([w.shape for w in network.weights][1], (6,))
         self.assertIs(network.layers[2].activation, keras.activations.tanh)
@@ -117,6 +122,55 @@ class OwnCodeTest(CommandTestCase):
         ):
             self.assert_refused(command(*arguments, *self.flags), words)
         self.assertFalse(self.run.exists())
+
+    def test_data_of_the_users_own(self) -> None:
+        data = self.folder / "data.npz"
+        generator = np.random.default_rng(0)
+        x, y = generator.normal(3, 2, (300, 5)), generator.integers(0, 3, 300)
+        x[:, 0] += 12 * y
+
+        def save() -> None:
+            np.savez(data, train_inputs=x[:200], train_targets=y[:200], validation_inputs=x[200:250],
+                     validation_targets=y[200:250], test_inputs=x[250:], test_targets=y[250:])  # fmt: skip
+
+        save()
+        flags = (f"--dataset={data}", f"--output_dir={self.run}", "--quiet", "--schedule_epochs=40")
+        rate = ("--model=mlp", "--learning_rate=0.5")
+        self.assert_done(command(*flags, *rate, "--epochs=30"))
+        opened = open_run(self.run)
+        self.assertEqual([len(s) for s in (opened.splits.train, opened.splits.validation)], [200, 50])
+        last = opened.evaluations[opened.evaluations["step"] == 30].set_index("split")
+        self.assertGreater(last.loc["test", "accuracy"], 0.9)
+        # The network's first layer brings each feature to mean 0 and variance 1.
+        normalise = opened.network.layers[1]
+        normalised = keras.ops.convert_to_numpy(normalise(opened.splits.train.inputs))
+        np.testing.assert_allclose(normalised.mean(0), 0, atol=1e-5)
+        np.testing.assert_allclose(normalised.std(0), 1, rtol=1e-5)
+        for arguments, words in (
+            (("--model=resnet8",), "--model=resnet8: it takes images"),
+            ((*rate, "--augmentation=crop"), "--augmentation is for images"),
+            ((*rate, "--flip_averaging"), "--flip_averaging is for images"),
+            ((*rate, "--validation_size=5"), "has a split 'validation' of its own"),
+            ((*rate, "--dataset_options=a=1"), "has no effect with --dataset="),
+        ):
+            new = command(f"--dataset={data}", f"--output_dir={self.folder / 'new'}", "--quiet", *arguments)
+            self.assert_refused(new, words)
+        x[0] += 1
+        save()
+        self.assert_refused(command(*flags, *rate, "--epochs=40"), "the file is not what it was")
+        self.assertFalse((self.folder / "new").exists())
+
+    def test_tokens_are_for_a_network_of_ones_own(self) -> None:
+        data = self.folder / "tokens.npz"
+        tokens = np.random.default_rng(0).integers(0, 9, (200, 6))
+        np.savez(data, inputs=tokens, targets=(tokens[:, 0] > 4).astype(int))
+        flags = (f"--dataset={data}", f"--output_dir={self.run}", "--quiet", "--epochs=40")
+        self.assert_refused(
+            command(*flags, "--model=mlp"), "integers (tokens), which no built-in network takes"
+        )
+        own = (f"--model={self.file}:embedded", "--optimizer=keras:Adam", "--learning_rate=0.05")
+        self.assert_done(command(*flags, *own))
+        self.assertGreater(steps_of(self.run)[-1]["accuracy"], 0.95)
 
     def test_a_default_folder_is_named_by_the_file_alone(self) -> None:
         self.addCleanup(os.chdir, Path.cwd())

@@ -1,0 +1,128 @@
+"""Arrays of the user's own: what they become, and what is refused."""
+
+import tempfile
+import textwrap
+import unittest
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl.testing import parameterized
+
+from tf_fullbatch.data.settings import DataConfig
+from tf_fullbatch.data.sources.users_arrays import dataset_of
+from tf_fullbatch.errors import UserError
+
+X = np.arange(24.0).reshape(6, 4)
+Y = np.arange(6) % 3
+
+
+def train(inputs: Any = X, targets: Any = Y) -> dict[str, tuple]:
+    return {"train": (inputs, targets)}
+
+
+class DatasetOfTest(parameterized.TestCase):
+    @parameterized.parameters(
+        ("float64", (6, 4), "float32", (6, 4)),
+        ("float16", (6, 2, 2), "float32", (6, 2, 2)),
+        ("uint8", (6, 2, 2), "uint8", (6, 2, 2, 1)),
+        ("uint8", (6, 2, 2, 1), "uint8", (6, 2, 2, 1)),
+        ("uint8", (6, 4), "uint8", (6, 4)),
+        ("int64", (6, 4), "int32", (6, 4)),
+        ("bool", (6, 4), "int32", (6, 4)),
+    )
+    def test_pixels_numbers_tokens(self, dtype: str, shape: tuple, becomes: str, shaped: tuple) -> None:
+        found = dataset_of("a", train(X.reshape(shape).astype(dtype))).train
+        self.assertEqual((found.inputs.dtype.name, found.inputs.shape), (becomes, shaped))
+        np.testing.assert_array_equal(found.inputs.ravel(), X.astype(dtype).ravel())
+        self.assertEqual(found.are_images, len(shaped) == 4)
+
+    def test_splits_and_classes(self) -> None:
+        found = dataset_of("a", {**train(), "validation": (X[:2], Y[:2]), "test": (X[2:], Y[2:, None])})
+        self.assertEqual((found.num_classes, found.test_split), (3, "test"))
+        self.assertEqual([len(s) for s in (found.train, found.validation, found.test)], [6, 2, 4])
+        np.testing.assert_array_equal(found.test.targets, Y[2:])
+        alone = dataset_of("a", train(X.tolist(), Y.tolist()))
+        self.assertEqual((alone.test, alone.validation, alone.test_split), (None, None, None))
+
+    @parameterized.parameters(
+        ({"test": (X, Y)}, "has the splits 'test': give 'train'"),
+        ({**train(), "dev": (X, Y)}, "'dev'"),
+        (train(X[:5]), "5 inputs and 6 targets"),
+        (train(X[:0], Y[:0]), "0 inputs and 0 targets"),
+        (train(X[:, 0]), r"give \[samples, features\]"),
+        (train(np.where(X == 13, np.nan, X)), r"not finite in 1 sample\(s\), the first is 3"),
+        (train(X.astype(str)), "give pixels"),
+        (train(X + 1j), "give pixels"),
+        (train([[1, 2], [3]]), "are no array"),
+        (train(3.0), "are one value"),
+        (train(targets=["a"] * 6), "text or objects.*np.unique"),
+        (train(targets=Y / 2), "give class numbers"),
+        (train(targets=np.eye(6)), "give class numbers"),
+        (train(targets=Y - 1), "go down to -1"),
+        (train(targets=0 * Y), "at least two classes"),
+        ({**train(), "test": (X, Y + 1)}, "go up to 3, those of 'train' to 2"),
+        ({**train(), "test": (X[:, :2], Y)}, "give them alike"),
+        ({**train(), "test": (X.astype(int), Y)}, "give them alike"),
+    )
+    def test_what_is_refused(self, parts: dict[str, tuple], words: str) -> None:
+        with self.assertRaisesRegex(UserError, words) as caught:
+            dataset_of("a", parts)
+        self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+
+class SourcesTest(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+
+    def load(self, name: Any, **settings: Any) -> Any:
+        return DataConfig.of(dataset=str(name), **settings).load()
+
+    def refused(self, words: str, name: Any, **settings: Any) -> None:
+        with self.assertRaisesRegex(UserError, words) as caught:
+            self.load(name, **settings)
+        self.assertEqual(len(str(caught.exception).splitlines()), 1)
+
+    def test_an_npz(self) -> None:
+        path = self.folder / "a.npz"
+        np.savez(path, inputs=X, targets=Y)
+        np.testing.assert_array_equal(self.load(path).train.inputs, X)
+        self.assertEqual(DataConfig.of(dataset=str(path)).count_training_samples(), 6)
+        np.savez_compressed(path, train_inputs=X, train_targets=Y, test_inputs=X[:2], test_targets=Y[:2])
+        self.assertEqual(len(self.load(path).test), 2)
+
+    def test_files_that_are_none(self) -> None:
+        path = self.folder / "a.npz"
+        self.refused("cannot read it", path)
+        np.savez(path, x=X, y=Y)
+        self.refused("it holds 'x', 'y': give 'inputs' and 'targets'", path)
+        np.savez(path, train_inputs=X, train_targets=Y, test_inputs=X)
+        self.refused("it holds 'test_inputs', 'train_inputs', 'train_targets'", path)
+        np.savez(path, inputs=X, targets=np.array([{}] * 6))
+        self.refused("no .npz of plain arrays", path)
+        for content in (b"", b"hello", b"PK\x03\x04 and no more"):
+            path.write_bytes(content)
+            self.refused("no .npz of plain arrays", path)
+
+    def test_a_function(self) -> None:
+        path = self.folder / "own.py"
+        path.write_text(
+            textwrap.dedent("""
+                import numpy as np
+
+                def data(n=6, other=False):
+                    x = np.arange(4.0 * n).reshape(n, 4)
+                    return x if other else {"train": (x, np.arange(n) % 3)}
+            """)
+        )
+        self.assertEqual(len(self.load(f"{path}:data", dataset_options="n=9").train), 9)
+        self.assertIsNone(DataConfig.of(dataset=f"{path}:data").count_training_samples())
+        self.refused("returned a ndarray: return a dictionary", f"{path}:data", dataset_options="other=True")
+        self.refused("unexpected keyword argument 'm'", f"{path}:data", dataset_options="m=1")
+        self.refused("has no function 'nothing'; it has data", f"{path}:nothing")
+
+
+if __name__ == "__main__":
+    unittest.main()
