@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.data.sources.base import SourceSettings
+from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.data.sources.npz import Npz
 from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.registry import SOURCES
@@ -23,7 +24,7 @@ class DataConfig(Group):
     dataset: str = setting(
         "digits",
         f"Data set: {described(SOURCES)}, the name of any TFDS image-classification set, such as cifar10, FILE.npz, "
-        "FILE.py:function or package.module:function.",
+        "FOLDER/ (a subfolder of images per class), FILE.py:function or package.module:function.",
     )
     data_dir: str | None = setting(
         None, "TFDS' folder of prepared data sets. Unset: TFDS' own default.", affects_results=False
@@ -33,6 +34,7 @@ class DataConfig(Group):
         SOURCES,
         (own_parts.is_npz, Npz),
         (own_parts.is_users_code, OwnData),
+        (own_parts.is_folder, ImageFolder),
         (lambda name: True, TfdsSource),
     )
     train_size: int | None = setting(

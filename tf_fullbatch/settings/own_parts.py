@@ -58,6 +58,11 @@ def is_npz(value: str) -> bool:
     return value.endswith(".npz")
 
 
+def is_folder(value: str) -> bool:
+    """Whether a value names a folder: it ends with a slash, or begins as a path does."""
+    return value.endswith("/") or value.startswith(("/", "./", "../", "~"))
+
+
 def source_of(setting: str, value: str) -> Source:
     """Where a value says that code stands.
 
@@ -79,13 +84,15 @@ def absolute(value: str) -> str:
     """A value with its file as an absolute path, so that it names the same from any working folder."""
     if is_npz(value):
         return str(Path(value).expanduser().absolute())
+    if is_folder(value) and not is_users_code(value):
+        return f"{Path(value).expanduser().absolute()}/"
     place, _, name = value.rpartition(":")
     return f"{Path(place).expanduser().absolute()}:{name}" if place.endswith(".py") else value
 
 
 def shortened(value: str) -> str:
     """A value to be shown: without the folders of its file."""
-    if is_npz(value):
+    if is_npz(value) or value.endswith("/"):
         return Path(value).name
     place, _, name = value.rpartition(":")
     return f"{Path(place).name}:{name}" if place.endswith(".py") else value
@@ -119,17 +126,21 @@ def file_of(setting: str, value: str) -> Path | None:
 def file_hash(setting: str, value: str) -> str | None:
     """SHA-256 of the user's file that a value names, code or arrays; None where it names none.
 
+    Of a folder, that of the names and sizes of the files within.
+
     Raises:
         UserError: It cannot be read.
     """
     path = Path(value) if is_npz(value) else file_of(setting, value) if is_users_code(value) else None
-    if path is None:
-        return None
     try:
+        if value.endswith("/"):
+            return _folder_hash(Path(value))
+        if path is None:
+            return None
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(f"--{setting}={value}: cannot read {path} ({error.strerror}).") from error
+        raise UserError(f"--{setting}={value}: cannot read {path or value} ({error.strerror}).") from error
 
 
 def function_of(setting: str, value: str) -> Callable[..., Any]:
@@ -208,6 +219,12 @@ def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
             raise UserError(f"--{setting}_options={text}: {key} comes twice.")
         found[key] = _literal(value.strip())
     return found
+
+
+def _folder_hash(folder: Path) -> str:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    lines = "\n".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _split(setting: str, text: str) -> list[str]:

@@ -12,6 +12,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ import tensorflow_datasets as tfds
 from absl import logging as absl_logging
 from tensorflow_datasets.core.download import downloader
 
+from tf_fullbatch.data.sources.pixels import resize_square
 from tf_fullbatch.errors import UserError
 
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -116,6 +118,8 @@ def _cannot_open(name: str, other_names: list[str], error: Exception) -> str:
         return f"the data set {name!r} cannot be opened ({_first_line(error)}); check its config and version"
     close = difflib.get_close_matches(base, known, n=4)
     hint = f"did you mean {' or '.join(close)}?" if close else "see tensorflow.org/datasets for the names"
+    if Path(name).is_dir():
+        hint = f"of a folder write {name}/"
     return f"the data set {name!r} is unknown; {hint}"
 
 
@@ -234,7 +238,7 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, 
     def pick(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         pixels = example[image]
         if pixels.shape != shape:
-            pixels = _resize_square(pixels, shape[0])
+            pixels = resize_square(pixels, shape[0])
         return tf.ensure_shape(pixels, shape), example[label], example["id"] if with_ids else ""
 
     count = builder.info.splits[split].num_examples
@@ -259,15 +263,6 @@ def _read(builder: tfds.core.DatasetBuilder, split: str, shape: tuple[int, int, 
         labels = labels[order]
         _reorder(images, order)
     return images, labels
-
-
-def _resize_square(pixels: tf.Tensor, size: int) -> tf.Tensor:
-    """The central square of the shorter side, resized bilinearly with antialiasing and rounded, uint8."""
-    shape = tf.shape(pixels)
-    side = tf.minimum(shape[0], shape[1])
-    square = tf.image.resize_with_crop_or_pad(pixels, side, side)
-    resized = tf.image.resize(square, [size, size], method="bilinear", antialias=True)
-    return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
 def _id_order(ids: list[bytes], split: str) -> np.ndarray | None:
