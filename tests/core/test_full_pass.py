@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 from hypothesis import given, settings
@@ -11,7 +10,7 @@ from hypothesis import strategies as st
 
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
-from tf_fullbatch.core.passes import Contribution, Fetch, PassMeans, Place
+from tf_fullbatch.core.passes import Contribution, Fetch, PassMeans, Place, Scored
 
 SHAPES = ((2, 3), (), (4,))
 SCALARS = StepScalars(*(tf.constant(0, tf.int64) for _ in range(2)), *(tf.zeros([]) for _ in range(3)))
@@ -76,7 +75,7 @@ class Handed:
         del theta, state, scalars, extra
         weight, samples = batch.targets, batch.sample_ids
         values = list(batch.inputs)
-        return Contribution(values, values, (weight, samples), weight, samples, (weight, samples))
+        return Contribution(values, values, (weight, samples), weight, samples, Scored(weight, samples, None, None))
 
 
 def held(
@@ -199,22 +198,18 @@ class MeansTest(tf.test.TestCase):
         self.assertEqual(self.run_().each.shape[0], 0)
 
     def test_metrics_see_what_is_scored(self):
-        class Seen(keras.metrics.Metric):
+        class Seen:
             """Adds up `targets + 10 outputs`."""
 
             def __init__(self):
-                super().__init__()
-                self.total = self.add_weight(name="total", initializer="zeros")
+                self.total = tf.Variable(0.0)
 
-            def update_state(self, targets, outputs, sample_weight=None):
-                self.total.assign_add(tf.cast(targets + 10 * outputs, tf.float32))
-
-            def result(self):
-                return self.total
+            def update(self, scored):
+                self.total.assign_add(tf.cast(scored.targets + 10 * scored.outputs, tf.float32))
 
         seen = Seen()
         self.run_(metrics=seen)
-        self.assertEqual(float(seen.result()), 3 + 0 + 5 + 10 * (4 + 2 + 1))
+        self.assertEqual(float(seen.total), 3 + 0 + 5 + 10 * (4 + 2 + 1))
 
 
 class AskedTest(tf.test.TestCase):

@@ -188,7 +188,7 @@ class GradientTest(ObjectiveCase):
         (whole,) = micro_batches(INPUTS, LABELS, SAMPLES)
         prepared = problem.loss.prepared(whole, when)
         self.assertAllClose(prepared.inputs, shift(INPUTS, np.arange(SAMPLES), 3), rtol=1e-15, atol=0)
-        self.assertIsNotNone(prepared.weights)
+        self.assertIsNotNone(prepared.noise)
         calm = smooth(augmentation=shift, seed=4)
         self.assert_product(found.hvp(None, v), calm.hessian(calm.loss.prepared(whole, when), when), v)
         expected = calm.gradient(whole, when)

@@ -183,6 +183,32 @@ class EverySchedule(unittest.TestCase):
         self.assertEqual(subprocess.run([sys.executable, "-c", command], check=False).returncode, 0)
 
 
+class RemarksTest(unittest.TestCase):
+    def remarks(self, name: str, epochs: int, **lengths: float) -> list[str]:
+        given = {"peak": 0.4, "warmup_epochs": 0.0, "horizon_epochs": 10.0, **lengths}
+        return EpochRates(schedule=SCHEDULES[name](), **given).remarks(epochs)
+
+    def test_nothing_where_there_is_nothing_to_say(self):
+        self.assertEqual(self.remarks("cosine", 10), [])
+        self.assertEqual(self.remarks("constant", 100), [])
+        self.assertEqual(self.remarks("constant", 5), [])
+
+    def test_passes_that_move_nothing(self):
+        (said,) = self.remarks("cosine", 14)
+        self.assertIn("4 of 14 passes have the learning rate 0, in which no weight moves: 11 to 14", said)
+        (said,) = self.remarks("published", 8, warmup_epochs=2.0)
+        self.assertIn("1 of 8 passes has the learning rate 0, in which no weight moves: 1", said)
+        (said,) = self.remarks("published", 20, warmup_epochs=2.0)
+        self.assertRegex(said, r"passes have the learning rate 0, in which no weight moves: 1, 1\d to 20$")
+
+    def test_an_end_at_the_peak_rate(self):
+        (said,) = self.remarks("cosine", 10, horizon_epochs=4000.0)
+        self.assertIn(
+            "the last pass has 100% of the peak learning rate: the schedule ends after 4000 epochs", said
+        )
+        self.assertEqual(self.remarks("cosine", 10, horizon_epochs=20.0), [])
+
+
 class ScaleLearningRateTest(unittest.TestCase):
     def peak(self, update_batch_size: int, scaling: str) -> float:
         config = OptimizerConfig(learning_rate=0.1, learning_rate_scaling=scaling)

@@ -74,7 +74,7 @@ class RunsTest(unittest.TestCase):
     def test_finished_without_reading_the_arrays_of_its_checkpoint(self):
         run = runs_of(study("a"), self.folder)[0]
         write_records(run, epochs=4)
-        run.folder.write_config(run.config)
+        run.folder.write_config(run.config, {})
         for path in (run.folder.model, run.folder.curves):
             path.touch()
         summary = run_summary(

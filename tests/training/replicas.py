@@ -79,19 +79,65 @@ def train(
     }
 
 
+def train_several(strategy: tf.distribute.Strategy) -> dict[str, list]:
+    """The same of a network of two inputs and two outputs, with sample weights, in shuffled mini-batches."""
+    generator = np.random.default_rng(1)
+    inputs = {"a": generator.normal(size=(SAMPLES, 3)), "b": generator.normal(size=(SAMPLES, 2))}
+    targets = {
+        "classes": generator.integers(0, CLASSES, SAMPLES),
+        "number": generator.normal(size=(SAMPLES, 1)),
+    }
+    weights = {name: generator.uniform(0.2, 2, SAMPLES) for name in targets}
+    with strategy.scope():
+        a, b = keras.Input((3,), name="a"), keras.Input((2,), name="b")
+        kernel = [keras.initializers.GlorotUniform(seed) for seed in range(3)]
+        hidden = keras.layers.Dense(5, "softplus", kernel_initializer=kernel[0])(
+            keras.layers.Concatenate()([a, b])
+        )
+        classes = keras.layers.Dense(CLASSES, kernel_initializer=kernel[1], name="classes")(hidden)
+        number = keras.layers.Dense(1, kernel_initializer=kernel[2], name="number")(hidden)
+        network = keras.Model({"a": a, "b": b}, {"classes": classes, "number": number})
+        model = FullBatchModel(
+            network, micro_batch_size=MICRO_BATCH, penalty="nested_tape", penalty_strength=0.5
+        )
+        losses = {"classes": keras.losses.SparseCategoricalCrossentropy(from_logits=True), "number": "mse"}
+        model.compile(
+            GradientDescent(0.2),
+            losses,
+            loss_weights={"classes": 1.0, "number": 0.3},
+            weighted_metrics={"number": ["mae"]},
+        )
+    batches = UpdateBatches(inputs, targets, weights, batch_size=40, shuffle=True, seed=3)
+    history = model.fit(batches, verbose=0, validation_data=(inputs, targets, weights)).history
+    copies = [[] for _ in range(strategy.num_replicas_in_sync)]
+    for variable in [*network.weights, *model.optimizer.variables]:
+        for copy, value in zip(copies, strategy.experimental_local_results(variable.value), strict=True):
+            copy.extend(np.ravel(value.numpy()).astype("float64").tolist())
+    evaluation = model.evaluate(inputs, targets, sample_weight=weights, verbose=0, return_dict=True)
+    return {
+        "copies": copies,
+        "history": [history[name] for name in sorted(history)],
+        "evaluation": [evaluation[name] for name in sorted(evaluation)],
+        "predictions": model.predict(inputs, verbose=0)["classes"].ravel().tolist(),
+        "steps": model.steps_completed,
+    }
+
+
 def main(path: str) -> None:
     """Runs every case and writes name -> replicas -> results as JSON."""
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
-    results: dict[str, dict[int, dict]] = {"full": {}, "idle": {}}
+    results: dict[str, dict[int, dict]] = {"full": {}, "idle": {}, "several": {}}
     for replicas in (1, 2, 3):
         strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
         if replicas != 2:
             results["full"][replicas] = train(strategy, None, {1: None, 3: 2}[replicas], **EVERYTHING)
         # Update batches of 40 samples, shuffled, the last of 21: two micro-batches, so that a third replica idles.
         results["idle"][replicas] = train(strategy, 40, None)
+        if replicas != 2:
+            results["several"][replicas] = train_several(strategy)
     Path(path).write_text(json.dumps(results))
 
 

@@ -97,6 +97,34 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
             multiplicative_noise=0.2,
         )
 
+    def test_several_inputs_and_outputs_with_weights(self) -> None:
+        generator = np.random.default_rng(2)
+        inputs = {"a": X, "b": generator.normal(size=(len(X), 2))}
+        targets, weights = (Y, generator.normal(size=(len(X), 1))), generator.uniform(0.2, 2, len(X))
+
+        def trained(on_device: bool, chunk: int | None) -> list[bytes]:
+            keras.utils.set_random_seed(0)
+            parts = {name: keras.Input(x.shape[1:], name=name) for name, x in inputs.items()}
+            hidden = keras.layers.Concatenate()([parts["a"], parts["b"]])
+            network = keras.Model(parts, [keras.layers.Dense(3)(hidden), keras.layers.Dense(1)(hidden)])
+            loss = [keras.losses.SparseCategoricalCrossentropy(from_logits=True), "mse"]
+            model = model_of(network, GradientDescent(0.1), loss=loss, micro_batch_size=4)
+            data = UpdateBatches(
+                inputs,
+                targets,
+                weights,
+                batch_size=9,
+                shuffle=True,
+                chunk_micro_batches=chunk,
+                on_device=on_device,
+            )
+            model.fit(data, epochs=2, verbose=0)
+            return [v.numpy().tobytes() for v in network.variables]
+
+        expected = trained(*SOME[0])
+        for place in SOME[1:]:
+            self.assertEqual(trained(*place), expected)
+
     def test_the_regimes_train_and_differ(self) -> None:
         # Otherwise equality would mean little.
         found = [

@@ -59,6 +59,9 @@ def train(config: Config, stops: StopRequests) -> Outcome:
                 print(f"warning: {note}", file=sys.stderr)
         if not quiet:
             print(f"{config.data.dataset}: {parts.splits} samples", file=sys.stderr)
+            update_batch = config.optimizer.batch_size or len(parts.splits.train)
+            for remark in config.learning_rates(update_batch).remarks(config.runtime.epochs):
+                print(f"note: {remark}", file=sys.stderr)
         with _written_to(folder, chief=chief) as written:
             return RunSession(config, written, parts, checkpoint, stops, chief=chief).run()
 

@@ -120,5 +120,7 @@ def kept_checkpoint(folder: RunFolder, step: int | None = None) -> tuple[Checkpo
         return load_step(folder.checkpoints, step), []
     checkpoint, notes = load_latest(folder.checkpoints)
     if checkpoint is None:
-        raise UserError(f"{folder.path}: the run has no checkpoint. Train first.")
+        raise UserError(
+            f"--output_dir={folder.path}: there is no checkpoint to evaluate or open. Train first."
+        )
     return checkpoint, notes

@@ -32,6 +32,8 @@ def plan(config: Config) -> str:
     lines = [cli_flags.settings_text(config), ""]
     rows = [("resolved", _resolved(config, model, batches))]
     rows += [("samples", str(splits)), ("devices", describe_devices(parts.strategy))]
+    remarks = config.learning_rates(batches.batch_size).remarks(config.runtime.epochs)
+    rows += [("learning rate", remark) for remark in remarks]
     rows += _size(model, batches)
     rows += _cost(config, model, batches, replicas)
     width = max(len(name) for name, _ in rows)
@@ -65,7 +67,7 @@ def _size(model: FullBatchModel, batches: UpdateBatches) -> list[tuple[str, str]
     held = f"samples {_size_text(samples)}" if samples else "samples stream"
     return [
         ("parameters", f"{sum(math.prod(v.shape) for v in model.network.trainable_variables):,} trainable"),
-        ("host memory", f"{_size_text(batches.nbytes)} of training data"),
+        ("host memory", f"{_size_text(batches.nbytes - batches.sample_ids.nbytes)} of training data"),
         (
             "device memory",
             f"about {_size_text(device)}: weights and optimizer {_size_text(weights + optimizer)}, gradients and sums "
