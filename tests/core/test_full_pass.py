@@ -75,7 +75,9 @@ class Handed:
         del theta, state, scalars, extra
         weight, samples = batch.targets, batch.sample_ids
         values = list(batch.inputs)
-        return Contribution(values, values, (weight, samples), weight, samples, Scored(weight, samples, None, None))
+        return Contribution(
+            values, values, (weight, samples), weight, samples, Scored(weight, samples, None, None)
+        )
 
 
 def held(

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -176,7 +177,22 @@ CASES: dict[str, tuple[str, dict, tuple, dict]] = {
 """Name -> network, arguments of `compile`, (x, y), arguments of `fit`."""
 
 
-class AgainstKerasTest(tf.test.TestCase, parameterized.TestCase):
+CORE = (
+    "sample_weight",
+    "mean_with_sample_weight",
+    "class_weight",
+    "validation_split",
+    "masked places with weights",
+    "inputs by name",
+    "a list of outputs",
+    "weights of each output",
+    "a network of the user's own",
+)
+
+
+class AgainstKeras(tf.test.TestCase, parameterized.TestCase):
+    """What a case is put through."""
+
     def stock(self, case: str) -> tuple[keras.Model, dict[str, list[float]]]:
         kind, compiled, data, arguments = CASES[case]
         stock = network(kind)
@@ -195,8 +211,8 @@ class AgainstKerasTest(tf.test.TestCase, parameterized.TestCase):
         for name, values in expected.items():
             self.assertAllClose(found[name], values, rtol=1e-6, atol=1e-6, msg=name)
 
-    @parameterized.parameters(*CASES)
-    def test_fit_and_evaluate(self, case: str) -> None:
+    def check(self, case: str) -> None:
+        """`fit`, its history and weights, and `evaluate`, of one case."""
         stock, expected = self.stock(case)
         model, (_, _, data, arguments) = self.ours(case), CASES[case]
         found = model.fit(*data, batch_size=SAMPLES + 5, epochs=2, verbose=0, **arguments).history
@@ -211,6 +227,12 @@ class AgainstKerasTest(tf.test.TestCase, parameterized.TestCase):
         found = model.evaluate(*data, verbose=0, **weights)
         self.assertEqual(isinstance(found, float), isinstance(listed, float))
         self.assertAllClose(found, listed, rtol=1e-6, atol=1e-6)
+
+
+class CoreTest(AgainstKeras):
+    @parameterized.parameters(*CORE)
+    def test_fit_and_evaluate(self, case: str) -> None:
+        self.check(case)
 
     @parameterized.parameters("sample_weight", "a list of outputs, all by name")
     def test_train_and_test_on_batch(self, case: str) -> None:
@@ -232,6 +254,13 @@ class AgainstKerasTest(tf.test.TestCase, parameterized.TestCase):
         trained.save_weights(path)
         fresh.load_weights(path)
         self.assertEqual(fresh.evaluate(A, CLASSES, verbose=0), trained.evaluate(A, CLASSES, verbose=0))
+
+
+@pytest.mark.slow
+class EveryOtherCaseTest(AgainstKeras):
+    @parameterized.parameters(*(case for case in CASES if case not in CORE))
+    def test_fit_and_evaluate(self, case: str) -> None:
+        self.check(case)
 
 
 def batches(size: int = 7) -> Iterator[tuple]:
