@@ -58,7 +58,7 @@ class TrainingLossTest(Float64Case, parameterized.TestCase):
     def test_noise_and_weights_of_each(self) -> None:
         p, q, r = self.outputs()
         noise = tf.constant(GENERATOR.normal(size=3))
-        weights = {"p": tf.constant(WEIGHTS), "r": tf.constant(WEIGHTS[::-1])}
+        weights = {"p": tf.constant(WEIGHTS), "q": tf.constant(WEIGHTS), "r": tf.constant(WEIGHTS[::-1])}
         found = self.LOSS([p, q, r], [p, q, r], weights, noise)
         of_p, of_r = WEIGHTS[:, None] * p.numpy(), WEIGHTS[::-1, None] * r.numpy()
         factors = noise.numpy()[:, None]

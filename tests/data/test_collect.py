@@ -34,9 +34,15 @@ class Endless(keras.utils.PyDataset):
 class CollectedTest(tf.test.TestCase, parameterized.TestCase):
     def test_arrays_pass(self) -> None:
         given = Samples({"a": X}, [Y, Y], None)
-        self.assertEqual(collected(*given), given)
+        found = collected(*given)
+        self.assertAllEqual(found.inputs["a"], X)
+        self.assertAllEqual(found.targets, (Y, Y))
+        self.assertIsNone(found.weights)
+        lists = collected({"a": X.tolist()}, Y.tolist())
+        self.assertAllEqual(lists.inputs["a"], X)
+        self.assertAllEqual(split_off(lists, 0.5)[1].targets, Y[5:])
         with self.assertRaisesRegex(UserError, "x is given as arrays, and steps=3"):
-            collected(X, Y, steps=3)
+            collected(X, Y, steps=3, steps_name="steps")
 
     def test_batches_of_one_two_and_three_parts(self) -> None:
         for parts in ((X,), (X, Y), (X, Y, Y / 2)):
@@ -59,9 +65,12 @@ class CollectedTest(tf.test.TestCase, parameterized.TestCase):
         for data in (Endless(), Endless(8), ((X[i : i + 1], Y[i : i + 1]) for i in range(10))):
             self.assertAllEqual(collected(data, steps=4).targets, Y[:4])
         self.assertAllEqual(collected(Endless(3), steps=4).targets, Y[:3])
+        data = iter([(X, Y)] * 4)
+        collected(data, steps=2)
+        self.assertLen(list(data), 2)
 
     @parameterized.parameters(
-        (lambda: Endless(), "Endless without end"),
+        (lambda: Endless(), "Endless without end.*by steps_per_epoch"),
         (lambda: tf.data.Dataset.from_tensors((X, Y)).repeat(), "without end.*leave out .repeat"),
         (lambda: tf.data.Dataset.from_tensor_slices((X, Y)), "single samples, not batches: add .batch"),
         (
@@ -70,6 +79,11 @@ class CollectedTest(tf.test.TestCase, parameterized.TestCase):
         ),
         (lambda: iter([]), "gives no batch"),
         (lambda: iter([(X, Y, Y, Y)]), "batches of 4 parts"),
+        (
+            lambda: iter([(X, Y), (X, Y, Y)]),
+            "Some batches of validation_data have targets or weights, others none",
+        ),
+        (lambda: iter([(X, Y, Y), (X, Y)]), "others none"),
         (lambda: iter([(X, Y), (X[:, :1], Y)]), "do not fit together"),
         (lambda: iter([(X, Y), ([X, X], Y)]), "do not fit together"),
     )

@@ -192,6 +192,7 @@ class RemarksTest(unittest.TestCase):
         self.assertEqual(self.remarks("cosine", 10), [])
         self.assertEqual(self.remarks("constant", 100), [])
         self.assertEqual(self.remarks("constant", 5), [])
+        self.assertEqual(self.remarks("cosine", 1, horizon_epochs=1.0), [])
 
     def test_passes_that_move_nothing(self):
         (said,) = self.remarks("cosine", 14)

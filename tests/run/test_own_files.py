@@ -40,6 +40,12 @@ CODE = """
         layers = [keras.layers.Flatten(), keras.layers.Dense(num_classes, "softmax")]
         return keras.Sequential([keras.Input(input_shape), *layers])
 
+    def softmax(input_shape, num_classes):
+        return keras.Sequential([network(input_shape, num_classes), keras.layers.Softmax()])
+
+    def leaves(input_shape, num_classes):
+        raise SystemExit(3)
+
     def rate(learning_rate):
         return 0.1
 """
@@ -104,7 +110,9 @@ class OwnCodeTest(CommandTestCase):
             ("nothing", "returned a NoneType: return a keras.Model"),
             ("narrow", "outputs of the shape (None, 3): return logits, (None, 10)"),
             ("flat", "cannot be called on inputs of the shape (8, 8, 1)"),
-            ("probabilities", "ends in softmax, but the loss takes logits"),
+            ("probabilities", "a network of probabilities, but the loss takes logits"),
+            ("softmax", "a network of probabilities, but the loss takes logits"),
+            ("leaves", "failed: own.py, line"),
             ("absent", "own.py has no function 'absent'"),
         ):
             self.assert_refused(command(f"--model={self.file}:{name}", *self.flags), f":{name}", words)
@@ -159,6 +167,24 @@ class OwnCodeTest(CommandTestCase):
         save()
         self.assert_refused(command(*flags, *rate, "--epochs=40"), "the file is not what it was")
         self.assertFalse((self.folder / "new").exists())
+
+    def test_names_of_files_are_the_same_from_any_folder(self) -> None:
+        (self.folder / "a b").mkdir()
+        data = self.folder / "x:y.npz"
+        np.savez(data, inputs=np.arange(400.0).reshape(200, 2), targets=np.arange(200) % 2)
+        self.addCleanup(os.chdir, Path.cwd())
+        flags = ("--model=own.py:network", "--epochs=1", "--quiet", "--output_dir=run")
+        os.chdir(self.folder)
+        self.assert_done(command(*flags, "--dataset=x:y.npz"))
+        os.chdir(self.folder / "a b")
+        evaluated = command("--mode=evaluate", "--output_dir=../run", "--model=../own.py:network")
+        self.assertIn("step 1", self.assert_done(evaluated).out)
+        before = steps_of(self.run)
+        again = command(
+            "--model=../a b/../own.py:network", "--dataset=../x:y.npz", "--epochs=1", "--output_dir=../run"
+        )
+        self.assert_done(again)
+        self.assertEqual(steps_of(self.run), before)
 
     def test_tokens_are_for_a_network_of_ones_own(self) -> None:
         data = self.folder / "tokens.npz"

@@ -29,8 +29,9 @@ class NamesTest(parameterized.TestCase):
             own_parts.source_of("model", value)
 
     def test_paths_are_made_absolute_and_shown_short(self) -> None:
-        self.assertEqual(own_parts.absolute("a.py:f"), f"{Path('a.py').absolute()}:f")
-        self.assertEqual(own_parts.absolute("~/a.py:f"), f"{Path.home() / 'a.py'}:f")
+        self.assertEqual(own_parts.absolute("a.py:f"), f"{Path('a.py').resolve()}:f")
+        self.assertEqual(own_parts.absolute("~/a.py:f"), f"{Path.home().resolve() / 'a.py'}:f")
+        self.assertEqual(own_parts.absolute("b/../a.py:f"), own_parts.absolute("a.py:f"))
         self.assertEqual(own_parts.shortened("/x/a.py:f"), "a.py:f")
         for other in ("keras:Adam", "package.module:f", "mlp"):
             self.assertEqual((own_parts.absolute(other), own_parts.shortened(other)), (other, other))

@@ -34,22 +34,24 @@ LOSSES = {"classes": entropy(), "number": "mse"}
 class Own(keras.Model):
     """Two inputs by name, two outputs by name, and a `call` without `training`."""
 
-    def __init__(self) -> None:
+    def __init__(self, as_list: bool) -> None:
         super().__init__()
+        self.as_list = as_list
         self.hidden = keras.layers.Dense(4, activation="softplus")
         self.classes = keras.layers.Dense(3)
         self.number = keras.layers.Dense(1)
 
     def call(self, inputs: Any) -> Any:
         hidden = self.hidden(tf.concat([inputs["a"], inputs["b"]], -1))
-        return {"classes": self.classes(hidden), "number": self.number(hidden)}
+        outputs = {"classes": self.classes(hidden), "number": self.number(hidden)}
+        return list(outputs.values()) if self.as_list else outputs
 
 
 def network(kind: str) -> keras.Model:
     """The same weights each time."""
     keras.utils.set_random_seed(0)
-    if kind == "own":
-        return Own()
+    if kind.startswith("own"):
+        return Own(as_list=kind == "own list")
     if kind.startswith("masked"):
         tokens = keras.Input((4,), dtype="int32")
         hidden = keras.layers.Embedding(5, 4, mask_zero=True)(tokens)
@@ -172,6 +174,18 @@ CASES: dict[str, tuple[str, dict, tuple, dict]] = {
         {"sample_weight": WEIGHTS},
     ),
     "outputs by name": ("named", {"loss": LOSSES, "metrics": {"number": ["mae"]}}, (BOTH, TARGETS), {}),
+    "outputs by name, listed otherwise": (
+        "named",
+        {"loss": {"number": "mse", "classes": entropy()}, "metrics": {"classes": ["accuracy"]}},
+        (BOTH, TARGETS),
+        {},
+    ),
+    "a network of the user's own that returns a list": (
+        "own list",
+        {"loss": [entropy(), "mse"]},
+        (BOTH, [CLASSES, NUMBERS]),
+        {},
+    ),
     "a network of the user's own": ("own", {"loss": LOSSES}, (BOTH, TARGETS), {}),
 }
 """Name -> network, arguments of `compile`, (x, y), arguments of `fit`."""
@@ -246,6 +260,20 @@ class CoreTest(AgainstKeras):
             expected = stock.train_on_batch(*data, **arguments, return_dict=True)
             self.assert_history(model.train_on_batch(*data, **arguments, return_dict=True), expected)
         self.assertEqual(model.steps_completed, 2)
+
+    def test_masked_metrics_under_xla(self) -> None:
+        found = []
+        for jit_compile in ("off", "on"):
+            model = FullBatchModel(network("masked"), micro_batch_size=5, jit_compile=jit_compile)
+            model.compile(keras.optimizers.SGD(0.3), entropy(), metrics=["accuracy"])
+            found.append(model.fit(STEPS, STEPS % 3, epochs=2, verbose=0).history["accuracy"])
+        self.assertAllClose(*found, rtol=1e-6)
+        self.assertGreater(found[0][1], 0)
+
+    def test_lists_of_numbers(self) -> None:
+        model = self.ours("one input")
+        model.fit(A.tolist(), CLASSES.tolist(), batch_size=8, verbose=0)
+        self.assertEqual(model.steps_completed, 3)
 
     def test_a_fresh_model_loads_weights(self) -> None:
         trained, fresh = self.ours("one input"), self.ours("one input")

@@ -321,10 +321,31 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
             ({"p": y, "r": y}, None, "The targets are 'p', 'r'"),
             ({"p": y}, None, "nothing for the output 'q'"),
             ([y, y], {"r": np.ones(SAMPLES)}, "The weights are 'r'"),
+            ([y, y], {"p": np.ones(SAMPLES)}, "The weights are 'p', but the network has the output"),
+            ([y, y], [np.ones(SAMPLES), None], "The sample weights hold None"),
+            ([y, y], np.array(["a"] * SAMPLES), "sample_weight is of dtype <U1: give numbers"),
+            ([y, [y, y]], None, "The targets are a structure within a structure"),
         ):
             with self.assertRaisesRegex(UserError, words) as caught:
                 model_of(network, loss="mse").fit(X, targets, sample_weight=weights, verbose=0)
             self.assertLen(str(caught.exception).splitlines(), 1)
+
+    def test_metrics_without_targets_of_every_output(self) -> None:
+        inputs = keras.Input((FEATURES,))
+        idle = keras.layers.Dense(2, name="q", trainable=False)(inputs)
+        network = keras.Model(inputs, {"p": keras.layers.Dense(2, name="p")(inputs), "q": idle})
+        y = {"p": np.zeros((SAMPLES, 2))}
+        model_of(network, loss={"p": "mse"}).fit(X, y, verbose=0)
+        with self.assertRaisesRegex(UserError, "The targets are 'p', but the network has the output"):
+            model_of(network, loss={"p": "mse"}, metrics={"p": ["mae"]}).fit(X, y, verbose=0)
+
+    def test_flip_averaging_of_several_outputs(self) -> None:
+        inputs = keras.Input((2, 2, 1))
+        flat = keras.layers.Flatten()(inputs)
+        network = keras.Model(inputs, [keras.layers.Dense(2)(flat), keras.layers.Dense(2)(flat)])
+        y = np.zeros((5, 2))
+        with self.assertRaisesRegex(UserError, "flip_averaging is for a network of one output"):
+            model_of(network, loss="mse", flip_averaging=True).fit(np.zeros((5, 2, 2, 1)), [y, y], verbose=0)
 
     def test_weights_of_more_axes_than_the_losses(self) -> None:
         with self.assertRaisesRegex(

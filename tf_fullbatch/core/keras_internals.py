@@ -108,8 +108,13 @@ def mask_of(tensor: tf.Tensor) -> tf.Tensor | None:
 
 def keep_mask(tensor: tf.Tensor, made_of_it: tf.Tensor) -> None:
     """Hangs the mask of a tensor, if it has one, on another that was made of it."""
-    if mask_of(tensor) is not None:
-        made_of_it._keras_mask = mask_of(tensor)
+    put_mask(made_of_it, mask_of(tensor))
+
+
+def put_mask(tensor: tf.Tensor, mask: tf.Tensor | None) -> None:
+    """Hangs a mask on a tensor, if there is one."""
+    if mask is not None:
+        tensor._keras_mask = mask
 
 
 def current_graph() -> tf.Graph | None:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core import penalties, trees
+from tf_fullbatch.core import keras_internals, penalties, trees
 from tf_fullbatch.core.curvature import CURVATURES
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.passes import Contribution, Scored
@@ -129,6 +129,8 @@ class GradientKernel:
         batch = self._loss.prepared(batch, scalars)
         point = self._point(list(theta), list(state), batch, scalars, full_gradient)
         evaluated: Evaluated = point.auxiliary
+        for output, mask in zip(tf.nest.flatten(evaluated.outputs), evaluated.masks, strict=True):
+            keras_internals.put_mask(output, mask)
         gradient = point.gradient
         if self._penalty is not None:
             gradient = self._penalty.penalised(point, scalars.learning_rate)

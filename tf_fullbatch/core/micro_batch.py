@@ -69,12 +69,14 @@ class Evaluated(NamedTuple):
             structure of them.
         measurements: What `NetworkState.measurements` returned.
         of_outputs: What the loss is made of, without the network's own losses.
+        masks: The Keras mask of each output, or None: a compiled function does not keep it on its results.
     """
 
     loss: tf.Tensor
     outputs: Any
     measurements: Tree
     of_outputs: MeanLoss
+    masks: list[tf.Tensor | None]
 
 
 class MicroBatchLoss:
@@ -151,7 +153,8 @@ class MicroBatchLoss:
         if called.losses:
             extra = added_losses(called.losses, mean.dtype)
             mean, noisy = mean + extra, noisy + extra
-        return noisy, Evaluated(mean, outputs, called.measurements, loss)
+        masks = [keras_internals.mask_of(output) for output in tf.nest.flatten(outputs)]
+        return noisy, Evaluated(mean, outputs, called.measurements, loss, masks)
 
     def called(
         self,

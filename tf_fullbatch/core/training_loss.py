@@ -20,11 +20,13 @@ class OutputLoss(NamedTuple):
         factor: What its mean counts for in the sum over the outputs (Keras' `loss_weights`); None for 1.
         by_weights: Divide by the sum of the sample weights (Keras' reduction "mean_with_sample_weight"), not by the
             number of places that count.
+        name: The loss's own name.
     """
 
     function: SampleLoss
     factor: float | None = None
     by_weights: bool = False
+    name: str = "loss"
 
 
 class MeanLoss(NamedTuple):
@@ -52,11 +54,15 @@ class TrainingLoss:
 
     Args:
         outputs: Name -> loss; None for an output that has none. An only output may have any name.
+
+    Attributes:
+        losses: The same.
+        names: Of the outputs that have a loss.
     """
 
     def __init__(self, outputs: Mapping[str, OutputLoss | None]):
         self._all = list(outputs)
-        self._losses = dict(outputs)
+        self.losses = dict(outputs)
         self.names = [name for name, loss in outputs.items() if loss is not None]
 
     @classmethod
@@ -81,12 +87,12 @@ class TrainingLoss:
         flat_outputs = self.leaves(outputs, "outputs")
         flat_targets = self.leaves(targets, "targets", partial=True)
         shared = weights is None or tf.is_tensor(weights)
-        flat_weights = [weights] * len(self._all) if shared else self.leaves(weights, "weights", partial=True)
+        flat_weights = [weights] * len(self._all) if shared else self.leaves(weights, "weights")
         terms, means = [], []
         for name, target, output, weight in zip(
             self._all, flat_targets, flat_outputs, flat_weights, strict=True
         ):
-            loss = self._losses[name]
+            loss = self.losses[name]
             if loss is None:
                 continue
             if target is None:

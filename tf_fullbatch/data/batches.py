@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
+from tf_fullbatch.errors import UserError
 
 
 class Rows(NamedTuple):
@@ -64,8 +65,11 @@ class UpdateBatches:
     ):
         if targets is None:
             raise ValueError("y is missing: give the targets, one per sample.")
-        self.inputs, self.targets = _arrays(inputs), _arrays(targets)
-        self.weights = () if sample_weight is None else _arrays(sample_weight)
+        self.inputs, self.targets = as_arrays(inputs, "inputs"), as_arrays(targets, "targets")
+        self.weights = () if sample_weight is None else as_arrays(sample_weight, "sample weights")
+        for weights in tf.nest.flatten(self.weights):
+            if weights.dtype.kind not in "biuf":
+                raise UserError(f"sample_weight is of dtype {weights.dtype}: give numbers.")
         self._samples = _common_length(self.inputs, self.targets, self.weights)
         self.sample_ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids, np.int64)
         if self.sample_ids.shape != (len(self),):
@@ -146,11 +150,29 @@ def is_structure(data: Any) -> bool:
     )
 
 
-def _arrays(data: Any) -> Any:
-    """An array, or a tuple or dictionary of arrays."""
+def as_arrays(data: Any, name: str) -> Any:
+    """An array, or a tuple or dictionary of arrays.
+
+    Args:
+        data: Anything that NumPy makes an array of, or a list, a tuple or a dictionary of such.
+        name: What they are, for messages.
+
+    Raises:
+        UserError: A structure within a structure, or None in one.
+    """
     if isinstance(data, Mapping):
-        return {name: np.asarray(part) for name, part in data.items()}
-    return tuple(np.asarray(part) for part in data) if is_structure(data) else np.asarray(data)
+        return {key: _array(part, name) for key, part in data.items()}
+    return tuple(_array(part, name) for part in data) if is_structure(data) else np.asarray(data)
+
+
+def _array(part: Any, name: str) -> np.ndarray:
+    if part is None:
+        raise UserError(f"The {name} hold None: give an array for each (of sample weights, ones).")
+    if is_structure(part):
+        raise UserError(
+            f"The {name} are a structure within a structure: give one array, a list, a tuple or a dictionary of arrays."
+        )
+    return np.asarray(part)
 
 
 def _common_length(inputs: Any, targets: Any, weights: Any) -> int:

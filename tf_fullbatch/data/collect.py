@@ -1,5 +1,6 @@
 """What Keras' `fit` and `evaluate` take as data, as arrays in memory: an update needs all of its samples at hand."""
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tf_fullbatch.data.batches import is_structure
+from tf_fullbatch.data.batches import as_arrays, is_structure
 from tf_fullbatch.errors import UserError
 
 MEMORY_SHARE = 0.8
@@ -30,7 +31,13 @@ class Samples(NamedTuple):
 
 
 def collected(
-    x: Any, y: Any = None, sample_weight: Any = None, *, steps: int | None = None, name: str = "x"
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    steps: int | None = None,
+    name: str = "x",
+    steps_name: str = "steps_per_epoch",
 ) -> Samples:
     """Samples in memory, out of anything that Keras takes.
 
@@ -41,6 +48,7 @@ def collected(
         sample_weight: Weights; not with batches.
         steps: Batches to take; None for all. Not with arrays.
         name: The argument's name, for messages.
+        steps_name: That of the argument `steps`.
 
     Raises:
         UserError: Batches without end, of single samples, of ragged or sparse tensors, or too large for memory;
@@ -49,27 +57,33 @@ def collected(
     if not _gives_batches(x):
         if steps is not None:
             raise UserError(
-                f"{name} is given as arrays, and steps={steps} beside them: an epoch is one pass over the samples, and "
-                "batch_size says how many make an update."
+                f"{name} is given as arrays, and {steps_name}={steps} beside them: an epoch is one pass over the "
+                "samples, and batch_size says how many make an update."
             )
-        return Samples(x, y, sample_weight)
+        given = {"inputs": x, "targets": y, "sample weights": sample_weight}
+        return Samples(*(None if data is None else as_arrays(data, what) for what, data in given.items()))
     if y is not None or sample_weight is not None:
         raise UserError(
             f"{name} is a {type(x).__name__}, which gives targets and weights itself: leave y and sample_weight out."
         )
     parts: list[tuple] = []
     free, taken = MEMORY_SHARE * psutil.virtual_memory().available, 0
-    for batch in _batches(x, steps, name):
+    for batch in _batches(x, steps, name, steps_name):
         arrays = tf.nest.map_structure(lambda part: _array(part, name), _three(batch, name))
         taken += sum(a.nbytes for a in tf.nest.flatten(arrays) if a is not None)
         if taken > free:
             raise UserError(
                 f"{name} gave more than {free / 2**30:.1f} GiB after {len(parts):,} batches, {MEMORY_SHARE:.0%} of the "
-                "free memory: it is too large to be collected, or without end; say how many batches by steps_per_epoch."
+                "free memory: it is too large to be collected, or without end; say how many batches by "
+                f"{steps_name}."
             )
         parts.append(arrays)
     if not parts:
         raise UserError(f"{name} is a {type(x).__name__} that gives no batch: give one with samples.")
+    if any(len({part[i] is None for part in parts}) > 1 for i in range(3)):
+        raise UserError(
+            f"Some batches of {name} have targets or weights, others none: give all of them the same parts."
+        )
     try:
         joined = tf.nest.map_structure(_joined, *parts)
     except (ValueError, TypeError) as error:
@@ -81,10 +95,14 @@ def collected(
 def split_off(samples: Samples, share: float) -> tuple[Samples, Samples]:
     """Training and validation samples: the last `share` of them validate, as Keras' `validation_split` has it.
 
+    Args:
+        samples: As `collected` gives them.
+        share: Of the samples, to validate on.
+
     Raises:
         UserError: A share out of range, or that leaves one of them empty.
     """
-    count = len(tf.nest.flatten(_indexable(samples.inputs))[0])
+    count = len(tf.nest.flatten(samples.inputs)[0])
     cut = int(np.floor(count * (1.0 - share)))
     if not 0 < share < 1 or cut == 0 or cut == count:
         raise UserError(
@@ -95,7 +113,7 @@ def split_off(samples: Samples, share: float) -> tuple[Samples, Samples]:
     def part(data: Any, rows: slice) -> Any:
         if data is None:
             return None
-        return tf.nest.map_structure(lambda a: np.asarray(a)[rows], _indexable(data))
+        return tf.nest.map_structure(lambda array: array[rows], data)
 
     return tuple(Samples(*(part(data, rows) for data in samples)) for rows in (np.s_[:cut], np.s_[cut:]))  # type: ignore[return-value]
 
@@ -135,7 +153,7 @@ def _gives_batches(data: Any) -> bool:
     return isinstance(data, kinds)
 
 
-def _batches(data: Any, steps: int | None, name: str) -> Iterable[Any]:
+def _batches(data: Any, steps: int | None, name: str, steps_name: str) -> Iterable[Any]:
     """The batches, as many as are asked for."""
     if isinstance(data, tf.distribute.DistributedDataset):
         raise UserError(
@@ -150,17 +168,14 @@ def _batches(data: Any, steps: int | None, name: str) -> Iterable[Any]:
     if without_end and steps is None:
         raise UserError(
             f"{name} is a {type(data).__name__} without end, but an update needs to know all of its samples: leave out "
-            ".repeat(), or say how many batches make an epoch by steps_per_epoch."
+            f".repeat(), or say how many batches make an epoch by {steps_name}."
         )
     if isinstance(data, keras.utils.PyDataset):
         counts = [count for count in (steps, data.num_batches) if count is not None]
         for index in range(min(counts)):
             yield data[index]
         return
-    for index, batch in enumerate(data):
-        if index == steps:
-            return
-        yield batch
+    yield from itertools.islice(data, steps)
 
 
 def _three(batch: Any, name: str) -> tuple:
@@ -186,10 +201,3 @@ def _array(part: Any, name: str) -> np.ndarray | None:
 
 def _joined(*arrays: np.ndarray | None) -> np.ndarray | None:
     return None if arrays[0] is None else np.concatenate(arrays)  # type: ignore[arg-type]
-
-
-def _indexable(data: Any) -> Any:
-    """Lists of numbers as one array; structures as they are, lists as tuples."""
-    if isinstance(data, Mapping):
-        return dict(data)
-    return tuple(data) if is_structure(data) else np.asarray(data)

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     import keras
 
 
+_ROUNDING = 1e-2
+"""How far from 1 the sum of probabilities may be, in half precision too."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnModel(Settings):
     """A network of Keras' applications, or of the user's own code."""
@@ -96,10 +100,13 @@ def own_network(
             f"--model={value} returned a network with outputs of the shape {shape}: return logits, (None, "
             f"{num_classes})."
         )
+    inputs = getattr(network, "inputs", None) or []
+    zeros = keras.ops.zeros((1, *input_shape), inputs[0].dtype if inputs else None)
+    found = keras.ops.convert_to_numpy(network(zeros))
     activation = getattr(network.layers[-1], "activation", None)
-    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+    if activation is keras.activations.sigmoid or (found.min() >= 0 and abs(found.sum() - 1) < _ROUNDING):
         raise UserError(
-            f"--model={value} returned a network that ends in {activation.__name__}, but the loss takes logits: leave "
-            "the last activation out."
+            f"--model={value} returned a network of probabilities, but the loss takes logits: leave the last "
+            "activation (softmax, sigmoid) out."
         )
     return network

@@ -46,11 +46,7 @@ def refuse_unnamed(folder: RunFolder, trained: Config, named: Config | None = No
     there, given = trained.values(), {} if named is None else named.values()
     for name in FILE_SETTINGS:
         value = there[name]
-        if (
-            own_parts.names_code(value)
-            and own_parts.source_of(name, value).is_users
-            and given.get(name) != value
-        ):
+        if own_parts.is_users_code(value) and given.get(name) != value:
             raise UserError(
                 f"{folder.path} uses code, --{name}={value}, which a record alone does not run: name it too, by the "
                 f"same --{name} (in Python: open_run(folder, own_code=True)). Its model.keras loads without."

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -83,11 +84,11 @@ def source_of(setting: str, value: str) -> Source:
 def absolute(value: str) -> str:
     """A value with its file as an absolute path, so that it names the same from any working folder."""
     if is_npz(value):
-        return str(Path(value).expanduser().absolute())
+        return str(Path(value).expanduser().resolve())
     if is_folder(value) and not is_users_code(value):
-        return f"{Path(value).expanduser().absolute()}/"
+        return f"{Path(value).expanduser().resolve()}/"
     place, _, name = value.rpartition(":")
-    return f"{Path(place).expanduser().absolute()}:{name}" if place.endswith(".py") else value
+    return f"{Path(place).expanduser().resolve()}:{name}" if place.endswith(".py") else value
 
 
 def shortened(value: str) -> str:
@@ -153,7 +154,7 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
     assert path is not None
     try:
         module = _imported(path) if source.kind == "file" else importlib.import_module(source.place)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise _failed(setting, value, "cannot be imported", error, path) from error
     function = getattr(module, source.name, None)
     if not callable(function):
@@ -193,7 +194,7 @@ def called(
         return function(*arguments.values(), **options)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         path = file_of(setting, value)
         raise _failed(setting, value, "failed", error, path) from error
 
@@ -222,8 +223,13 @@ def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
 
 
 def _folder_hash(folder: Path) -> str:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    lines = "\n".join(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in files)
+    files = []
+    for inside, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        files += [Path(inside) / name for name in names if not name.startswith(".")]
+    lines = "\n".join(
+        f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in sorted(files)
+    )
     return hashlib.sha256(lines.encode()).hexdigest()
 
 
@@ -274,7 +280,7 @@ def _imported(path: Path) -> Any:
     return module
 
 
-def _failed(setting: str, value: str, how: str, error: Exception, path: Path | None) -> UserError:
+def _failed(setting: str, value: str, how: str, error: BaseException, path: Path | None) -> UserError:
     """One line of an error in the user's code, with the line of their file where it came up."""
     frames = [
         f for f in traceback.extract_tb(error.__traceback__) if path and Path(f.filename) == path.absolute()

@@ -80,10 +80,26 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
         else:
             resolved = _resolved(loss, target, output)
             by_weights = resolved.reduction == "mean_with_sample_weight"
-            found[name] = OutputLoss(
-                _sample_loss(resolved), None if factor is None else float(factor), by_weights
-            )
+            weight = None if factor is None else float(factor)
+            found[name] = OutputLoss(_sample_loss(resolved), weight, by_weights, resolved.name)
     return TrainingLoss(found)
+
+
+def figure_names(
+    model: keras.Model, network: keras.Model, loss: TrainingLoss, outputs: Any
+) -> dict[str, str]:
+    """Output -> the name of its loss among the figures, in Keras' order; none of an only loss."""
+    names = loss.names
+    if len(names) == 1:
+        return {}
+    if isinstance(model.loss, Mapping) and isinstance(outputs, Mapping):
+        names = [name for name in model.loss if name in names]
+    elif isinstance(outputs, Mapping):
+        names = [name for name in outputs if name in names]
+    own = [loss.losses[name].name for name in names]  # type: ignore[union-attr]  # those that have one
+    if isinstance(outputs, Mapping) or getattr(network, "output_names", None) or len(set(own)) < len(own):
+        own = list(names)
+    return {name: f"{shown}_loss" for name, shown in zip(names, own, strict=True)}
 
 
 def classes(

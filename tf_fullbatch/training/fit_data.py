@@ -67,7 +67,7 @@ def evaluation_data(
         UserError: As `training_data`.
     """
     if not isinstance(x, UpdateBatches):
-        return _batches(settings, collected(x, y, sample_weight, steps=steps))
+        return _batches(settings, collected(x, y, sample_weight, steps=steps, steps_name="steps"))
     if y is not None or sample_weight is not None or steps is not None:
         raise UserError("y, sample_weight and steps belong to UpdateBatches where x is UpdateBatches.")
     if x.steps_per_epoch != 1:
@@ -79,23 +79,24 @@ def evaluation_data(
 
 
 def _validation(settings: StepConfig, data: Any, steps: int | None) -> UpdateBatches:
+    named = {"name": "validation_data", "steps_name": "validation_steps"}
     if isinstance(data, UpdateBatches):
         return evaluation_data(settings, data, steps=steps)
     if not isinstance(data, tuple | list):
-        return _batches(settings, collected(data, steps=steps, name="validation_data"))
+        return _batches(settings, collected(data, steps=steps, **named))
     if len(data) not in (2, 3):
         raise UserError(
             "validation_data must be (inputs, targets) or (inputs, targets, sample_weight), or batches of these, but "
             f"it has {len(data)} parts."
         )
-    return _batches(settings, collected(*data, steps=steps, name="validation_data"))
+    return _batches(settings, collected(*data, steps=steps, **named))
 
 
 def _batches(
     settings: StepConfig, samples: Samples, batch_size: int | None = None, shuffle: bool = False
 ) -> UpdateBatches:
     inputs, targets, weights = samples
-    if batch_size is not None and isinstance(batch_size, int | np.integer):
-        first = tf.nest.flatten(inputs)[0]
-        batch_size = min(batch_size, max(1, len(first) if hasattr(first, "__len__") else 1))
+    first = tf.nest.flatten(inputs)[:1]
+    if isinstance(batch_size, int | np.integer) and first and first[0].ndim:
+        batch_size = min(batch_size, max(1, len(first[0])))
     return UpdateBatches(inputs, targets, weights, batch_size=batch_size, shuffle=shuffle, seed=settings.seed)

@@ -95,6 +95,19 @@ def refuse_images_alone(model: Any, inputs: Any) -> None:
         )
 
 
+def refuse_averaged_outputs(model: Any, outputs: Any) -> None:
+    """Refuses flip averaging of several outputs.
+
+    Raises:
+        UserError: It is asked for.
+    """
+    if model.settings.flip_averaging and tf.nest.is_nested(outputs):
+        raise UserError(
+            f"flip_averaging is for a network of one output, but {model.network.name!r} has "
+            f"{len(tf.nest.flatten(outputs))}: leave it out."
+        )
+
+
 def refuse_other_inputs(network: keras.Model, inputs: Any) -> None:
     """Refuses another number of inputs than a functional network has.
 

@@ -89,9 +89,12 @@ class Trainer:
             if training:
                 parts.build_optimizer(model)
             outputs = parts.network_outputs(model.network, samples.inputs)
+            refusals.refuse_averaged_outputs(model, outputs)
             loss = compiled_loss.training_loss(model, model.network, samples.targets, outputs)
+            if keras_internals.compiled_metrics(model) is not None:
+                loss.leaves(samples.targets, "targets")  # metrics want those of every output
             parts.build_metrics(model, samples.targets, outputs)
-            self._build_metrics(loss)
+            self._build_metrics(loss, compiled_loss.figure_names(model, model.network, loss, outputs))
         of_outputs = compiled_loss.classes(model, model.network, loss, outputs)
         names = compiled_loss.output_names(model.network, outputs)
         for name, targets in zip(names, loss.leaves(data.targets, "targets", partial=True), strict=True):
@@ -224,11 +227,11 @@ class Trainer:
         assert self._metrics is not None
         return figures | self._metrics.result()
 
-    def _build_metrics(self, loss: TrainingLoss) -> None:
+    def _build_metrics(self, loss: TrainingLoss, figures: dict[str, str]) -> None:
         """Makes the metrics of an epoch, once for each `compile`."""
         key = (*keras_internals.compile_key(self._model), *loss.names)
         if self._metrics is None or self._metrics_key != key:
-            self._metrics = PassMetrics(keras_internals.compiled_metrics(self._model), loss.names)
+            self._metrics = PassMetrics(keras_internals.compiled_metrics(self._model), loss.names, figures)
             self._metrics_key = key
 
 

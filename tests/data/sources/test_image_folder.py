@@ -91,8 +91,16 @@ class ImageFolderTest(unittest.TestCase):
         self.image("a/0.png", pixels(0))
         before = own_parts.file_hash("dataset", f"{self.folder}/")
         self.assertEqual(own_parts.file_hash("dataset", f"{self.folder}/"), before)
+        (self.folder / ".hidden").mkdir()
+        (self.folder / ".hidden" / "x").write_text("not read")
+        self.assertEqual(own_parts.file_hash("dataset", f"{self.folder}/"), before)
+        linked = self.folder.parent / "linked"
+        linked.mkdir()
+        (linked / "a").symlink_to(self.folder / "a")
+        self.assertEqual(own_parts.file_hash("dataset", f"{linked}/"), before)
         self.image("a/1.png", pixels(0))
-        self.assertNotEqual(own_parts.file_hash("dataset", f"{self.folder}/"), before)
+        for folder in (self.folder, linked):
+            self.assertNotEqual(own_parts.file_hash("dataset", f"{folder}/"), before)
 
 
 if __name__ == "__main__":

@@ -63,7 +63,7 @@ class EpochRates:
                 f"{_runs(still)}"
             )
         decays = self.rate_at_epoch(self.last_epoch) < self.peak
-        if decays and epochs < self.last_epoch and rates[-1] >= _NEARLY * self.peak:
+        if decays and epochs < self.horizon_epochs and rates[-1] >= _NEARLY * self.peak:
             found.append(
                 f"the last pass has {rates[-1] / self.peak:.0%} of the peak learning rate: the schedule ends after "
                 f"{self.horizon_epochs:g} epochs (--schedule_epochs), the training after {epochs:,}"
