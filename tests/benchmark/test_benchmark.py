@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 import keras
+import pytest
 import tensorflow as tf
 
 from tf_fullbatch.benchmark import device, loops, options, startup, step_suite, timing, workloads
@@ -250,6 +251,7 @@ class CommandTest(unittest.TestCase):
         self.assertGreater(results["machine"]["cores"], 0)
         self.assertIsNotNone(results["versions"]["tensorflow"])
 
+    @pytest.mark.slow
     def test_fresh_processes(self):
         file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "fresh.json"
         code = benchmark.main(

@@ -10,6 +10,8 @@ import time
 import unittest
 from pathlib import Path
 
+import pytest
+
 from tf_fullbatch.commands.launch_local import Launcher, cluster_configs, free_ports, main
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +61,7 @@ class LauncherTest(unittest.TestCase):
         self.assertEqual(3, code)
         self.assertLess(seconds, 10)
 
+    @pytest.mark.slow
     def test_one_that_does_not_listen_is_killed(self):
         code, seconds = self.timed(
             2, "signal.signal(signal.SIGTERM, signal.SIG_IGN); sys.exit(4) if index else time.sleep(60)"

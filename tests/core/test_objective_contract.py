@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -126,6 +127,7 @@ class RefusalsTest(ObjectiveCase):
         self.assertEqual({leaf.dtype for leaf in found.hvp(half, half)}, {tf.float64})
 
 
+@pytest.mark.slow
 class ReplicasTest(tf.test.TestCase):
     def test_two_replicas_answer_as_one(self) -> None:
         done = subprocess.run(

@@ -23,7 +23,7 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import Outcome, UserError
 
-EXAMPLES = 2000
+EXAMPLES = 1500
 PARSE = cli_flags.parse
 
 NAMED = re.compile(

@@ -7,6 +7,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pytest
 
 from tests.command import (
     CommandTestCase,
@@ -48,6 +49,7 @@ class ResumeTest(CommandTestCase):
     def test_full_batch(self):
         self.assert_resumes("--augmentation=crop_flip", "--ema_decay=0.9", "--validation_size=50")
 
+    @pytest.mark.slow
     def test_sgd_with_noise(self):
         self.assert_resumes(
             "--batch_size=64", "--shuffle", "--penalty=nested_tape", "--penalty_strength=0.5",
@@ -106,6 +108,7 @@ class InterruptedTest(CommandTestCase):
         self.assertEqual([1, 2, 3, 4], [row["step"] for row in steps_of(self.output)])
         self.assertEqual("COMPLETED", summary_of(self.output)["outcome"])
 
+    @pytest.mark.slow
     def test_within_an_epoch_of_several_steps(self):
         arguments = ("--batch_size=64", "--shuffle", "--augmentation=crop", "--ema_decay=0.5", "--quiet")
         ended = self.interrupt(7, *arguments, number=signal.SIGINT)

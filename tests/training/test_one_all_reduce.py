@@ -6,6 +6,8 @@ import sys
 import unittest
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 # Counts the strategy's reductions while the compiled functions are traced: what is traced runs once per step.
@@ -48,6 +50,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 class OneAllReduceTest(unittest.TestCase):
     def test_one_a_step_and_one_more_for_the_whole_gradients_penalty(self):
         done = subprocess.run(

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -23,7 +24,9 @@ EQUAL = {"SGD": 4, "SGD in micro-batches": 2, "full batch": 4}
 """Micro-batches of equal sizes, whose shapes are known when a pass is compiled: of 20 samples, steps of 4 in two."""
 
 
-class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
+class SameBits(tf.test.TestCase, parameterized.TestCase):
+    """What is trained, and compared."""
+
     def trained(
         self,
         on_device: bool,
@@ -69,6 +72,20 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
             with self.subTest(on_device=place[0], chunk_micro_batches=place[1]):
                 self.assertEqual(self.trained(*place, **settings), expected)
 
+    def assert_same_with(self, penalty: str) -> None:
+        self.assert_same(
+            SOME,
+            regime="SGD in micro-batches",
+            shuffle=True,
+            penalty=penalty,
+            penalty_strength=0.5,
+            full_gradient_penalty_strength=0.3,
+            additive_noise=0.01,
+            multiplicative_noise=0.2,
+        )
+
+
+class SameBitsTest(SameBits):
     @parameterized.parameters(
         ("SGD", True, SOME),
         ("SGD", False, SOME),
@@ -84,18 +101,8 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
     def test_with_micro_batches_of_equal_sizes(self, regime: str, shuffle: bool) -> None:
         self.assert_same(SOME, regime=regime, shuffle=shuffle, equal=True)
 
-    @parameterized.parameters("nested_tape", "forward_differences")
-    def test_with_penalties_on_micro_batches_and_on_the_whole_gradient(self, penalty: str) -> None:
-        self.assert_same(
-            SOME,
-            regime="SGD in micro-batches",
-            shuffle=True,
-            penalty=penalty,
-            penalty_strength=0.5,
-            full_gradient_penalty_strength=0.3,
-            additive_noise=0.01,
-            multiplicative_noise=0.2,
-        )
+    def test_with_penalties_on_micro_batches_and_on_the_whole_gradient(self) -> None:
+        self.assert_same_with("nested_tape")
 
     def test_several_inputs_and_outputs_with_weights(self) -> None:
         generator = np.random.default_rng(2)
@@ -135,6 +142,12 @@ class SameBitsTest(tf.test.TestCase, parameterized.TestCase):
         untrained = softplus_network().variables[0].numpy().tobytes()
         # In a full batch the order matters to BatchNorm.
         self.assertLen({untrained, *found}, 1 + len(found))
+
+
+@pytest.mark.slow
+class OtherPenaltiesTest(SameBits):
+    def test_forward_differences(self) -> None:
+        self.assert_same_with("forward_differences")
 
 
 if __name__ == "__main__":
