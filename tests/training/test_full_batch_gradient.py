@@ -17,7 +17,7 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training.drivers import source_of
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.parts import build_training
+from tf_fullbatch.training.parts import build_training, loss_of
 
 SAMPLES, CLASSES = 30, 3
 GENERATOR = np.random.default_rng(5)
@@ -54,7 +54,8 @@ def full_pass(activation: str, dtype: str, micro_batch_size: int, **more: Any) -
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss)
     model.optimizer.build(model.network.trainable_variables)
     specs = tf.TensorSpec([None, 8, 8, 1], dtype), tf.TensorSpec([None], tf.int64)
-    return build_training(model, SampleSpecs(*specs), None, ()).steps.functions.full_pass
+    samples = SampleSpecs(*specs)
+    return build_training(model, loss_of(model, samples), samples, None, ()).steps.functions.full_pass
 
 
 def scalars() -> StepScalars:

@@ -392,7 +392,7 @@ class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
         outputs = keras.KerasTensor((None, 7))
         model = model_of(loss=loss)
         compiled = compiled_loss.training_loss(model, model.network, tf.TensorSpec([None], tf.int64), outputs)
-        found = compiled_loss.classes(model, model.network, compiled, outputs)
+        found = compiled_loss.classes(model, compiled, outputs)
         self.assertEqual(list(found.values()), [(classes, ignored)])
 
     def test_an_augmentation_that_draws_from_a_state(self) -> None:

@@ -61,7 +61,6 @@ class TrainingLoss:
     """
 
     def __init__(self, outputs: Mapping[str, OutputLoss | None]):
-        self._all = list(outputs)
         self.losses = dict(outputs)
         self.names = [name for name, loss in outputs.items() if loss is not None]
 
@@ -87,18 +86,14 @@ class TrainingLoss:
         flat_outputs = self.leaves(outputs, "outputs")
         flat_targets = self.leaves(targets, "targets", partial=True)
         shared = weights is None or tf.is_tensor(weights)
-        flat_weights = [weights] * len(self._all) if shared else self.leaves(weights, "weights")
+        flat_weights = [weights] * len(self.losses) if shared else self.leaves(weights, "weights")
         terms, means = [], []
         for name, target, output, weight in zip(
-            self._all, flat_targets, flat_outputs, flat_weights, strict=True
+            self.losses, flat_targets, flat_outputs, flat_weights, strict=True
         ):
             loss = self.losses[name]
             if loss is None:
                 continue
-            if target is None:
-                raise UserError(
-                    f"The targets have nothing for the output {name!r}, which has a loss: give one array per output."
-                )
             losses = loss.function(target, output)
             counts = counted(keras_internals.mask_of(output), losses)
             mean, of_set = mean_loss(losses, counts, output, weight, loss.by_weights)
@@ -128,12 +123,18 @@ class TrainingLoss:
         Raises:
             UserError: It does not fit the outputs.
         """
-        names = self._all
+        names = list(self.losses)
         if isinstance(structure, Mapping):
             if len(names) == 1 and len(structure) == 1:
                 return list(structure.values())
             unknown = set(structure) - set(names)
             if not unknown and (partial or len(structure) == len(names)):
+                lacking = [name for name in self.names if name not in structure]
+                if lacking:
+                    raise UserError(
+                        f"The {what} have nothing for the output {lacking[0]!r}, which has a loss: give one array per "
+                        "output."
+                    )
                 return [structure.get(name) for name in names]
             given = ", ".join(map(repr, structure))
         elif isinstance(structure, list | tuple):

@@ -26,6 +26,11 @@ class Rows(NamedTuple):
     sample_ids: Any
     weights: Any = ()
 
+    @property
+    def given_weights(self) -> Any:
+        """The sample weights; None where there are none."""
+        return self.weights if tf.nest.flatten(self.weights) else None
+
 
 class UpdateBatches:
     """Arrays, and how they are cut into update batches, epoch after epoch.
@@ -137,10 +142,10 @@ class UpdateBatches:
 
     def select(self, rows: np.ndarray) -> "UpdateBatches":
         """Some rows, as one update batch."""
-        inputs, targets, ids, weights = self.select_rows(rows)
-        chosen = UpdateBatches(inputs, targets, sample_ids=ids)
-        chosen.weights = weights
-        return chosen
+        chosen = self.select_rows(rows)
+        return UpdateBatches(
+            chosen.inputs, chosen.targets, chosen.given_weights, sample_ids=chosen.sample_ids
+        )
 
 
 def is_structure(data: Any) -> bool:
@@ -222,5 +227,4 @@ def some_rows(rows: Rows, begin: tf.Tensor, count: tf.Tensor | int) -> Rows:
 
 def micro_batch(rows: Rows, index: tf.Tensor) -> MicroBatch:
     """The micro-batch number `index` of a step."""
-    weights = None if isinstance(rows.weights, tuple) and not rows.weights else rows.weights
-    return MicroBatch(rows.inputs, rows.targets, rows.sample_ids, index, weights)
+    return MicroBatch(rows.inputs, rows.targets, rows.sample_ids, index, rows.given_weights)

@@ -16,7 +16,7 @@ from tf_fullbatch.records.files import (
     write_text,
 )
 
-_CODE = "files_sha256"
+_FILES = "files_sha256"
 """Where config.json has the hashes, beside the groups of settings."""
 
 
@@ -54,8 +54,8 @@ class RunFolder:
             config: The settings.
             file_hashes: Setting -> SHA-256 of the user's file that it names.
         """
-        code = {_CODE: dict(file_hashes)} if file_hashes else {}
-        write_json(self.config, config.to_dict() | code)
+        files = {_FILES: dict(file_hashes)} if file_hashes else {}
+        write_json(self.config, config.to_dict() | files)
         write_text(self.flags, cli_flags.flagfile_text(config))
 
     def read_config(self) -> Config:
@@ -71,7 +71,7 @@ class RunFolder:
         try:
             content = read_json(self.config)
             if isinstance(content, dict):
-                content.pop(_CODE, None)
+                content.pop(_FILES, None)
             return Config.from_dict(content)
         except UserError as error:
             raise UserError(
@@ -80,7 +80,7 @@ class RunFolder:
 
     def read_file_hashes(self) -> dict[str, str]:
         """Setting -> SHA-256 of the user's file that it named when the run began."""
-        found = read_json(self.config).get(_CODE, {})
+        found = read_json(self.config).get(_FILES, {})
         return found if isinstance(found, dict) else {}
 
     def last_error(self, offset: int = 0) -> str | None:

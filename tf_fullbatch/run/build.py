@@ -241,7 +241,8 @@ def load_initial_weights(network: keras.Model, source: str, step: int | None = N
                 raise UserError(
                     f"--step={step} with --initial_weights={source}: only a run folder has steps."
                 )
-            restore_network(network, load_step(RunFolder(path).checkpoints, step).arrays, source)
+            if not restore_network(network, load_step(RunFolder(path).checkpoints, step).arrays):
+                raise _of_another_network(source, network)
             return
         if path.is_dir():
             path = path / "model.keras"
@@ -263,8 +264,12 @@ def load_initial_weights(network: keras.Model, source: str, step: int | None = N
             f"--initial_weights={source}: {path.name} is damaged, or of another network ({reason})."
         ) from error
     if [w.shape for w in weights] != [w.shape for w in network.get_weights()]:
-        raise UserError(
-            f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, "
-            "--width, --norm and so on that it was trained with."
-        )
+        raise _of_another_network(source, network)
     network.set_weights(weights)
+
+
+def _of_another_network(source: str, network: keras.Model) -> UserError:
+    return UserError(
+        f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, --width, "
+        "--norm and so on that it was trained with."
+    )

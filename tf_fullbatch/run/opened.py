@@ -30,7 +30,7 @@ class OpenedRun:
         config: Its settings.
         step: Updates made before the checkpoint.
         epoch: Passes over the training set made before it.
-        splits: Its data: `train`, `validation` and `test`, each with `images`, `labels` and `sample_ids`.
+        splits: Its data: `train`, `validation` and `test`, each with `inputs`, `targets` and `sample_ids`.
         model: The compiled `FullBatchModel`, optimizer's state included.
     """
 

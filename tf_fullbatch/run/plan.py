@@ -15,7 +15,7 @@ from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.training.drivers import stay_on_devices
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.parts import audited, use_xla
+from tf_fullbatch.training.parts import audited, loss_of, use_xla
 from tf_fullbatch.training.trainer import sample_specs
 
 
@@ -43,7 +43,8 @@ def plan(config: Config) -> str:
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
     """What settings that were left open come to."""
     peak = config.learning_rates(batches.batch_size).peak
-    *_, report = audited(model, sample_specs(batches))
+    samples = sample_specs(batches)
+    _, report = audited(model, loss_of(model, samples), samples)
     xla = "on" if use_xla(model.settings, report) else "off"
     return (
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "

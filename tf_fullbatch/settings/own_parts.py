@@ -49,9 +49,8 @@ def names_code(value: str) -> bool:
 
 def is_users_code(value: str) -> bool:
     """Whether a value names a function of the user's: `FILE.py:function` or `package.module:function`."""
-    place, _, name = value.rpartition(":")
-    dotted = all(part.isidentifier() for part in place.split("."))
-    return name.isidentifier() and place != "keras" and (place.endswith(".py") or dotted)
+    source = _parsed(value)
+    return source is not None and source.is_users
 
 
 def is_npz(value: str) -> bool:
@@ -70,15 +69,10 @@ def source_of(setting: str, value: str) -> Source:
     Raises:
         UserError: It is no name of that kind.
     """
-    place, _, name = value.rpartition(":")
-    if place and name.isidentifier():
-        if place == "keras":
-            return Source("keras", "", name)
-        if place.endswith(".py"):
-            return Source("file", place, name)
-        if all(part.isidentifier() for part in place.split(".")):
-            return Source("module", place, name)
-    raise UserError(f"--{setting}={value}: give a built-in name, {ACCEPTED}.")
+    source = _parsed(value)
+    if source is None:
+        raise UserError(f"--{setting}={value}: give a built-in name, {ACCEPTED}.")
+    return source
 
 
 def absolute(value: str) -> str:
@@ -220,6 +214,18 @@ def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
             raise UserError(f"--{setting}_options={text}: {key} comes twice.")
         found[key] = _literal(value.strip())
     return found
+
+
+def _parsed(value: str) -> Source | None:
+    """Where a value says that code stands; None where it names none."""
+    place, _, name = value.rpartition(":")
+    if not name.isidentifier():
+        return None
+    if place == "keras":
+        return Source("keras", "", name)
+    if place.endswith(".py"):
+        return Source("file", place, name)
+    return Source("module", place, name) if all(part.isidentifier() for part in place.split(".")) else None
 
 
 def _folder_hash(folder: Path) -> str:

@@ -22,9 +22,10 @@ def output_names(network: keras.Model, outputs: Any) -> list[str]:
     Raises:
         UserError: Structures within structures.
     """
-    parts = list(outputs.values() if isinstance(outputs, Mapping) else tf.nest.flatten(outputs))
-    if isinstance(outputs, list | tuple):
-        parts = list(outputs)
+    if isinstance(outputs, Mapping):
+        parts = list(outputs.values())
+    else:
+        parts = list(outputs) if isinstance(outputs, list | tuple) else [outputs]
     if any(tf.nest.is_nested(part) for part in parts):
         raise UserError(
             f"The network {network.name!r} returns a structure within a structure: let it return one tensor, a list, a "
@@ -73,10 +74,6 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
     ):
         if loss is None:
             found[name] = None
-        elif target is None:
-            raise UserError(
-                f"The targets have nothing for the output {name!r}, which has a loss: give one array per output."
-            )
         else:
             resolved = _resolved(loss, target, output)
             by_weights = resolved.reduction == "mean_with_sample_weight"
@@ -102,11 +99,9 @@ def figure_names(
     return {name: f"{shown}_loss" for name, shown in zip(names, own, strict=True)}
 
 
-def classes(
-    model: keras.Model, network: keras.Model, loss: TrainingLoss, outputs: Any
-) -> dict[str, tuple[int | None, int | None]]:
+def classes(model: keras.Model, loss: TrainingLoss, outputs: Any) -> dict[str, tuple[int | None, int | None]]:
     """Output -> (C, ignored class) where its loss takes class numbers below C (`data.checks.check_targets`)."""
-    names = output_names(network, outputs)
+    names = list(loss.losses)
     flat = zip(names, _of_each("loss", model.loss, names), loss.leaves(outputs, "outputs"), strict=True)
     return {name: _classes_of(given, output) for name, given, output in flat if given is not None}
 

@@ -77,12 +77,13 @@ class EvaluationParts:
 
 
 def build_training(
-    model: Trainable, samples: SampleSpecs, metrics: Metrics | None, key: tuple
+    model: Trainable, of_outputs: TrainingLoss, samples: SampleSpecs, metrics: Metrics | None, key: tuple
 ) -> TrainingParts:
     """The training parts of a compiled model whose network and optimizer are built.
 
     Args:
         model: The model.
+        of_outputs: The compiled loss.
         samples: Shapes and dtypes of a batch.
         metrics: Taken of each micro-batch.
         key: Kept with the parts, to tell whether they still fit.
@@ -91,7 +92,7 @@ def build_training(
         UserError: The network, or the settings with it, cannot be trained rightly.
     """
     settings, network = model.settings, model.network
-    call, of_outputs, report = audited(model, samples)
+    call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
     loss = MicroBatchLoss(
         call,
@@ -154,8 +155,10 @@ def _full_pass(
     )
 
 
-def audited(model: Trainable, samples: SampleSpecs) -> tuple[NetworkCall, TrainingLoss, audit.AuditReport]:
-    """The call of a compiled model's built network, its loss, and what their audit found for data of these shapes.
+def audited(
+    model: Trainable, loss: TrainingLoss, samples: SampleSpecs
+) -> tuple[NetworkCall, audit.AuditReport]:
+    """The call of a compiled model's built network, and what its audit with the loss found for data of these shapes.
 
     Raises:
         UserError: The network, or the settings with it, cannot be trained rightly.
@@ -165,9 +168,6 @@ def audited(model: Trainable, samples: SampleSpecs) -> tuple[NetworkCall, Traini
     if model.augmentation_function is not None:
         audit.check_augmentation(model.augmentation_function, samples.inputs)
     call = NetworkCall(model.network, samples.inputs)
-    loss = training_loss(
-        model, model.network, samples.targets, network_outputs(model.network, samples.inputs)
-    )
     report = audit.check(
         call,
         loss,
@@ -177,7 +177,14 @@ def audited(model: Trainable, samples: SampleSpecs) -> tuple[NetworkCall, Traini
         shifted_weights=penalty not in ("none", *EXACT),
         replicas=model.distribute_strategy.num_replicas_in_sync,
     )
-    return call, loss, report
+    return call, report
+
+
+def loss_of(model: Trainable, samples: SampleSpecs) -> TrainingLoss:
+    """The compiled loss of a model whose network is built, for data of these shapes."""
+    return training_loss(
+        model, model.network, samples.targets, network_outputs(model.network, samples.inputs)
+    )
 
 
 def build_evaluation(

@@ -101,26 +101,23 @@ class TrainingState:
             raise RuntimeError(f"The network holds its averages: it can be {action} outside applied() only.")
 
 
-def restore_network(network: keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
+def restore_network(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> bool:
     """Assigns a network the weights that a training's snapshot has of it, and nothing else of it.
 
     Args:
-        network: A built network of the same make.
+        network: A built network.
         arrays: What `TrainingState.capture` returned.
-        source: Where they are from, for the message.
 
-    Raises:
-        UserError: They are of another network.
+    Returns:
+        False where they are of another network; nothing is assigned then.
     """
     named = _named_weights(network)
     there = {name: array.shape for name, array in arrays.items() if name.startswith("network/")}
     if there != {name: tuple(v.shape) for name, v in named.items()}:
-        raise UserError(
-            f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, "
-            "--width, --norm and so on that it was trained with."
-        )
+        return False
     for name, variable in named.items():
         variable.assign(arrays[name])
+    return True
 
 
 def _named_weights(network: keras.Model) -> dict[str, keras.Variable]:

@@ -95,14 +95,15 @@ class Trainer:
                 loss.leaves(samples.targets, "targets")  # metrics want those of every output
             parts.build_metrics(model, samples.targets, outputs)
             self._build_metrics(loss, compiled_loss.figure_names(model, model.network, loss, outputs))
-        of_outputs = compiled_loss.classes(model, model.network, loss, outputs)
-        names = compiled_loss.output_names(model.network, outputs)
-        for name, targets in zip(names, loss.leaves(data.targets, "targets", partial=True), strict=True):
+        of_outputs = compiled_loss.classes(model, loss, outputs)
+        for name, targets in zip(
+            loss.losses, loss.leaves(data.targets, "targets", partial=True), strict=True
+        ):
             if name in of_outputs:
                 check_targets(targets, *of_outputs[name])
         key = (*keras_internals.compile_key(model), *samples)
         if training and (self._training is None or self._training.key != key):
-            self._training = parts.build_training(model, samples, self._metrics, key)
+            self._training = parts.build_training(model, loss, samples, self._metrics, key)
         elif training:
             refusals.refuse_changed_training(self.training.trained, model.network)
         if not training and (self._evaluation is None or self._evaluation.key != key):
@@ -238,4 +239,4 @@ class Trainer:
 def sample_specs(data: UpdateBatches) -> SampleSpecs:
     """Shapes and dtypes of a batch of data."""
     spec = data.element_spec
-    return SampleSpecs(spec.inputs, spec.targets, None if spec.weights == () else spec.weights)
+    return SampleSpecs(spec.inputs, spec.targets, spec.given_weights)
