@@ -166,7 +166,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
         ({"norm": "layer"}, "--norm=layer: accepted are batch, group, none"),
         ({"activation": "tanh"}, "--activation=tanh: accepted are relu, silu, gelu, softplus"),
-        ({"num_classes": 1}, "num_classes must be at least 2: got 1"),
+        ({"num_classes": 0}, "num_classes must be at least 1: got 0"),
         ({"width": 0}, "--width=0: must be at least 1"),
         ({"seed": -1}, "seed must be at least 0: got -1"),
         ({"name": "resnet18", "side": 7}, "7x7 pixels are too small: .*'cifar' .* at least 8"),

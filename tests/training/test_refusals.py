@@ -1,5 +1,6 @@
 """What FullBatchModel refuses, with a message that says what to do, instead of training something else."""
 
+import re
 from typing import Any
 
 import keras
@@ -391,9 +392,22 @@ class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
     ) -> None:
         outputs = keras.KerasTensor((None, 7))
         model = model_of(loss=loss)
-        compiled = compiled_loss.training_loss(model, model.network, tf.TensorSpec([None], tf.int64), outputs)
+        targets = tf.TensorSpec([None], tf.int64) if classes else tf.TensorSpec([None, 7])
+        compiled = compiled_loss.training_loss(model, model.network, targets, outputs)
         found = compiled_loss.classes(model, compiled, outputs)
         self.assertEqual(list(found.values()), [(classes, ignored)])
+
+    @parameterized.parameters(
+        ("mse", (40,), "targets have the shape [samples], the outputs [samples, 10]"),
+        ("mse", (40, 1), "targets have the shape [samples, 1], the outputs [samples, 10]"),
+        (keras.losses.Huber(), (40,), "the loss 'huber_loss' takes both alike"),
+    )
+    def test_targets_that_would_be_broadcast(self, loss: Any, shape: tuple, words: str) -> None:
+        # A micro-batch of as many samples as there are outputs hides it from TensorFlow too.
+        network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(10)])
+        model = model_of(network, loss=loss, micro_batch_size=10)
+        with self.assertRaisesRegex(UserError, re.escape(words)):
+            model.fit(np.ones((40, 3), "float32"), np.ones(shape, "float32"), verbose=0)
 
     def test_an_augmentation_that_draws_from_a_state(self) -> None:
         network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])

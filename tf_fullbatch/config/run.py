@@ -175,8 +175,8 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "data": {"dataset_options": None},
     "model": {"step": None, "model_options": None},
-    "optimizer": {"optimizer_options": None},
-    "step": {"fused_batch_norm": False},
+    "optimizer": {"optimizer_options": None, "loss": "cross_entropy", "loss_options": None},
+    "step": {"fused_batch_norm": False, "augmentation_options": None},
     "runtime": {"data_on_device": "auto"},
 }
 """What the runs of version 0.1.0 did where they had no setting for it."""
@@ -199,7 +199,7 @@ _GROUPS: dict[str, type[Group]] = {
 }
 
 
-FILE_SETTINGS = ("dataset", "model", "optimizer")
+FILE_SETTINGS = ("dataset", "model", "optimizer", "loss", "augmentation")
 """The settings that may name a file of the user's, see `settings.own_parts`."""
 
 

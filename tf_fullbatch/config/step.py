@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
 from tf_fullbatch.data.augment.base import AugmentationSettings
+from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
@@ -72,8 +74,11 @@ class StepConfig(Group):
         "none",
         f"Random changes to the training images, on the device: {described(_CHANGES, last=', ')}.",
         choices=tuple(AUGMENTATIONS),
+        or_code=True,
     )
-    chosen_augmentation: AugmentationSettings = chosen_by("augmentation", AUGMENTATIONS)
+    chosen_augmentation: AugmentationSettings = chosen_by(
+        "augmentation", AUGMENTATIONS, (own_parts.names_code, OwnAugmentation)
+    )
     accumulate_dtype: str = setting(
         "float32",
         "Precision of the sums over samples; widened to float64 where the weights are.",
@@ -98,6 +103,9 @@ class StepConfig(Group):
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
+        if isinstance(self.chosen_augmentation, OwnAugmentation):
+            own_parts.source_of("augmentation", self.augmentation)
+            self.chosen_augmentation.options  # noqa: B018, refuses what is no option
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
         if self.penalty == "none" and strengths:
             raise UserError(

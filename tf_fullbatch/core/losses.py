@@ -1,4 +1,4 @@
-"""Cross-entropy of integer labels and logits, with label smoothing."""
+"""Cross-entropy of integer labels and logits, with label smoothing; what losses take."""
 
 from typing import Any
 
@@ -55,13 +55,14 @@ class SparseCrossentropy(keras.losses.Loss):
         """The loss of every sample.
 
         Args:
-            y_true: `[batch]` or `[batch, 1]`, the class of every sample, 0 to C - 1.
-            y_pred: `[batch, classes]`, logits.
+            y_true: `[batch]` or `[batch, 1]`, the class of every sample, 0 to C - 1; or `[batch, ...]`, of every place.
+            y_pred: `[batch, classes]` or `[batch, ..., classes]`, logits.
 
         Returns:
-            `[batch]`, in the dtype of `y_pred`.
+            `[batch]` or `[batch, ...]`, in the dtype of `y_pred`.
         """
-        labels = tf.cast(tf.reshape(y_true, [-1]), tf.int64)
+        places = [-1] if y_pred.shape.rank == 2 else tf.shape(y_pred)[:-1]
+        labels = tf.cast(tf.reshape(y_true, places), tf.int64)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=y_pred)
         if self.label_smoothing == 0:
             return loss
@@ -71,3 +72,17 @@ class SparseCrossentropy(keras.losses.Loss):
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
         return {**super().get_config(), "label_smoothing": self.label_smoothing, "dtype": self.dtype}
+
+
+def takes_class_numbers(loss: Any) -> bool:
+    """Whether a loss takes targets as class numbers from 0."""
+    return isinstance(loss, SparseCrossentropy | keras.losses.SparseCategoricalCrossentropy)
+
+
+def takes_logits(loss: Any) -> bool | None:
+    """Whether a loss takes logits (True) or probabilities (False); None where neither is said."""
+    if isinstance(loss, SparseCrossentropy):
+        return True
+    if not isinstance(loss, keras.losses.Loss):
+        return None
+    return loss.get_config().get("from_logits")

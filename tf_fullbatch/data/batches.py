@@ -1,6 +1,5 @@
 """Samples in host memory, cut into update batches."""
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
+from tf_fullbatch.data.structures import as_arrays
 from tf_fullbatch.errors import UserError
 
 
@@ -146,38 +146,6 @@ class UpdateBatches:
         return UpdateBatches(
             chosen.inputs, chosen.targets, chosen.given_weights, sample_ids=chosen.sample_ids
         )
-
-
-def is_structure(data: Any) -> bool:
-    """Whether data are several arrays: a dictionary, or a list or tuple with arrays in it (not a list of numbers)."""
-    return isinstance(data, Mapping) or (
-        isinstance(data, list | tuple) and any(len(getattr(part, "shape", ())) for part in data)
-    )
-
-
-def as_arrays(data: Any, name: str) -> Any:
-    """An array, or a tuple or dictionary of arrays.
-
-    Args:
-        data: Anything that NumPy makes an array of, or a list, a tuple or a dictionary of such.
-        name: What they are, for messages.
-
-    Raises:
-        UserError: A structure within a structure, or None in one.
-    """
-    if isinstance(data, Mapping):
-        return {key: _array(part, name) for key, part in data.items()}
-    return tuple(_array(part, name) for part in data) if is_structure(data) else np.asarray(data)
-
-
-def _array(part: Any, name: str) -> np.ndarray:
-    if part is None:
-        raise UserError(f"The {name} hold None: give an array for each (of sample weights, ones).")
-    if is_structure(part):
-        raise UserError(
-            f"The {name} are a structure within a structure: give one array, a list, a tuple or a dictionary of arrays."
-        )
-    return np.asarray(part)
 
 
 def _common_length(inputs: Any, targets: Any, weights: Any) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
-from tf_fullbatch.data.batches import as_arrays, is_structure
+from tf_fullbatch.data.structures import as_arrays, is_structure
 from tf_fullbatch.errors import UserError
 
 MEMORY_SHARE = 0.8

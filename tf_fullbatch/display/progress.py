@@ -151,11 +151,13 @@ class ProgressLine:
         self._show()
 
     def evaluation(self, record: Record) -> None:
-        """Shows an evaluation's accuracy from now on; `record` has the keys of `EVALUATION_COLUMNS`."""
+        """Shows an evaluation's accuracy, or its loss, from now on; `record` has the keys of `EVALUATION_COLUMNS`."""
         name = "val" if record["split"] == "validation" else str(record["split"])
         name += "" if record["weights"] == "raw" else f" {record['weights']}"
         if record.get("accuracy") is not None:
             self._evaluations[name] = f"{name} {100 * float(record['accuracy'] or 0):.2f}%"
+        elif record.get("loss") is not None:
+            self._evaluations[name] = f"{name} loss {float(record['loss'] or 0):.4g}"
 
     def update_part(self, rounds_done: int, rounds: int) -> None:
         """Shows how far the step under way is: rounds done of the rounds it has."""

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from tf_fullbatch.models.layers import float_dtype, layer_seed
-from tf_fullbatch.models.own import OwnModel, application, own_network
+from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.settings.own_parts import is_users_code
 
@@ -29,7 +29,7 @@ def build_network(
     Args:
         name: A key of `models.registry.MODELS`.
         input_shape: Height and width in pixels, and channels.
-        num_classes: Classes, at least 2.
+        num_classes: Classes, or numbers of another target, at least 1.
         pixel_mean: Mean of each channel, in units of `pixel / 255`.
         pixel_std: Standard deviation of each channel, in units of `pixel / 255`, positive.
         seed: Seed of the initial weights, at least 0.
@@ -57,11 +57,12 @@ def build_network(
 def network_of(
     config: ModelConfig,
     *,
-    input_shape: tuple[int, int, int],
-    num_classes: int,
+    input_shape: Any,
+    num_classes: Any,
     pixel_mean: Sequence[float],
     pixel_std: Sequence[float],
     seed: int,
+    expected: Expected = Expected(),  # noqa: B008, immutable
 ) -> keras.Model:
     """The network that settings describe, from raw pixels to logits, under the global Keras dtype policy.
 
@@ -73,20 +74,23 @@ def network_of(
 
     Args:
         config: The network's name and settings; initial weights are not loaded here.
-        input_shape: Height and width in pixels, and channels.
-        num_classes: Classes, at least 2.
+        input_shape: Height and width in pixels, and channels; for code of the user's own the shape of any input, or a
+            structure of shapes.
+        num_classes: Outputs: classes or, of other targets, numbers; at least 1. For code of the user's own the same, or
+            a structure like that of the targets.
         pixel_mean: Mean of each channel, in units of `pixel / 255`.
         pixel_std: Standard deviation of each channel, in units of `pixel / 255`, positive.
         seed: Seed of the initial weights, at least 0.
+        expected: What the loss takes of the outputs of code of the user's own.
 
     Raises:
         ValueError: If an argument is out of range, or the image is too small for the network.
     """
-    _check_numbers(input_shape, num_classes, seed)
     if isinstance(config.chosen_model, OwnModel):
         keras.utils.set_random_seed(seed)
         if is_users_code(config.model):
-            return own_network(config.model, config.chosen_model.options, input_shape, num_classes)
+            return own_network(config.model, config.chosen_model.options, input_shape, num_classes, expected)
+    _check_numbers(input_shape, num_classes, seed)
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
     normalised = _normalised(pixels, pixel_mean, pixel_std)
@@ -133,7 +137,7 @@ def _check_numbers(input_shape: tuple[int, int, int], num_classes: int, seed: in
         raise ValueError(
             f"input_shape must be (height, width, channels) or (features,), all positive: got {input_shape}."
         )
-    if num_classes < 2:
-        raise ValueError(f"num_classes must be at least 2: got {num_classes}.")
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1: got {num_classes}.")
     if seed < 0:
         raise ValueError(f"seed must be at least 0: got {seed}.")

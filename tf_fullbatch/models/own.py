@@ -1,7 +1,8 @@
 """--model=keras:NAME, FILE.py:function or package.module:function: networks that are not built in."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import own_parts
@@ -13,6 +14,18 @@ if TYPE_CHECKING:
 
 _ROUNDING = 1e-2
 """How far from 1 the sum of probabilities may be, in half precision too."""
+
+
+class Expected(NamedTuple):
+    """What a loss takes of a network's outputs.
+
+    Attributes:
+        one_per_class: One number per class, `[batch, num_classes]`.
+        logits: Logits (True), probabilities (False), or anything (None).
+    """
+
+    one_per_class: bool = True
+    logits: bool | None = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,42 +84,74 @@ def application(
 
 
 def own_network(
-    value: str, options: dict[str, Any], input_shape: tuple[int, ...], num_classes: int
+    value: str, options: dict[str, Any], input_shape: Any, num_classes: Any, expected: Expected
 ) -> "keras.Model":
     """The network of a user's function `(input_shape, num_classes, **options)`.
 
+    Args:
+        value: Where the function stands.
+        options: Of the user.
+        input_shape: Of one sample; of several inputs a structure of shapes.
+        num_classes: See `data.sources.dataset.num_classes`.
+        expected: What the loss takes.
+
     Raises:
-        UserError: The function cannot be had, fails, or returns no network with logits of these classes.
+        UserError: The function cannot be had, fails, or returns no network with outputs that the loss takes.
     """
     import keras
 
     function = own_parts.function_of("model", value)
     network = own_parts.called(
-        "model", value, function, {"input_shape": tuple(input_shape), "num_classes": num_classes}, options
+        "model", value, function, {"input_shape": input_shape, "num_classes": num_classes}, options
     )
     if not isinstance(network, keras.Model):
         raise UserError(f"--model={value} returned a {type(network).__name__}: return a keras.Model.")
     try:
-        outputs = network(keras.KerasTensor((None, *input_shape)))
+        outputs = network(_inputs(network, input_shape, lambda shape, dtype: keras.KerasTensor(shape, dtype)))
     except Exception as error:
         said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"--model={value} returned a network that cannot be called on inputs of the shape "
-            f"{tuple(input_shape)}: {said}"
+            f"--model={value} returned a network that cannot be called on inputs of the shape {input_shape}: {said}"
         ) from error
     shape = getattr(outputs, "shape", None)
-    if shape is None or tuple(shape[1:]) != (num_classes,):
+    if expected.one_per_class and (shape is None or tuple(shape[1:]) != (num_classes,)):
         raise UserError(
-            f"--model={value} returned a network with outputs of the shape {shape}: return logits, (None, "
-            f"{num_classes})."
+            f"--model={value} returned a network with outputs of the shape {shape and (None, *shape[1:])}: return "
+            f"logits, (None, {num_classes})."
         )
-    inputs = getattr(network, "inputs", None) or []
-    zeros = keras.ops.zeros((1, *input_shape), inputs[0].dtype if inputs else None)
-    found = keras.ops.convert_to_numpy(network(zeros))
+    if shape is not None and expected.logits is not None and None not in shape[1:]:
+        _refuse_other_range(value, network, input_shape, expected.logits)
+    return network
+
+
+def _refuse_other_range(value: str, network: "keras.Model", input_shape: Any, logits: bool) -> None:
+    """Refuses probabilities where the loss takes logits, and the other way round."""
+    import keras
+
+    found = keras.ops.convert_to_numpy(network(_inputs(network, input_shape, keras.ops.zeros)))
+    found = found.reshape(-1, found.shape[-1])
     activation = getattr(network.layers[-1], "activation", None)
-    if activation is keras.activations.sigmoid or (found.min() >= 0 and abs(found.sum() - 1) < _ROUNDING):
+    sums_to_one = found.shape[-1] > 1 and abs(found.sum(axis=-1) - 1).max() < _ROUNDING
+    are_probabilities = activation is keras.activations.sigmoid or (found.min() >= 0 and sums_to_one)
+    if logits and are_probabilities:
         raise UserError(
             f"--model={value} returned a network of probabilities, but the loss takes logits: leave the last "
             "activation (softmax, sigmoid) out."
         )
-    return network
+    if not logits and not are_probabilities:
+        raise UserError(
+            f"--model={value} returned a network of logits, but the loss takes probabilities: add "
+            "--loss_options=from_logits=True (in code of your own, from_logits=True)."
+        )
+
+
+def _inputs(network: "keras.Model", input_shape: Any, made: Callable[[tuple, Any], Any]) -> Any:
+    """What `made` makes of the shape of a batch and the dtype of each input."""
+    tensors = list(getattr(network, "inputs", None) or [])
+    if isinstance(input_shape, Mapping):
+        dtypes = {tensor.name: tensor.dtype for tensor in tensors}
+        return {name: made((1, *shape), dtypes.get(name)) for name, shape in input_shape.items()}
+    if not input_shape or not isinstance(input_shape[0], tuple):
+        return made((1, *input_shape), tensors[0].dtype if tensors else None)
+    in_order = [tensor.dtype for tensor in tensors] or [None] * len(input_shape)
+    return [made((1, *shape), dtype) for shape, dtype in zip(input_shape, in_order, strict=False)]

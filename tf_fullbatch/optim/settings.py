@@ -1,9 +1,12 @@
 """Settings of update batches, loss, optimizer and learning rate."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.optim.base import LearningRate, OptimizerSettings
+from tf_fullbatch.optim.losses.base import LossSettings
+from tf_fullbatch.optim.losses.own import OwnLoss
+from tf_fullbatch.optim.losses.registry import LOSSES
 from tf_fullbatch.optim.own import OwnOptimizer
 from tf_fullbatch.optim.registry import OPTIMIZERS
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
@@ -31,9 +34,8 @@ class OptimizerConfig(Group):
         none_word="full",
     )
     shuffle: bool = setting(False, "Draw a new order of the samples each epoch.")
-    label_smoothing: float = setting(
-        0.0, "Share of the target probability spread evenly over all classes.", minimum=0, below=1
-    )
+    loss: str = setting("cross_entropy", f"{described(LOSSES)}.", choices=tuple(LOSSES), or_code=True)
+    chosen_loss: LossSettings = chosen_by("loss", LOSSES, (own_parts.names_code, OwnLoss))
     optimizer: str = setting(
         "gradient_descent", f"{described(OPTIMIZERS)}.", choices=tuple(OPTIMIZERS), or_code=True
     )
@@ -58,9 +60,10 @@ class OptimizerConfig(Group):
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
-        if isinstance(self.chosen_optimizer, OwnOptimizer):
-            own_parts.source_of("optimizer", self.optimizer)
-            self.chosen_optimizer.options  # noqa: B018, refuses what is no option
+        for name, chosen in (("optimizer", self.chosen_optimizer), ("loss", self.chosen_loss)):
+            if isinstance(chosen, OwnOptimizer | OwnLoss):
+                own_parts.source_of(name, getattr(self, name))
+                chosen.options  # noqa: B018, refuses what is no option
 
     def build_optimizer(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer, built in or not.
@@ -71,6 +74,14 @@ class OptimizerConfig(Group):
         if isinstance(self.chosen_optimizer, OwnOptimizer):
             return self.chosen_optimizer.build(self.optimizer, learning_rate)
         return self.chosen_optimizer.build(learning_rate)
+
+    def build_loss(self) -> Any:
+        """The training loss, built in or not; of several outputs a list or dictionary of losses.
+
+        Raises:
+            UserError: One that is not built in cannot be had.
+        """
+        return self.chosen_loss.build(self.loss)
 
     def rates(self, update_batch_size: int, epochs: float) -> EpochRates:
         """The learning rate of every epoch of a run.

@@ -1,6 +1,7 @@
 """summary.json: how a run ended, its final and best figures, and where they came from."""
 
 import importlib.metadata
+import math
 import platform
 import subprocess
 from pathlib import Path
@@ -95,26 +96,30 @@ def best_evaluation(evaluations: "pd.DataFrame") -> dict[str, Any] | None:
     """The evaluation that validation would choose; the test split never chooses.
 
     Returns:
-        None without a validation accuracy; else `step`, `epoch` and `weights` of the highest validation
-        accuracy (on a tie the lower loss, then the earlier step), its figures as `validation`, and as `test`
-        those of the same step and weights, None where the test split was not evaluated then.
+        None without a validation; else `step`, `epoch` and `weights` of the highest validation accuracy (on a tie,
+        or where accuracy has no meaning, the lower loss, then the earlier step), its figures as `validation`, and as
+        `test` those of the same step and weights, None where the test split was not evaluated then.
     """
-    candidates = evaluations[evaluations["split"] == "validation"].dropna(subset=["accuracy"])
+    candidates = evaluations[evaluations["split"] == "validation"]
+    by_accuracy = evaluations["accuracy"].notna().any()
+    candidates = candidates.dropna(subset=["accuracy" if by_accuracy else "loss"])
     if candidates.empty:
         return None
     best = min(candidates.to_dict("records"), key=validation_rank)
     same = (evaluations["step"] == best["step"]) & (evaluations["weights"] == best["weights"])
+    figures = ("loss", "accuracy", "samples") if by_accuracy else ("loss", "samples")
     tests = evaluations[same & (evaluations["split"] == "test")].to_dict("records")
     return {
         **_figures(best, "step", "epoch", "weights"),
-        "validation": _figures(best, "loss", "accuracy", "samples"),
-        "test": _figures(tests[-1], "loss", "accuracy", "samples") if tests else None,
+        "validation": _figures(best, *figures),
+        "test": _figures(tests[-1], *figures) if tests else None,
     }
 
 
 def validation_rank(row: Record) -> tuple[float, float, float]:
-    """Orders evaluations of the validation split, the best first: by accuracy, then loss, then step."""
-    return -_number(row, "accuracy"), _number(row, "loss"), _number(row, "step")
+    """Orders evaluations of the validation split, the best first: by accuracy where there is one, then loss, step."""
+    accuracy = _number(row, "accuracy")
+    return 0.0 if accuracy == math.inf else -accuracy, _number(row, "loss"), _number(row, "step")
 
 
 def versions() -> dict[str, str | None]:
@@ -148,7 +153,8 @@ def _git(folder: str | Path, *arguments: str) -> str | None:
 
 
 def _number(row: Record, name: str) -> float:
-    return float(row.get(name) if row.get(name) is not None else "inf")  # type: ignore[arg-type]
+    value = row.get(name)
+    return math.inf if value is None or value != value else float(value)
 
 
 def _figures(row: Record, *names: str) -> dict[str, Any]:

@@ -126,7 +126,7 @@ def _at_equal_loss(comparison: Comparison, plots: Path) -> Picture:
         "augmented and weights before each update, without penalty and weight decay.",
         *_sizes_note(comparison),
     )
-    if len({arm.config.optimizer.label_smoothing for arm in comparison.arms}) > 1:
+    if len({arm.config.values()["label_smoothing"] for arm in comparison.arms}) > 1:
         notes += ("The arms smooth labels differently, which is in their losses: these do not compare.",)
     alt = "Error and mean squared micro-batch gradient norm of every arm against its training loss"
     return _picture(curve_plots.at_equal_loss(comparison), plots, "at_equal_loss", alt, notes)

@@ -1,21 +1,27 @@
 """From a configuration to its parts: devices, data, network, compiled model, and the state of a training."""
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
+import optree
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core.losses import takes_class_numbers, takes_logits
+from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.build import network_of
+from tf_fullbatch.models.own import Expected
 from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
 from tf_fullbatch.records.checkpoints import Checkpoint, load_step
@@ -115,9 +121,10 @@ def load_splits(config: Config) -> Splits:
             f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
             "Leave it out."
         )
+    balanced = dataset.train.has_classes
     train, validation = split_train(
-        dataset.train.targets,
-        num_classes=dataset.num_classes,
+        dataset.train.targets if balanced else np.zeros(len(dataset.train), np.int32),
+        num_classes=dataset.num_classes if balanced else 1,
         train_size=data.train_size,
         validation_size=data.validation_size,
     )
@@ -134,11 +141,15 @@ def load_splits(config: Config) -> Splits:
 
 
 def _refuse_image_settings(config: Config, train: Split) -> None:
-    given = {"augmentation": config.step.augmentation != "none", "flip_averaging": config.step.flip_averaging}
+    built_in = not isinstance(config.step.chosen_augmentation, OwnAugmentation)
+    given = {
+        "augmentation": built_in and config.step.augmentation != "none",
+        "flip_averaging": config.step.flip_averaging,
+    }
     for name in (name for name, is_given in given.items() if is_given):
         raise UserError(
             f"--{name} is for images (uint8 of 4 axes), but the inputs of --dataset={config.data.dataset} are "
-            f"{train.inputs.dtype}{list(train.inputs.shape[1:])}: leave it out."
+            f"{train.described('inputs')}: leave it out."
         )
 
 
@@ -181,46 +192,96 @@ def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) 
     batches = training_batches(config, train)
     default = strategy is tf.distribute.get_strategy()
     with contextlib.nullcontext() if default else strategy.scope():
-        network = _build_network(config, train)
+        loss = config.optimizer.build_loss()
+        network = _build_network(config, train, loss)
         if config.model.initial_weights:
             load_initial_weights(network, config.model.initial_weights, config.model.step)
-        model = FullBatchModel(network, **config.step.to_flat())
+        model = _full_batch_model(config.step, network, train)
         rates = config.learning_rates(batches.batch_size)
         optimizer = config.optimizer.build_optimizer(EpochSchedule(rates, batches.steps_per_epoch))
         if not config.optimizer.decay_norm_and_bias:
             optimizer.exclude_from_weight_decay(var_list=undecayed_variables(network))
         optimizer.build(network.trainable_variables)
-        model.compile(optimizer=optimizer, loss=SparseCrossentropy(config.optimizer.label_smoothing))
+        model.compile(optimizer=optimizer, loss=loss)
     # Refuses now, before anything is written, what the step cannot be built from.
     model.prepare(batches, training=True)
     return model
 
 
-def _build_network(config: Config, train: Split) -> keras.Model:
+def _full_batch_model(step: StepConfig, network: keras.Model, train: Split) -> FullBatchModel:
+    settings = step.to_flat()
+    if not isinstance(step.chosen_augmentation, OwnAugmentation):
+        return FullBatchModel(network, **settings)
+    function = step.chosen_augmentation.function(step.augmentation, step.seed, train.inputs)
+    settings |= {"augmentation": "none", "augmentation_options": None}
+    return FullBatchModel(network, augmentation_function=function, **settings)
+
+
+def _build_network(config: Config, train: Split, loss: Any) -> keras.Model:
+    _refuse_other_targets(config, train, loss)
     mean, std = np.zeros(1), np.ones(1)
-    if train.inputs.dtype != np.int32:
+    if not is_users_code(config.model.model):
+        _refuse_for_built_in(config, train, loss)
         mean, std = input_statistics(train.inputs)
         if train.inputs.dtype != np.uint8:  # networks take them in units of pixel / 255
             mean, std = mean / 255, std / 255
-    elif not is_users_code(config.model.model):
-        raise UserError(
-            f"--model={config.model.model}: the inputs of --dataset={config.data.dataset} are integers (tokens), which "
-            "no built-in network takes: give a --model of your own, or float inputs."
-        )
     std = np.where(std > 0, std, 1.0)  # a channel of one value carries nothing to scale
+    one_per_class = train.has_classes and takes_class_numbers(loss)
     try:
         return network_of(
             config.model,
-            input_shape=train.inputs.shape[1:],
+            input_shape=train.input_shape,
             num_classes=train.num_classes,
             pixel_mean=mean.tolist(),
             pixel_std=std.tolist(),
             seed=config.step.seed,
+            expected=Expected(one_per_class=one_per_class, logits=takes_logits(loss)),
         )
     except UserError:
         raise
     except ValueError as error:
         raise UserError(f"--model={config.model.model}: {error}") from error
+
+
+def _refuse_other_targets(config: Config, train: Split, loss: Any) -> None:
+    """Refuses targets that are no class numbers where the loss takes these.
+
+    Raises:
+        UserError: They are not.
+    """
+    targets = optree.tree_leaves(train.targets)
+    if takes_class_numbers(loss) and (len(targets) > 1 or targets[0].dtype.kind != "i"):
+        raise UserError(
+            f"--loss={config.optimizer.loss} takes class numbers (integers), but the targets of "
+            f"--dataset={config.data.dataset} are {train.described('targets')}: give another --loss, such as "
+            "keras:MeanSquaredError (numbers), keras:CategoricalCrossentropy (one-hot) or FILE.py:function."
+        )
+
+
+def _refuse_for_built_in(config: Config, train: Split, loss: Any) -> None:
+    """Refuses what networks that are not the user's own code cannot have.
+
+    Raises:
+        UserError: Inputs that are tokens or several, several targets, or a loss of probabilities.
+    """
+    model, one = f"--model={config.model.model}", isinstance(train.inputs, np.ndarray)
+    if not one or train.inputs.dtype == np.int32:
+        what = "integers (tokens)" if one else f"several ({train.described('inputs')})"
+        raise UserError(
+            f"{model}: the inputs of --dataset={config.data.dataset} are {what}, which no built-in network takes: give "
+            "a --model of your own, or one array of floats or pixels."
+        )
+    if not isinstance(train.targets, np.ndarray) or isinstance(loss, Mapping | list | tuple):
+        raise UserError(
+            f"{model} has one output, but the targets of --dataset={config.data.dataset} are "
+            f"{train.described('targets')} and --loss={config.optimizer.loss} may be several: give a --model of your "
+            "own for several outputs."
+        )
+    if takes_logits(loss) is False:
+        raise UserError(
+            f"--loss={config.optimizer.loss} takes probabilities, but {model} gives logits: add "
+            "--loss_options=from_logits=True."
+        )
 
 
 def load_initial_weights(network: keras.Model, source: str, step: int | None = None) -> None:

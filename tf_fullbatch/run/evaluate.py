@@ -61,4 +61,6 @@ def _refuse_other_settings(config: Config, trained: Config) -> None:
 
 def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[str]:
     results = model.evaluate_batches(batches)
-    return [split, weights, str(len(batches)), f"{results['loss']:.4f}", f"{100 * results['accuracy']:.2f}"]
+    accuracy = results.get("accuracy")
+    shown = "-" if accuracy is None else f"{100 * accuracy:.2f}"
+    return [split, weights, str(len(batches)), f"{results['loss']:.4f}", shown]

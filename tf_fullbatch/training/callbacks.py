@@ -185,7 +185,7 @@ class Evaluator(keras.callbacks.Callback):
             "split": split,
             "weights": weights,
             "loss": results["loss"],
-            "accuracy": results["accuracy"],
+            "accuracy": results.get("accuracy"),
             "samples": len(samples),
             "seconds": time.monotonic() - started,
         }
@@ -194,7 +194,8 @@ class Evaluator(keras.callbacks.Callback):
         self._evaluations.append(record)
         self._writer.write_evaluation(record)
         self._progress.evaluation(record)
-        comparable = record["split"] == "validation" and math.isfinite(record["accuracy"])
+        decisive = record["loss"] if record["accuracy"] is None else record["accuracy"]
+        comparable = record["split"] == "validation" and math.isfinite(decisive)
         if comparable and (self.best is None or validation_rank(record) < self.best):
             self.best, self.improved = validation_rank(record), True
 

@@ -76,6 +76,8 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
             found[name] = None
         else:
             resolved = _resolved(loss, target, output)
+            _refuse_other_shapes(resolved, target, output)
+            _refuse_pairs(resolved, target, output)
             by_weights = resolved.reduction == "mean_with_sample_weight"
             weight = None if factor is None else float(factor)
             found[name] = OutputLoss(_sample_loss(resolved), weight, by_weights, resolved.name)
@@ -158,6 +160,58 @@ def _resolved(loss: Any, target: Any, output: Any) -> keras.losses.Loss:
             "micro-batches would not use: override call(), which returns a loss per sample."
         )
     return resolved
+
+
+_OF_CLASS_NUMBERS = frozenset(
+    ("sparse_categorical_crossentropy", "ctc", "circle", "categorical_generalized_cross_entropy")
+)
+"""Keras' losses whose targets have another shape than the outputs."""
+
+
+def _refuse_other_shapes(loss: keras.losses.Loss, target: Any, output: Any) -> None:
+    """Refuses targets that one of Keras' losses would broadcast against the outputs, each with every one."""
+    function: Any = getattr(loss, "fn", None)
+    of_keras = function is not None and function.__module__.startswith("keras.")
+    if not of_keras or function.__name__ in _OF_CLASS_NUMBERS:
+        return
+    wanted, given = list(output.shape), list(target.shape)
+    for shape, other in ((wanted, given), (given, wanted)):
+        if len(shape) == len(other) + 1 and shape[-1] == 1:
+            shape.pop()
+    alike = len(wanted) == len(given) and all(
+        a == b or None in (a, b) for a, b in zip(wanted, given, strict=True)
+    )
+    if not alike:
+        raise UserError(
+            f"The targets have the shape {_shown(target.shape)}, the outputs {_shown(output.shape)}, and the loss "
+            f"{loss.name!r} takes both alike: give the network as many outputs as there are targets, or use a loss of "
+            "class numbers, such as SparseCategoricalCrossentropy."
+        )
+
+
+def _refuse_pairs(loss: keras.losses.Loss, target: Any, output: Any) -> None:
+    """Refuses a loss of the user's own that gives one number per pair of samples, as `targets - outputs` of `[samples]`
+    and `[samples, 1]` does, silently."""
+    function: Any = getattr(loss, "fn", loss.call)
+    sizes = [*target.shape[1:], *output.shape[1:]]
+    if function.__module__.startswith(("keras.", "tf_fullbatch.")) or None in sizes:
+        return
+    samples = next(size for size in (5, 7, 11, 13) if size not in sizes)
+    zeros = [tf.zeros([samples, *part.shape[1:]], output.dtype) for part in (target, output)]
+    try:
+        losses = loss.call(*zeros)
+    except Exception:  # what is traced later says it better
+        return
+    if losses.shape.rank > 1 and samples in losses.shape[1:]:
+        raise UserError(
+            f"The loss {loss.name!r} of targets {_shown(target.shape)} and outputs {_shown(output.shape)} gives "
+            f"{losses.shape.as_list()} numbers for {samples} samples, one per pair of them: bring both to one shape "
+            "within, for instance by tf.squeeze(outputs, -1)."
+        )
+
+
+def _shown(shape: Any) -> str:
+    return f"[{', '.join('samples' if i == 0 else str(size) for i, size in enumerate(shape))}]"
 
 
 def _sample_loss(loss: keras.losses.Loss) -> SampleLoss:

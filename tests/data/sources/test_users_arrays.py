@@ -46,6 +46,29 @@ class DatasetOfTest(parameterized.TestCase):
         self.assertEqual((alone.test, alone.validation, alone.test_split), (None, None, None))
 
     @parameterized.parameters(
+        (Y, "int32", 3),
+        (Y[:, None], "int32", 3),
+        (np.stack([Y, Y + 4], axis=1), "int32", 7),
+        (Y / 2, "float32", 1),
+        (np.eye(6, 2), "float32", 2),
+    )
+    def test_classes_or_numbers(self, targets: Any, dtype: str, outputs: int) -> None:
+        found = dataset_of("a", train(targets=targets)).train
+        self.assertEqual((found.targets.dtype.name, found.num_classes), (dtype, outputs))
+        self.assertEqual(found.has_classes, dtype == "int32" and found.targets.ndim == 1)
+
+    def test_several_inputs_and_outputs(self) -> None:
+        pixels = np.zeros((6, 2, 2), np.uint8)
+        part = ({"image": pixels, "numbers": X}, (Y, Y / 2))
+        found = dataset_of("a", {"train": part}).train
+        self.assertEqual(found.input_shape, {"image": (2, 2, 1), "numbers": (4,)})
+        self.assertEqual((found.num_classes, found.are_images, len(found)), ((3, 1), False, 6))
+        some = found.select(np.array([4, 1]))
+        np.testing.assert_array_equal(some.inputs["numbers"], X[[4, 1]])
+        np.testing.assert_array_equal(some.targets[1], np.float32(Y / 2)[[4, 1]])
+        np.testing.assert_array_equal(some.sample_ids, [4, 1])
+
+    @parameterized.parameters(
         ({"test": (X, Y)}, "has the splits 'test': give 'train'"),
         ({**train(), "dev": (X, Y)}, "'dev'"),
         (train(X[:5]), "5 inputs and 6 targets"),
@@ -57,8 +80,17 @@ class DatasetOfTest(parameterized.TestCase):
         (train([[1, 2], [3]]), "are no array"),
         (train(3.0), "are one value"),
         (train(targets=["a"] * 6), "text or objects.*np.unique"),
-        (train(targets=Y / 2), "give class numbers"),
-        (train(targets=np.eye(6)), "give class numbers"),
+        (train(targets=Y + 1j), "are complex128: give class numbers"),
+        (
+            train(targets=np.where(Y == 2, 1e60, Y)),
+            r"targets of 'train' are not finite in 2 sample\(s\), .* 2:",
+        ),
+        (train(inputs={"a": X, "b": X[:4]}), "has 4 and 6 inputs and 6 targets"),
+        (train(inputs={"a": X, "b": X.astype(str)}), "inputs 'b' of 'train' are <U32: give pixels"),
+        (train(inputs={}), "are no array|one value|empty"),
+        ({**train({"a": X}), "test": ({"b": X}, Y)}, "give them alike"),
+        ({**train(), "test": (X, Y / 2)}, "targets of 'test' are float32.*those of 'train' int32"),
+        (train(targets=(Y, 0 * Y)), "at least two classes"),
         (train(targets=Y - 1), "go down to -1"),
         (train(targets=0 * Y), "at least two classes"),
         ({**train(), "test": (X, Y + 1)}, "go up to 3, those of 'train' to 2"),

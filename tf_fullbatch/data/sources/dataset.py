@@ -1,11 +1,15 @@
-"""Labelled samples in host memory: what every data source gives."""
+"""Samples with targets in host memory: what every data source gives."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import optree
 
 INPUT_DTYPES = ("uint8", "float32", "int32")
 """What inputs may be: pixels, numbers, tokens."""
+TARGET_DTYPES = ("int32", "float32")
+"""What targets may be: class numbers, numbers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -14,51 +18,57 @@ class Split:
 
     Attributes:
         inputs: `[samples, ...]`: raw pixels as uint8 `[samples, height, width, channels]`, numbers as float32, or
-            tokens as int32.
-        targets: int32 `[samples]`, classes 0..num_classes-1.
+            tokens as int32; of several inputs a tuple of such, or name -> inputs.
+        targets: Class numbers as int32 `[samples]` (or `[samples, ...]`), or numbers as float32 `[samples, ...]`; of
+            several outputs a tuple of such, or name -> targets.
         sample_ids: int64 `[samples]`, each sample's position in the source's fixed order.
-        num_classes: Number of classes C.
+        num_classes: What `num_classes` gives of the targets; other splits of the set have the same.
     """
 
-    inputs: np.ndarray
-    targets: np.ndarray
+    inputs: Any
+    targets: Any
     sample_ids: np.ndarray
-    num_classes: int
+    num_classes: Any
 
     def __post_init__(self) -> None:
-        expected: dict[str, tuple[tuple[str, ...], int | None]] = {
-            "inputs": (INPUT_DTYPES, None),
-            "targets": (("int32",), 1),
-            "sample_ids": (("int64",), 1),
-        }
-        for field, (dtypes, rank) in expected.items():
-            array = getattr(self, field)
-            if (
-                array.dtype.name not in dtypes
-                or array.ndim != (rank or max(array.ndim, 2))
-                or len(array) != len(self.inputs)
-            ):
-                raise ValueError(
-                    f"{field} is {array.dtype}{list(array.shape)}; expected {' or '.join(dtypes)} of rank "
-                    f"{rank or '2 or more'} and {len(self.inputs)} samples"
-                )
+        for name, array in (("inputs", self.inputs), ("targets", self.targets)):
+            for leaf in optree.tree_leaves(array):
+                _check(name, leaf, INPUT_DTYPES if name == "inputs" else TARGET_DTYPES, len(self))
+        _check("sample_ids", self.sample_ids, ("int64",), len(self))
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        return len(self.sample_ids)
 
     @property
     def are_images(self) -> bool:
         """Whether inputs are pixels of images."""
-        return self.inputs.dtype == np.uint8 and self.inputs.ndim == 4
+        return isinstance(self.inputs, np.ndarray) and self.inputs.dtype == np.uint8 and self.inputs.ndim == 4
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether each sample is of one class."""
+        return (
+            isinstance(self.targets, np.ndarray) and self.targets.dtype.kind == "i" and self.targets.ndim == 1
+        )
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of one sample's inputs; of several inputs a structure of shapes."""
+        return optree.tree_map(lambda array: tuple(array.shape[1:]), self.inputs)
 
     def select(self, positions: np.ndarray) -> "Split":
         """The samples at `positions` (int [selected]), copied, in that order; they keep their sample ids."""
         return Split(
-            inputs=self.inputs[positions],
-            targets=self.targets[positions],
+            inputs=optree.tree_map(lambda array: array[positions], self.inputs),
+            targets=optree.tree_map(lambda array: array[positions], self.targets),
             sample_ids=self.sample_ids[positions],
             num_classes=self.num_classes,
         )
+
+    def described(self, what: str) -> str:
+        """Dtype and shape of the "inputs" or "targets" of a sample, in words."""
+        found = optree.tree_map(lambda array: f"{array.dtype}{list(array.shape[1:])}", getattr(self, what))
+        return found if isinstance(found, str) else str(found).replace("'", "")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -68,7 +78,7 @@ class Dataset:
     Attributes:
         name: The name it was asked for.
         train: The official training set, whole.
-        test: The labelled samples to test on, or None where the source has none.
+        test: The samples with targets to test on, or None where the source has none.
         test_split: The source's name of the split `test` was read from ("test" or "validation"), or None.
         validation: The source's own samples to validate on; None where they are held out of the training set.
     """
@@ -80,12 +90,40 @@ class Dataset:
     validation: Split | None = None
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes C."""
+    def num_classes(self) -> Any:
+        """What `num_classes` gives of the training targets."""
         return self.train.num_classes
 
 
-def in_order(inputs: np.ndarray, targets: np.ndarray, num_classes: int) -> Split:
+def in_order(inputs: Any, targets: Any, num_classes: Any) -> Split:
     """A whole split, whose samples already stand in the source's order."""
-    sample_ids = np.arange(len(inputs), dtype=np.int64)
-    return Split(inputs=inputs, targets=targets, sample_ids=sample_ids, num_classes=num_classes)
+    samples = len(optree.tree_leaves(inputs)[0])
+    return Split(
+        inputs=inputs,
+        targets=targets,
+        sample_ids=np.arange(samples, dtype=np.int64),
+        num_classes=num_classes,
+    )
+
+
+def num_classes(targets: Any) -> Any:
+    """What a network gives for each sample or place: of class numbers the classes C, the highest and one; of other
+    numbers `[samples, ..., k]` their k, 1 of `[samples]`. Of a structure of targets a structure of that.
+    """
+    return optree.tree_map(_outputs_of, targets)
+
+
+def _outputs_of(targets: np.ndarray) -> int:
+    if targets.dtype.kind == "i":
+        return int(targets.max(initial=-1)) + 1
+    return targets.shape[-1] if targets.ndim > 1 else 1
+
+
+def _check(name: str, array: np.ndarray, dtypes: tuple[str, ...], samples: int) -> None:
+    least = 2 if name == "inputs" else 1
+    other_rank = array.ndim < least or (name == "sample_ids" and array.ndim > 1)
+    if array.dtype.name not in dtypes or other_rank or len(array) != samples:
+        raise ValueError(
+            f"{name} is {array.dtype}{list(array.shape)}; expected {' or '.join(dtypes)} of rank {least} or more and "
+            f"{samples} samples"
+        )

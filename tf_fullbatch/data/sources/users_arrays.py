@@ -4,18 +4,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import optree
 
-from tf_fullbatch.data.sources.dataset import Dataset, Split, in_order
+from tf_fullbatch.data.sources.dataset import Dataset, in_order, num_classes
+from tf_fullbatch.data.structures import is_structure
 from tf_fullbatch.errors import UserError
 
 SPLITS = ("train", "validation", "test")
 
 
 def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
-    """The data set of split -> (inputs, targets).
+    """The data set of split -> (inputs, targets), each an array, or a list, tuple or dictionary of arrays.
 
     Inputs are `[samples, ...]`: uint8 are pixels (`[samples, height, width]` gets a channel), floats are numbers, other
-    integers are tokens. Targets are class numbers from 0, `[samples]` or `[samples, 1]`.
+    integers are tokens. Integer targets are class numbers from 0, `[samples]`, `[samples, 1]` or one per place,
+    `[samples, ...]`; floats are numbers, `[samples]` or `[samples, ...]`.
 
     Raises:
         UserError: No training samples, unknown splits, arrays of other kinds, shapes, lengths or classes, or
@@ -27,28 +30,18 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
             f"it has the splits {', '.join(map(repr, parts)) or 'none'}: give 'train', and 'validation' "
             "and 'test' where there are any."
         )
-    arrays = {split: (_inputs(split, x), _targets(split, y)) for split, (x, y) in parts.items()}
-    train_inputs, train_targets = arrays["train"]
-    classes = int(train_targets.max()) + 1 if len(train_targets) else 0
-    for split, (inputs, targets) in arrays.items():
-        if len(inputs) != len(targets) or not len(inputs):
-            raise UserError(
-                f"the split {split!r} has {len(inputs)} inputs and {len(targets)} targets: give one target "
-                "per input, and at least one."
-            )
-        if inputs.shape[1:] != train_inputs.shape[1:] or inputs.dtype != train_inputs.dtype:
-            raise UserError(
-                f"the inputs of {split!r} are {inputs.dtype}{list(inputs.shape[1:])}, those of 'train' "
-                f"{train_inputs.dtype}{list(train_inputs.shape[1:])}: give them alike."
-            )
-        if targets.max() >= classes:
-            raise UserError(
-                f"the targets of {split!r} go up to {targets.max()}, those of 'train' to {classes - 1}: "
-                "there is nothing to learn such a class from."
-            )
-    if classes < 2:
-        raise UserError("all targets of 'train' are 0: give at least two classes.")
-    found: dict[str, Split] = {split: in_order(x, y, classes) for split, (x, y) in arrays.items()}
+    arrays = {
+        split: (_each(split, "inputs", x, _inputs), _each(split, "targets", y, _targets))
+        for split, (x, y) in parts.items()
+    }
+    for split, pair in arrays.items():
+        _check_lengths(split, *pair)
+        for what, of_split, of_train in zip(("inputs", "targets"), pair, arrays["train"], strict=True):
+            _check_alike(what, split, of_split, of_train)
+    classes = num_classes(arrays["train"][1])
+    for split, (_, targets) in arrays.items():
+        optree.tree_map(lambda array, known: _check_classes(split, array, known), targets, classes)  # noqa: B023
+    found = {split: in_order(x, y, classes) for split, (x, y) in arrays.items()}
     return Dataset(
         name=name,
         train=found["train"],
@@ -58,54 +51,104 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
     )
 
 
-def _inputs(split: str, given: Any) -> np.ndarray:
-    inputs = _array(split, "inputs", given)
-    if inputs.ndim == 1 and inputs.dtype.kind in "iuf":
+def _each(split: str, what: str, given: Any, made: Any) -> Any:
+    """An array, or a tuple or dictionary of arrays, each made into what it is to be."""
+    if not is_structure(given):
+        return made(f"{what} of {split!r}", given)
+    if isinstance(given, Mapping):
+        if not given:
+            raise UserError(f"the {what} of {split!r} are an empty dictionary: give arrays.")
+        return {str(key): made(f"{what} {key!r} of {split!r}", part) for key, part in given.items()}
+    return tuple(made(f"{what} number {i} of {split!r}", part) for i, part in enumerate(given))
+
+
+def _check_lengths(split: str, inputs: Any, targets: Any) -> None:
+    counts = {
+        what: sorted({len(array) for array in optree.tree_leaves(arrays)})
+        for what, arrays in (("inputs", inputs), ("targets", targets))
+    }
+    if counts["inputs"] != counts["targets"] or len(counts["inputs"]) != 1 or counts["inputs"] == [0]:
+        shown = " and ".join(f"{' and '.join(map(str, numbers))} {what}" for what, numbers in counts.items())
+        raise UserError(f"the split {split!r} has {shown}: give one target per input, and at least one.")
+
+
+def _check_alike(what: str, split: str, arrays: Any, of_train: Any) -> None:
+    def kinds(structure: Any) -> Any:
+        return optree.tree_map(lambda array: f"{array.dtype}{list(array.shape[1:])}", structure)
+
+    here, there = kinds(arrays), kinds(of_train)
+    if here != there:
+        raise UserError(f"the {what} of {split!r} are {here}, those of 'train' {there}: give them alike.")
+
+
+def _check_classes(split: str, targets: np.ndarray, classes: int) -> None:
+    if targets.dtype.kind != "i":
+        return
+    if classes < 2:
+        raise UserError("all targets of 'train' are 0: give at least two classes.")
+    if targets.max() >= classes:
         raise UserError(
-            f"the inputs of {split!r} have the shape {inputs.shape}: give [samples, features] or more axes."
+            f"the targets of {split!r} go up to {targets.max()}, those of 'train' to {classes - 1}: "
+            "there is nothing to learn such a class from."
         )
+
+
+def _inputs(what: str, given: Any) -> np.ndarray:
+    inputs = _array(what, given)
+    if inputs.ndim == 1 and inputs.dtype.kind in "iuf":
+        raise UserError(f"the {what} have the shape {inputs.shape}: give [samples, features] or more axes.")
     if inputs.dtype == np.uint8:
         return inputs[..., np.newaxis] if inputs.ndim == 3 else inputs
     if inputs.dtype.kind in "iub":
         return inputs.astype(np.int32)
     if inputs.dtype.kind != "f":
-        raise UserError(
-            f"the inputs of {split!r} are {inputs.dtype}: give pixels (uint8), numbers or integer tokens."
-        )
-    finite = np.isfinite(inputs).all(axis=tuple(range(1, inputs.ndim)))
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
-        raise UserError(
-            f"the inputs of {split!r} are not finite in {len(bad)} sample(s), the first is {bad[0]}: "
-            "mend or leave out these samples."
-        )
-    return inputs.astype(np.float32)
+        raise UserError(f"the {what} are {inputs.dtype}: give pixels (uint8), numbers or integer tokens.")
+    return _finite(what, inputs)
 
 
-def _targets(split: str, given: Any) -> np.ndarray:
-    targets = _array(split, "targets", given)
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
+def _targets(what: str, given: Any) -> np.ndarray:
+    targets = _array(what, given)
     if targets.dtype.kind in "USO":
         raise UserError(
-            f"the targets of {split!r} are text or objects: give class numbers from 0, for instance "
+            f"the {what} are text or objects: give numbers; of classes, numbers from 0, for instance "
             "np.unique(y, return_inverse=True)[1]."
         )
-    if targets.ndim != 1 or targets.dtype.kind not in "iub":
+    if targets.dtype.kind not in "iubf":
+        raise UserError(f"the {what} are {targets.dtype}: give class numbers (integers) or numbers (floats).")
+    if targets.dtype.kind == "f":
+        return _finite(what, targets)
+    if targets.ndim == 2 and targets.shape[1] == 1:
+        targets = targets[:, 0]
+    if targets.size and targets.min() < 0:
         raise UserError(
-            f"the targets of {split!r} are {targets.dtype}{list(targets.shape)}: give class numbers, "
-            "integers [samples]; other targets train in Python (FullBatchModel)."
+            f"the {what} go down to {targets.min()}: give class numbers from 0, or floats where they are no classes."
         )
-    if len(targets) and targets.min() < 0:
-        raise UserError(f"the targets of {split!r} go down to {targets.min()}: give class numbers from 0.")
     return targets.astype(np.int32)
 
 
-def _array(split: str, what: str, given: Any) -> np.ndarray:
+def _finite(what: str, array: np.ndarray) -> np.ndarray:
+    """Numbers as float32.
+
+    Raises:
+        UserError: A sample has one that is not finite.
+    """
+    with np.errstate(over="ignore"):  # what float32 has no room for is refused as well
+        array = array.astype(np.float32)
+    finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
+    if not finite.all():
+        bad = np.flatnonzero(~finite)
+        raise UserError(
+            f"the {what} are not finite in {len(bad)} sample(s), the first is {bad[0]}: mend or leave out these "
+            "samples."
+        )
+    return array
+
+
+def _array(what: str, given: Any) -> np.ndarray:
     try:
         array = np.asarray(given)
     except ValueError as error:  # rows of different lengths
-        raise UserError(f"the {what} of {split!r} are no array ({error}).") from error
+        raise UserError(f"the {what} are no array ({error}).") from error
     if not array.ndim:
-        raise UserError(f"the {what} of {split!r} are one value: give an array [samples, ...].")
+        raise UserError(f"the {what} are one value: give an array [samples, ...].")
     return array

@@ -1,0 +1,6 @@
+"""The losses there are."""
+
+from tf_fullbatch.optim.losses.base import LossSettings
+from tf_fullbatch.optim.losses.cross_entropy import CrossEntropy
+
+LOSSES: dict[str, type[LossSettings]] = {"cross_entropy": CrossEntropy}
