@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
+    from tf_fullbatch.run.from_python import train
     from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
@@ -24,6 +25,7 @@ __all__ = [
     "build_network",
     "build_schedule",
     "open_run",
+    "train",
 ]
 
 _HOMES = {
@@ -34,6 +36,7 @@ _HOMES = {
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
     "open_run": "run.opened",
+    "train": "run.from_python",
 }
 
 

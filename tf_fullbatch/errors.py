@@ -1,6 +1,10 @@
 """How a run can end: the outcomes, their exit codes, and the exceptions that carry them."""
 
+import contextlib
+import contextvars
 import enum
+import re
+from collections.abc import Iterator
 
 
 class Outcome(enum.Enum):
@@ -107,3 +111,34 @@ class WorkerLostError(RunError):
     """Another worker of a run on several machines failed or does not answer."""
 
     outcome = Outcome.WORKER_LOST
+
+
+_IN_A_COMMAND = contextvars.ContextVar("in a command", default=False)
+
+
+@contextlib.contextmanager
+def in_flags_words() -> Iterator[None]:
+    """Within, errors name settings as the command line does, `--clip_norm`."""
+    token = _IN_A_COMMAND.set(True)
+    try:
+        yield
+    finally:
+        _IN_A_COMMAND.reset(token)
+
+
+@contextlib.contextmanager
+def in_pythons_words() -> Iterator[None]:
+    """Errors that pass name settings as a Python program does, `clip_norm`, unless a command is under way.
+
+    Also a decorator.
+    """
+    try:
+        yield
+    except RunError as error:
+        if not _IN_A_COMMAND.get():
+            error.args = tuple(_pythons(part) if isinstance(part, str) else part for part in error.args)
+        raise
+
+
+def _pythons(message: str) -> str:
+    return re.sub(r"(?<![\w-])--(?=[a-z])", "", message)

@@ -62,7 +62,7 @@ class OpenRunTest(CommandTestCase):
     def test_checkpoints_that_are_not_kept(self):
         run = self.folder / "run"
         self.assert_done(tiny(run, "--epochs=1", "--quiet"))
-        with self.assertRaisesRegex(UserError, "--step=7: .* has no such checkpoint; kept are the steps 1"):
+        with self.assertRaisesRegex(UserError, "^step=7: .* has no such checkpoint; kept are the steps 1"):
             open_run(run, 7)
         with self.assertRaisesRegex(UserError, "kept no moving average"):
             open_run(run).use_average()

@@ -9,7 +9,7 @@ from typing import Any
 from absl.testing import parameterized
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 
 
 class NamesTest(parameterized.TestCase):
@@ -48,7 +48,7 @@ class OptionsTest(parameterized.TestCase):
         ("path=/a/b.txt", {"path": "/a/b.txt"}),
     )
     def test_values(self, text: str | None, expected: dict[str, Any]) -> None:
-        self.assertEqual(own_parts.parsed_options("model", text), expected)
+        self.assertEqual(part_options.parsed_options("model", text), expected)
 
     @parameterized.parameters(
         ("a", "'a' is no key=value"),
@@ -59,7 +59,7 @@ class OptionsTest(parameterized.TestCase):
     )
     def test_what_is_no_option(self, text: str, words: str) -> None:
         with self.assertRaisesRegex(UserError, rf"^--model_options=.*{words}"):
-            own_parts.parsed_options("model", text)
+            part_options.parsed_options("model", text)
 
 
 class FunctionsTest(unittest.TestCase):

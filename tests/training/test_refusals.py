@@ -87,7 +87,8 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_settings(self, **settings: Any) -> None:
         with self.assertRaises(UserError) as caught:
             FullBatchModel(softplus_network(), **settings)
-        self.assertIn(f"--{next(iter(settings))}", str(caught.exception))
+        self.assertIn(next(iter(settings)), str(caught.exception))
+        self.assertNotIn("--", str(caught.exception))
         self.assertIsInstance(caught.exception, ValueError)
 
     def test_numpy_numbers_are_numbers(self) -> None:
@@ -268,7 +269,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         network = keras.Model(inputs, keras.layers.Dense(1)(x))
         x, y = np.ones((4, 4, 4, 2), "float32"), np.ones((4, 1), "float32")
         expected = (
-            r"--jit_compile=on: the layer 'resize' \(Resizing\) leads to ResizeNearestNeighborGrad, which XLA"
+            r"^jit_compile=on: the layer 'resize' \(Resizing\) leads to ResizeNearestNeighborGrad, which XLA"
         )
         with self.assertRaisesRegex(UserError, expected):
             model_of(network, loss="mse", jit_compile="on").fit(x, y, verbose=0)

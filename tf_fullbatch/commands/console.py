@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tf_fullbatch.errors import Outcome, RunError
+from tf_fullbatch.errors import Outcome, RunError, in_flags_words
 
 _BROKEN_PIPE = 128 + 13
 """Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
@@ -37,7 +37,8 @@ def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], inte
         interrupted: What to say where Ctrl-C ends it.
     """
     try:
-        return command(argv)
+        with in_flags_words():
+            return command(argv)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.outcome.exit_code

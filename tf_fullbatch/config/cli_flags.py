@@ -1,7 +1,7 @@
 """The flags of a run: arguments -> `Config`, `Config` -> flagfile."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,16 @@ def parse(argv: Sequence[str]) -> Config | None:
     values = flag_parsing.parse(argv, [setting for _, setting in settings_fields()], _OF_STUDIES)
     if values is None:
         return None
+    return config_of(values)
+
+
+def config_of(values: Mapping[str, Any]) -> Config:
+    """The configuration of setting -> value, of every setting; files get their whole paths.
+
+    Raises:
+        UserError: A setting that is refused.
+    """
+    values = dict(values)
     for name in _PATHS:
         if values[name] is not None:
             values[name] = resolved_path(name, values[name])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class OwnModel(Settings):
     @property
     def options(self) -> dict[str, Any]:
         """The options, by name."""
-        return own_parts.parsed_options("model", self.model_options)
+        return part_options.parsed_options("model", self.model_options)
 
 
 def application(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.base import LearningRate
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class OwnOptimizer(Settings):
     @property
     def options(self) -> dict[str, Any]:
         """The options, by name."""
-        return own_parts.parsed_options("optimizer", self.optimizer_options)
+        return part_options.parsed_options("optimizer", self.optimizer_options)
 
     def build(self, value: str, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer that `--optimizer=value` names.

@@ -20,7 +20,7 @@ def evaluate(config: Config) -> Outcome:
     folder = RunFolder(config.runtime.output_dir)
     trained = folder.read_config()
     _refuse_other_settings(config, trained)
-    refuse_unnamed(folder, trained, config)
+    refuse_unnamed(folder, trained, config.values())
     check_unchanged(folder, trained)
     checkpoint, notes = kept_checkpoint(folder, config.model.step)
     trained = trained.replacing(

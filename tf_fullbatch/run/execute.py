@@ -4,6 +4,9 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import NamedTuple
+
+import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.display.text import summary_table
@@ -34,11 +37,39 @@ def execute(config: Config) -> Outcome:
         if config.runtime.mode == "evaluate":
             return evaluate(config)
         with StopRequests() as stops:
-            return train(config, stops)
+            return train(config, stops).outcome
 
 
-def train(config: Config, stops: StopRequests) -> Outcome:
-    """Trains, or goes on training, the run in the output folder."""
+class Trained(NamedTuple):
+    """A training that ended.
+
+    Attributes:
+        outcome: How.
+        parts: What was trained; None where there was nothing to do.
+    """
+
+    outcome: Outcome
+    parts: build.Assembly | None
+
+
+def train(
+    config: Config,
+    stops: StopRequests,
+    strategy: tf.distribute.Strategy | None = None,
+    *,
+    raises: bool = False,
+) -> Trained:
+    """Trains, or goes on training, the run in the output folder.
+
+    Args:
+        config: The run.
+        stops: Says when to stop.
+        strategy: Where variables live; None where the settings say so.
+        raises: Raise what ended the run before its last epoch, instead of printing it.
+
+    Raises:
+        RunError: With a line for the user.
+    """
     folder = RunFolder(config.runtime.output_dir or default_output_dir(config))
     check_folder(folder, config)
     chief = devices.is_chief(config.runtime.strategy)
@@ -50,8 +81,8 @@ def train(config: Config, stops: StopRequests) -> Outcome:
             if not quiet:
                 print(f"nothing to do: {folder.path} has its {config.runtime.epochs} epochs", file=sys.stderr)
                 print(summary_table(summary))
-            return Outcome.COMPLETED
-        parts = build.assemble(config, devices.choose_strategy(config.runtime), checkpoint)
+            return Trained(Outcome.COMPLETED, None)
+        parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
         if chief:
             folder.create()
             folder.write_config(config, file_hashes(config))
@@ -63,7 +94,8 @@ def train(config: Config, stops: StopRequests) -> Outcome:
             for remark in config.learning_rates(update_batch).remarks(config.runtime.epochs):
                 print(f"note: {remark}", file=sys.stderr)
         with _written_to(folder, chief=chief) as written:
-            return RunSession(config, written, parts, checkpoint, stops, chief=chief).run()
+            session = RunSession(config, written, parts, checkpoint, stops, chief=chief, raises=raises)
+            return Trained(session.run(), parts)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ _END = b"\0"
 
 
 class StopRequests:
-    """Listens for SIGINT and SIGTERM; a context manager of the main thread.
+    """Listens for SIGINT and SIGTERM; a context manager. In another thread than the main one it hears nothing.
 
     The first signal sets `requested`, and training stops after the call under way. A second one ends the process
     at once: whatever is being written is written aside and never read. Before `working`, the first one raises
@@ -32,6 +32,7 @@ class StopRequests:
 
     def __init__(self) -> None:
         self._announce: Callable[[str], None] | None = None
+        self._hears = threading.current_thread() is threading.main_thread()
         self.requested: str | None = None
 
     def working(self, announce: Callable[[str], None]) -> None:
@@ -41,11 +42,15 @@ class StopRequests:
             announce: Shows a line to the user; called from another thread.
         """
         self._announce = announce
+        if not self._hears:
+            return
         # Again: a cluster of TensorFlow's has taken SIGTERM for itself when it started.
         for number in SIGNALS:
             signal.signal(number, self._handle)
 
     def __enter__(self) -> Self:
+        if not self._hears:
+            return self
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
@@ -57,6 +62,8 @@ class StopRequests:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if not self._hears:
+            return
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)

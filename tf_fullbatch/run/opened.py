@@ -3,20 +3,23 @@
 import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import keras
+import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, in_pythons_words
 from tf_fullbatch.records import tables
 from tf_fullbatch.records.checkpoints import Checkpoint, load_latest, load_step
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
+from tf_fullbatch.run.given import parts_of
 from tf_fullbatch.run.own_files import check_unchanged, refuse_unnamed
+from tf_fullbatch.settings.given_parts import giving
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,11 +37,10 @@ class OpenedRun:
         model: The compiled `FullBatchModel`, optimizer's state included.
     """
 
-    def __init__(self, folder: RunFolder, config: Config, checkpoint: Checkpoint):
-        parts = build.assemble(config, choose_strategy(config.runtime), checkpoint)
+    def __init__(self, folder: RunFolder, config: Config, parts: build.Assembly, epoch: float):
         self.path: Path = folder.path
         self.config = config
-        self.step, self.epoch = checkpoint.step, checkpoint.epoch
+        self.step, self.epoch = parts.model.steps_completed, epoch
         self.splits = parts.splits
         self.model = parts.model
         self._folder = folder
@@ -84,8 +86,9 @@ class OpenedRun:
             variable.assign(average)
 
 
+@in_pythons_words()
 def open_run(
-    output_dir: str | os.PathLike[str], step: int | None = None, *, own_code: bool = False
+    output_dir: str | os.PathLike[str], step: int | None = None, *, own_code: bool = False, **parts: Any
 ) -> OpenedRun:
     """Opens a run at one of its kept checkpoints. Nothing is written; Keras' dtype policy becomes the run's.
 
@@ -98,16 +101,29 @@ def open_run(
         step: Updates made before the checkpoint; None for the newest.
         own_code: Run the Python files that the run's settings name (`--model=FILE.py:function`); say so only of a
             folder whose origin you know.
+        **parts: Objects that the run was trained on by `tf_fullbatch.train`, under the names of its arguments (`model`,
+            `train`, ...); a model gets the checkpoint's weights.
 
     Raises:
         UserError: There is no run or no such checkpoint, its data are not to be had, or its code is not what it was.
     """
     folder = RunFolder(output_dir)
     config = folder.read_config()
-    if not own_code:
-        refuse_unnamed(folder, config)
-    check_unchanged(folder, config)
-    return OpenedRun(folder, config, kept_checkpoint(folder, step)[0])
+    given = parts_of(**parts)
+    with giving(given.given):
+        if not own_code:
+            refuse_unnamed(folder, config, given.values)
+        check_unchanged(folder, config)
+        return opened(folder, config, step, given.strategy)
+
+
+def opened(
+    folder: RunFolder, config: Config, step: int | None = None, strategy: tf.distribute.Strategy | None = None
+) -> OpenedRun:
+    """A run at a checkpoint, its newest unless `step` says which; `strategy` where the settings do not say it."""
+    checkpoint, _ = kept_checkpoint(folder, step)
+    parts = build.assemble(config, strategy or choose_strategy(config.runtime), checkpoint)
+    return OpenedRun(folder, config, parts, checkpoint.epoch)
 
 
 def kept_checkpoint(folder: RunFolder, step: int | None = None) -> tuple[Checkpoint, list[str]]:

@@ -1,5 +1,8 @@
 """Files of the user's own that a run uses: recorded by hashes; code is run where a command names it alone."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
@@ -26,27 +29,30 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     then, now, values = folder.read_file_hashes(), file_hashes(config), config.values()
     for name, digest in now.items():
         if then.get(name) != digest:
+            what = "object" if own_parts.is_object(values[name]) else "file"
             raise UserError(
-                f"--{name}={values[name]}: the file is not what it was when the run in {folder.path} began (SHA-256 "
+                f"--{name}={values[name]}: the {what} is not what it was when the run in {folder.path} began (SHA-256 "
                 f"{str(then.get(name))[:12]} there, {digest[:12]} now). Restore it, or choose another --output_dir."
             )
 
 
-def refuse_unnamed(folder: RunFolder, trained: Config, named: Config | None = None) -> None:
+def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any]) -> None:
     """Refuses code that a record alone names: a folder from elsewhere could bring anything.
 
     Args:
         folder: The run's.
         trained: The run's settings.
-        named: What the command names; None for nothing.
+        named: Setting -> value, as the command or the program names it.
 
     Raises:
         UserError: The run uses code of somebody's own that is not named now.
     """
-    there, given = trained.values(), {} if named is None else named.values()
+    there = trained.values()
     for name in FILE_SETTINGS:
         value = there[name]
-        if own_parts.is_users_code(value) and given.get(name) != value:
+        if own_parts.is_object(value):
+            own_parts.file_hash(name, value)  # refuses one that is not given now
+        elif own_parts.is_users_code(value) and named.get(name) != value:
             raise UserError(
                 f"{folder.path} uses code, --{name}={value}, which a record alone does not run: name it too, by the "
                 f"same --{name} (in Python: open_run(folder, own_code=True)). Its model.keras loads without."

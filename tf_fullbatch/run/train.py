@@ -76,6 +76,7 @@ class RunSession:
         checkpoint: Where to go on from; None to begin.
         stops: Says when to stop.
         chief: Whether this process saves checkpoints and speaks to the user; others do without.
+        raises: Whether what ended the run is raised at its end, and not printed.
     """
 
     def __init__(
@@ -87,7 +88,9 @@ class RunSession:
         stops: StopRequests,
         *,
         chief: bool,
+        raises: bool = False,
     ):
+        self._raises = raises
         self._config, self._folder, self._parts, self._stops = config, folder, parts, stops
         self._quiet, self._chief = config.runtime.quiet or not chief, chief
         self._batches = build.training_batches(config, parts.splits.train)
@@ -173,13 +176,13 @@ class RunSession:
 
     def run(self) -> Outcome:
         """Trains to the last epoch and writes what a run leaves behind, however it ends."""
-        outcome, message = Outcome.COMPLETED, ""
+        outcome, message, failure = Outcome.COMPLETED, "", None
         self._describe()
         try:
             self._stops.working(self.progress.message)
             self._fit()
         except RunError as error:
-            outcome, message = error.outcome, str(error)
+            outcome, message, failure = error.outcome, str(error), error
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
                 raise
             if isinstance(error, NonFiniteError) and error.weights_lost:
@@ -197,6 +200,9 @@ class RunSession:
             self._evaluator.close()
             self._writer.close()
         self._finish(outcome, message)
+        if failure is not None and self._raises:
+            failure.args = (message,)
+            raise failure
         return outcome
 
     def _fit(self) -> None:
@@ -234,7 +240,7 @@ class RunSession:
     def _finish(self, outcome: Outcome, message: str) -> None:
         if self._chief:
             self._leave_behind(outcome, message)
-        if outcome is not Outcome.COMPLETED:
+        if outcome is not Outcome.COMPLETED and not self._raises:
             print(f"error: {message}", file=sys.stderr)
 
     def _leave_behind(self, outcome: Outcome, message: str) -> None:

@@ -4,7 +4,6 @@
 are checked here without running anything; `function_of` alone imports code.
 """
 
-import ast
 import hashlib
 import importlib
 import importlib.util
@@ -13,11 +12,12 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.given_parts import given
 
 ACCEPTED = "keras:NAME, FILE.py:function or package.module:function"
 """What a setting accepts beside its built-in names."""
@@ -27,8 +27,8 @@ class Source(NamedTuple):
     """Where a part's code stands.
 
     Attributes:
-        kind: "keras", "file" or "module".
-        place: The file or module; "" for Keras.
+        kind: "keras", "file", "module", or "python": an object that a Python program gives.
+        place: The file or module; "" for others.
         name: Of the function, or Keras' name.
     """
 
@@ -51,6 +51,11 @@ def is_users_code(value: str) -> bool:
     """Whether a value names a function of the user's: `FILE.py:function` or `package.module:function`."""
     source = _parsed(value)
     return source is not None and source.is_users
+
+
+def is_object(value: str) -> bool:
+    """Whether a value stands for an object that a Python program gives, see `given_parts`."""
+    return value.startswith("python:")
 
 
 def is_npz(value: str) -> bool:
@@ -94,13 +99,13 @@ def shortened(value: str) -> str:
 
 
 def file_of(setting: str, value: str) -> Path | None:
-    """The user's file that a value names; None for Keras'.
+    """The user's file that a value names; None for Keras' and for objects.
 
     Raises:
         UserError: There is no such file or module.
     """
     source = source_of(setting, value)
-    if source.kind == "keras":
+    if source.kind in ("keras", "python"):
         return None
     if source.kind == "file":
         path = Path(source.place)
@@ -119,13 +124,15 @@ def file_of(setting: str, value: str) -> Path | None:
 
 
 def file_hash(setting: str, value: str) -> str | None:
-    """SHA-256 of the user's file that a value names, code or arrays; None where it names none.
+    """SHA-256 of the user's file or object that a value names, code or arrays; None where it names none.
 
     Of a folder, that of the names and sizes of the files within.
 
     Raises:
         UserError: It cannot be read.
     """
+    if is_object(value):
+        return given(setting, value).digest
     path = Path(value) if is_npz(value) else file_of(setting, value) if is_users_code(value) else None
     try:
         if value.endswith("/"):
@@ -145,6 +152,8 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
         UserError: The file cannot be imported, or has no such function.
     """
     source, path = source_of(setting, value), file_of(setting, value)
+    if is_object(value):
+        return given(setting, value).function
     assert path is not None
     try:
         module = _imported(path) if source.kind == "file" else importlib.import_module(source.place)
@@ -162,6 +171,29 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
             f"{', '.join(sorted(there)) or 'none'}."
         )
     return function
+
+
+def is_part_itself(
+    function: Callable[..., Any], ours: Iterable[str], of_the_part: Iterable[str], options: Mapping[str, Any]
+) -> bool:
+    """Whether a function is a part itself, which takes other arguments than one that makes a part.
+
+    Args:
+        function: The user's.
+        ours: Names of what a function that makes the part is called with.
+        of_the_part: Names of what the part is called with.
+        options: Of the user; both may take them.
+    """
+    signature = inspect.signature(function)
+
+    def takes(names: Iterable[str]) -> bool:
+        try:
+            signature.bind(*names, **options)
+        except TypeError:
+            return False
+        return True
+
+    return takes(of_the_part) and not takes(ours)
 
 
 def called(
@@ -193,36 +225,13 @@ def called(
         raise _failed(setting, value, "failed", error, path) from error
 
 
-def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
-    """The options that `--SETTING_options` has: `key=value,key=value`.
-
-    A value is a Python literal (`3`, `0.1`, `True`, `None`, `[1, 2]`, `'a, b'`) or, where it is none, text. Commas
-    within quotes and brackets belong to the value.
-
-    Raises:
-        UserError: Something is no option, or comes twice.
-    """
-    found: dict[str, Any] = {}
-    for part in _split(setting, text or ""):
-        key, equals, value = part.partition("=")
-        key = key.strip()
-        if not equals or not key.isidentifier():
-            raise UserError(
-                f"--{setting}_options={text}: {part.strip()!r} is no key=value. Give key=value,key=value."
-            )
-        if key in found:
-            raise UserError(f"--{setting}_options={text}: {key} comes twice.")
-        found[key] = _literal(value.strip())
-    return found
-
-
 def _parsed(value: str) -> Source | None:
     """Where a value says that code stands; None where it names none."""
     place, _, name = value.rpartition(":")
     if not name.isidentifier():
         return None
-    if place == "keras":
-        return Source("keras", "", name)
+    if place in ("keras", "python"):
+        return Source(place, "", name)
     if place.endswith(".py"):
         return Source("file", place, name)
     return Source("module", place, name) if all(part.isidentifier() for part in place.split(".")) else None
@@ -237,34 +246,6 @@ def _folder_hash(folder: Path) -> str:
         f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in sorted(files)
     )
     return hashlib.sha256(lines.encode()).hexdigest()
-
-
-def _split(setting: str, text: str) -> list[str]:
-    """The parts between commas that stand outside of quotes and brackets."""
-    parts, depth, quote, start = [], 0, "", 0
-    for i, char in enumerate(text):
-        if quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and depth == 0:
-            parts.append(text[start:i])
-            start = i + 1
-    if quote or depth:
-        raise UserError(f"--{setting}_options={text}: a quote or bracket is not closed.")
-    parts.append(text[start:])
-    return [part for part in parts if part.strip()]
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return text
 
 
 def _imported(path: Path) -> Any:

@@ -16,6 +16,7 @@ from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.collect import Samples, with_class_weight
+from tf_fullbatch.errors import in_pythons_words
 from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
 from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
@@ -54,6 +55,7 @@ class FullBatchModel(keras.Model):
         TypeError: An unknown setting, or no network.
     """
 
+    @in_pythons_words()
     def __init__(
         self, network: keras.Model, *, augmentation_function: Augmentation | None = None, **settings: Any
     ):
@@ -100,6 +102,7 @@ class FullBatchModel(keras.Model):
             self.network(keras_internals.map_shapes(keras.KerasTensor, input_shape))
         self.built = True
 
+    @in_pythons_words()
     def fit(
         self,
         x: Any = None,
@@ -203,6 +206,7 @@ class FullBatchModel(keras.Model):
         """
         return self._trainer.step(most)
 
+    @in_pythons_words()
     def evaluate(
         self,
         x: Any = None,
@@ -239,6 +243,7 @@ class FullBatchModel(keras.Model):
         """The evaluation of a whole data set; called by `evaluate`."""
         return self._trainer.evaluate(data)
 
+    @in_pythons_words()
     def train_on_batch(
         self,
         x: Any,
@@ -274,6 +279,7 @@ class FullBatchModel(keras.Model):
         assert isinstance(results, dict)
         return results
 
+    @in_pythons_words()
     def objective(self, x: Any, y: Any = None, sample_weight: Any = None, *, step: int = 0) -> Objective:
         """The training objective of an update batch: loss, gradient and curvature at any parameters.
 
@@ -296,6 +302,7 @@ class FullBatchModel(keras.Model):
         self.prepare(data, training=True)
         return self._trainer.objective(data, step)
 
+    @in_pythons_words()
     def prepare(self, data: UpdateBatches, *, training: bool) -> None:
         """Builds network, optimizer, metrics and compiled functions for the data's shapes, once.
 

@@ -1,11 +1,12 @@
 """--augmentation=FILE.py:function or package.module:function: random changes by the user's own code."""
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.data.augment.base import AugmentationSettings
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -13,12 +14,14 @@ if TYPE_CHECKING:
 
     from tf_fullbatch.core.micro_batch import Augmentation
 
+_OF_AN_AUGMENTATION = ("inputs", "sample_ids", "epoch")
 _TRIED = 8
+"""Samples that a function is called with before it is trusted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnAugmentation(AugmentationSettings):
-    """A function `(seed, **options)` that returns a function (inputs, sample_ids, epoch) -> inputs."""
+    """A function `(seed, **options)` that returns a function (inputs, sample_ids, epoch) -> inputs; or that itself."""
 
     augmentation_options: str | None = setting(
         None, "Options of an --augmentation that is a function, as --model_options, such as degrees=15."
@@ -27,7 +30,7 @@ class OwnAugmentation(AugmentationSettings):
     @property
     def options(self) -> dict[str, Any]:
         """The options, by name."""
-        return own_parts.parsed_options("augmentation", self.augmentation_options)
+        return part_options.parsed_options("augmentation", self.augmentation_options)
 
     def build(self, seed: int) -> None:
         """Not for a model in Python, whose settings are saved with it: code is run where a command names it alone.
@@ -56,8 +59,11 @@ class OwnAugmentation(AugmentationSettings):
                 f"--augmentation={value}: Keras' random layers draw from a state of their own: no step could be "
                 "repeated. Give FILE.py:function with tf.random.stateless_*, or put the layer into the network."
             )
-        made = own_parts.function_of("augmentation", value)
-        augment = own_parts.called("augmentation", value, made, {"seed": seed}, self.options)
+        made, options = own_parts.function_of("augmentation", value), self.options
+        if own_parts.is_part_itself(made, ("seed",), _OF_AN_AUGMENTATION, options):
+            augment = functools.partial(made, **options)
+        else:
+            augment = own_parts.called("augmentation", value, made, {"seed": seed}, options)
         if not callable(augment):
             raise UserError(
                 f"--augmentation={value} returned a {type(augment).__name__}: return a function (inputs, sample_ids, "

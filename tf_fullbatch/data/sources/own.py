@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tf_fullbatch.data.sources.base import SourceSettings
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class OwnData(SourceSettings):
         from tf_fullbatch.data.sources.users_arrays import dataset_of
 
         function = own_parts.function_of("dataset", name)
-        options = own_parts.parsed_options("dataset", self.dataset_options)
+        options = part_options.parsed_options("dataset", self.dataset_options)
         parts = own_parts.called("dataset", name, function, {}, options)
         if not isinstance(parts, Mapping) or not all(
             isinstance(pair, tuple | list) and len(pair) == 2 for pair in parts.values()

@@ -8,8 +8,10 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.losses.base import LossSettings
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import setting
+
+_OF_A_LOSS = ("targets", "outputs")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,7 +25,7 @@ class OwnLoss(LossSettings):
     @property
     def options(self) -> dict[str, Any]:
         """The options, by name."""
-        return own_parts.parsed_options("loss", self.loss_options)
+        return part_options.parsed_options("loss", self.loss_options)
 
     def build(self, name: str) -> Any:
         """A loss of Keras; what the user's function `(**options)` returns; or that function itself, where it is a
@@ -34,7 +36,7 @@ class OwnLoss(LossSettings):
         """
         source, options = own_parts.source_of("loss", name), self.options
         function = own_parts.function_of("loss", name) if source.is_users else _of_keras(name, source.name)
-        if _is_loss_itself(function, options):
+        if not inspect.isclass(function) and own_parts.is_part_itself(function, {}, _OF_A_LOSS, options):
             return functools.partial(function, **options) if options else function
         loss = own_parts.called("loss", name, function, {}, options)
         parts = list(loss.values()) if isinstance(loss, Mapping) else loss
@@ -58,22 +60,6 @@ def _of_keras(value: str, name: str) -> Callable[..., Any]:
         if inspect.isclass(member) and issubclass(member, keras.losses.Loss) and name != "Loss"
     ]
     raise UserError(f"--loss={value}: keras.losses has no class {name}; it has {', '.join(sorted(there))}.")
-
-
-def _is_loss_itself(function: Callable[..., Any], options: Mapping[str, Any]) -> bool:
-    """Whether a function takes targets and outputs, rather than options alone."""
-    if inspect.isclass(function):
-        return False
-    signature = inspect.signature(function)
-    try:
-        signature.bind(**options)
-    except TypeError:
-        try:
-            signature.bind(None, None, **options)
-        except TypeError:
-            return False
-        return True
-    return False
 
 
 def _is_loss(candidate: Any) -> bool:

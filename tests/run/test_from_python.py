@@ -1,0 +1,174 @@
+"""`tf_fullbatch.train`: runs on objects of a Python program."""
+
+import json
+import threading
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import tf_fullbatch
+from tests.command import CommandTestCase, command, contents, evaluations_of, steps_of
+from tf_fullbatch.errors import NonFiniteError, UserError
+from tf_fullbatch.report.arms import load
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(120, 4)), RNG.integers(0, 3, 120)
+DATA = {"train": (X[:60], Y[:60]), "validation": (X[60:90], Y[60:90]), "test": (X[90:], Y[90:])}
+SETTINGS = {"micro_batch_size": 16, "quiet": True, "schedule_epochs": 6, "learning_rate": 0.1}
+
+
+def network(
+    input_shape: tuple = (4,), num_classes: int = 3, units: int = 8, act: str = "tanh"
+) -> keras.Model:
+    keras.utils.set_random_seed(1)
+    layers = [keras.layers.Dense(units, act), keras.layers.Dense(num_classes)]
+    return keras.Sequential([keras.Input(input_shape), *layers])
+
+
+def data() -> dict[str, tuple]:
+    return DATA
+
+
+class TrainTest(CommandTestCase):
+    draws_curves = False
+
+    def train(self, folder: Path, **arguments: Any) -> Any:
+        return tf_fullbatch.train(
+            **{"model": network(), "output_dir": folder, **DATA, **SETTINGS, **arguments}
+        )
+
+    def test_objects_recorded_resumed_and_opened(self) -> None:
+        whole, parts = self.folder / "whole", self.folder / "parts"
+        run = self.train(whole, epochs=6, clip_norm=0.5)
+        self.train(parts, epochs=2, clip_norm=0.5)
+        again = self.train(parts, epochs=6, clip_norm=0.5)
+        self.assertEqual((run.step, run.epoch, again.step), (6, 6, 6))
+        self.assertEqual(steps_of(whole), steps_of(parts))
+        self.assertEqual(evaluations_of(whole), evaluations_of(parts))
+        # A run that has all its epochs is opened.
+        (whole / "curves.png").touch()  # which this test does not draw
+        before = contents(whole)
+        same = self.train(whole, epochs=6, clip_norm=0.5)
+        for ours, theirs in zip(run.network.get_weights(), same.network.get_weights(), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+        self.assertEqual(contents(whole), before)
+        model = network()
+        opened = tf_fullbatch.open_run(whole, 6, model=model, **DATA)
+        self.assertIs(opened.network, model)
+        np.testing.assert_array_equal(model.get_weights()[0], run.network.get_weights()[0])
+        plain = keras.models.load_model(whole / "model.keras")
+        np.testing.assert_array_equal(plain.get_weights()[0], run.network.get_weights()[0])
+        (arm,) = load([str(whole)]).arms
+        self.assertEqual(arm.config.model.model, "python:model")
+
+    def test_the_run_is_that_of_fit(self) -> None:
+        run = self.train(
+            self.folder / "run", epochs=3, optimizer=lambda rate: keras.optimizers.SGD(rate, momentum=0.5)
+        )
+        model = tf_fullbatch.FullBatchModel(network(), micro_batch_size=16)
+        rates = tf_fullbatch.build_schedule(
+            "published", peak=0.1, warmup_epochs=0, horizon_epochs=6, steps_per_epoch=1
+        )
+        optimizer = keras.optimizers.SGD(rates, momentum=0.5)
+        model.compile(optimizer=optimizer, loss=tf_fullbatch.SparseCrossentropy())
+        history = model.fit(np.float32(X[:60]), np.int32(Y[:60]), epochs=3, verbose=0)
+        np.testing.assert_array_equal(run.history["loss"], history.history["loss"])
+
+    def test_what_has_a_name_needs_no_program(self) -> None:
+        folder = self.folder / "run"
+        self.train(
+            folder,
+            model=network,
+            model_options={"units": 5, "act": "relu"},
+            train=data,
+            validation=None,
+            test=None,
+            optimizer=keras.optimizers.Adam,
+            loss=keras.losses.SparseCategoricalCrossentropy,
+            loss_options={"from_logits": True},
+            epochs=2,
+        )
+        recorded = json.loads((folder / "config.json").read_text())
+        self.assertEqual(recorded["model"]["model"], f"{__name__}:network")
+        self.assertEqual(recorded["model"]["model_options"], "units=5,act='relu'")
+        self.assertEqual(recorded["optimizer"]["optimizer"], "keras:Adam")
+        again = self.folder / "again"
+        self.assert_done(command(f"--flagfile={folder / 'run.flags'}", f"--output_dir={again}"))
+        self.assertEqual(steps_of(again), steps_of(folder))
+        self.assertEqual(tf_fullbatch.open_run(folder, own_code=True).step, 2)
+
+    def test_batches_losses_and_augmentations(self) -> None:
+        batches = tf.data.Dataset.from_tensor_slices((np.float32(X[:60]), np.float32(X[:60, :1]))).batch(7)
+        folder = self.folder / "run"
+        run = self.train(
+            folder,
+            model=network(num_classes=1),
+            train=batches,
+            validation=None,
+            test=(X[90:], X[90:, :1]),
+            loss=keras.losses.Huber(0.5),
+            augmentation=lambda inputs, ids, epoch: inputs * 2,
+            epochs=1,
+        )
+        outputs = network(num_classes=1).predict(2 * np.float32(X[:60]), verbose=0)
+        expected = float(keras.losses.Huber(0.5)(np.float32(X[:60, :1]), outputs))
+        self.assertAlmostEqual(run.history["loss"].iloc[0], expected, delta=1e-6)
+        self.assertEqual(len(json.loads((folder / "config.json").read_text())["files_sha256"]), 4)
+
+    def test_in_another_thread(self) -> None:
+        found = []
+        thread = threading.Thread(target=lambda: found.append(self.train(self.folder / "run", epochs=1).step))
+        thread.start()
+        thread.join()
+        self.assertEqual(found, [1])
+
+    def test_an_end_before_the_last_epoch_is_raised(self) -> None:
+        folder = self.folder / "run"
+        with self.assertRaisesRegex(NonFiniteError, "in step 2.* Lower learning_rate, set clip_norm"):
+            self.train(folder, epochs=5, learning_rate=1e38)
+        self.assertEqual(json.loads((folder / "summary.json").read_text())["outcome"], "NON_FINITE")
+        self.assertEqual(len(steps_of(folder)), 1)
+
+    def test_what_is_refused_in_pythons_words(self) -> None:
+        folder = self.folder / "run"
+        self.train(folder, epochs=1)
+        before = contents(folder)
+        other = {"train": (X[1:61], Y[:60])}
+        for arguments, words in (
+            ({"clip_norm": -1}, "^clip_norm=-1: must be above 0"),
+            ({"model": 3}, "^model is a int: give a name"),
+            ({"model": "resnet9"}, "^model=resnet9: accepted are"),
+            ({"model_options": {"units": 3}}, "does not take that"),
+            ({"optimizer": keras.optimizers.SGD(0.1)}, "^optimizer is SGD with a rate of its own"),
+            ({"loss": 3}, "^loss is a int"),
+            ({"loss": "mse"}, "^loss=mse: accepted are cross_entropy"),
+            ({"loss": lambda a: a}, "does not take that"),
+            ({"train": (X, Y, Y)}, "^train has 3 entries: give"),
+            ({"train": X}, "^train has no targets"),
+            ({"train": (X, ["a"] * 120)}, "text or objects"),
+            ({"train": "digits"}, "^validation is given beside train='digits'"),
+            ({"strategy": "mirrored"}, "a model that is made already"),
+            ({"mode": "evaluate"}, "^mode is for the command line"),
+            (other, "^dataset=python:data: the object is not what it was"),
+            ({"model": network(act="relu")}, "^model=python:model: the object is not what it was"),
+            ({"model": network(units=7)}, "^model=python:model: the object is not what it was"),
+            ({"momentum": 0.5}, "holds a run with other settings .momentum: 0.9 there, 0.5 now"),
+        ):
+            new = folder if "there" in words or "was" in words else self.folder / "new"
+            with self.subTest(words), self.assertRaisesRegex(UserError, words) as caught:
+                self.train(new, **arguments)
+            self.assertEqual(len(str(caught.exception).splitlines()), 1)
+            self.assertNotRegex(str(caught.exception), "--[a-z]")
+        with self.assertRaisesRegex(TypeError, "no setting 'epoch'; did you mean epochs"):
+            self.train(folder, epoch=3)
+        with self.assertRaisesRegex(
+            UserError, "^dataset=python:data stands for an object of a Python program"
+        ):
+            tf_fullbatch.open_run(folder)
+        self.assertEqual(contents(folder), before)
+        self.assertFalse((self.folder / "new").exists())
+        evaluated = command("--mode=evaluate", f"--output_dir={folder}")
+        self.assert_refused(evaluated, "--dataset=python:data stands for an object of a Python program")

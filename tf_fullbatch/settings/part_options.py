@@ -1,0 +1,63 @@
+"""Options of a part: `key=value,key=value`, as `--model_options` and its like have them."""
+
+import ast
+from collections.abc import Mapping
+from typing import Any
+
+from tf_fullbatch.errors import UserError
+
+
+def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
+    """The options that `--SETTING_options` has: `key=value,key=value`.
+
+    A value is a Python literal (`3`, `0.1`, `True`, `None`, `[1, 2]`, `'a, b'`) or, where it is none, text. Commas
+    within quotes and brackets belong to the value.
+
+    Raises:
+        UserError: Something is no option, or comes twice.
+    """
+    found: dict[str, Any] = {}
+    for part in _split(setting, text or ""):
+        key, equals, value = part.partition("=")
+        key = key.strip()
+        if not equals or not key.isidentifier():
+            raise UserError(
+                f"--{setting}_options={text}: {part.strip()!r} is no key=value. Give key=value,key=value."
+            )
+        if key in found:
+            raise UserError(f"--{setting}_options={text}: {key} comes twice.")
+        found[key] = _literal(value.strip())
+    return found
+
+
+def options_text(options: Mapping[str, Any]) -> str:
+    """The inverse of `parsed_options`, of values that are Python literals."""
+    return ",".join(f"{key}={value!r}" for key, value in options.items())
+
+
+def _split(setting: str, text: str) -> list[str]:
+    """The parts between commas that stand outside of quotes and brackets."""
+    parts, depth, quote, start = [], 0, "", 0
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+        elif char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    if quote or depth:
+        raise UserError(f"--{setting}_options={text}: a quote or bracket is not closed.")
+    parts.append(text[start:])
+    return [part for part in parts if part.strip()]
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return text
