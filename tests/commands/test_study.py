@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.studies.studies import in_folder
 from tf_fullbatch.commands import study
 
-ROWS = ("--row=a rows/a.flags", "--row=b rows/b.flags --learning_rate=1e30", "--all_rows=--epochs=3")
+ARMS = ("--arm=a rows/a.flags", "--arm=b rows/b.flags --learning_rate=1e30", "--all_arms=--epochs=3")
 
 
 class StudyTest(unittest.TestCase):
@@ -30,7 +30,7 @@ class StudyTest(unittest.TestCase):
         return code, out.getvalue(), err.getvalue()
 
     def test_runs_reports_and_goes_on(self):
-        code, out, err = self.run_main(*ROWS, "--seeds=7", "--compare=a b")
+        code, out, err = self.run_main(*ARMS, "--seeds=7", "--compare=a b")
         self.assertEqual(3, code, err)  # b diverges
         self.assertIn("1 of 2 runs completed.", out)
         self.assertRegex(
@@ -40,7 +40,7 @@ class StudyTest(unittest.TestCase):
         self.assertEqual(("COMPLETED", 3.0), (summary["outcome"], summary["epochs"]))
         self.assertTrue(Path("out/report/report.html").exists())
         code, out, err = self.run_main(
-            ROWS[0], ROWS[2], "--seeds=7", "--row=b rows/b.flags --learning_rate=0.1"
+            ARMS[0], ARMS[2], "--seeds=7", "--arm=b rows/b.flags --learning_rate=0.1"
         )
         self.assertEqual(2, code)
         self.assertRegex(
@@ -48,14 +48,14 @@ class StudyTest(unittest.TestCase):
         )
         changed = Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns
         code, out, err = self.run_main(
-            *ROWS[:1], ROWS[2], "--row=b rows/b.flags --learning_rate=1e30", "--seeds=7"
+            *ARMS[:1], ARMS[2], "--arm=b rows/b.flags --learning_rate=1e30", "--seeds=7"
         )
         self.assertIn("1 of 2 runs are finished already.", err)
         self.assertEqual(changed, Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns)
 
     def test_dry_run(self):
         code, out, _ = self.run_main(
-            *ROWS, "--dry_run", "--all_rows=--penalty=nested_tape --penalty_strength=1"
+            *ARMS, "--dry_run", "--all_arms=--penalty=nested_tape --penalty_strength=1"
         )
         self.assertEqual(0, code)
         # 3 passes over 64 samples with 2 gradient evaluations each, 3 seeds.
@@ -66,12 +66,12 @@ class StudyTest(unittest.TestCase):
     def test_mistakes_are_one_line(self):
         Path("file").touch()
         for arguments, said in (
-            (("--row=a rows/none.flags",), "cannot read it"),
-            (("--row=a rows/a.flags", "--output_dir=rows"), "holds files but no study"),
-            (("--row=a rows/a.flags", "--output_dir=file"), "it is a file"),
-            (("--row=a rows/a.flags", "--all_rows=--dataset=digits --train_size=none --validation_size=1347"),
+            (("--arm=a rows/none.flags",), "cannot read it"),
+            (("--arm=a rows/a.flags", "--output_dir=rows"), "holds files but no study"),
+            (("--arm=a rows/a.flags", "--output_dir=file"), "it is a file"),
+            (("--arm=a rows/a.flags", "--all_arms=--dataset=digits --train_size=none --validation_size=1347"),
              "arm 'a': --validation_size=1347"),
-            (("--row=a rows/a.flags", "--all_rows=--train_size=none --micro_batch_size=2000"),
+            (("--arm=a rows/a.flags", "--all_arms=--train_size=none --micro_batch_size=2000"),
              "arm 'a': --micro_batch_size=2000 is larger than the training set of 1347 samples"),
         ):  # fmt: skip
             with self.subTest(arguments):
@@ -86,7 +86,7 @@ class StudyTest(unittest.TestCase):
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         self.assertEqual((0, ""), (done.returncode, done.stderr))
-        self.assertIn("--row=", done.stdout)
+        self.assertIn("--arm=", done.stdout)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,19 @@ GROUP_TITLES = {
 _READ_PATHS = ("data_dir", "initial_weights")
 _PATHS = (*_READ_PATHS, "output_dir")
 _OF_STUDIES = dict.fromkeys(
-    ("row", "all_rows", "seeds", "jobs", "compare", "waterfall", "published"),
+    (
+        "arm",
+        "all_arms",
+        "row",
+        "all_rows",
+        "seeds",
+        "sweep",
+        "jobs",
+        "launcher",
+        "compare",
+        "waterfall",
+        "published",
+    ),
     "it describes a study, for python -m tf_fullbatch.study",
 )
 

@@ -177,7 +177,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "model": {"step": None, "model_options": None},
     "optimizer": {"optimizer_options": None, "loss": "cross_entropy", "loss_options": None},
     "step": {"fused_batch_norm": False, "augmentation_options": None},
-    "runtime": {"data_on_device": "auto"},
+    "runtime": {"data_on_device": "auto", "evaluate_test": True},
 }
 """What the runs of version 0.1.0 did where they had no setting for it."""
 

@@ -25,6 +25,11 @@ class RuntimeConfig(Group):
     evaluate_every: int = setting(
         1, "Epochs between evaluations; the last epoch is always evaluated.", minimum=1, affects_results=False
     )
+    evaluate_test: bool = setting(
+        True,
+        "Evaluate the test samples too. Off in the trials of a sweep, which choose by validation samples.",
+        affects_results=False,
+    )
     ema_decay: float | None = setting(
         None,
         "Decay per pass of an exponential moving average of the weights, evaluated beside them.",

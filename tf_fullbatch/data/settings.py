@@ -54,6 +54,14 @@ class DataConfig(Group):
         """
         return self.chosen_dataset.load(self.dataset, self.data_dir)
 
+    def has_validation(self) -> bool:
+        """Whether there are samples to validate on: held out, or of the data set's own.
+
+        Raises:
+            UserError: There is no such data set, or none that can be loaded.
+        """
+        return bool(self.validation_size) or self.chosen_dataset.has_validation(self.dataset, self.data_dir)
+
     def count_training_samples(self) -> int | None:
         """Samples of the data set's whole training set; None where that is not known before it is prepared.
 

@@ -13,6 +13,8 @@ from tf_fullbatch.records.run_folder import RunFolder
 
 FORMAT_VERSION = 1
 FILE_NAME = "study.json"
+SWEEP_SEED = 1_000_000
+"""The seed of a sweep's trials where none is given: one that hardly any study has."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,18 +33,39 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Axis:
+    """A setting that a sweep tries values of.
+
+    Attributes:
+        setting: Its name.
+        values: What is tried, each as its flag takes it, in the order given.
+    """
+
+    setting: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Arm:
     """One configuration of a study, run with every seed.
 
     Attributes:
         name: Its name in tables and its folder.
-        config: Its settings; `seed` and `output_dir` differ from run to run and mean nothing here.
+        config: Its settings; `seed` and `output_dir` differ from run to run and mean nothing here. Of a sweep they
+            have the values that were chosen; before that, what they had without the sweep.
         published: The figure to compare with; None where there is none.
+        sweep: What is chosen by validation before the runs; empty for nothing. Every combination is a trial.
     """
 
     name: str
     config: Config
     published: Published | None = None
+    sweep: tuple[Axis, ...] = ()
+
+    @property
+    def swept(self) -> tuple[str, ...]:
+        """The settings that a sweep chooses."""
+        return tuple(axis.setting for axis in self.sweep)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +79,8 @@ class Study:
         compare: Pairs of arms (a, b) whose difference a - b, seed by seed, is asked for.
         waterfall: Arms that each add an ingredient to the one before; empty for none.
         jobs: The most runs side by side, which share the machine.
+        sweep_seed: The seed of all trials.
+        choose_by: The figure of the validation samples that chooses; None for accuracy, or loss where there is none.
     """
 
     title: str
@@ -64,6 +89,8 @@ class Study:
     compare: tuple[tuple[str, str], ...] = ()
     waterfall: tuple[str, ...] = ()
     jobs: int = 1
+    sweep_seed: int = SWEEP_SEED
+    choose_by: str | None = None
 
 
 def folder_of(study_dir: str | os.PathLike[str], arm: str, seed: int) -> RunFolder:
@@ -79,6 +106,7 @@ def write_study(study_dir: str | os.PathLike[str], study: Study) -> None:
     arms = content.pop("arms")
     for written, arm in zip(arms, study.arms, strict=True):
         written["config"] = arm.config.to_dict()
+        written["sweep"] = {axis.setting: axis.values for axis in arm.sweep}
     content["rows"] = arms  # the file's word since version 0.1.0
     write_json(Path(study_dir) / FILE_NAME, {"format_version": FORMAT_VERSION, **content})
 
@@ -122,6 +150,8 @@ def _study(content: dict[str, Any]) -> Study:
         compare=tuple((str(a), str(b)) for a, b in content["compare"]),
         waterfall=tuple(map(str, content["waterfall"])),
         jobs=int(content["jobs"]),
+        sweep_seed=int(content.get("sweep_seed", SWEEP_SEED)),
+        choose_by=content.get("choose_by"),
     )
 
 
@@ -131,6 +161,10 @@ def _arm(content: dict[str, Any]) -> Arm:
         name=str(content["name"]),
         config=_config(content["name"], content["config"]),
         published=None if published is None else _published(**published),
+        sweep=tuple(
+            Axis(setting=str(name), values=tuple(map(str, values)))
+            for name, values in content.get("sweep", {}).items()
+        ),
     )
 
 

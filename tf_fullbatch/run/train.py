@@ -114,6 +114,8 @@ class RunSession:
 
     def _build_evaluator(self, before: dict[str, Any]) -> Evaluator:
         splits = self._parts.splits.evaluated
+        if not self._config.runtime.evaluate_test:
+            splits.pop("test", None)
         return Evaluator(
             self._folder,
             self._writer,

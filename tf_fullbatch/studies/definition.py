@@ -4,68 +4,23 @@ import dataclasses
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import FILE_NAME, Arm, Published, Study
+from tf_fullbatch.records.trials_file import TRIALS_FILE_NAME, TRIALS_FOLDER
 from tf_fullbatch.settings import flag_parsing, flagfiles
-from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, setting
-from tf_fullbatch.settings.flag_parsing import help_lines
+from tf_fullbatch.studies.options import OLDER_SPELLINGS, Options
+from tf_fullbatch.studies.sweeps import swept_arms
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
-_TAKEN = ("report", FILE_NAME)
+_TAKEN = ("report", FILE_NAME, TRIALS_FOLDER, TRIALS_FILE_NAME)
 _PUBLISHED = re.compile(r"(\S+)\s+(\d+(?:\.\d+)?)(?:\+-(\d+(?:\.\d+)?))?(?:\s+(.*))?")
 _OWN = ("seed", "output_dir", "mode", "dry_run", "hparams")
 """Settings of a run that the study itself gives."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Options:
-    """The study's settings; each is a flag of the same name."""
-
-    title: str = setting("", "A line about the study for its report.")
-    row: tuple[str, ...] = setting(
-        (),
-        "An arm, 'NAME FLAGFILE [--name=value ...]': its name, a flagfile of tf_fullbatch.main (in a flagfile: looked "
-        "for beside that one), and flags that win over it. Once per arm.",
-        repeated=True,
-    )
-    all_rows: tuple[str, ...] = setting(
-        (),
-        "Flags of every arm, such as '--data_dir=DIR --model=resnet8'; they win over the arms' flagfiles, the arms' "
-        "own flags win over them. May be given several times.",
-        repeated=True,
-    )
-    seeds: tuple[int, ...] = setting(
-        (0, 1, 2), "Seeds, separated by commas; every arm is run with each.", minimum=0, below=2**31
-    )
-    published: tuple[str, ...] = setting(
-        (), "'NAME PERCENT[+-SPREAD] SOURCE': the published test accuracy of an arm.", repeated=True
-    )
-    compare: tuple[str, ...] = setting(
-        (), "'A B': report the difference of arms A - B, seed by seed. Once per pair.", repeated=True
-    )
-    waterfall: tuple[str, ...] = setting(
-        (), "Arms, separated by commas, that each add an ingredient to the one before."
-    )
-    output_dir: str | None = setting(None, "The study's folder; a study already there is gone on with.")
-    jobs: int = setting(1, "Runs side by side, each in a process of its own.", minimum=1)
-    dry_run: bool = setting(False, "Print the plan with its cost, and stop.")
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
-        refuse_repeats(self, ("seeds", "waterfall", "compare"))
-        if len(self.waterfall) == 1:
-            raise UserError(f"--waterfall={self.waterfall[0]}: give at least two arms, separated by commas.")
-        if not self.seeds:
-            raise UserError("--seeds= is empty: give at least one, such as --seeds=0,1,2.")
-        if not self.row:
-            raise UserError("a study needs arms: --row='NAME FLAGFILE [--name=value ...]', once per arm.")
-        if self.output_dir is None:
-            raise UserError("a study needs a folder: --output_dir=DIR.")
+_ONE_WORD = "a name is one word of at most 60 letters, digits and . _ + - (it names a folder)"
 
 
 def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
@@ -80,7 +35,7 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
     own = dataclasses.fields(Options)
     names = {setting.name for _, setting in settings_fields()} - {field.name for field in own} - set(_OWN)
     of_runs = dict.fromkeys(
-        names, "it is a setting of runs; give it in --row or --all_rows, and a study as --flagfile"
+        names, "it is a setting of runs; give it in --arm or --all_arms, and a study as --flagfile"
     )
     values = flag_parsing.parse([argv[0], *_located(argv[1:])], own, of_runs)
     if values is None:
@@ -91,22 +46,8 @@ def parse(argv: Sequence[str]) -> tuple[Options, Study] | None:
     return options, _study(options)
 
 
-def help_text() -> str:
-    """All flags with their defaults."""
-    lines = [
-        "usage: python -m tf_fullbatch.study [--flagfile=FILE] [--name=value ...]",
-        "",
-        "Runs every arm with every seed, one after another, each in a folder of its own. The same command goes on",
-        "where it was interrupted; python -m tf_fullbatch.report DIR makes tables and plots of what is there.",
-        "",
-        "  --flagfile=FILE",
-        "      Read flags from a file, one per line; later flags win. flags/studies has some.",
-    ]
-    return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
-
-
 def _study(options: Options) -> Study:
-    common = _split("all_rows", " ".join(options.all_rows))
+    common = _split("all_arms", " ".join(options.all_arms))
     published: dict[str, Published] = {}
     for text in options.published:
         name, figure = _published(text)
@@ -114,10 +55,10 @@ def _study(options: Options) -> Study:
             raise UserError(f"--published={text!r}: arm {name!r} has a published figure already; give one.")
         published[name] = figure
     arms: list[Arm] = []
-    for text in options.row:
+    for text in options.arm:
         arm = _arm(text, common, published)
         if any(arm.name.lower() == other.name.lower() for other in arms):  # some file systems ignore case
-            raise UserError(f"--row={text!r}: there are two arms {arm.name!r}; give each a name of its own.")
+            raise UserError(f"--arm={text!r}: there are two arms {arm.name!r}; give each a name of its own.")
         arms.append(arm)
     names = [arm.name for arm in arms]
     pairs = tuple(_pair(text) for text in options.compare)
@@ -127,33 +68,49 @@ def _study(options: Options) -> Study:
     assert options.output_dir is not None
     return Study(
         title=options.title or Path(options.output_dir).name,
-        arms=tuple(arms),
+        arms=swept_arms(options.sweep, arms),
         seeds=options.seeds,
         compare=pairs,
         waterfall=options.waterfall,
         jobs=options.jobs,
+        sweep_seed=options.sweep_seed,
+        choose_by=options.choose_by,
     )
 
 
 def _arm(text: str, common: Sequence[str], published: dict[str, Published]) -> Arm:
-    name, *rest = _split("row", text) or [""]
+    name, *rest = _split("arm", text) or [""]
     if name.lower() in _TAKEN:
         raise UserError(
-            f"--row={text!r}: {name} is the study's own in its folder; give the arm another name."
+            f"--arm={text!r}: {name} is the study's own in its folder; give the arm another name."
         )
     if not _NAME.fullmatch(name):
+        better = re.sub(r"[^A-Za-z0-9._+-]+", "_", name).strip("_.+-")[:60] or "plain"
+        raise UserError(f"--arm={text!r}: the name is {name!r}, but {_ONE_WORD}: {better}, say.")
+    flagfile = [f"--flagfile={part}" for part in rest[:1] if not part.startswith("-")]
+    flags = rest[len(flagfile) :]
+    if flagfile and flags and not flags[0].startswith("-"):
         raise UserError(
-            f"--row={text!r}: begin with a name of at most 60 letters, digits and . _ + - (it names a "
-            "folder), then a flagfile."
+            f"--arm={text!r}: the first word, {name!r}, is the name, so {Path(rest[0]).name!r} and {flags[0]!r} are two "
+            f"flagfiles; give one. If they belong to the name: {_ONE_WORD}."
         )
-    if not rest or rest[0].startswith("-"):
-        raise UserError(f"--row={text!r}: after the name, give the flagfile of a run, then its flags.")
-    flagfile, *own = rest
+    if flagfile and not _is_file(rest[0]):
+        raise UserError(
+            f"arm {name!r}: {flagfile[0]}: cannot read it (no such file). The first word of --arm is the name, the second "
+            f"a flagfile; {_ONE_WORD}."
+        )
     return Arm(
         name=name,
-        config=_config(name, [f"--flagfile={flagfile}", *common, *own]),
+        config=_config(name, [*flagfile, *common, *flags]),
         published=published.get(name),
     )
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_file()
+    except (OSError, RuntimeError, ValueError):
+        return False
 
 
 def _config(name: str, arguments: list[str]) -> Config:
@@ -200,14 +157,14 @@ def _check_known(flag: str, given: Sequence[str] | dict[str, Published], names: 
 
 
 def _located(arguments: Sequence[str]) -> list[str]:
-    """The arguments without flagfiles, those that arms name found beside the flagfile that the arm stands in."""
+    """The arguments without flagfiles and older spellings, those that arms name found beside their study's flagfile."""
     located = flagfiles.located_arguments(arguments)
     found: list[str] = []
     while located:
         argument = located.pop(0)
         flag, equals, text = argument.text.partition("=")
-        name = flag.lstrip("-")
-        if name not in ("row", "all_rows") or not flag.startswith("-") or not (equals or located):
+        name = OLDER_SPELLINGS.get(flag.lstrip("-"), flag.lstrip("-"))
+        if name not in OLDER_SPELLINGS.values() or not flag.startswith("-") or not (equals or located):
             found.append(argument.text)
             continue
         folder = argument.folder
@@ -215,7 +172,7 @@ def _located(arguments: Sequence[str]) -> list[str]:
             text, folder = located[0].text, located.pop(0).folder
         parts = _split(name, text)
         for k, part in enumerate(parts):
-            if name == "row" and k == 1 and not part.startswith("-"):
+            if name == "arm" and k == 1 and not part.startswith("-"):
                 parts[k] = str(flagfiles.flagfile_path(part, folder))
             elif part.lstrip("-").startswith("flagfile="):
                 parts[k] = f"--flagfile={flagfiles.flagfile_path(part.partition('=')[2], folder)}"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -46,16 +46,24 @@ class StudyExecution:
         runs: In the order in which they are started; those that are finished are passed over.
         jobs: Runs side by side.
         progress: Is told what happens.
+        on_end: Is called when a run has ended, however it did.
 
     Attributes:
         failures: The runs that failed so far.
     """
 
-    def __init__(self, runs: Sequence[Run], jobs: int, progress: StudyProgress):
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        jobs: int,
+        progress: StudyProgress,
+        on_end: Callable[[], None] = lambda: None,
+    ):
         self.failures: list[Failure] = []
         self._runs = list(runs)
         self._jobs = jobs
         self._progress = progress
+        self._on_end = on_end
         self._active: dict[int, _Active] = {}
         self._signal: signal.Signals | None = None
         self._stop_at = float("inf")
@@ -101,6 +109,7 @@ class StudyExecution:
                 if active.process.poll() is not None:
                     del self._active[slot]
                     self._note_end(active)
+                    self._on_end()
                 elif time.monotonic() > self._stop_at:
                     active.process.kill()
             self._progress.update([active.run for active in self._active.values()])

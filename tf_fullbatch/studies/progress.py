@@ -19,9 +19,17 @@ class StudyProgress:
         runs: All runs of the study.
         stream: Where to write, such as `sys.stderr`.
         clock: Monotonic seconds.
+        whole: What the runs are together, in a word.
     """
 
-    def __init__(self, runs: Sequence[Run], stream: TextIO, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        runs: Sequence[Run],
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        whole: str = "Study",
+    ):
+        self._whole_name = whole
         self._runs = list(runs)
         self._stream = stream
         self._clock = clock
@@ -75,7 +83,7 @@ class StudyProgress:
 
     def _whole(self) -> str:
         done, total = self._done(), sum(self._work.values())
-        text = f"Study {int(100 * done / total) if total else 100}%"
+        text = f"{self._whole_name} {int(100 * done / total) if total else 100}%"
         seconds, here = self._clock() - self._begun, done - self._done_before
         if here > 0 and done < total:
             text += f", ETA {format_duration(seconds / here * (total - done))}"

@@ -41,6 +41,14 @@ class SourceSettings(Settings, ABC):
             UserError: There is no such data set or folder.
         """
 
+    def has_validation(self, name: str, data_dir: str | None) -> bool:
+        """Whether the set has samples to validate on of its own.
+
+        Raises:
+            UserError: As `load`.
+        """
+        return self.load(name, data_dir).validation is not None
+
 
 def image_size() -> Any:
     """The field of the flag --image_size, for every source that has it."""

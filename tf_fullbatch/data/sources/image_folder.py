@@ -42,6 +42,10 @@ class ImageFolder(SourceSettings):
             parts[split] = (read_images(files, self.image_size), targets)
         return dataset_of(name, parts)
 
+    def has_validation(self, name: str, data_dir: str | None) -> bool:
+        """Whether it has a folder of them."""
+        return "validation" in files_of(Path(name))
+
     def count_training_samples(self, name: str, data_dir: str | None) -> int:
         """Files of images to train on."""
         return sum(map(len, files_of(Path(name))["train"].values()))

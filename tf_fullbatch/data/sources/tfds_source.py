@@ -36,6 +36,10 @@ class TfdsSource(SourceSettings):
             test_split=test_split,
         )
 
+    def has_validation(self, name: str, data_dir: str | None) -> bool:
+        """No: a labelled split "validation" serves as test where there is no other."""
+        return False
+
     def count_training_samples(self, name: str, data_dir: str | None) -> int | None:
         """As far as TFDS knows without preparing the set."""
         from tf_fullbatch.data.sources import tfds_reading

@@ -1,0 +1,83 @@
+"""The plan of a study: its arms and trials with what they cost, and what is done already."""
+
+from collections.abc import Sequence
+
+from tf_fullbatch.display.text import counted, format_count, format_table
+from tf_fullbatch.records.study_file import Arm
+from tf_fullbatch.studies.conduct import StudyConduct
+from tf_fullbatch.studies.planned_runs import Run
+from tf_fullbatch.studies.sweeps import point_text
+
+_HEADERS = (
+    "arm", "learning rate, highest to last", "passes", "samples per pass", "gradient evaluations per sample",
+    "samples, all seeds", "gradient evaluations, all seeds", "runs finished",
+)  # fmt: skip
+
+
+def plan_text(conduct: StudyConduct) -> str:
+    """The arms with their cost, and what is done already."""
+    study, runs, trials, results = conduct.study, conduct.runs, conduct.trials, conduct.results()
+    sizes = f"{counted(len(study.arms), 'arm')}, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs"
+    if trials:
+        sizes += f", after {len(trials)} trials with seed {study.sweep_seed}"
+    cells = []
+    for arm in study.arms:
+        tried = [result for result in results if result.run.arm.name == arm.name]
+        if tried:
+            done = sum(result.ended for result in tried)
+            cells.append(_row(f"{arm.name}: {len(tried)} trials", [result.run for result in tried], done))
+        own = [run for run in runs if run.arm.name == arm.name]
+        cells.append(_row(arm.name, own, sum(run.is_finished() for run in own)))
+    lines = [study.title, sizes, "", format_table(_HEADERS, cells, "<" + ">" * 7), ""]
+    lines += [_sweep_text(arm, conduct) for arm in study.arms if arm.sweep]
+    totals = [run.cost.total for run in (*runs, *trials) if run.cost.total is not None]
+    if len(totals) == len(runs) + len(trials):
+        lines.append(f"In all {format_count(sum(totals))} gradient evaluations of a sample.")
+    else:
+        lines.append("The size of a data set is known once it is prepared.")
+    return "\n".join(lines)
+
+
+def _row(name: str, runs: Sequence[Run], done: int) -> list[object]:
+    """What runs of one arm cost together; figures that differ from trial to trial as a range."""
+    costs = [run.cost for run in runs]
+    return [
+        name, _span([_rates(run) for run in runs]), _span([f"{cost.passes:,}" for cost in costs]),
+        _span([None if cost.training_samples is None else f"{cost.training_samples:,}" for cost in costs]),
+        _span([str(cost.gradient_evaluations) for cost in costs]), _sum([cost.samples for cost in costs]),
+        _sum([cost.total for cost in costs]), f"{done} of {len(runs)}",
+    ]  # fmt: skip
+
+
+def _sweep_text(arm: Arm, conduct: StudyConduct) -> str:
+    """What is tried of an arm, and what is chosen where all trials have ended."""
+    grid = " x ".join(f"{axis.setting}={','.join(axis.values)}" for axis in arm.sweep)
+    results = [result for result in conduct.results() if result.run.arm.name == arm.name]
+    best = conduct.choices()[arm.name].best
+    if best is None or not all(result.ended for result in results):
+        return f"{arm.name} tries {grid}; its runs are shown with what they have now."
+    return f"{arm.name} tried {grid}, and validation chose {point_text(best.run.point)}."
+
+
+def _span(texts: Sequence[str | None]) -> str | None:
+    """What all have in common, or "various"."""
+    different = dict.fromkeys(texts)
+    return "various" if len(different) > 1 else next(iter(different))
+
+
+def _sum(counts: Sequence[int | None]) -> str | None:
+    known = [count for count in counts if count is not None]
+    return format_count(sum(known)) if len(known) == len(counts) else None
+
+
+def _rates(run: Run) -> str | None:
+    """The highest learning rate of a run and its last, which tells whether a shortened schedule still decays."""
+    config, passes = run.config, run.cost.passes
+    update_batch = config.optimizer.batch_size or run.cost.training_samples
+    if update_batch is None and config.optimizer.learning_rate_scaling == "none":
+        update_batch = 1  # it does not matter
+    if update_batch is None:
+        return None
+    rates = config.learning_rates(update_batch)
+    highest = max(rates.rate_at_epoch(epoch) for epoch in range(passes))
+    return f"{highest:.3g} to {rates.rate_at_epoch(passes - 1):.3g}"
