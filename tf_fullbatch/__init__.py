@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.optim.keras_schedule import build_schedule
     from tf_fullbatch.run.from_python import train
     from tf_fullbatch.run.opened import open_run
+    from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 __version__ = "0.1.0"
@@ -26,6 +27,8 @@ __all__ = [
     "build_schedule",
     "open_run",
     "train",
+    "run_study",
+    "run_sweep",
 ]
 
 _HOMES = {
@@ -37,6 +40,8 @@ _HOMES = {
     "build_schedule": "optim.keras_schedule",
     "open_run": "run.opened",
     "train": "run.from_python",
+    "run_study": "studies.from_python",
+    "run_sweep": "studies.from_python",
 }
 
 

@@ -30,7 +30,8 @@ class TrialsFileTest(unittest.TestCase):
         )
         table = read_trials(self.folder)
         self.assertEqual(
-            ["arm", "learning_rate", "model_options", "clip_norm", "seed", "choose_by", "figure", "status", "chosen", "folder"],
+            ["arm", "learning_rate", "model_options", "clip_norm", "seed", "choose_by", "figure", "status", "chosen",
+             "folder"],
             list(table.columns),
         )  # fmt: skip
         self.assertEqual([True, False], table["chosen"].tolist())

@@ -72,7 +72,7 @@ def with_choice(arm: Arm, chosen: Run) -> Arm:
 
 
 def with_earlier_choice(arm: Arm, old: Arm | None) -> Arm:
-    """The arm with the settings that an earlier command chose, so that its runs are shown until there is another choice."""
+    """The arm with the settings that an earlier command chose, so that its runs are shown until there is another."""
     if old is None or not arm.sweep or not set(arm.swept) <= set(old.swept):
         return arm
     values = old.config.values()

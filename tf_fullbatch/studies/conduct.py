@@ -58,8 +58,11 @@ class StudyConduct:
         self._dir, self._jobs, self._stream = study_dir, jobs, stream
         self.runs = runs_of(study, study_dir)
 
-    def execute(self) -> None:
+    def execute(self, *, trials_alone: bool = False) -> None:
         """Runs the trials, chooses, and runs what was chosen.
+
+        Args:
+            trials_alone: Stop after the choice.
 
         Raises:
             RunInterruptedError: A signal came; what was under way saved its last completed step.
@@ -70,7 +73,8 @@ class StudyConduct:
                 self._make_trials()
                 self._choose()
             runs = [run for run in self.runs if run.arm.name not in self.without_choice]
-            self._execute(runs, "Study")
+            if not trials_alone:
+                self._execute(runs, "Study")
 
     def _make_trials(self) -> None:
         left = [result.run for result in self.results() if not result.ended]

@@ -36,9 +36,9 @@ class Options:
     )
     sweep: tuple[str, ...] = setting(
         (),
-        "'[ARM:] NAME=VALUE,VALUE,...': values of a setting to try, of one arm or of all; several sweeps of an arm make "
-        "a grid. Each combination is a trial with a seed of its own; what is best on validation samples is run with "
-        'the study\'s seeds. A value with commas stands in double quotes: model_options="depth=2,width=8","depth=3".',
+        "'[ARM:] NAME=VALUE,VALUE,...': values of a setting to try, of one arm or of all; several sweeps of an arm "
+        "make a grid. Each combination is a trial with a seed of its own; what is best on validation samples is run "
+        'with the study\'s seeds. A value with commas stands in double quotes: model_options="depth=2,width=8","depth=3".',
         repeated=True,
     )
     sweep_seed: int = setting(
@@ -80,8 +80,8 @@ class Options:
     def _check_sweep(self) -> None:
         if self.sweep and self.sweep_seed in self.seeds:
             raise UserError(
-                f"--sweep_seed={self.sweep_seed} is one of --seeds: what was chosen with a seed looks too good with it. "
-                "Give another."
+                f"--sweep_seed={self.sweep_seed} is one of --seeds: what was chosen with a seed looks too good with "
+                "it. Give another."
             )
         if not self.sweep and (self.choose_by is not None or self.sweep_seed != SWEEP_SEED):
             name = "choose_by" if self.choose_by is not None else "sweep_seed"

@@ -1,0 +1,209 @@
+"""Studies and sweeps from Python, by the machinery of `python -m tf_fullbatch.study`."""
+
+import difflib
+import io
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.records.study_file import SWEEP_SEED
+from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.trials_file import read_trials
+from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.studies import definition
+from tf_fullbatch.studies.conduct import StudyConduct
+from tf_fullbatch.studies.execution import Failure
+from tf_fullbatch.studies.planned_runs import Run
+from tf_fullbatch.studies.sweeps import point_in
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Settings = Mapping[str, Any]
+"""Name -> value of settings, as the flags of `tf_fullbatch.main` are called; `flagfile` names a file of more."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class StudyResult:
+    """What came of a study.
+
+    Attributes:
+        folder: The study's folder; `python -m tf_fullbatch.report FOLDER` makes a report of it.
+        runs: A row per run: `arm`, `seed`, `outcome` ("COMPLETED" where it has all its passes, "" before it ended),
+            `message`, `epochs`, `folder`, and the last figures `train_loss`, `train_accuracy`, `validation_loss`,
+            `validation_accuracy`, `test_loss`, `test_accuracy` (fractions; NaN where there is none).
+        trials: trials.csv, see `records.trials_file.read_trials`; empty without a sweep.
+        chosen: Arm -> setting -> value, as its flag takes it, of what validation chose.
+        failures: (run in words, reason) of what failed in this call, trials included.
+    """
+
+    folder: Path
+    runs: "pd.DataFrame"
+    trials: "pd.DataFrame"
+    chosen: dict[str, dict[str, str]]
+    failures: list[tuple[str, str]]
+
+
+def run_study(
+    output_dir: str | os.PathLike[str],
+    arms: Mapping[str, Settings],
+    *,
+    seeds: Sequence[int] = (0, 1, 2),
+    sweep: Mapping[str, Any] | None = None,
+    sweep_seed: int = SWEEP_SEED,
+    choose_by: str | None = None,
+    compare: Sequence[tuple[str, str]] = (),
+    title: str = "",
+    jobs: int = 1,
+    quiet: bool = False,
+) -> StudyResult:
+    """Runs every arm with every seed, each in a process of its own; the same call goes on where it was interrupted.
+
+        study = tf_fullbatch.run_study(
+            "runs/studies/clipping",
+            arms={"plain": {"epochs": 60}, "clipped": {"epochs": 60, "clip_norm": 0.25}},
+            sweep={"learning_rate": [0.1, 0.2, 0.4]},
+        )
+        study.runs.groupby("arm")["test_accuracy"].mean()
+
+    Args:
+        output_dir: The study's folder.
+        arms: Name -> settings.
+        seeds: Every arm is run with each.
+        sweep: Setting -> values to try, of all arms; or arm -> setting -> values. Several settings make a grid. What is
+            best on validation samples is run with the seeds.
+        sweep_seed: The seed of all trials.
+        choose_by: "validation_accuracy", "validation_error" or "validation_loss"; None for accuracy where there is one.
+        compare: Pairs of arms (a, b) whose difference a - b the report shows.
+        title: A line for the report.
+        jobs: Runs side by side.
+        quiet: Show no progress.
+
+    Raises:
+        UserError: Something is refused, in the words of the command's flags; nothing is written then.
+        RunInterruptedError: A signal came; what was under way kept its last completed step.
+    """
+    flags = [f"--seeds={','.join(map(str, seeds))}", f"--jobs={jobs}", f"--title={title}"]
+    flags += [f"--compare={a} {b}" for a, b in compare]
+    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, flags, quiet)
+    conduct.execute()
+    return _result(Path(output_dir), conduct)
+
+
+def run_sweep(
+    output_dir: str | os.PathLike[str],
+    arms: Mapping[str, Settings],
+    sweep: Mapping[str, Any],
+    *,
+    sweep_seed: int = SWEEP_SEED,
+    choose_by: str | None = None,
+    jobs: int = 1,
+    quiet: bool = False,
+) -> StudyResult:
+    """Makes the trials of a sweep and chooses; `run_study` with the same arguments then runs what was chosen.
+
+    Arguments, result and errors are those of `run_study`; `runs` is empty before that.
+    """
+    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, [f"--jobs={jobs}"], quiet)
+    conduct.execute(trials_alone=True)
+    return _result(Path(output_dir), conduct)
+
+
+def _conduct(
+    output_dir: str | os.PathLike[str],
+    arms: Mapping[str, Settings],
+    sweep: Mapping[str, Any] | None,
+    sweep_seed: int,
+    choose_by: str | None,
+    flags: Sequence[str],
+    quiet: bool,
+) -> StudyConduct:
+    given = [f"--output_dir={os.fspath(output_dir)}", *flags, *(_arm(*item) for item in arms.items())]
+    given += [f"--sweep={text}" for text in _sweeps(sweep or {}, arms)]
+    given += [f"--sweep_seed={sweep_seed}"] if sweep else []
+    given += [f"--choose_by={choose_by}"] if choose_by is not None else []
+    parsed = definition.parse(["run_study", *given])
+    assert parsed is not None
+    options, study = parsed
+    assert options.output_dir is not None
+    return StudyConduct(study, options.output_dir, options.jobs, io.StringIO() if quiet else sys.stderr)
+
+
+def _arm(name: str, settings: Settings) -> str:
+    settings = dict(settings)
+    flagfile = settings.pop("flagfile", None)
+    words = [name, *([] if flagfile is None else [os.fspath(flagfile)])]
+    words += [f"--{setting}={_text(setting, value)}" for setting, value in settings.items()]
+    return f"--arm={shlex.join(words)}"
+
+
+def _sweeps(sweep: Mapping[str, Any], arms: Mapping[str, Settings]) -> list[str]:
+    """The texts of --sweep."""
+    texts = []
+    for name, values in sweep.items():
+        if isinstance(values, Mapping):
+            if name not in arms:
+                raise UserError(f"sweep: there is no arm {name!r}; the arms are {', '.join(arms)}.")
+            texts += [f"{name}: {text}" for text in _sweeps(values, {})]
+        elif isinstance(values, str) or not hasattr(values, "__iter__"):
+            raise UserError(f"sweep: {name} is {values!r}; give a list of values.")
+        else:
+            quoted = ['"' + _text(name, value).replace('"', '""') + '"' for value in values]
+            texts.append(f"{name}={','.join(quoted)}")
+    return texts
+
+
+def _text(name: str, value: Any) -> str:
+    """A value as its flag takes it."""
+    fields = {field.name: field for _, field in settings_fields()}
+    if name not in fields:
+        near = difflib.get_close_matches(name, fields, 1)
+        raise UserError(f"there is no setting {name!r}{f'; {near[0]!r} is one' if near else ''}.")
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list):
+        value = tuple(value)
+    return flag_text(fields[name], value.item() if hasattr(value, "item") else value)
+
+
+def _result(folder: Path, conduct: StudyConduct) -> StudyResult:
+    import pandas as pd
+
+    swept = [arm for arm in conduct.study.arms if arm.sweep and arm.name not in conduct.without_choice]
+    runs = [run for run in conduct.runs if run.folder.path.exists()]
+    columns = ["arm", "seed", "outcome", "message", "epochs", "folder"]
+    figures = [
+        f"{split}_{name}" for split in ("train", "validation", "test") for name in ("loss", "accuracy")
+    ]
+    return StudyResult(
+        folder=folder,
+        runs=pd.DataFrame([_row(run) for run in runs], columns=columns + figures),
+        trials=read_trials(folder),
+        chosen={arm.name: dict(point_in(arm.config, arm.swept)) for arm in swept},
+        failures=[_in_words(failure) for failure in conduct.failures],
+    )
+
+
+def _row(run: Run) -> dict[str, Any]:
+    try:
+        summary = read_summary(run.folder.summary)
+    except UserError:
+        summary = {"outcome": "", "message": "", "epochs": run.fraction() * run.config.runtime.epochs}
+    row = {name: summary.get(name) for name in ("outcome", "message", "epochs")}
+    row |= {"arm": run.arm.name, "seed": run.seed, "folder": str(run.folder.path)}
+    final = summary.get("final", {})
+    for split in ("train", "validation", "test"):
+        shown = final.get(split, {})
+        shown = shown if split == "train" else shown.get("raw", {})
+        row |= {f"{split}_{name}": shown.get(name) for name in ("loss", "accuracy")}
+    return row
+
+
+def _in_words(failure: Failure) -> tuple[str, str]:
+    return str(failure.run), failure.reason
