@@ -3,11 +3,13 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tf_fullbatch.commands import console, report
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Study
 from tf_fullbatch.studies import definition
+from tf_fullbatch.studies.cluster import JOBS_FOLDER, slurm_executor
 from tf_fullbatch.studies.conduct import StudyConduct, diverged
 from tf_fullbatch.studies.execution import Failure
 from tf_fullbatch.studies.options import Options, help_text
@@ -33,8 +35,11 @@ def _run(argv: Sequence[str]) -> int:
 def execute(options: Options, study: Study) -> int:
     """Runs a study, or prints its plan; the exit code is that of the first run that failed."""
     assert options.output_dir is not None
+    executor = None
+    if options.launcher == "slurm":
+        executor = slurm_executor(Path(options.output_dir) / JOBS_FOLDER, options.slurm_options)
     with console.quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
-        conduct = StudyConduct(study, options.output_dir, options.jobs, sys.stderr)
+        conduct = StudyConduct(study, options.output_dir, options.jobs, sys.stderr, executor)
     if options.dry_run:
         print(plan_text(conduct))
         return 0

@@ -20,6 +20,7 @@ def start(
     *,
     stdout: IO | int | None = None,
     stderr: IO | int | None = None,
+    ignored: Sequence[signal.Signals] = (),
 ) -> subprocess.Popen:
     """Starts a command without standard input.
 
@@ -31,7 +32,14 @@ def start(
         environment: Added to this process'.
         stdout: As of `subprocess.Popen`.
         stderr: As of `subprocess.Popen`.
+        ignored: Signals that the command does not hear.
     """
+
+    def prepare() -> None:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
+        _end_with_the_parent()
+
     return subprocess.Popen(
         list(command),
         env={**os.environ, **environment},
@@ -39,7 +47,7 @@ def start(
         stdin=subprocess.DEVNULL,
         stdout=stdout,
         stderr=stderr,
-        preexec_fn=_end_with_the_parent,
+        preexec_fn=prepare,
     )
 
 

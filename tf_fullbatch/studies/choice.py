@@ -11,6 +11,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Study, folder_of
+from tf_fullbatch.run.output_dir import locked
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.sweeps import point_in, point_text, remark_on_edges
 from tf_fullbatch.studies.trials import TrialResult, trial_folder
@@ -112,6 +113,8 @@ def settle(study_dir: str | os.PathLike[str], study: Study, arm: Arm) -> list[st
 
 
 def _move(source: RunFolder, target: RunFolder) -> None:
+    with locked(source):  # a job may be at work there
+        pass
     with os_errors_as_user_errors(target.path):
         target.path.parent.mkdir(parents=True, exist_ok=True)
         for old, new in ((source.path, target.path), (source.log, target.log)):

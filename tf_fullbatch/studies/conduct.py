@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.run_folder import RunFolder
@@ -19,11 +19,15 @@ from tf_fullbatch.studies.choice import (
     with_choice,
     with_earlier_choice,
 )
+from tf_fullbatch.studies.cluster import JOBS_FOLDER, ClusterExecution
 from tf_fullbatch.studies.execution import Failure, StudyExecution
 from tf_fullbatch.studies.planned_runs import Run, runs_of
 from tf_fullbatch.studies.progress import StudyProgress
 from tf_fullbatch.studies.study_folder import check_study_folder
 from tf_fullbatch.studies.trials import TrialResult, result_of, rows_of, trials_of
+
+if TYPE_CHECKING:
+    import submitit
 
 
 class StudyConduct:
@@ -34,6 +38,7 @@ class StudyConduct:
         study_dir: Its folder.
         jobs: Runs side by side.
         stream: Where progress is shown.
+        executor: submitit's, for runs that are jobs of a cluster; None for processes on this machine.
 
     Attributes:
         study: The study, with the settings that were chosen so far.
@@ -45,7 +50,14 @@ class StudyConduct:
         UserError: The folder is not this study's, or an arm asks for what is not to be had; nothing is written then.
     """
 
-    def __init__(self, study: Study, study_dir: str, jobs: int = 1, stream: TextIO = sys.stderr):
+    def __init__(
+        self,
+        study: Study,
+        study_dir: str,
+        jobs: int = 1,
+        stream: TextIO = sys.stderr,
+        executor: "submitit.Executor | None" = None,
+    ):
         check_study_folder(study_dir, study)
         if (Path(study_dir) / FILE_NAME).exists():
             old = {arm.name: arm for arm in read_study(study_dir).arms}
@@ -55,7 +67,7 @@ class StudyConduct:
         self.trials = trials_of(study, study_dir)
         self.failures: list[Failure] = []
         self.without_choice: list[str] = []
-        self._dir, self._jobs, self._stream = study_dir, jobs, stream
+        self._dir, self._jobs, self._stream, self._executor = study_dir, jobs, stream, executor
         self.runs = runs_of(study, study_dir)
 
     def execute(self, *, trials_alone: bool = False) -> None:
@@ -133,7 +145,13 @@ class StudyConduct:
         write_trials(self._dir, rows_of(self.results(), choose_by, best, self._dir))
 
     def _execute(self, runs: list[Run], whole: str, on_end: Callable[[], None] = lambda: None) -> None:
-        execution = StudyExecution(runs, self._jobs, StudyProgress(runs, self._stream, whole=whole), on_end)
+        progress = StudyProgress(runs, self._stream, whole=whole)
+        execution: StudyExecution | ClusterExecution
+        if self._executor is None:
+            execution = StudyExecution(runs, self._jobs, progress, on_end)
+        else:
+            jobs_folder = Path(self._dir) / JOBS_FOLDER
+            execution = ClusterExecution(runs, self._executor, jobs_folder, progress, on_end)
         try:
             execution.execute()
         finally:

@@ -12,11 +12,12 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import FILE_NAME, Arm, Published, Study
 from tf_fullbatch.records.trials_file import TRIALS_FILE_NAME, TRIALS_FOLDER
 from tf_fullbatch.settings import flag_parsing, flagfiles
+from tf_fullbatch.studies.cluster import JOBS_FOLDER
 from tf_fullbatch.studies.options import OLDER_SPELLINGS, Options
 from tf_fullbatch.studies.sweeps import swept_arms
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
-_TAKEN = ("report", FILE_NAME, TRIALS_FOLDER, TRIALS_FILE_NAME)
+_TAKEN = ("report", FILE_NAME, TRIALS_FOLDER, TRIALS_FILE_NAME, JOBS_FOLDER)
 _PUBLISHED = re.compile(r"(\S+)\s+(\d+(?:\.\d+)?)(?:\+-(\d+(?:\.\d+)?))?(?:\s+(.*))?")
 _OWN = ("seed", "output_dir", "mode", "dry_run", "hparams")
 """Settings of a run that the study itself gives."""

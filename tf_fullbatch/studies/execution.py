@@ -140,7 +140,7 @@ class StudyExecution:
         run, code = active.run, processes.shell_code(active.process.returncode)
         if code == 0 or (self._signal is not None and run.is_finished()):
             spent = format_duration(time.monotonic() - active.begun)
-            self._progress.ended(run, f"{_accuracies(run)} in {spent}")
+            self._progress.ended(run, f"{accuracies_text(run)} in {spent}")
         elif self._signal is not None:
             killed = code == processes.shell_code(-signal.SIGKILL)
             self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
@@ -195,7 +195,8 @@ def environment_of_job(slot: int, jobs: int, environment: Mapping[str, str]) -> 
     return added
 
 
-def _accuracies(run: Run) -> str:
+def accuracies_text(run: Run) -> str:
+    """The last accuracies of a finished run in words."""
     try:
         table = read_table(run.folder.evaluations, EVALUATION_COLUMNS)
     except UserError:  # the report says more about it

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import SWEEP_SEED
-from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, setting
+from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, refuse_without_effect, setting
 from tf_fullbatch.settings.flag_parsing import help_lines
 
 CHOOSE_BY = ("validation_accuracy", "validation_error", "validation_loss")
@@ -38,7 +38,8 @@ class Options:
         (),
         "'[ARM:] NAME=VALUE,VALUE,...': values of a setting to try, of one arm or of all; several sweeps of an arm "
         "make a grid. Each combination is a trial with a seed of its own; what is best on validation samples is run "
-        'with the study\'s seeds. A value with commas stands in double quotes: model_options="depth=2,width=8","depth=3".',
+        "with the study's seeds. A value with commas stands in double quotes: "
+        'model_options="depth=2,width=8","depth=3".',
         repeated=True,
     )
     sweep_seed: int = setting(
@@ -61,6 +62,17 @@ class Options:
     )
     output_dir: str | None = setting(None, "The study's folder; a study already there is gone on with.")
     jobs: int = setting(1, "Runs side by side, each in a process of its own.", minimum=1)
+    launcher: str = setting(
+        "local",
+        "local: processes on this machine. slurm: every run is a job of a SLURM cluster (submitit; pip install "
+        "'tf-fullbatch[slurm]'), all at once; a preempted one goes on. Ctrl-C ends the waiting and not the jobs.",
+        choices=("local", "slurm"),
+    )
+    slurm_options: str | None = setting(
+        None,
+        "What sbatch takes, 'key=value,...', such as 'partition=gpu,gpus_per_node=1,cpus_per_task=8,timeout_min=600'. "
+        "Unset: 240 minutes a job, after which the run goes on in another.",
+    )
     dry_run: bool = setting(False, "Print the plan with its cost, and stop.")
 
     def __post_init__(self) -> None:
@@ -76,6 +88,10 @@ class Options:
         if self.output_dir is None:
             raise UserError("a study needs a folder: --output_dir=DIR.")
         self._check_sweep()
+        if self.launcher == "slurm":
+            refuse_without_effect(self, ("jobs",), "with --launcher=slurm, which submits all runs at once")
+        else:
+            refuse_without_effect(self, ("slurm_options",), "without --launcher=slurm")
 
     def _check_sweep(self) -> None:
         if self.sweep and self.sweep_seed in self.seeds:
