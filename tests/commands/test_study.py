@@ -9,8 +9,11 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import pytest
+
 from tests.studies.studies import in_folder
 from tf_fullbatch.commands import study
+from tf_fullbatch.records.trials_file import read_trials
 
 ARMS = ("--arm=a rows/a.flags", "--arm=b rows/b.flags --learning_rate=1e30", "--all_arms=--epochs=3")
 
@@ -53,6 +56,23 @@ class StudyTest(unittest.TestCase):
         self.assertIn("1 of 2 runs are finished already.", err)
         self.assertEqual(changed, Path("out/a/seed-7/metrics.csv").stat().st_mtime_ns)
 
+    @pytest.mark.slow
+    def test_a_sweep_chooses_and_goes_on(self):
+        arms = ("--arm=a rows/a.flags", "--all_arms=--epochs=3 --validation_size=100", "--seeds=7")
+        code, out, err = self.run_main(*arms, "--sweep=learning_rate=0.01,0.1,1e30")
+        self.assertEqual(0, code, err)
+        self.assertIn("a: chosen by validation accuracy", err)
+        self.assertNotIn("error:", err)
+        table = read_trials("out")
+        self.assertEqual(["completed", "completed", "non finite"], table["status"].tolist())
+        self.assertEqual([False, True, False], table["chosen"].tolist())
+        self.assertNotIn("test", Path("out", table["folder"][0], "evaluations.csv").read_text())
+        self.assertIn("test", Path("out/a/seed-7/evaluations.csv").read_text())
+        results = Path("out/report/results.csv").read_text().splitlines()
+        self.assertEqual(2, len(results), results)  # headings and the one run; no trial
+        code, out, err = self.run_main(*arms, "--sweep=learning_rate=0.01,0.1,1e30", "--dry_run")
+        self.assertIn("Nothing is left to be done.", out)
+
     def test_dry_run(self):
         code, out, _ = self.run_main(
             *ARMS, "--dry_run", "--all_arms=--penalty=nested_tape --penalty_strength=1"
@@ -61,6 +81,7 @@ class StudyTest(unittest.TestCase):
         # 3 passes over 64 samples with 2 gradient evaluations each, 3 seeds.
         self.assertRegex(out, r"\na +0\.1 to 0\.025 +3 +64 +2 +576 +1\.15k +0 of 3\n")
         self.assertIn("In all 2.30k gradient evaluations", out)
+        self.assertIn("Time: not known before a run is finished; --calibrate measures", out)
         self.assertEqual(["rows"], [path.name for path in self.folder.iterdir()])
 
     def test_mistakes_are_one_line(self):
@@ -73,6 +94,10 @@ class StudyTest(unittest.TestCase):
              "arm 'a': --validation_size=1347"),
             (("--arm=a rows/a.flags", "--all_arms=--train_size=none --micro_batch_size=2000"),
              "arm 'a': --micro_batch_size=2000 is larger than the training set of 1347 samples"),
+            (("--arm=a rows/a.flags", "--sweep=learning_rate=1,2"), "its sweep has no samples to choose by"),
+            (("--arm=a rows/a.flags", "--calibrate"), "--calibrate measures this machine for the plan of --dry_run"),
+            (("--arm=a rows/a.flags", "--launcher=slurm", "--jobs=2"), "--jobs=2 has no effect with --launcher=slurm"),
+            (("--arm=a rows/a.flags", "--slurm_options=partition=x"), "has no effect without --launcher=slurm"),
         ):  # fmt: skip
             with self.subTest(arguments):
                 code, _, err = self.run_main(*arguments)

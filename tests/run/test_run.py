@@ -45,6 +45,15 @@ class VariantsTest(CommandTestCase):
                 self.assertEqual(("COMPLETED", rows[-1]["step"]), (summary["outcome"], summary["steps"]))
                 self.assertIsNone(summary["best"])  # without a validation set there is only the last step
 
+    def test_without_test_samples(self):
+        arguments = (*self.LINEAR, "--train_size=128", "--validation_size=100")
+        for name, split in (("both", {"validation", "test"}), ("one", {"validation"})):
+            own = ("--noevaluate_test",) if name == "one" else ()
+            self.assertEqual(0, tiny(self.folder / name, *arguments, *own).code)
+            self.assertEqual(split, {row["split"] for row in evaluations_of(self.folder / name)})
+        self.assertEqual({}, summary_of(self.folder / "one")["final"]["test"])
+        self.assertEqual(steps_of(self.folder / "both"), steps_of(self.folder / "one"))
+
     def test_precisions(self):
         for policy in (
             "float64",

@@ -23,6 +23,9 @@ _FILES = "files_sha256"
 class RunFolder:
     """The named files of a run's output folder; creates nothing by itself."""
 
+    STUDY_LINE = "study: "
+    """What begins a line of `log` that the study has written, and not the run."""
+
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.config = self.path / "config.json"
@@ -86,6 +89,7 @@ class RunFolder:
     def last_error(self, offset: int = 0) -> str | None:
         """What a failed run last said in its log, from a byte on; None where it did not say why."""
         lines = [line.strip() for line in last_lines(self.log, offset) if line.strip()]
+        lines = [line for line in lines if not line.startswith(self.STUDY_LINE)]
         errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
         if errors:
             return errors[-1]

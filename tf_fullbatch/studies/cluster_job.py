@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records.run_log import note_duration
 from tf_fullbatch.run import processes
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class RunJob:
 
     def __call__(self) -> int:
         """The run's exit code."""
+        begun = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = processes.start(
@@ -49,6 +51,7 @@ class RunJob:
         while self._process.poll() is None:  # no wait(), which `checkpoint` could not be called within
             time.sleep(_POLL_SECONDS)
         code = processes.shell_code(self._process.returncode)
+        note_duration(self._log, code, time.monotonic() - begun)
         if code == Outcome.INTERRUPTED.exit_code and callable(signal.getsignal(_notice())):
             os.kill(os.getpid(), _notice())
             time.sleep(_POLL_SECONDS)  # the handler ends this process

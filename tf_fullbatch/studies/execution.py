@@ -1,5 +1,6 @@
 """Runs the runs of a study, each in a process of its own, so that none is in another's way."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ from tf_fullbatch.display.text import format_duration, format_percentage
 from tf_fullbatch.errors import RunInterruptedError, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.files import os_errors_as_user_errors
+from tf_fullbatch.records.run_log import note_duration
 from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import processes, processor
 from tf_fullbatch.studies.planned_runs import Run
@@ -138,6 +140,9 @@ class StudyExecution:
 
     def _note_end(self, active: "_Active") -> None:
         run, code = active.run, processes.shell_code(active.process.returncode)
+        said = run.folder.last_error(active.earlier_log_bytes)
+        with contextlib.suppress(UserError):  # what is wrong with the folder is said of the run
+            note_duration(run.log, code, time.monotonic() - active.begun)
         if code == 0 or (self._signal is not None and run.is_finished()):
             spent = format_duration(time.monotonic() - active.begun)
             self._progress.ended(run, f"{accuracies_text(run)} in {spent}")
@@ -145,7 +150,6 @@ class StudyExecution:
             killed = code == processes.shell_code(-signal.SIGKILL)
             self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
         else:
-            said = run.folder.last_error(active.earlier_log_bytes)
             self._fail(run, code, said or f"it did not say why; {run.log} has all it said")
 
     def _fail(self, run: Run, code: int, reason: str) -> None:

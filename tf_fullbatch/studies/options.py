@@ -73,7 +73,14 @@ class Options:
         "What sbatch takes, 'key=value,...', such as 'partition=gpu,gpus_per_node=1,cpus_per_task=8,timeout_min=600'. "
         "Unset: 240 minutes a job, after which the run goes on in another.",
     )
-    dry_run: bool = setting(False, "Print the plan with its cost, and stop.")
+    dry_run: bool = setting(
+        False,
+        "Print the plan with its cost, and with its time where runs of the study are finished, and stop.",
+    )
+    calibrate: bool = setting(
+        False,
+        "With --dry_run: measure how long each kind of run takes, on this machine, in about 15 s per kind.",
+    )
 
     def __post_init__(self) -> None:
         _refuse_other_figures(self.choose_by)
@@ -88,6 +95,10 @@ class Options:
         if self.output_dir is None:
             raise UserError("a study needs a folder: --output_dir=DIR.")
         self._check_sweep()
+        if self.calibrate and (not self.dry_run or self.launcher == "slurm"):
+            raise UserError(
+                "--calibrate measures this machine for the plan of --dry_run, with --launcher=local: leave it out."
+            )
         if self.launcher == "slurm":
             refuse_without_effect(self, ("jobs",), "with --launcher=slurm, which submits all runs at once")
         else:

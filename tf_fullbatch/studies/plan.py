@@ -1,12 +1,14 @@
 """The plan of a study: its arms and trials with what they cost, and what is done already."""
 
+import time
 from collections.abc import Sequence
 
-from tf_fullbatch.display.text import counted, format_count, format_table
+from tf_fullbatch.display.text import counted, format_count, format_duration, format_table
 from tf_fullbatch.records.study_file import Arm
 from tf_fullbatch.studies.conduct import StudyConduct
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.sweeps import point_text
+from tf_fullbatch.studies.timing import calibrated, kind_of, paces_of_finished, seconds_left, side_by_side
 
 _HEADERS = (
     "arm", "learning rate, highest to last", "passes", "samples per pass", "gradient evaluations per sample",
@@ -14,8 +16,14 @@ _HEADERS = (
 )  # fmt: skip
 
 
-def plan_text(conduct: StudyConduct) -> str:
-    """The arms with their cost, and what is done already."""
+def plan_text(conduct: StudyConduct, jobs: int = 1, *, calibrate: bool = False) -> str:
+    """The arms with their cost, and what is done already.
+
+    Args:
+        conduct: The study.
+        jobs: Runs side by side.
+        calibrate: Measure how long runs take, where no finished run tells.
+    """
     study, runs, trials, results = conduct.study, conduct.runs, conduct.trials, conduct.results()
     sizes = f"{counted(len(study.arms), 'arm')}, seeds {', '.join(map(str, study.seeds))}: {len(runs)} runs"
     if trials:
@@ -35,6 +43,7 @@ def plan_text(conduct: StudyConduct) -> str:
         lines.append(f"In all {format_count(sum(totals))} gradient evaluations of a sample.")
     else:
         lines.append("The size of a data set is known once it is prepared.")
+    lines.append(_time_text(conduct, jobs, calibrate))
     return "\n".join(lines)
 
 
@@ -57,6 +66,39 @@ def _sweep_text(arm: Arm, conduct: StudyConduct) -> str:
     if best is None or not all(result.ended for result in results):
         return f"{arm.name} tries {grid}; its runs are shown with what they have now."
     return f"{arm.name} tried {grid}, and validation chose {point_text(best.run.point)}."
+
+
+def _time_text(conduct: StudyConduct, jobs: int, calibrate: bool) -> str:
+    """How long what is left takes, as far as that is known."""
+    trials = [result.run for result in conduct.results() if not result.ended]
+    runs = [run for run in conduct.runs if not run.is_finished()]
+    if not (trials or runs):
+        return "Nothing is left to be done."
+    paces = paces_of_finished([*conduct.runs, *conduct.trials])
+    kinds = {kind_of(run): run for run in reversed((*trials, *runs))}
+    unknown = [run for kind, run in reversed(kinds.items()) if kind not in paces]
+    whence = ["finished runs"] if paces else []
+    if unknown and calibrate:
+        begun = time.monotonic()
+        paces |= calibrated(unknown, jobs)
+        spent = format_duration(time.monotonic() - begun)
+        whence.append(f"some seconds of {counted(len(unknown), 'kind')} of run, measured here in {spent}")
+    phases = [[seconds_left(run, paces) for run in phase] for phase in (trials, runs)]
+    known = [[seconds for seconds in phase if seconds is not None] for phase in phases]
+    lacking = len(trials) + len(runs) - sum(map(len, known))
+    hint = (
+        "no step within two minutes" if calibrate else "--calibrate measures a few steps of each kind of run"
+    )
+    if not any(known):
+        return f"Time: not known before a run is finished; {hint}."
+    total = format_duration(sum(side_by_side(phase, jobs) for phase in known))
+    what = f"the {counted(len(runs), 'run')} left"
+    if trials:
+        what = f"the {counted(len(trials), 'trial')} and {counted(len(runs), 'run')} left"
+    without = f"; of {lacking} of them it is not known, {hint}" if lacking else ""
+    return (
+        f"Time: about {total} for {what}, {jobs} at a time (estimated from {' and '.join(whence)}{without})."
+    )
 
 
 def _span(texts: Sequence[str | None]) -> str | None:
