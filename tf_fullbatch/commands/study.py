@@ -41,7 +41,8 @@ def execute(options: Options, study: Study) -> int:
     with console.quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
         conduct = StudyConduct(study, options.output_dir, options.jobs, sys.stderr, executor)
     if options.dry_run:
-        print(plan_text(conduct, options.jobs, calibrate=options.calibrate))
+        jobs = len(conduct.runs) if executor else options.jobs
+        print(plan_text(conduct, jobs, calibrate=options.calibrate))
         return 0
     try:
         conduct.execute()

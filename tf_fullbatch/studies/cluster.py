@@ -203,7 +203,7 @@ class JobBook:
 
     def job_of(self, run: Run, flags: Sequence[str], executor: "submitit.Executor") -> "submitit.Job | None":
         """The job that waits or runs for a run; None where there is none. One with other settings is cancelled."""
-        entry = self._entries.get(str(run.folder.path))
+        entry = self._entries.get(self._name(run))
         if entry is None:
             return None
         kind = getattr(executor, "_executor", executor).job_class
@@ -213,21 +213,30 @@ class JobBook:
             return None
         if state == "UNKNOWN" and not job.paths.result_pickle.exists():  # the cluster has forgotten it
             return None
-        if entry["flags"] != list(flags):
+        if entry["flags"] != _without_folder(flags):
             job.cancel(check=False)
             return None
         return job
 
     def note(self, run: Run, flags: Sequence[str], job_id: str) -> None:
         """Writes down a job."""
-        self._entries[str(run.folder.path)] = {"job": job_id, "flags": list(flags)}
+        self._entries[self._name(run)] = {"job": job_id, "flags": _without_folder(flags)}
         self._write()
 
     def forget(self, run: Run) -> None:
         """Strikes out a job that has ended."""
-        self._entries.pop(str(run.folder.path), None)
+        self._entries.pop(self._name(run), None)
         self._write()
+
+    def _name(self, run: Run) -> str:
+        """A run's folder within the study's."""
+        return run.folder.path.relative_to(self._folder.parent).as_posix()
 
     def _write(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_json(self._path, self._entries)
+
+
+def _without_folder(flags: Sequence[str]) -> list[str]:
+    """The flags that say what a run is, rather than how its folder was called from where it was started."""
+    return [flag for flag in flags if not flag.startswith("--output_dir=")]

@@ -24,7 +24,7 @@ from tf_fullbatch.studies.execution import Failure, StudyExecution
 from tf_fullbatch.studies.planned_runs import Run, runs_of
 from tf_fullbatch.studies.progress import StudyProgress
 from tf_fullbatch.studies.study_folder import check_study_folder
-from tf_fullbatch.studies.trials import TrialResult, result_of, rows_of, trials_of
+from tf_fullbatch.studies.trials import FOR_GOOD, TrialResult, result_of, rows_of, trials_of
 
 if TYPE_CHECKING:
     import submitit
@@ -163,4 +163,4 @@ class StudyConduct:
 
 def diverged(failure: Failure) -> bool:
     """Whether it is a trial that diverged, which says something of its settings and nothing else."""
-    return bool(failure.run.point) and failure.code == Outcome.NON_FINITE.exit_code
+    return bool(failure.run.point) and failure.code in [outcome.exit_code for outcome in FOR_GOOD]

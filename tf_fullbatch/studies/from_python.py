@@ -24,6 +24,7 @@ from tf_fullbatch.studies.sweeps import point_in
 
 if TYPE_CHECKING:
     import pandas as pd
+    import submitit
 
 Settings = Mapping[str, Any]
 """Name -> value of settings, as the flags of `tf_fullbatch.main` are called; `flagfile` names a file of more."""
@@ -61,6 +62,7 @@ def run_study(
     compare: Sequence[tuple[str, str]] = (),
     title: str = "",
     jobs: int = 1,
+    executor: "submitit.Executor | None" = None,
     quiet: bool = False,
 ) -> StudyResult:
     """Runs every arm with every seed, each in a process of its own; the same call goes on where it was interrupted.
@@ -83,6 +85,8 @@ def run_study(
         compare: Pairs of arms (a, b) whose difference a - b the report shows.
         title: A line for the report.
         jobs: Runs side by side.
+        executor: Of submitit, such as `submitit.AutoExecutor(FOLDER)`: every run is a job of its cluster; None for
+            processes on this machine.
         quiet: Show no progress.
 
     Raises:
@@ -91,7 +95,7 @@ def run_study(
     """
     flags = [f"--seeds={','.join(map(str, seeds))}", f"--jobs={jobs}", f"--title={title}"]
     flags += [f"--compare={a} {b}" for a, b in compare]
-    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, flags, quiet)
+    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, flags, executor, quiet)
     conduct.execute()
     return _result(Path(output_dir), conduct)
 
@@ -104,13 +108,14 @@ def run_sweep(
     sweep_seed: int = SWEEP_SEED,
     choose_by: str | None = None,
     jobs: int = 1,
+    executor: "submitit.Executor | None" = None,
     quiet: bool = False,
 ) -> StudyResult:
     """Makes the trials of a sweep and chooses; `run_study` with the same arguments then runs what was chosen.
 
     Arguments, result and errors are those of `run_study`; `runs` is empty before that.
     """
-    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, [f"--jobs={jobs}"], quiet)
+    conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, [f"--jobs={jobs}"], executor, quiet)
     conduct.execute(trials_alone=True)
     return _result(Path(output_dir), conduct)
 
@@ -122,6 +127,7 @@ def _conduct(
     sweep_seed: int,
     choose_by: str | None,
     flags: Sequence[str],
+    executor: "submitit.Executor | None",
     quiet: bool,
 ) -> StudyConduct:
     given = [f"--output_dir={os.fspath(output_dir)}", *flags, *(_arm(*item) for item in arms.items())]
@@ -132,7 +138,8 @@ def _conduct(
     assert parsed is not None
     options, study = parsed
     assert options.output_dir is not None
-    return StudyConduct(study, options.output_dir, options.jobs, io.StringIO() if quiet else sys.stderr)
+    stream = io.StringIO() if quiet else sys.stderr
+    return StudyConduct(study, options.output_dir, options.jobs, stream, executor)
 
 
 def _arm(name: str, settings: Settings) -> str:

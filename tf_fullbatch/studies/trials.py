@@ -17,8 +17,12 @@ from tf_fullbatch.records.trials_file import TRIALS_FOLDER, TrialRow
 from tf_fullbatch.studies.planned_runs import Run, checked_cost
 from tf_fullbatch.studies.sweeps import Point, points_of
 
-_GOES_ON = (Outcome.INTERRUPTED, Outcome.OUT_OF_MEMORY, Outcome.WORKER_LOST, Outcome.USER_ERROR)
-"""Ends that another attempt may not come to."""
+FOR_GOOD = tuple(
+    outcome
+    for outcome in Outcome
+    if outcome.name not in ("COMPLETED", "INTERRUPTED", "OUT_OF_MEMORY", "WORKER_LOST", "USER_ERROR")
+)
+"""Ends of trials that another attempt would come to again."""
 _LONGEST_NAME = 100
 
 
@@ -119,7 +123,7 @@ def result_of(run: Run, failure: str | None = None) -> TrialResult:
         outcome: str = read_summary(run.folder.summary)["outcome"]
     except UserError:
         outcome = ""
-    if outcome and outcome not in [Outcome.COMPLETED.name, *(o.name for o in _GOES_ON)]:
+    if outcome in [end.name for end in FOR_GOOD]:
         return TrialResult(run=run, status=outcome.lower().replace("_", " "), ended=True)
     if failure is not None:
         return TrialResult(run=run, status="failed", ended=False)
