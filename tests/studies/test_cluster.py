@@ -161,7 +161,7 @@ class ClusterTest(unittest.TestCase):
         job = mock.Mock(
             **{"done.return_value": False, "state": "RUNNING", "watcher.get_state.return_value": "RUNNING"}
         )
-        executor = mock.Mock(spec=["job_class"], job_class=mock.Mock(return_value=job))
+        executor = mock.Mock(spec=["job_class", "folder"], job_class=mock.Mock(return_value=job))
         self.assertIsNone(book.job_of(run, cli_flags.arguments(run.config), executor))
         job.cancel.assert_called_once_with(check=False)
         self.assertIs(job, book.job_of(run, ["--epochs=1"], executor))

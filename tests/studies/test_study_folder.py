@@ -55,6 +55,8 @@ class FolderTest(unittest.TestCase):
                 check_study_folder(self.folder, given)
 
     def test_of_something_else(self):
+        (self.folder / "jobs").mkdir()  # of an executor that is made before the study
+        self.accepted(study("a"))
         (self.folder / "notes.txt").write_text("mine")
         with self.assertRaisesRegex(UserError, "holds files but no study"):
             self.accepted(study("a"))

@@ -207,7 +207,7 @@ class JobBook:
         if entry is None:
             return None
         kind = getattr(executor, "_executor", executor).job_class
-        job = kind(self._folder, str(entry["job"]))
+        job = kind(executor.folder, str(entry["job"]))
         state = job.watcher.get_state(job.job_id, mode="force") if job.state != _LOST else _LOST
         if job.done() and not (state == _LOST and _lives(job)):
             return None

@@ -9,6 +9,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.study_file import FILE_NAME, Arm, Study, folder_of, read_study
 from tf_fullbatch.records.trials_file import TRIALS_FOLDER
+from tf_fullbatch.studies.cluster import JOBS_FOLDER
 from tf_fullbatch.studies.planned_runs import last_epoch
 from tf_fullbatch.studies.sweeps import points_of
 from tf_fullbatch.studies.trials import is_trial, trial_folder
@@ -27,7 +28,8 @@ def check_study_folder(study_dir: str | os.PathLike[str], study: Study) -> None:
         if path.exists() and not path.is_dir():
             raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
         holds_study = (path / FILE_NAME).exists()
-        if path.is_dir() and not holds_study and any(not p.name.startswith(".") for p in path.iterdir()):
+        others = [] if not path.is_dir() else [inside.name for inside in path.iterdir()]
+        if not holds_study and any(name != JOBS_FOLDER and not name.startswith(".") for name in others):
             raise UserError(f"--output_dir={path} holds files but no study. Choose an empty or new folder.")
     if not holds_study:
         return
