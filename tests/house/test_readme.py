@@ -18,7 +18,7 @@ import numpy as np
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.commands import launch_local, report
 from tf_fullbatch.config.run import settings_fields
-from tf_fullbatch.studies import definition
+from tf_fullbatch.studies import options as study_options
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -35,8 +35,9 @@ class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
         names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name"}
         names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
-        for options in (launch_local.Options, definition.Options, report.Options):
+        for options in (launch_local.Options, study_options.Options, report.Options):
             names |= {field.name for field in dataclasses.fields(options)}
+        names |= set(study_options.OLDER_SPELLINGS)
         foreign = r"pip install.*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*|.*tfds build.*"
         foreign += r"|#SBATCH.*|--signal=TERM"
         found = 0

@@ -117,6 +117,7 @@ class ClusterTest(unittest.TestCase):
             os.kill(task, signal.SIGUSR2)
         wait_for(waiting.exists)  # the run was ended, and started again in the same job
         self.assertEqual(first, submitted.job.job_id)
+        self.assertIn("study: ended with exit code 5 after", run.log.read_text())
         self.assertIn("Requeued job", submitted.job.stdout() + submitted.job.stderr())
         for task in _runs_of_job(int(first)):  # the run alone is told: its job asks for the requeue
             waiting.unlink()

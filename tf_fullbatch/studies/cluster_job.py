@@ -35,10 +35,11 @@ class RunJob:
     def __init__(self, arguments: tuple[str, ...], log: Path):
         self._arguments, self._log = arguments, log
         self._process: subprocess.Popen | None = None
+        self._begun = 0.0
 
     def __call__(self) -> int:
         """The run's exit code."""
-        begun = time.monotonic()
+        self._begun = time.monotonic()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("ab") as log:
             self._process = processes.start(
@@ -51,7 +52,7 @@ class RunJob:
         while self._process.poll() is None:  # no wait(), which `checkpoint` could not be called within
             time.sleep(_POLL_SECONDS)
         code = processes.shell_code(self._process.returncode)
-        note_duration(self._log, code, time.monotonic() - begun)
+        note_duration(self._log, code, time.monotonic() - self._begun)
         if code == Outcome.INTERRUPTED.exit_code and callable(signal.getsignal(_notice())):
             os.kill(os.getpid(), _notice())
             time.sleep(_POLL_SECONDS)  # the handler ends this process
@@ -69,6 +70,7 @@ class RunJob:
                 if time.monotonic() > stop_at:
                     process.kill()
                 time.sleep(_POLL_SECONDS)
+            note_duration(self._log, Outcome.INTERRUPTED.exit_code, time.monotonic() - self._begun)
         return submitit.helpers.DelayedSubmission(RunJob(self._arguments, self._log))
 
 
