@@ -26,9 +26,9 @@ __all__ = [
     "build_network",
     "build_schedule",
     "open_run",
-    "train",
     "run_study",
     "run_sweep",
+    "train",
 ]
 
 _HOMES = {

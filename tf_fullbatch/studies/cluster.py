@@ -12,7 +12,7 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.display.text import counted
 from tf_fullbatch.errors import Outcome, RunInterruptedError, UserError
 from tf_fullbatch.records.files import read_json, write_json
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_options
 from tf_fullbatch.studies.cluster_job import RunJob
 from tf_fullbatch.studies.execution import Failure, accuracies_text
 from tf_fullbatch.studies.planned_runs import Run
@@ -41,7 +41,7 @@ def slurm_executor(folder: Path, options: str | None) -> "submitit.Executor":
     Raises:
         UserError: submitit or SLURM is not there, or an option is refused; nothing is written then.
     """
-    given = _DEFAULTS | own_parts.parsed_options("slurm", options)
+    given = _DEFAULTS | part_options.parsed_options("slurm", options)
     try:
         import submitit
     except ImportError as error:
