@@ -176,7 +176,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "data": {"dataset_options": None},
     "model": {"step": None, "model_options": None},
     "optimizer": {"optimizer_options": None, "loss": "cross_entropy", "loss_options": None},
-    "step": {"fused_batch_norm": False, "augmentation_options": None},
+    "step": {"fused_batch_norm": False, "augmentation_options": None, "learning_rate_factors": None},
     "runtime": {"data_on_device": "auto", "evaluate_test": True},
 }
 """What the runs of version 0.1.0 did where they had no setting for it."""

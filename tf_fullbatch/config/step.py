@@ -10,6 +10,7 @@ from tf_fullbatch.data.augment.base import AugmentationSettings
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.rate_factors import parsed_factors
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
@@ -60,6 +61,11 @@ class StepConfig(Group):
     micro_batch_clip_norm: float | None = setting(
         None, "Largest norm of each micro-batch's penalised gradient. Unset: no clipping.", above=0
     )
+    learning_rate_factors: str | None = setting(
+        None,
+        "Factors on the learning rate of some weights, PATTERN=FACTOR,...: the first regular expression that is found "
+        "in a weight's path, such as conv_1/kernel, has it. Unset: 1.",
+    )
     additive_noise: float = setting(
         0.0,
         "Standard deviation of Gaussian noise added to every coordinate of the clipped gradient (Langevin dynamics).",
@@ -106,6 +112,7 @@ class StepConfig(Group):
         if isinstance(self.chosen_augmentation, OwnAugmentation):
             own_parts.source_of("augmentation", self.augmentation)
             self.chosen_augmentation.options  # noqa: B018, refuses what is no option
+        parsed_factors(self.learning_rate_factors)
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
         if self.penalty == "none" and strengths:
             raise UserError(

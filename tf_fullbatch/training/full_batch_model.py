@@ -63,6 +63,11 @@ class FullBatchModel(keras.Model):
             raise TypeError(f"network must be a built or unbuilt keras.Model, but it is {network!r}.")
         super().__init__(**{k: settings.pop(k) for k in ("name", "trainable", "dtype") if k in settings})
         self.network = network
+        factors = settings.get("learning_rate_factors")
+        if isinstance(factors, Mapping):
+            settings["learning_rate_factors"] = ",".join(
+                f"{pattern}={factor}" for pattern, factor in factors.items()
+            )
         self.settings = StepConfig.of(**settings)
         self.augmentation_function = augmentation_function
         self.chunk_listeners: list[ChunkListener] = []

@@ -22,6 +22,7 @@ from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.compiled_loss import training_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
@@ -118,7 +119,7 @@ def build_training(
     steps = StepFunctions(
         full_pass=make_pass(penalised, metrics=metrics),
         plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,
-        descent=KerasDescent(model.optimizer, network.trainable_variables),
+        descent=KerasDescent(model.optimizer, network.trainable_variables, _factors(model)),
         state=call.state,
         settings=settings,
         trainable=network.trainable_variables,
@@ -131,6 +132,21 @@ def build_training(
 
     trained = keras_internals.what_trains(network)
     return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, trained, key)
+
+
+def _factors(model: Trainable) -> list[float]:
+    """The factor on the learning rate of each trainable weight.
+
+    Raises:
+        UserError: Factors that cannot be, or with weights that the optimizer averages itself.
+    """
+    text = model.settings.learning_rate_factors
+    if text and model.optimizer.use_ema:
+        raise UserError(
+            f"--learning_rate_factors={text} with an optimizer of use_ema=True, which averages weights before the "
+            "factors apply: leave one of them out."
+        )
+    return rate_factors(text, [v.path for v in model.network.trainable_variables])
 
 
 def _full_pass(
