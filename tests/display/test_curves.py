@@ -21,7 +21,8 @@ def steps(count: int, per_pass: int = 1) -> list[dict[str, float]]:
         {
             "step": step,
             "epoch": step / per_pass,
-            "loss": 2.0 / step,
+            "loss": 2.2 / step,
+            "cross_entropy": 2.0 / step,
             "penalised_objective": 2.5 / step,
             "accuracy": 1 - 0.9 / step,
             "gradient_norm": 3.0 / step,
@@ -73,7 +74,9 @@ class CurvesTest(unittest.TestCase):
     def test_every_quantity_is_drawn_in_its_unit(self):
         loss, error, gradient, rate = draw_curves(steps(3), evaluations(2), "title", clip_norm=0.25).axes
         self.assertEqual(lines(loss)["training"], ([1, 2, 3], [2, 1, 2 / 3]))
-        self.assertEqual(lines(loss)["training, with penalty"][1], [2.5, 1.25, 2.5 / 3])
+        self.assertEqual(lines(loss)["training, objective"][1], [2.2, 1.1, 2.2 / 3])
+        self.assertEqual(lines(loss)["training, objective with penalty"][1], [2.5, 1.25, 2.5 / 3])
+        self.assertEqual(loss.get_ylabel(), "Cross-entropy (nats)")
         self.assertEqual(lines(loss)["test, EMA weights"], ([1, 2], [1, 1]))
         np.testing.assert_allclose(lines(error)["training"][1], [90, 45, 30])
         np.testing.assert_allclose(lines(error)["validation"][1], [25, 25])
@@ -82,9 +85,17 @@ class CurvesTest(unittest.TestCase):
         self.assertEqual(lines(gradient)["clipping threshold 0.25"][1], [0.25, 0.25])
         self.assertEqual(lines(rate)["learning rate"][1], [0.4, 0.4, 0.4])
 
-    def test_objective_equal_to_the_loss_is_not_drawn_twice(self):
-        rows = [{**row, "penalised_objective": row["loss"]} for row in steps(3)]
+    def test_objectives_equal_to_the_cross_entropy_are_not_drawn_again(self):
+        rows = [dict.fromkeys(("penalised_objective", "loss"), row["cross_entropy"]) for row in steps(3)]
+        rows = [row | equal for row, equal in zip(steps(3), rows, strict=True)]
         self.assertEqual(list(lines(draw_curves(rows, []).axes[0])), ["training"])
+
+    def test_without_a_cross_entropy_the_objective_is_drawn(self):
+        rows = [{**row, "penalised_objective": row["loss"], "cross_entropy": None} for row in steps(3)]
+        panel = draw_curves(rows, evaluations(2)).axes[0]
+        self.assertEqual(lines(panel)["training"][1], [2.2, 1.1, 2.2 / 3])
+        self.assertEqual(lines(panel)["test"][1], [1, 1])
+        self.assertEqual(panel.get_ylabel(), "Objective")
 
     def test_all_points_are_within_the_axes(self):
         rows = [{**row, "accuracy": 1.0, "learning_rate": 0.0} for row in steps(5)]
@@ -115,7 +126,7 @@ class CurvesTest(unittest.TestCase):
 
     def test_gaps_stay_gaps(self):
         rows = steps(4)
-        rows[1]["loss"] = math.nan
+        rows[1] |= {"loss": math.nan, "cross_entropy": math.nan}
         values = lines(draw_curves(rows, []).axes[0])["training"][1]
         self.assertTrue(math.isnan(values[1]))
         self.assertEqual(values[3], 0.5)

@@ -63,7 +63,7 @@ class TerminalTest(ProgressTest):
         self.run_steps(progress, range(1, 11), 2.0)
         progress.close()
         progress.close()
-        line = "step 10/10 100% in 20s loss 0.5000 acc 93.85% |g| 0.25 61.2k images/s lr 0.4 "
+        line = "step 10/10 100% in 20s objective 0.5000 acc 93.85% |g| 0.25 61.2k images/s lr 0.4 "
         line += "█" * (119 - len(line))
         self.assertEqual(screen(self.stream.getvalue()), [line, ""])
         self.assertEqual(self.stream.getvalue().count("\n"), 1)
@@ -101,7 +101,9 @@ class TerminalTest(ProgressTest):
         self.clock.now += 5
         progress.update_part(25000, 50000)
         shown = screen(self.stream.getvalue())[0]
-        self.assertRegex(shown, r"^step 3/4  62% \( 50% of step\) ETA 15s loss 0.5000 .* lr 0.4 ██+[^█ ]? *$")
+        self.assertRegex(
+            shown, r"^step 3/4  62% \( 50% of step\) ETA 15s objective 0.5000 .* lr 0.4 ██+[^█ ]? *$"
+        )
 
     def test_never_wider_than_the_terminal_and_the_step_stays(self):
         for columns in (5, 20, 40, 60, 80, 200):
@@ -134,7 +136,7 @@ class TerminalTest(ProgressTest):
         ProgressLine(2, self.stream, clock=self.clock).update(
             {"step": 1, "loss": float("nan"), "accuracy": None}
         )
-        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% ETA 0ms loss nan █+.? *$")
+        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% ETA 0ms objective nan █+.? *$")
 
     def test_quiet_writes_nothing(self):
         progress = ProgressLine(2, self.stream, quiet=True, clock=self.clock)

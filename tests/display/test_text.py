@@ -65,7 +65,9 @@ class SummaryTableTest(unittest.TestCase):
             {"step": s, "epoch": float(s), "loss": 0.5 / s, "accuracy": 0.9, "wall_seconds": 1240.0 * s}
             for s in (1, 2, 3)
         ]
-        metrics = [{**row, "images_per_second": 61234.0} for row in metrics]
+        metrics = [
+            {**row, "cross_entropy": 0.3 / row["step"], "images_per_second": 61234.0} for row in metrics
+        ]
         evaluations = [
             {
                 "step": s,
@@ -93,11 +95,11 @@ class SummaryTableTest(unittest.TestCase):
         expected = """\
             outcome                   training completed
             trained                   3 steps, 3 passes over the training set
-            training, last step       accuracy 90.00 %, loss 0.1667
-            validation                accuracy 91.00 %, loss 0.3
-            validation (ema weights)  accuracy 92.00 %, loss 0.3
-            test                      accuracy 90.12 %, loss 0.3
-            best by validation        step 2: accuracy 93.00 %, loss 0.3; test accuracy 92.00 %, loss 0.3
+            training, last step       accuracy 90.00 %, cross-entropy 0.1, objective 0.1667
+            validation                accuracy 91.00 %, objective 0.3
+            validation (ema weights)  accuracy 92.00 %, objective 0.3
+            test                      accuracy 90.12 %, objective 0.3
+            best by validation        step 2: accuracy 93.00 %, objective 0.3; test accuracy 92.00 %, objective 0.3
             wall time                 1h02m
             speed                     61.2k images/s
             device                    1 x CPU

@@ -46,7 +46,7 @@ class ColumnsTest(unittest.TestCase):
         self.assertEqual(
             [column.name for column in STEP_COLUMNS],
             [
-                "step", "epoch", "samples_seen", "loss", "accuracy", "penalised_objective", "penalty",
+                "step", "epoch", "samples_seen", "loss", "cross_entropy", "accuracy", "penalised_objective", "penalty",
                 "gradient_norm", "clipped", "mean_squared_micro_batch_gradient_norm", "learning_rate",
                 "gradient_evaluations",
                 "parameter_norm", "update_norm", "images_per_second", "step_seconds", "wall_seconds",
@@ -54,7 +54,7 @@ class ColumnsTest(unittest.TestCase):
         )  # fmt: skip
         self.assertEqual(
             [column.name for column in EVALUATION_COLUMNS],
-            ["step", "epoch", "split", "weights", "loss", "accuracy", "samples", "seconds"],
+            ["step", "epoch", "split", "weights", "loss", "cross_entropy", "accuracy", "samples", "seconds"],
         )
 
     def test_every_column_is_described_in_a_sentence(self):

@@ -60,7 +60,7 @@ class SummaryTest(unittest.TestCase):
             device="CPU",
         )
         self.assertTrue(math.isnan(summary["final"]["test"]["raw"]["loss"]))
-        self.assertRegex(summary_table(summary), r"\ntest, step 1 +accuracy 25.00 %, loss nan\n")
+        self.assertRegex(summary_table(summary), r"\ntest, step 1 +accuracy 25.00 %, objective nan\n")
 
     def test_content_survives_json(self):
         metrics = [

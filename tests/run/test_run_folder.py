@@ -171,7 +171,8 @@ class RunFolderTest(CommandTestCase):
         shown = {tuple(line.split()[:2]): line.split()[2:] for line in ended.out.splitlines()[3:]}
         self.assertEqual(6, len(shown))  # training samples as well, of which nothing was recorded
         for row in evaluations_of(self.run_folder)[-4:]:
-            figures = [str(row["samples"]), f"{row['loss']:.4f}", f"{100 * row['accuracy']:.2f}"]
+            figures = [str(row["samples"]), f"{row['cross_entropy']:.4f}", f"{row['loss']:.4f}"]
+            figures.append(f"{100 * row['accuracy']:.2f}")
             self.assertEqual(figures, shown[row["split"], row["weights"]])
         self.assertEqual(self.whole, contents(self.run_folder))
         flipped = self.assert_done(

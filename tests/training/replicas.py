@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -52,7 +53,7 @@ def train(
     with strategy.scope():
         model = FullBatchModel(build_network(), micro_batch_size=MICRO_BATCH, seed=3, **settings)
         entropy = keras.metrics.SparseCategoricalCrossentropy(from_logits=True, name="entropy")
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        loss = SparseCrossentropy(label_smoothing=0.1)
         model.compile(optimizer=GradientDescent(0.2), loss=loss, metrics=[entropy])
     batches = UpdateBatches(
         images,

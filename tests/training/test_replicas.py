@@ -65,6 +65,13 @@ class ReplicasTest(unittest.TestCase):
                             runs[replicas][name], runs["1"][name], rtol=1e-11, atol=1e-12
                         )
 
+    def test_the_cross_entropy_is_a_metrics(self) -> None:
+        for case in self.results.keys() - {"several"}:
+            for run in self.results[case].values():
+                _, cross_entropy, metric, loss = run["evaluation"]  # by name, "entropy" a metric of Keras'
+                np.testing.assert_allclose(cross_entropy, metric, rtol=1e-12)
+                self.assertGreater(abs(loss - cross_entropy), 1e-4)
+
     def test_the_cases_train(self) -> None:
         # Otherwise equality would mean little.
         for runs in self.results.values():

@@ -22,11 +22,13 @@ class GradientMeans(NamedTuple):
         gradient: Tree, of `g_b + (lr / 4) H_b v`.
         loss: Scalar, without noise weights.
         squared_norm: Scalar, of `|g_b|^2`, the unpenalised gradients.
+        cross_entropy: Scalar, see `TrainingLoss.cross_entropy`; 0 where that has no meaning.
     """
 
     gradient: Tree
     loss: tf.Tensor
     squared_norm: tf.Tensor
+    cross_entropy: tf.Tensor
 
 
 class SampleMeans(NamedTuple):
@@ -115,7 +117,7 @@ class GradientKernel:
         gradient = [tf.TensorSpec(v.shape) for v in call.weights]
         measured = [tf.TensorSpec(v.shape) for v in call.state.updated_variables]
         each = MicroBatchFigures(number, number, number, number) if self._each else ()
-        return GradientMeans(gradient, number, number), SampleMeans(number, measured), each
+        return GradientMeans(gradient, number, number, number), SampleMeans(number, measured), each
 
     def __call__(
         self,
@@ -139,6 +141,9 @@ class GradientKernel:
         # Kept off the backward pass's way, see `trees.in_turn`.
         with tf.control_dependencies(gradient):
             accuracy = fraction_correct(batch.targets, evaluated.outputs)
+            cross_entropy = self._loss.training_loss.cross_entropy(
+                batch.targets, evaluated.outputs, batch.weights, evaluated.of_outputs
+            )
         with tf.control_dependencies([accuracy]):
             squared_norm = trees.squared_norm(point.gradient)
         samples = samples_of(batch.sample_ids)
@@ -147,7 +152,7 @@ class GradientKernel:
             finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
             each = MicroBatchFigures(evaluated.loss, squared_norm, tf.reduce_all(finite), samples)
         return Contribution(
-            GradientMeans(gradient, evaluated.loss, squared_norm),
+            GradientMeans(gradient, evaluated.loss, squared_norm, cross_entropy),
             SampleMeans(accuracy, evaluated.measurements),
             each,
             evaluated.of_outputs.weight,

@@ -1,4 +1,4 @@
-"""Cross-entropy of integer labels and logits, with label smoothing; what losses take."""
+"""Cross-entropy of integer labels and logits, with label smoothing; what losses take, and are without it."""
 
 from typing import Any
 
@@ -86,3 +86,29 @@ def takes_logits(loss: Any) -> bool | None:
     if not isinstance(loss, keras.losses.Loss):
         return None
     return loss.get_config().get("from_logits")
+
+
+def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
+    """A cross-entropy of classes without its label smoothing, itself where it has none; None of other losses."""
+    if type(loss) in _CROSS_ENTROPIES:
+        config = loss.get_config()
+        return (
+            type(loss).from_config(config | {"label_smoothing": 0.0})
+            if config.get("label_smoothing")
+            else loss
+        )
+    as_given = type(loss).call is keras.losses.CategoricalCrossentropy.call  # Keras' wrapper of a function
+    return loss if as_given and loss.fn in _FUNCTIONS else None
+
+
+_CROSS_ENTROPIES = (
+    SparseCrossentropy,
+    keras.losses.SparseCategoricalCrossentropy,
+    keras.losses.CategoricalCrossentropy,
+    keras.losses.BinaryCrossentropy,
+)
+_FUNCTIONS = (
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.binary_crossentropy,
+)

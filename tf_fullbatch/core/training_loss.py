@@ -21,12 +21,15 @@ class OutputLoss(NamedTuple):
         by_weights: Divide by the sum of the sample weights (Keras' reduction "mean_with_sample_weight"), not by the
             number of places that count.
         name: The loss's own name.
+        cross_entropy: The loss per sample without label smoothing, the same function where there is none; None where
+            the loss is no cross-entropy of classes.
     """
 
     function: SampleLoss
     factor: float | None = None
     by_weights: bool = False
     name: str = "loss"
+    cross_entropy: SampleLoss | None = None
 
 
 class MeanLoss(NamedTuple):
@@ -58,11 +61,14 @@ class TrainingLoss:
     Attributes:
         losses: The same.
         names: Of the outputs that have a loss.
+        has_cross_entropy: Whether there is one loss, and it is a cross-entropy of classes.
     """
 
     def __init__(self, outputs: Mapping[str, OutputLoss | None]):
         self.losses = dict(outputs)
-        self.names = [name for name, loss in outputs.items() if loss is not None]
+        given = {name: loss for name, loss in outputs.items() if loss is not None}
+        self.names = list(given)
+        self.has_cross_entropy = [loss.cross_entropy is None for loss in given.values()] == [False]
 
     @classmethod
     def of_one(cls, function: SampleLoss) -> "TrainingLoss":
@@ -111,6 +117,33 @@ class TrainingLoss:
         for mean, noisy, _, _ in terms[1:]:
             total, noisy_total = total + tf.cast(mean, total.dtype), noisy_total + tf.cast(noisy, total.dtype)
         return MeanLoss(total, noisy_total if noise is not None else total, of_set, means)
+
+    def cross_entropy(self, targets: Any, outputs: Any, weights: Any, loss: MeanLoss) -> tf.Tensor:
+        """The mean of a micro-batch's cross-entropy, without label smoothing; 0 where `has_cross_entropy` is false.
+
+        It counts places and weights as the loss does.
+
+        Args:
+            targets: As of `__call__`.
+            outputs: As of `__call__`.
+            weights: As of `__call__`.
+            loss: What `__call__` gave of them.
+        """
+        if not self.has_cross_entropy:
+            return tf.zeros([])
+        (name,) = self.names
+        of_output = self.losses[name]
+        assert of_output is not None
+        assert of_output.cross_entropy is not None
+        if of_output.cross_entropy is of_output.function:
+            return loss.of_outputs[0]
+        at = list(self.losses).index(name)
+        output = self.leaves(outputs, "outputs")[at]
+        if not (weights is None or tf.is_tensor(weights)):
+            weights = self.leaves(weights, "weights")[at]
+        losses = of_output.cross_entropy(self.leaves(targets, "targets", partial=True)[at], output)
+        counts = counted(keras_internals.mask_of(output), losses)
+        return mean_loss(losses, counts, output, weights, of_output.by_weights)[0]
 
     def leaves(self, structure: Any, what: str, *, partial: bool = False) -> list[Any]:
         """What a structure has for each output, in their order.

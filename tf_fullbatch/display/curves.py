@@ -1,4 +1,4 @@
-"""A run's curves as a picture: loss, error, gradient norm and learning rate against passes over the data."""
+"""A run's curves as a picture: cross-entropy, error, gradient norm and learning rate against passes over the data."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -17,6 +17,7 @@ from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
 _TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"
+_OBJECTIVE = "#56B4E9"
 
 _MOST_POINTS = 4000
 _BINS = 500
@@ -59,7 +60,7 @@ def plot_curves(
 def draw_curves(
     metrics: pd.DataFrame, evaluations: pd.DataFrame, title: str = "", clip_norm: float | None = None
 ) -> Figure:
-    """The figure of `plot_curves`, with the panels loss, error, gradient norm and learning rate in order."""
+    """The figure of `plot_curves`, with the panels cross-entropy, error, gradient norm and learning rate in order."""
     figure = new_figure(11, 7.6)
     loss, error, gradient, rate = panels = figure.subplots(2, 2, sharex=True).flatten()
     _loss_panel(loss, metrics, evaluations)
@@ -79,20 +80,34 @@ def draw_curves(
 
 
 def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
-    epoch = metrics["epoch"]
-    objective, loss = metrics["penalised_objective"], metrics["loss"]
-    if np.any(objective[np.isfinite(objective)] != loss[np.isfinite(objective)]):
-        _curve(panel, epoch, objective, _PENALISED, label="training, with penalty")
-    _curve(panel, epoch, loss, _TRAIN, label="training")
-    _evaluation_curves(panel, evaluations, "loss", lambda values: values)
-    panel.set_ylabel("Cross-entropy loss (nats)")
+    epoch, objective = metrics["epoch"], metrics["loss"]
+    penalised = metrics["penalised_objective"]
+    has_one = pd.concat([metrics["cross_entropy"], evaluations["cross_entropy"]]).notna().any()
+    shown = _cross_entropy(metrics)
+    if _differs(penalised, objective):
+        _curve(panel, epoch, penalised, _PENALISED, label="training, objective with penalty")
+    if _differs(objective, shown):
+        _curve(panel, epoch, objective, _OBJECTIVE, label="training, objective", linestyle=":")
+    _curve(panel, epoch, shown, _TRAIN, label="training")
+    _evaluation_curves(panel, evaluations, _cross_entropy)
+    panel.set_ylabel("Cross-entropy (nats)" if has_one else "Objective")
     log_y(panel)
+
+
+def _cross_entropy(rows: pd.DataFrame) -> pd.Series:
+    """Cross-entropies; objectives where there are none."""
+    return rows["cross_entropy"].fillna(rows["loss"])
+
+
+def _differs(curve: pd.Series, other: pd.Series) -> bool:
+    finite = np.isfinite(curve)
+    return bool(np.any(curve[finite] != other[finite]))
 
 
 def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
     error = 100 * (1 - metrics["accuracy"])
     _curve(panel, metrics["epoch"], error, _TRAIN, label="training")
-    _evaluation_curves(panel, evaluations, "accuracy", lambda values: 100 * (1 - values))
+    _evaluation_curves(panel, evaluations, lambda rows: 100 * (1 - rows["accuracy"]))
     panel.set_ylabel("Classification error (%)")
     if not panel.lines:
         return
@@ -154,11 +169,11 @@ def _shared_legend(figure: Figure, panels: Sequence[Axes]) -> None:
 
 
 def _evaluation_curves(
-    panel: Axes, evaluations: pd.DataFrame, name: str, transform: Callable[[pd.Series], pd.Series]
+    panel: Axes, evaluations: pd.DataFrame, figure: Callable[[pd.DataFrame], pd.Series]
 ) -> None:
     for (split, weights), (color, style, label) in _STYLES.items():
         rows = evaluations[(evaluations["split"] == split) & (evaluations["weights"] == weights)]
-        _curve(panel, rows["epoch"], transform(rows[name]), color, label=label, linestyle=style, zorder=3)
+        _curve(panel, rows["epoch"], figure(rows), color, label=label, linestyle=style, zorder=3)
 
 
 def _curve(

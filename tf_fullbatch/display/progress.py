@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from tf_fullbatch.display.text import format_count, format_duration
+from tf_fullbatch.display.text import format_count, format_duration, loss_texts
 from tf_fullbatch.records.columns import Record
 
 _LOG_SECONDS = 10.0
@@ -22,7 +22,6 @@ _KEPT_PER_STEP = 0.85
 """How much of the earlier pace counts after a step that takes long."""
 
 _QUANTITIES: dict[str, Callable[[float], str]] = {
-    "loss": "loss {:.4f}".format,
     "accuracy": lambda accuracy: f"acc {100 * accuracy:.2f}%",
     "gradient_norm": "|g| {:.3g}".format,
     "images_per_second": lambda speed: f"{format_count(speed)} images/s",
@@ -100,7 +99,9 @@ StatusLine.set_lock(threading.RLock())  # messages come from other threads, neve
 
 
 class ProgressLine:
-    """Shows step k of K with the time left, evaluations, loss, accuracy, gradient norm, speed and learning rate.
+    """Shows step k of K with the time left, evaluations, and figures of the step.
+
+    They are cross-entropy, objective, accuracy, gradient norm, speed and learning rate.
 
     On a terminal: one line, redrawn in place at most ten times a second and cut to the terminal's width. Elsewhere: a
     plain line after the first step shown, after the last, and in between once 10 seconds and either 5 % of the steps
@@ -151,13 +152,16 @@ class ProgressLine:
         self._show()
 
     def evaluation(self, record: Record) -> None:
-        """Shows an evaluation's accuracy, or its loss, from now on; `record` has the keys of `EVALUATION_COLUMNS`."""
+        """Shows an evaluation's accuracy, or its loss where there is none, from now on.
+
+        `record` has the keys of `EVALUATION_COLUMNS`.
+        """
         name = "val" if record["split"] == "validation" else str(record["split"])
         name += "" if record["weights"] == "raw" else f" {record['weights']}"
         if record.get("accuracy") is not None:
             self._evaluations[name] = f"{name} {100 * float(record['accuracy'] or 0):.2f}%"
-        elif record.get("loss") is not None:
-            self._evaluations[name] = f"{name} loss {float(record['loss'] or 0):.4g}"
+        else:
+            self._evaluations[name] = " ".join([name, *loss_texts(record, ".4f")])
 
     def update_part(self, rounds_done: int, rounds: int) -> None:
         """Shows how far the step under way is: rounds done of the rounds it has."""
@@ -206,6 +210,7 @@ class ProgressLine:
             parts.append(f"ETA {format_duration(left)}")
         parts += self._evaluations.values()
         measured = [(text, self._record.get(name)) for name, text in _QUANTITIES.items()]
+        parts += loss_texts(self._record, ".4f")
         return " ".join(parts + [text(float(value)) for text, value in measured if value is not None])
 
     def _write(self, line: str) -> None:

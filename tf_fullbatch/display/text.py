@@ -87,11 +87,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     ]
     final = summary["final"]
     if final["train"]:
-        lines.append(("training, last step", _loss_and_accuracy(final["train"])))
+        lines.append(("training, last step", _figures(final["train"])))
     for split in ("validation", "test"):
         for weights, figures in final[split].items():
             step = f", step {figures['step']}" if figures["step"] != summary["steps"] else ""
-            lines.append((f"{split}{_suffix(weights)}{step}", _loss_and_accuracy(figures)))
+            lines.append((f"{split}{_suffix(weights)}{step}", _figures(figures)))
     if summary["best"]:
         lines.append(("best by validation", _best_line(summary["best"])))
     lines.append(("wall time", format_duration(float(summary["wall_seconds"]))))
@@ -117,17 +117,31 @@ def _passes(epochs: float | str | None) -> str:
     return "1 pass" if float(epochs) == 1 else f"{float(epochs):.6g} passes"
 
 
-def _loss_and_accuracy(figures: Mapping[str, Any]) -> str:
+def _figures(figures: Mapping[str, Any]) -> str:
     parts = []
     if figures.get("accuracy") is not None:
         parts.append(f"accuracy {format_percentage(float(figures['accuracy']))}")
-    if figures.get("loss") is not None:
-        parts.append(f"loss {float(figures['loss']):.4g}")
-    return ", ".join(parts) or "-"
+    return ", ".join([*parts, *loss_texts(figures, ".4g")]) or "-"
+
+
+def loss_texts(figures: Mapping[str, Any], digits: str) -> list[str]:
+    """The cross-entropy, and the objective where there is none or it reads differently: ["objective 0.52"].
+
+    Args:
+        figures: `cross_entropy` and `loss`, which may be absent or None.
+        digits: How to write a number, such as ".4g".
+    """
+    found = {
+        name: figures.get(key) for name, key in (("cross-entropy", "cross_entropy"), ("objective", "loss"))
+    }
+    written = {name: format(float(value), digits) for name, value in found.items() if value is not None}
+    if len(set(written.values())) == 1:  # no smoothing, nothing regularised
+        written = dict([next(iter(written.items()))])
+    return [f"{name} {text}" for name, text in written.items()]
 
 
 def _best_line(best: Mapping[str, Any]) -> str:
-    text = f"step {best['step']}{_suffix(best['weights'])}: {_loss_and_accuracy(best['validation'])}"
+    text = f"step {best['step']}{_suffix(best['weights'])}: {_figures(best['validation'])}"
     if best.get("test"):
-        text += f"; test {_loss_and_accuracy(best['test'])}"
+        text += f"; test {_figures(best['test'])}"
     return text

@@ -16,7 +16,7 @@ class Column:
         kind: Type of the values: `int`, `float` or `str`. A blank cell means that nothing was measured.
         unit: Unit of the values; empty for pure numbers and names.
         description: What is measured, and when.
-        optional: Whether files of version 0.1.0 lack it.
+        optional: Whether files of earlier versions may lack it.
     """
 
     name: str
@@ -33,13 +33,22 @@ STEP_COLUMNS = (
     Column(
         name="loss",
         unit="nats",
-        description="Mean cross-entropy, with the layers' regularisation losses, over the update batch, at "
-        "the weights before the update.",
+        description="The objective: mean loss, label smoothing and the layers' regularisation losses included, over "
+        "the update batch, at the weights before the update.",
+    ),
+    Column(
+        name="cross_entropy",
+        unit="nats",
+        description="Mean cross-entropy without label smoothing and without regularisation losses, over the update "
+        "batch, at the weights before the update; blank where the loss is no cross-entropy of classes.",
+        optional=True,
     ),
     Column(
         name="accuracy", unit="fraction", description="Fraction of the update batch classified correctly."
     ),
-    Column(name="penalised_objective", unit="nats", description="Loss plus penalty, without weight decay."),
+    Column(
+        name="penalised_objective", unit="nats", description="Objective plus penalty, without weight decay."
+    ),
     Column(
         name="penalty",
         unit="nats",
@@ -89,7 +98,15 @@ EVALUATION_COLUMNS = (
     Column(
         name="loss",
         unit="nats",
-        description="Mean cross-entropy, with the layers' regularisation losses, over the split.",
+        description="The objective: mean loss, label smoothing and the layers' regularisation losses included, over "
+        "the split.",
+    ),
+    Column(
+        name="cross_entropy",
+        unit="nats",
+        description="Mean cross-entropy without label smoothing and without regularisation losses, over the split; "
+        "blank where the loss is no cross-entropy of classes.",
+        optional=True,
     ),
     Column(name="accuracy", unit="fraction", description="Fraction of the split classified correctly."),
     Column(name="samples", kind=int, unit="samples", description="Samples evaluated."),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT_VERSION = 1
+MEASURED = ("loss", "cross_entropy", "accuracy")
+"""What is measured on a split; see `records.columns`."""
 _PACKAGES = ("tf-fullbatch", "tensorflow", "keras", "numpy")
 
 
@@ -61,8 +63,8 @@ def run_summary(
     Returns:
         `format_version`; `outcome` (name) and `message`; `steps`, `epochs`, `samples_seen` and
         `wall_seconds` of the last step; `images_per_second`, the median over the steps but the first of the
-        rows; `final`: `train` (loss and accuracy of the last step, at the weights before its update) and,
-        for `validation` and `test`, the last evaluation of each kind of weights; `best`, see
+        rows; `final`: `train` (loss, cross-entropy and accuracy of the last step, at the weights before its
+        update) and, for `validation` and `test`, the last evaluation of each kind of weights; `best`, see
         `best_evaluation`; `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an
         empty dictionary.
     """
@@ -80,7 +82,7 @@ def run_summary(
         "wall_seconds": last.get("wall_seconds", 0.0),
         "images_per_second": speed if speed == speed else None,
         "final": {
-            "train": _figures(last, "step", "loss", "accuracy"),
+            "train": _figures(last, "step", *MEASURED),
             "validation": _last_of_split(evaluations, "validation"),
             "test": _last_of_split(evaluations, "test"),
         },
@@ -96,30 +98,33 @@ def best_evaluation(evaluations: "pd.DataFrame") -> dict[str, Any] | None:
     """The evaluation that validation would choose; the test split never chooses.
 
     Returns:
-        None without a validation; else `step`, `epoch` and `weights` of the highest validation accuracy (on a tie,
-        or where accuracy has no meaning, the lower loss, then the earlier step), its figures as `validation`, and as
-        `test` those of the same step and weights, None where the test split was not evaluated then.
+        None without a finite validation figure; else `step`, `epoch` and `weights` of the highest validation
+        accuracy (on a tie the lower loss, then the earlier step; by the loss alone where accuracy has no meaning), its
+        figures as `validation`, and as `test` those of the same step and weights, None where the test split was not
+        evaluated then.
     """
-    candidates = evaluations[evaluations["split"] == "validation"]
-    by_accuracy = evaluations["accuracy"].notna().any()
-    candidates = candidates.dropna(subset=["accuracy" if by_accuracy else "loss"])
-    if candidates.empty:
+    candidates = [row for row in _rows(evaluations) if row["split"] == "validation" and is_ranked(row)]
+    if not candidates:
         return None
-    best = min(candidates.to_dict("records"), key=validation_rank)
+    best = min(candidates, key=validation_rank)
     same = (evaluations["step"] == best["step"]) & (evaluations["weights"] == best["weights"])
-    figures = ("loss", "accuracy", "samples") if by_accuracy else ("loss", "samples")
-    tests = evaluations[same & (evaluations["split"] == "test")].to_dict("records")
+    tests = _rows(evaluations[same & (evaluations["split"] == "test")])
     return {
         **_figures(best, "step", "epoch", "weights"),
-        "validation": _figures(best, *figures),
-        "test": _figures(tests[-1], *figures) if tests else None,
+        "validation": _figures(best, *MEASURED, "samples"),
+        "test": _figures(tests[-1], *MEASURED, "samples") if tests else None,
     }
 
 
 def validation_rank(row: Record) -> tuple[float, float, float]:
-    """Orders evaluations of the validation split, the best first: by accuracy where there is one, then loss, step."""
-    accuracy = _number(row, "accuracy")
-    return 0.0 if accuracy == math.inf else -accuracy, _number(row, "loss"), _number(row, "step")
+    """Orders evaluations of the validation split, the best first: by accuracy, if any, then loss, then step."""
+    return -_number(row, "accuracy"), _number(row, "loss"), _number(row, "step")
+
+
+def is_ranked(row: Record) -> bool:
+    """Whether an evaluation can be the best: its accuracy or, where that has no meaning, its loss is finite."""
+    deciding = "loss" if row.get("accuracy") is None else "accuracy"
+    return math.isfinite(_number(row, deciding))
 
 
 def versions() -> dict[str, str | None]:
@@ -161,8 +166,11 @@ def _figures(row: Record, *names: str) -> dict[str, Any]:
     return {name: row[name] for name in names if name in row}
 
 
+def _rows(evaluations: "pd.DataFrame") -> list[dict[str, Any]]:
+    """Rows as dictionaries, without figures that have no meaning; there always is a loss, but nan is blank."""
+    return evaluations.loc[:, evaluations.notna().any() | (evaluations.columns == "loss")].to_dict("records")
+
+
 def _last_of_split(evaluations: "pd.DataFrame", split: str) -> dict[str, dict[str, Any]]:
     rows = evaluations[evaluations["split"] == split]
-    # A loss that is nan reads as a blank, but there always is one; accuracy has no meaning for every loss.
-    measured = rows.loc[:, rows.notna().any() | (rows.columns == "loss")].to_dict("records")
-    return {str(row["weights"]): _figures(row, "step", "loss", "accuracy", "samples") for row in measured}
+    return {str(row["weights"]): _figures(row, "step", *MEASURED, "samples") for row in _rows(rows)}

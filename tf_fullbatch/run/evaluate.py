@@ -41,7 +41,11 @@ def evaluate(config: Config) -> Outcome:
             with parts.ema.applied():
                 rows.append(_row(name, "ema", parts.model, batches))
     print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
-    print(format_table(["split", "weights", "samples", "loss", "accuracy %"], rows, "<<>>>"))
+    print(
+        format_table(
+            ["split", "weights", "samples", "cross-entropy", "objective", "accuracy %"], rows, "<<>>>>"
+        )
+    )
     return Outcome.COMPLETED
 
 
@@ -59,8 +63,8 @@ def _refuse_other_settings(config: Config, trained: Config) -> None:
             )
 
 
-def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[str]:
+def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[object]:
     results = model.evaluate_batches(batches)
-    accuracy = results.get("accuracy")
-    shown = "-" if accuracy is None else f"{100 * accuracy:.2f}"
-    return [split, weights, str(len(batches)), f"{results['loss']:.4f}", shown]
+    accuracy, losses = results.get("accuracy"), [results.get("cross_entropy"), results["loss"]]
+    shown = [None if loss is None else f"{loss:.4f}" for loss in losses]
+    return [split, weights, len(batches), *shown, None if accuracy is None else f"{100 * accuracy:.2f}"]

@@ -1,6 +1,5 @@
 """Keras callbacks that record, evaluate, average and profile a run."""
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from tf_fullbatch.display.progress import ProgressLine
 from tf_fullbatch.display.tensorboard import TensorBoardWriter
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.summary import validation_rank
+from tf_fullbatch.records.summary import is_ranked, validation_rank
 from tf_fullbatch.records.tables import TableWriter
 from tf_fullbatch.training.ema import EmaWeights
 
@@ -185,6 +184,7 @@ class Evaluator(keras.callbacks.Callback):
             "split": split,
             "weights": weights,
             "loss": results["loss"],
+            "cross_entropy": results.get("cross_entropy"),
             "accuracy": results.get("accuracy"),
             "samples": len(samples),
             "seconds": time.monotonic() - started,
@@ -194,9 +194,11 @@ class Evaluator(keras.callbacks.Callback):
         self._evaluations.append(record)
         self._writer.write_evaluation(record)
         self._progress.evaluation(record)
-        decisive = record["loss"] if record["accuracy"] is None else record["accuracy"]
-        comparable = record["split"] == "validation" and math.isfinite(decisive)
-        if comparable and (self.best is None or validation_rank(record) < self.best):
+        if (
+            record["split"] == "validation"
+            and is_ranked(record)
+            and (self.best is None or validation_rank(record) < self.best)
+        ):
             self.best, self.improved = validation_rank(record), True
 
     def close(self) -> None:

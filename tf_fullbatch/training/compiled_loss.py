@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.core.losses import SparseCrossentropy, without_smoothing
 from tf_fullbatch.core.training_loss import OutputLoss, SampleLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
 
@@ -80,7 +80,10 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
             _refuse_pairs(resolved, target, output)
             by_weights = resolved.reduction == "mean_with_sample_weight"
             weight = None if factor is None else float(factor)
-            found[name] = OutputLoss(_sample_loss(resolved), weight, by_weights, resolved.name)
+            function, plain = _sample_loss(resolved), without_smoothing(resolved)
+            if plain is not None:
+                plain = function if plain is resolved else _sample_loss(plain)
+            found[name] = OutputLoss(function, weight, by_weights, resolved.name, plain)
     return TrainingLoss(found)
 
 

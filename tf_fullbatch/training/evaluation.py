@@ -17,9 +17,11 @@ class EvaluationMeans(NamedTuple):
 
     Attributes:
         loss: Scalar, with the network's own losses (regularizers).
+        cross_entropy: Scalar, see `TrainingLoss.cross_entropy`; 0 where that has no meaning.
     """
 
     loss: tf.Tensor
+    cross_entropy: tf.Tensor
 
 
 def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
@@ -44,8 +46,8 @@ class EvaluationKernel:
         self._flip_averaging = flip_averaging
 
     def like(self) -> tuple[EvaluationMeans, tf.TensorSpec, tuple]:
-        """The loss; the accuracy."""
-        return EvaluationMeans(tf.TensorSpec([])), tf.TensorSpec([]), ()
+        """The loss and the cross-entropy; the accuracy."""
+        return EvaluationMeans(tf.TensorSpec([]), tf.TensorSpec([])), tf.TensorSpec([]), ()
 
     def __call__(self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars) -> Contribution:
         """The contribution of one micro-batch."""
@@ -53,8 +55,9 @@ class EvaluationKernel:
         outputs = self.outputs(batch.inputs)
         found = self._training_loss(batch.targets, outputs, batch.weights)
         loss = found.mean + added_losses(self._network.losses, found.mean.dtype)
+        cross_entropy = self._training_loss.cross_entropy(batch.targets, outputs, batch.weights, found)
         return Contribution(
-            EvaluationMeans(loss),
+            EvaluationMeans(loss, cross_entropy),
             fraction_correct(batch.targets, outputs),
             (),
             found.weight,

@@ -9,7 +9,7 @@ from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.training.step import FIGURES
 from tf_fullbatch.training.timeline import Timeline
 
-SHOWN = ("loss", "accuracy", "penalised_objective", "gradient_norm", "learning_rate")
+SHOWN = ("loss", "cross_entropy", "accuracy", "penalised_objective", "gradient_norm", "learning_rate")
 """What `fit` reports, as means over the epoch so far."""
 _NOT_RECORDED = ("state_sum", "stop_votes")
 
@@ -20,7 +20,7 @@ def named_figures(row: np.ndarray) -> dict[str, float]:
 
 
 def step_records(
-    figures: np.ndarray, last_step: int, timeline: Timeline, seconds: float, *, accuracy: bool
+    figures: np.ndarray, last_step: int, timeline: Timeline, seconds: float, without: Sequence[str] = ()
 ) -> list[dict[str, float]]:
     """The records of steps made in one go.
 
@@ -29,10 +29,10 @@ def step_records(
         last_step: Updates completed after the last of them.
         timeline: Maps updates to epochs.
         seconds: What they took together; each is given the same share.
-        accuracy: Whether accuracy has a meaning.
+        without: Figures that have no meaning.
     """
     share = seconds / len(figures)
-    dropped = _NOT_RECORDED if accuracy else (*_NOT_RECORDED, "accuracy")
+    dropped = (*_NOT_RECORDED, *without)
     records = []
     for step, row in enumerate(figures, start=last_step - len(figures) + 1):
         named = {name: value for name, value in named_figures(row).items() if name not in dropped}

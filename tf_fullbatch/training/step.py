@@ -20,6 +20,7 @@ from tf_fullbatch.optim.descent import At, Descent
 
 FIGURES = (
     "loss",
+    "cross_entropy",
     "accuracy",
     "penalised_objective",
     "penalty",
@@ -201,6 +202,7 @@ class StepFunctions:
         sums = [tf.reduce_sum(m) for m in sampled.measurements]
         return {
             "loss": weighted.loss,
+            "cross_entropy": weighted.cross_entropy,
             "accuracy": sampled.accuracy,
             "penalty": penalty,
             "penalised_objective": tf.cast(weighted.loss, penalty.dtype) + penalty,

@@ -60,7 +60,7 @@ class Trainer:
         self._evaluation: parts.EvaluationParts | None = None
         self._metrics: PassMetrics | None = None
         self._metrics_key: tuple = ()
-        self._classifies = False
+        self._meaningless: list[str] = []
         self._timeline: Timeline | None = None
         self._driver: Driver | None = None
         self._means = EpochMeans()
@@ -108,7 +108,11 @@ class Trainer:
             refusals.refuse_changed_training(self.training.trained, model.network)
         if not training and (self._evaluation is None or self._evaluation.key != key):
             self._evaluation = parts.build_evaluation(model, loss, self._metrics, key)
-        self._classifies = classifies(samples.targets, outputs)
+        meaning = {
+            "accuracy": classifies(samples.targets, outputs),
+            "cross_entropy": loss.has_cross_entropy,
+        }
+        self._meaningless = [name for name, has_one in meaning.items() if not has_one]
 
     def begin(self, data: UpdateBatches, steps_made: int) -> tuple[int, Callable[[], int]]:
         """Begins to train on update batches, so many updates of an epoch made already.
@@ -151,11 +155,11 @@ class Trainer:
         # A step refused after others of the same call is refused again by the next, once those are recorded.
         seconds = time.perf_counter() - started
         completed = before + len(figures)
-        self.last_steps = step_records(figures, completed, timeline, seconds, accuracy=self._classifies)
+        self.last_steps = step_records(figures, completed, timeline, seconds, self._meaningless)
         return len(figures), self._results(self._means.add(figures))
 
     def evaluate(self, data: UpdateBatches) -> dict[str, float]:
-        """Loss, accuracy and compiled metrics over a data set."""
+        """Loss, cross-entropy, accuracy and compiled metrics over a data set."""
         assert self._evaluation is not None
         self.reset_metrics()
         source = self._source(data)
@@ -164,7 +168,9 @@ class Trainer:
         )
         if float(means.stop_votes):
             raise self._interrupted()
-        return self._results({"loss": float(means.weighted.loss), "accuracy": float(means.sampled)})
+        loss, cross_entropy = means.weighted
+        figures = {"loss": loss, "cross_entropy": cross_entropy, "accuracy": means.sampled}
+        return self._results({name: float(value) for name, value in figures.items()})
 
     def objective(self, data: UpdateBatches, step: int, epoch: int | None = None) -> Objective:
         """The objective of a step's update batch; by default in the epoch that the next update would be of."""
@@ -223,10 +229,9 @@ class Trainer:
 
     def _results(self, figures: dict[str, float]) -> dict[str, float]:
         """Our figures and those of the metrics given to `compile`, which may be called as ours are."""
-        if not self._classifies:
-            del figures["accuracy"]
         assert self._metrics is not None
-        return figures | self._metrics.result()
+        ours = {name: value for name, value in figures.items() if name not in self._meaningless}
+        return ours | self._metrics.result()
 
     def _build_metrics(self, loss: TrainingLoss, figures: dict[str, str]) -> None:
         """Makes the metrics of an epoch, once for each `compile`."""
