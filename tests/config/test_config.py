@@ -124,14 +124,17 @@ class RangeTest(unittest.TestCase):
     def test_choices(self) -> None:
         for kind, field in HOLDERS:
             if field.metadata["choices"]:
+                several = isinstance(field.default, tuple)
                 with self.subTest(kind=kind, field=field.name):
-                    self.assertIn(field.default, field.metadata["choices"])
+                    default = field.default if several else (field.default,)
+                    self.assertLessEqual(set(default), set(field.metadata["choices"]))
                     with self.assertRaisesRegex(UserError, f"^--{field.name}=no_such: accepted are "):
-                        kind(**{field.name: "no_such"})
+                        kind(**{field.name: ("no_such",) if several else "no_such"})
         for group, field in settings_fields():
             if field.metadata["choices"]:
                 with self.assertRaisesRegex(UserError, f"^--{field.name}=no_such: accepted are "):
-                    GROUPS[group].of(**{field.name: "no_such"})
+                    value = ("no_such",) if isinstance(field.default, tuple) else "no_such"
+                    GROUPS[group].of(**{field.name: value})
 
     def test_not_a_number(self) -> None:
         for value in (float("nan"), float("inf"), -float("inf")):
@@ -292,6 +295,22 @@ class AffectingResultsTest(unittest.TestCase):
             result_differences(Config(), Config().replacing(epochs=90)), [("schedule_epochs", 60, 90)]
         )
         self.assertEqual(self.names(schedule_epochs=200), ["schedule_epochs"])
+
+    def test_passes_may_be_appended_and_then_stay(self) -> None:
+        base = Config()
+        once = base.replacing(extend_epochs=(5,))
+        twice = base.replacing(extend_epochs=(5, 3), extend_learning_rate=(0.1, 0.01))
+        for old, new in ((base, once), (once, twice), (base, twice), (once, once)):
+            self.assertEqual(result_differences(old, new), [])
+        names = ["extend_epochs", "extend_learning_rate", "extend_warmup_epochs", "extend_schedule"]
+        self.assertEqual([name for name, _, _ in result_differences(once, base)], names)
+        other = twice.replacing(extend_learning_rate=(0.2, 0.01))
+        self.assertEqual(result_differences(once, other), [("extend_learning_rate", (0.1,), (0.2,))])
+        long = base.replacing(schedule_epochs=60, epochs=70)
+        self.assertEqual(result_differences(base, long), [])
+        longer = long.replacing(extend_epochs=(5,))
+        self.assertEqual(result_differences(once, longer), [("epochs", 60, 70)])
+        self.assertEqual((65, (60, 65)), (once.total_epochs, once.stretch_ends))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,13 @@
 """The Keras schedule against the Python rates it tabulates."""
 
+import math
+
 import keras
 import tensorflow as tf
 
 from tf_fullbatch.optim.keras_schedule import EpochSchedule, build_schedule
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.settings import OptimizerConfig
 
 
 def schedule(name: str, **changes) -> EpochSchedule:
@@ -59,6 +62,19 @@ class EpochScheduleTest(tf.test.TestCase):
         text = keras.saving.serialize_keras_object(schedule("steps"))
         restored = keras.saving.deserialize_keras_object(tf.nest.map_structure(lambda leaf: leaf, text))
         self.assertEqual(restored.rates, schedule("steps").rates)
+
+    def test_appended_passes_have_their_own_schedule(self):
+        config = OptimizerConfig(
+            learning_rate=0.4, schedule_epochs=8, extend_epochs=(3, 2), extend_learning_rate=(0.1, 0.2),
+            extend_warmup_epochs=(0, 2), extend_schedule=("linear", "constant"),
+        )  # fmt: skip
+        built = EpochSchedule(config.rates(128, epochs=4), steps_per_epoch=2)
+        own = [0.4 * (1 + math.cos(math.pi * t / 8)) / 2 for t in range(4)]
+        expected = [*own, 0.1, 0.2 / 3, 0.1 / 3, 0.1, 0.2, 0.2, 0.2]
+        self.assertAllClose([built.rate(2 * t + 1) for t in range(11)], expected, rtol=1e-15, atol=1e-16)
+        self.assertEqual(float(built.rate(10**12)), 0.2)
+        restored = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(built))
+        self.assertEqual(restored.rates, built.rates)
 
     def test_no_steps_in_an_epoch_is_refused(self):
         with self.assertRaisesRegex(ValueError, "steps_per_epoch is 0"):

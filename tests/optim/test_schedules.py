@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.schedules.run_rates import RunRates, Stretch
 from tf_fullbatch.optim.settings import OptimizerConfig
 
 # The published schedule's rates, printed to 6 digits: (lr, W, T) -> {epoch: rate}.
@@ -186,7 +187,9 @@ class EverySchedule(unittest.TestCase):
 class RemarksTest(unittest.TestCase):
     def remarks(self, name: str, epochs: int, **lengths: float) -> list[str]:
         given = {"peak": 0.4, "warmup_epochs": 0.0, "horizon_epochs": 10.0, **lengths}
-        return EpochRates(schedule=SCHEDULES[name](), **given).remarks(epochs)
+        return RunRates(
+            (Stretch(epochs=epochs, rates=EpochRates(schedule=SCHEDULES[name](), **given)),)
+        ).remarks()
 
     def test_nothing_where_there_is_nothing_to_say(self):
         self.assertEqual(self.remarks("cosine", 10), [])
@@ -208,6 +211,17 @@ class RemarksTest(unittest.TestCase):
             "the last pass has 100% of the peak learning rate: the schedule ends after 4000 epochs", said
         )
         self.assertEqual(self.remarks("cosine", 10, horizon_epochs=20.0), [])
+        (said,) = self.remarks("linear", 10, warmup_epochs=10.0)
+        self.assertIn("100% of the peak learning rate: the schedule has a warmup of 10 of 10 epochs", said)
+
+    def test_appended_passes(self):
+        given = {"extend_epochs": (3, 4), "extend_warmup_epochs": (1, 4)}
+        config = OptimizerConfig(schedule="published", **given)
+        said = config.rates(128, epochs=2).remarks()
+        self.assertIn("2 of 9 passes have the learning rate 0, in which no weight moves: 3, 6", said[0])
+        self.assertEqual(1, len(said))
+        said = OptimizerConfig(schedule="linear", **given).rates(128, epochs=2).remarks()
+        self.assertIn("100% of the peak learning rate: the schedule has a warmup of 4 of 4 epochs", said[0])
 
 
 class ScaleLearningRateTest(unittest.TestCase):
@@ -230,8 +244,10 @@ class ScaleLearningRateTest(unittest.TestCase):
             self.peak(0, "linear")
 
     def test_the_horizon_is_training_s_length_unless_one_is_given(self):
-        self.assertEqual(OptimizerConfig().rates(1, epochs=60).horizon_epochs, 60)
-        self.assertEqual(OptimizerConfig(schedule_epochs=90).rates(1, epochs=60).horizon_epochs, 90)
+        self.assertEqual(OptimizerConfig().rates(1, epochs=60).stretches[0].rates.horizon_epochs, 60)
+        self.assertEqual(
+            OptimizerConfig(schedule_epochs=90).rates(1, epochs=60).stretches[0].rates.horizon_epochs, 90
+        )
 
 
 if __name__ == "__main__":

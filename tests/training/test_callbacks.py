@@ -36,7 +36,7 @@ class CallbacksTestCase(tf.test.TestCase):
         defaults = {
             "splits": {"validation": [0] * 7},
             "every": 1,
-            "epochs": 99,
+            "ends": [99],
             "ema": None,
             "resume_step": 0,
             "best": (0.0, 0.0, 0),
@@ -108,7 +108,7 @@ class TrainingTest(CallbacksTestCase):
 class EvaluatorTest(CallbacksTestCase):
     def test_cadence_and_last_epoch(self):
         model = SimpleNamespace(steps_completed=10)
-        evaluator = self.evaluator(model, [(0.5, 1.0)] * 9, every=3, epochs=8)
+        evaluator = self.evaluator(model, [(0.5, 1.0)] * 9, every=3, ends=[8])
         for epoch in range(8):
             evaluator.on_epoch_end(epoch)
         rows = read_rows(self.run_folder.evaluations, EVALUATION_COLUMNS)

@@ -26,7 +26,7 @@ class CheckpointerTest(tf.test.TestCase):
     def checkpointer(self, **options) -> Checkpointer:
         state = SimpleNamespace(capture=lambda: {"step": np.array(self.model.steps_completed)})
         recorder = SimpleNamespace(samples_seen=5, wall_seconds=1.5, flush=lambda: None)
-        defaults = {"every_steps": 6, "every_seconds": None, "epochs": 8, "keep": 2, "best_step": None}
+        defaults = {"every_steps": 6, "every_seconds": None, "ends": [8], "keep": 2, "best_step": None}
         made = Checkpointer(self.folder, state, recorder, self.evaluator, **(defaults | options))
         made.set_model(self.model)
         made.set_params({"steps": STEPS})
@@ -58,7 +58,7 @@ class CheckpointerTest(tf.test.TestCase):
         return newest.epoch, newest.metadata["epoch_ended"]
 
     def test_a_cadence_that_falls_within_several_steps_of_one_call(self):
-        checkpointer = self.checkpointer(every_steps=6, epochs=99)
+        checkpointer = self.checkpointer(every_steps=6, ends=[99])
         checkpointer.set_params({"steps": 1000})
         saved = []
         for made in (4, 4, 3, 1, 2):

@@ -1,6 +1,7 @@
 """The configuration of a whole run: the settings of all its components, and the checks across them."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,8 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.settings import ModelConfig
-from tf_fullbatch.optim.schedules.rates import EpochRates
-from tf_fullbatch.optim.settings import OptimizerConfig
+from tf_fullbatch.optim.schedules.run_rates import RunRates
+from tf_fullbatch.optim.settings import Extension, OptimizerConfig
 from tf_fullbatch.settings.components import Group
 
 
@@ -111,7 +112,17 @@ class Config:
         """Horizon of the learning-rate schedule in epochs."""
         return self.optimizer.schedule_epochs or self.runtime.epochs
 
-    def learning_rates(self, update_batch_size: int) -> EpochRates:
+    @property
+    def total_epochs(self) -> int:
+        """Passes over the training set, those appended included."""
+        return self.stretch_ends[-1]
+
+    @property
+    def stretch_ends(self) -> tuple[int, ...]:
+        """Passes completed at the end of the run's own passes, and of each of those that are appended."""
+        return tuple(itertools.accumulate((self.runtime.epochs, *self.optimizer.extend_epochs)))
+
+    def learning_rates(self, update_batch_size: int) -> RunRates:
         """The learning rate of every epoch.
 
         Args:
@@ -121,7 +132,7 @@ class Config:
             UserError: A schedule that cannot be.
         """
         try:
-            return self.optimizer.rates(update_batch_size, self.schedule_epochs)
+            return self.optimizer.rates(update_batch_size, self.runtime.epochs)
         except ValueError as error:
             raise UserError(f"--schedule={self.optimizer.schedule}: {error}") from error
 
@@ -175,7 +186,15 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "data": {"dataset_options": None},
     "model": {"step": None, "model_options": None},
-    "optimizer": {"optimizer_options": None, "loss": "cross_entropy", "loss_options": None},
+    "optimizer": {
+        "optimizer_options": None,
+        "loss": "cross_entropy",
+        "loss_options": None,
+        "extend_epochs": (),
+        "extend_learning_rate": (),
+        "extend_warmup_epochs": (),
+        "extend_schedule": (),
+    },
     "step": {"fused_batch_norm": False, "augmentation_options": None, "learning_rate_factors": None},
     "runtime": {"data_on_device": "auto", "evaluate_test": True},
 }
@@ -220,14 +239,29 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 
 def compared_settings(config: Config) -> dict[str, Any]:
-    """name -> value of everything that tells runs apart: what affects results, and the length."""
-    return result_settings(config) | {"epochs": config.runtime.epochs}
+    """name -> value of everything that tells runs apart: what affects results, the length, and what is appended."""
+    appended = _extension_settings(config.optimizer.extensions)
+    return result_settings(config) | {"epochs": config.runtime.epochs} | appended
 
 
 def result_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
-    """(name, old, new) of every setting that affects results and differs."""
+    """(name, old, new) of every setting that affects results and differs, so that an old run cannot go on as the new.
+
+    Passes may be appended to a run. Those appended already stay as they are, and so does its length before them.
+    """
     before, after = result_settings(old), result_settings(new)
+    appended = old.optimizer.extensions
+    if appended:
+        before |= {"epochs": old.runtime.epochs} | _extension_settings(appended)
+        kept = new.optimizer.extensions[: len(appended)]
+        after |= {"epochs": new.runtime.epochs} | _extension_settings(kept)
     return [(name, before[name], after[name]) for name in before if before[name] != after[name]]
+
+
+def _extension_settings(extensions: Sequence[Extension]) -> dict[str, tuple]:
+    """name -> value of the settings that describe what is appended, none left open."""
+    names = [field.name for field in dataclasses.fields(Extension)]
+    return {f"extend_{name}": tuple(getattr(one, name) for one in extensions) for name in names}
 
 
 def differing_settings(configs: Sequence[Config]) -> list[str]:

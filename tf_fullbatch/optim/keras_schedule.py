@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.schedules.run_rates import RunRates, Stretch
 from tf_fullbatch.optim.settings import OptimizerConfig
 
 
@@ -26,7 +27,7 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         ValueError: If `steps_per_epoch` is not positive.
     """
 
-    def __init__(self, rates: EpochRates, steps_per_epoch: int) -> None:
+    def __init__(self, rates: EpochRates | RunRates, steps_per_epoch: int) -> None:
         if steps_per_epoch < 1:
             raise ValueError(f"steps_per_epoch is {steps_per_epoch}; it must be at least 1.")
         self.rates = rates
@@ -48,21 +49,20 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         return tf.cast(self.rate(step), keras.config.floatx())
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments of `build_schedule`."""
-        schedule = self.rates.schedule
-        return {
-            "name": next(name for name, kind in SCHEDULES.items() if kind is type(schedule)),
-            "peak": self.rates.peak,
-            "warmup_epochs": self.rates.warmup_epochs,
-            "horizon_epochs": self.rates.horizon_epochs,
-            "steps_per_epoch": self.steps_per_epoch,
-            **{field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)},
-        }
+        """The arguments of `build_schedule`, or those of each stretch with its length."""
+        if isinstance(self.rates, EpochRates):
+            return _arguments(self.rates) | {"steps_per_epoch": self.steps_per_epoch}
+        stretches = [_arguments(part.rates) | {"epochs": part.epochs} for part in self.rates.stretches]
+        return {"stretches": stretches, "steps_per_epoch": self.steps_per_epoch}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "EpochSchedule":
         """The schedule of `get_config`."""
-        return build_schedule(**config)
+        if "stretches" not in config:
+            return build_schedule(**config)
+        stretches = [dict(stretch) for stretch in config["stretches"]]
+        parts = [Stretch(epochs=part.pop("epochs"), rates=_epoch_rates(**part)) for part in stretches]
+        return cls(RunRates(tuple(parts)), config["steps_per_epoch"])
 
 
 def build_schedule(
@@ -88,10 +88,26 @@ def build_schedule(
         ValueError: If a value is out of its range or does not go with the others.
         TypeError: If no schedule has such a setting.
     """
-    rates = EpochRates(
-        schedule=OptimizerConfig.component("schedule", name, **settings),
-        peak=peak,
-        warmup_epochs=warmup_epochs,
-        horizon_epochs=horizon_epochs,
+    lengths = {"warmup_epochs": warmup_epochs, "horizon_epochs": horizon_epochs}
+    return EpochSchedule(_epoch_rates(name, peak=peak, **lengths, **settings), steps_per_epoch)
+
+
+def _epoch_rates(
+    name: str, *, peak: float, warmup_epochs: float, horizon_epochs: float, **settings: Any
+) -> EpochRates:
+    schedule = OptimizerConfig.component("schedule", name, **settings)
+    return EpochRates(
+        schedule=schedule, peak=peak, warmup_epochs=warmup_epochs, horizon_epochs=horizon_epochs
     )
-    return EpochSchedule(rates, steps_per_epoch)
+
+
+def _arguments(rates: EpochRates) -> dict[str, Any]:
+    """The arguments of `_epoch_rates`."""
+    schedule = rates.schedule
+    return {
+        "name": next(name for name, kind in SCHEDULES.items() if kind is type(schedule)),
+        "peak": rates.peak,
+        "warmup_epochs": rates.warmup_epochs,
+        "horizon_epochs": rates.horizon_epochs,
+        **{field.name: getattr(schedule, field.name) for field in dataclasses.fields(schedule)},
+    }

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.base import LearningRate, OptimizerSettings
 from tf_fullbatch.optim.losses.base import LossSettings
 from tf_fullbatch.optim.losses.own import OwnLoss
@@ -12,6 +13,7 @@ from tf_fullbatch.optim.registry import OPTIMIZERS
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
+from tf_fullbatch.optim.schedules.run_rates import RunRates, Stretch
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
@@ -21,6 +23,23 @@ if TYPE_CHECKING:
 
 BASE_BATCH_SIZE = 128
 """The update batch that --learning_rate is meant for where it scales with the batch."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extension:
+    """Passes appended to a run, by `--extend_epochs`.
+
+    Attributes:
+        epochs: How many; their schedule's horizon.
+        learning_rate: Its peak.
+        warmup_epochs: Its warmup.
+        schedule: Its name.
+    """
+
+    epochs: int
+    learning_rate: float
+    warmup_epochs: float
+    schedule: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +76,31 @@ class OptimizerConfig(Group):
         None, "Horizon of the schedule in epochs (published: 4000 for 3000 epochs). Unset: --epochs.", above=0
     )
     chosen_schedule: ScheduleSettings = chosen_by("schedule", SCHEDULES)
+    extend_epochs: tuple[int, ...] = setting(
+        (),
+        "Passes appended after --epochs, from the last weights, with a schedule of their own: 100 or 100,50. A "
+        "finished run that is given more of them is extended.",
+        minimum=1,
+        affects_results=False,
+    )
+    extend_learning_rate: tuple[float, ...] = setting(
+        (),
+        "Peak learning rate of each of --extend_epochs. Unset: --learning_rate.",
+        above=0,
+        affects_results=False,
+    )
+    extend_warmup_epochs: tuple[float, ...] = setting(
+        (),
+        "Epochs of linear warmup of each of --extend_epochs. Unset: --warmup_epochs.",
+        minimum=0,
+        affects_results=False,
+    )
+    extend_schedule: tuple[str, ...] = setting(
+        (),
+        "Schedule of each of --extend_epochs, over these alone. Unset: --schedule.",
+        choices=tuple(SCHEDULES),
+        affects_results=False,
+    )
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
@@ -64,6 +108,53 @@ class OptimizerConfig(Group):
             if isinstance(chosen, OwnOptimizer | OwnLoss):
                 own_parts.source_of(name, getattr(self, name))
                 chosen.options  # noqa: B018, refuses what is no option
+        for name in _OF_EACH:
+            given = getattr(self, f"extend_{name}")
+            if len(given) not in (0, len(self.extend_epochs)):
+                raise UserError(
+                    f"--extend_{name}={','.join(map(str, given))}: give one for each of --extend_epochs, "
+                    f"{len(self.extend_epochs)} in all, or leave it out."
+                )
+        for extension in self.extensions:
+            self._check_extension(extension)
+
+    @property
+    def extensions(self) -> tuple[Extension, ...]:
+        """What is appended to the run, with what was left open as the run has it."""
+        each = {
+            name: getattr(self, f"extend_{name}") or (getattr(self, name),) * len(self.extend_epochs)
+            for name in _OF_EACH
+        }
+        columns = zip(self.extend_epochs, *each.values(), strict=True)
+        return tuple(Extension(**dict(zip(("epochs", *each), values, strict=True))) for values in columns)
+
+    def _check_extension(self, extension: Extension) -> None:
+        """Refuses a schedule that does not fit the passes that are appended.
+
+        Raises:
+            UserError: It does not.
+        """
+        given = f"--extend_epochs={extension.epochs}"
+        if extension.warmup_epochs > extension.epochs:
+            raise UserError(
+                f"{given} with a warmup of {extension.warmup_epochs:g} epochs, which is longer: lower it by "
+                "--extend_warmup_epochs."
+            )
+        if extension.schedule == "steps" != self.schedule:
+            raise UserError(
+                "--extend_schedule=steps needs the run's --schedule=steps, whose --decay_epochs it takes."
+            )
+        try:
+            self._schedule_of(extension).check(extension.epochs)
+        except UserError as error:
+            raise UserError(
+                f"{given} with --schedule=steps: {error} Or name another --extend_schedule."
+            ) from error
+
+    def _schedule_of(self, extension: Extension) -> ScheduleSettings:
+        return (
+            self.chosen_schedule if extension.schedule == self.schedule else SCHEDULES[extension.schedule]()
+        )
 
     def build_optimizer(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer, built in or not.
@@ -83,14 +174,14 @@ class OptimizerConfig(Group):
         """
         return self.chosen_loss.build(self.loss)
 
-    def rates(self, update_batch_size: int, epochs: float) -> EpochRates:
+    def rates(self, update_batch_size: int, epochs: int) -> RunRates:
         """The learning rate of every epoch of a run.
 
-        With `learning_rate_scaling="linear"` the peak is `learning_rate * update_batch_size / BASE_BATCH_SIZE`.
+        With `learning_rate_scaling="linear"` peaks are `learning_rate * update_batch_size / BASE_BATCH_SIZE`.
 
         Args:
             update_batch_size: Samples whose gradient makes one step.
-            epochs: Length of training, the schedule's horizon where there is no `schedule_epochs`.
+            epochs: The run's own passes, its schedule's horizon where there is no `schedule_epochs`.
 
         Raises:
             ValueError: A schedule that cannot be.
@@ -98,9 +189,23 @@ class OptimizerConfig(Group):
         Source: Goyal et al. 2017 (arXiv 1706.02677), the linear scaling rule.
         """
         scale = update_batch_size / BASE_BATCH_SIZE if self.learning_rate_scaling == "linear" else 1
-        return EpochRates(
+        own = EpochRates(
             schedule=self.chosen_schedule,
             peak=self.learning_rate * scale,
             warmup_epochs=self.warmup_epochs,
             horizon_epochs=self.schedule_epochs or epochs,
         )
+        stretches = [Stretch(epochs=epochs, rates=own)]
+        for extension in self.extensions:
+            rates = EpochRates(
+                schedule=self._schedule_of(extension),
+                peak=extension.learning_rate * scale,
+                warmup_epochs=extension.warmup_epochs,
+                horizon_epochs=extension.epochs,
+            )
+            stretches.append(Stretch(epochs=extension.epochs, rates=rates))
+        return RunRates(tuple(stretches))
+
+
+_OF_EACH = ("learning_rate", "warmup_epochs", "schedule")
+"""What each of `extend_epochs` has by `extend_NAME`, and otherwise as the run has it by NAME."""

@@ -125,7 +125,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         config = folder.read_config()
         if expected is not None:
             _refuse_other_settings(config, expected.replacing(seed=seed))
-        planned = (expected or config).runtime.epochs
+        planned = (expected or config).total_epochs
         if not folder.metrics.exists():
             return RecordedRun(
                 folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
@@ -161,9 +161,9 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
 
 
 def _refuse_other_settings(config: Config, expected: Config) -> None:
-    differences = result_differences(expected, config)
+    differences = result_differences(config, expected)
     if differences:
-        shown = "; ".join(f"--{name}: {a} in the study, {b} in the run" for name, a, b in differences)
+        shown = "; ".join(f"--{name}: {b} in the study, {a} in the run" for name, a, b in differences)
         raise UserError(f"the run has other settings than its study says ({shown})")
 
 

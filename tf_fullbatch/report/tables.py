@@ -125,7 +125,7 @@ def _arm_cells(arm: ComparedArm, comparison: Comparison) -> dict[str, str | None
         "validation %": _mean_cell(arm, "validation") if validated else None,
         "training %": _training_cell(arm),
         "published %": _published_cell(arm.published, sources_of(comparison)) if arm.published else None,
-        "passes": str(arm.config.runtime.epochs),
+        "passes": str(arm.config.total_epochs),
         "samples seen": format_count(arm.mean_last("samples_seen")) if completed else "-",
         "gradient evaluations per sample": f"{arm.gradient_evaluations_per_sample:.3g}",
         "gradient evaluations": format_count(arm.mean_last("spent")) if completed else "-",

@@ -79,7 +79,7 @@ def train(
         quiet = config.runtime.quiet or not chief
         if summary is not None:
             if not quiet:
-                print(f"nothing to do: {folder.path} has its {config.runtime.epochs} epochs", file=sys.stderr)
+                print(f"nothing to do: {folder.path} has its {config.total_epochs} epochs", file=sys.stderr)
                 print(summary_table(summary))
             return Trained(Outcome.COMPLETED, None)
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
@@ -91,7 +91,7 @@ def train(
         if not quiet:
             print(f"{config.data.dataset}: {parts.splits} samples", file=sys.stderr)
             update_batch = config.optimizer.batch_size or len(parts.splits.train)
-            for remark in config.learning_rates(update_batch).remarks(config.runtime.epochs):
+            for remark in config.learning_rates(update_batch).remarks():
                 print(f"note: {remark}", file=sys.stderr)
         with _written_to(folder, chief=chief) as written:
             session = RunSession(config, written, parts, checkpoint, stops, chief=chief, raises=raises)

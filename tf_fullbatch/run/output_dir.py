@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,7 @@ def check_folder(folder: RunFolder, config: Config) -> None:
         old = folder.read_config()
         differences = result_differences(old, config)
         if differences and _has_results(folder):
-            shown = "; ".join(f"--{name}: {a} there, {b} now" for name, a, b in differences)
+            shown = "; ".join(f"--{name}: {_shown(a)} there, {_shown(b)} now" for name, a, b in differences)
             by_default = config.optimizer.schedule_epochs is None and "--schedule_epochs" in shown
             hint = " Where --schedule_epochs is not given, it is --epochs." if by_default else ""
             raise UserError(
@@ -95,6 +96,10 @@ def locked(folder: RunFolder) -> Iterator[None]:
                 folder.path.rmdir()
 
 
+def _shown(value: Any) -> str:
+    return (",".join(map(str, value)) or "none") if isinstance(value, tuple) else str(value)
+
+
 def _has_results(folder: RunFolder) -> bool:
     """Whether there is a completed step to lose."""
     return bool(last_row(folder.metrics) or list_checkpoints(folder.checkpoints))
@@ -121,12 +126,16 @@ def finished_summary(
                 "would overwrite it. Restore checkpoints/, or choose another --output_dir."
             )
         return None
-    if checkpoint.epoch > config.runtime.epochs:
+    own, appended = config.runtime.epochs, config.optimizer.extensions
+    has_more = f"the run in {folder.path} already has {checkpoint.epoch:g}"
+    if checkpoint.epoch > own and appended and not folder.read_config().optimizer.extensions:
         raise UserError(
-            f"--epochs={config.runtime.epochs}: the run in {folder.path} already has {checkpoint.epoch:g}. Give more "
-            "--epochs, or another --output_dir."
+            f"--epochs={own} with --extend_epochs: {has_more} by its own schedule. Append to those: "
+            f"--epochs={math.ceil(checkpoint.epoch)}."
         )
-    if checkpoint.epoch < config.runtime.epochs or not (folder.model.exists() and folder.curves.exists()):
+    if checkpoint.epoch > config.total_epochs:
+        raise UserError(f"--epochs={own}: {has_more}. Give more --epochs, or another --output_dir.")
+    if checkpoint.epoch < config.total_epochs or not (folder.model.exists() and folder.curves.exists()):
         return None
     try:
         summary = read_summary(folder.summary)

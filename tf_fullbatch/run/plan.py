@@ -10,6 +10,7 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_count, format_duration
+from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.output_dir import default_output_dir
@@ -32,8 +33,9 @@ def plan(config: Config) -> str:
     lines = [cli_flags.settings_text(config), ""]
     rows = [("resolved", _resolved(config, model, batches))]
     rows += [("samples", str(splits)), ("devices", describe_devices(parts.strategy))]
-    remarks = config.learning_rates(batches.batch_size).remarks(config.runtime.epochs)
-    rows += [("learning rate", remark) for remark in remarks]
+    rates = config.learning_rates(batches.batch_size)
+    rows += [("appended", _appended(extension)) for extension in config.optimizer.extensions]
+    rows += [("learning rate", remark) for remark in rates.remarks()]
     rows += _size(model, batches)
     rows += _cost(config, model, batches, replicas)
     width = max(len(name) for name, _ in rows)
@@ -49,6 +51,13 @@ def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> 
     return (
         f"update batch {batches.batch_size:,} of {len(batches):,}, schedule over {config.schedule_epochs:g} epochs, "
         f"peak learning rate {peak:g}, XLA {xla}, output in {config.runtime.output_dir or default_output_dir(config)}"
+    )
+
+
+def _appended(extension: Extension) -> str:
+    return (
+        f"{extension.epochs:,} passes of --schedule={extension.schedule}, peak learning rate "
+        f"{extension.learning_rate:g}, warmup {extension.warmup_epochs:g} epochs"
     )
 
 
@@ -88,7 +97,7 @@ def _cost(
     config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int
 ) -> list[tuple[str, str]]:
     """Steps, gradient evaluations and the time they would take here."""
-    epochs, micro_batch_size = config.runtime.epochs, config.step.micro_batch_size
+    epochs, micro_batch_size = config.total_epochs, config.step.micro_batch_size
     step_plan = batches.plan(micro_batch_size, replicas)
     evaluations = config.step.gradient_evaluations
     samples = epochs * len(batches)

@@ -122,7 +122,7 @@ class RunSession:
             self.progress,
             splits={name: build.evaluation_batches(self._config, s) for name, s in splits.items()},
             every=self._config.runtime.evaluate_every,
-            epochs=self._config.runtime.epochs,
+            ends=self._config.stretch_ends,
             ema=self._parts.ema,
             # Of an interrupted evaluation nothing counts: it is made again.
             resume_step=self._first_step if self._epoch_ended else self._first_step - 1,
@@ -138,13 +138,13 @@ class RunSession:
             self._evaluator,
             every_steps=runtime.checkpoint_steps,
             every_seconds=runtime.checkpoint_seconds,
-            epochs=runtime.epochs,
+            ends=self._config.stretch_ends,
             keep=runtime.keep_checkpoints,
             best_step=before.get("best_step"),
         )
 
     def _open_progress(self) -> ProgressLine:
-        total = self._config.runtime.epochs * self._batches.steps_per_epoch
+        total = self._config.total_epochs * self._batches.steps_per_epoch
         progress = ProgressLine(total, sys.stderr, initial_step=self._first_step, quiet=self._quiet)
         if 0 < self._first_step < total:
             progress.message(
@@ -208,7 +208,7 @@ class RunSession:
         return outcome
 
     def _fit(self) -> None:
-        model, epochs = self._parts.model, self._config.runtime.epochs
+        model, epochs = self._parts.model, self._config.total_epochs
         model.stop_requested = lambda: self._stops.requested
         several = multi_worker(self._config.runtime.strategy) is not None
         with naming_lost_workers() if several else contextlib.nullcontext(), naming_memory_failures():

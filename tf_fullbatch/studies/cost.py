@@ -45,4 +45,4 @@ def cost_of(config: Config) -> Cost:
         samples = data.train_size or available - data.validation_size
     if samples is not None:
         config.check_training_set(samples)
-    return Cost(config.runtime.epochs, samples, config.step.gradient_evaluations)
+    return Cost(config.total_epochs, samples, config.step.gradient_evaluations)

@@ -201,7 +201,7 @@ def _row(run: Run) -> dict[str, Any]:
     try:
         summary = read_summary(run.folder.summary)
     except UserError:
-        summary = {"outcome": "", "message": "", "epochs": run.fraction() * run.config.runtime.epochs}
+        summary = {"outcome": "", "message": "", "epochs": run.fraction() * run.config.total_epochs}
     row = {name: summary.get(name) for name in ("outcome", "message", "epochs")}
     row |= {"arm": run.arm.name, "seed": run.seed, "folder": str(run.folder.path)}
     final = summary.get("final", {})

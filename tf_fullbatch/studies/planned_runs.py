@@ -54,7 +54,7 @@ class Run:
 
     def fraction(self) -> float:
         """The share of its passes that are done."""
-        return min(last_epoch(self.folder) / self.config.runtime.epochs, 1.0)
+        return min(last_epoch(self.folder) / self.config.total_epochs, 1.0)
 
 
 def last_epoch(folder: RunFolder) -> float:

@@ -89,7 +89,7 @@ def _check_run(path: Path, arm: Arm, seed: int, seeds: Sequence[int]) -> None:
         )
     if "epochs" in arm.swept:  # validation chooses it
         return
-    done, asked = last_epoch(folder), arm.config.runtime.epochs
+    done, asked = last_epoch(folder), arm.config.total_epochs
     if done > asked:
         raise UserError(
             f"arm {arm.name!r}: --epochs={asked}, but the run in {folder.path} has {done:g} passes already. Ask for "

@@ -55,8 +55,8 @@ class Pace:
 
     def seconds(self, config: Config) -> float:
         """Of a whole run."""
-        evaluations = math.ceil(config.runtime.epochs / config.runtime.evaluate_every)
-        return self.beside + config.runtime.epochs * self.per_pass + evaluations * self.per_evaluation
+        evaluations = math.ceil(config.total_epochs / config.runtime.evaluate_every)
+        return self.beside + config.total_epochs * self.per_pass + evaluations * self.per_evaluation
 
 
 def kind_of(run: Run) -> Kind:

@@ -1,7 +1,7 @@
 """Keras callbacks that record, evaluate, average and profile a run."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -121,7 +121,7 @@ class Evaluator(keras.callbacks.Callback):
         progress: The progress line.
         splits: Split name -> samples.
         every: Epochs between evaluations.
-        epochs: The last epoch, always evaluated.
+        ends: Passes after which it evaluates in any case: the last, and before others are appended.
         ema: Averaged weights, or None.
         resume_step: Steps completed before this process.
         best: `validation_rank` of the best validation result before this process, or None.
@@ -135,7 +135,7 @@ class Evaluator(keras.callbacks.Callback):
         *,
         splits: Mapping[str, UpdateBatches],
         every: int,
-        epochs: int,
+        ends: Collection[int],
         ema: EmaWeights | None,
         resume_step: int,
         best: Sequence[float] | None,
@@ -146,7 +146,7 @@ class Evaluator(keras.callbacks.Callback):
         self._progress = progress
         self._splits = splits
         self._every = every
-        self._epochs = epochs
+        self._ends = ends
         self._ema = ema
         self.best = None if best is None else tuple(best)
         self.improved = False
@@ -159,7 +159,7 @@ class Evaluator(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.improved = False
         completed = epoch + 1
-        if completed % self._every and completed != self._epochs:
+        if completed % self._every and completed not in self._ends:
             return
         self.evaluate(float(completed))
 

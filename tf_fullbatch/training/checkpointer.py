@@ -1,7 +1,7 @@
 """The Keras callback that saves a run's state."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf_fullbatch.records.checkpoints import prune, save_checkpoint
@@ -22,7 +22,7 @@ class Checkpointer(BlockCallback):
         evaluator: For the best so far.
         every_steps: Steps between checkpoints; None for none.
         every_seconds: Seconds between checkpoints; None for none.
-        epochs: The last epoch, always saved.
+        ends: Passes after which it saves in any case: the last, and before others are appended.
         keep: Newest checkpoints kept, beside the best.
         best_step: Step of the best checkpoint so far, or None.
     """
@@ -36,7 +36,7 @@ class Checkpointer(BlockCallback):
         *,
         every_steps: int | None,
         every_seconds: float | None,
-        epochs: int,
+        ends: Collection[int],
         keep: int,
         best_step: int | None,
     ):
@@ -47,7 +47,7 @@ class Checkpointer(BlockCallback):
         self._evaluator = evaluator
         self._every_steps = every_steps
         self._every_seconds = every_seconds
-        self._epochs = epochs
+        self._ends = ends
         self._keep = keep
         self._best_step = best_step
         self._saved_at = time.monotonic()
@@ -70,7 +70,7 @@ class Checkpointer(BlockCallback):
         self._unsaved = {"epoch": float(completed), "epoch_ended": True}
         if self._evaluator.improved:
             self._best_step = self.model.steps_completed
-        if self._due() or completed == self._epochs or self._evaluator.improved:
+        if self._due() or completed in self._ends or self._evaluator.improved:
             self.save()
 
     def save(self) -> None:

@@ -1,4 +1,4 @@
-"""The learning rate of every epoch of a run: a schedule with its peak and lengths."""
+"""The learning rate of every epoch: a schedule with its peak and lengths."""
 
 import math
 from dataclasses import dataclass
@@ -50,37 +50,3 @@ class EpochRates:
             raise ValueError(f"epoch is {t}; epochs are counted from 0.")
         lengths = Lengths(warmup_epochs=self.warmup_epochs, horizon_epochs=self.horizon_epochs)
         return self.peak * self.schedule.factor(t, lengths)
-
-    def remarks(self, epochs: int) -> list[str]:
-        """What is to be said of a training of so many epochs: passes that move nothing, an end at the peak rate."""
-        rates = [self.rate_at_epoch(t) for t in range(epochs)]
-        found = []
-        still = [t + 1 for t, rate in enumerate(rates) if rate == 0]
-        if still:
-            have = "has" if len(still) == 1 else "have"
-            found.append(
-                f"{len(still):,} of {epochs:,} passes {have} the learning rate 0, in which no weight moves: "
-                f"{_runs(still)}"
-            )
-        decays = self.rate_at_epoch(self.last_epoch) < self.peak
-        if decays and epochs < self.horizon_epochs and rates[-1] >= _NEARLY * self.peak:
-            found.append(
-                f"the last pass has {rates[-1] / self.peak:.0%} of the peak learning rate: the schedule ends after "
-                f"{self.horizon_epochs:g} epochs (--schedule_epochs), the training after {epochs:,}"
-            )
-        return found
-
-
-_NEARLY = 0.9
-"""Share of the peak rate at which a training that ends there has hardly decayed."""
-
-
-def _runs(numbers: list[int]) -> str:
-    """Ascending numbers, those that follow each other as "3 to 7"."""
-    parts: list[list[int]] = []
-    for number in numbers:
-        if parts and number == parts[-1][-1] + 1:
-            parts[-1].append(number)
-        else:
-            parts.append([number])
-    return ", ".join(str(p[0]) if len(p) == 1 else f"{p[0]} to {p[-1]}" for p in parts)
