@@ -12,6 +12,7 @@ class Outcome(enum.Enum):
 
     COMPLETED = "training completed"
     NON_FINITE = "stopped before the update: a quantity was not finite"
+    DIVERGED = "diverged: the losses after the last step mean nothing"
     OUT_OF_MEMORY = "stopped: the device ran out of memory"
     INTERRUPTED = "interrupted: the last completed step was kept"
     WORKER_LOST = "stopped: another worker of the run went away"
@@ -30,6 +31,7 @@ _EXIT_CODES = {
     Outcome.OUT_OF_MEMORY: 4,
     Outcome.INTERRUPTED: 5,
     Outcome.WORKER_LOST: 6,
+    Outcome.DIVERGED: 7,
 }
 
 
@@ -85,6 +87,12 @@ class NonFiniteError(RunError):
         self.quantity = quantity
         self.value = value
         self.step = step
+
+
+class DivergedError(RunError):
+    """All steps were made and finite, but a loss after the last has exploded."""
+
+    outcome = Outcome.DIVERGED
 
 
 class DeviceMemoryError(RunError):

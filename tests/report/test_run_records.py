@@ -73,6 +73,7 @@ class ReadRunTest(unittest.TestCase):
             ({"passes": 2, "outcome": "COMPLETED"}, Status.UNFINISHED, "unfinished: 2 of 4 passes"),
             ({"passes": 0}, Status.NOT_STARTED, "not started: no step yet"),
             ({"outcome": None}, Status.COMPLETED, ""),
+            ({"outcome": "DIVERGED"}, Status.ENDED, "loss is nan in step 9"),
             ({"passes": 2, "outcome": "NON_FINITE"}, Status.ENDED,
              "ended early: NON_FINITE after 2 of 4 passes: loss is nan in step 9"),
         ):  # fmt: skip

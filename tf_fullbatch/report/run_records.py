@@ -220,6 +220,8 @@ def _status(
     so_far = f"{passes:.6g} of {planned} passes"
     # A summary of fewer steps is from before the run was resumed.
     outcome = summary.get("outcome") if summary.get("steps") == step else None
+    if outcome == Outcome.DIVERGED.name:
+        return Status.ENDED, str(summary["message"])
     if passes >= planned:
         nothing_to_evaluate = outcome == Outcome.COMPLETED.name and evaluations.empty
         if nothing_to_evaluate or _evaluated_at(step, evaluations, outcome == Outcome.COMPLETED.name):

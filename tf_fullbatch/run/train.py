@@ -32,6 +32,7 @@ from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.settings.own_parts import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
@@ -183,6 +184,8 @@ class RunSession:
         try:
             self._stops.working(self.progress.message)
             self._fit()
+            classes = self._parts.splits.train.num_classes
+            refuse_divergence(self._folder, self._config, self._parts.model.network, classes)
         except RunError as error:
             outcome, message, failure = error.outcome, str(error), error
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
