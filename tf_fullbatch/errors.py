@@ -60,7 +60,7 @@ class NonFiniteError(RunError):
         value: What it was (nan, inf or -inf).
         step: The optimizer step (counted from 1).
         origin: A clause that says where it comes from, or nothing.
-        in_data: Whether it comes from inputs or targets.
+        advice: What to do; empty for what helps a training that explodes.
         weights_lost: Whether the update itself was not finite, so that it is known only once the weights are changed;
             else the update was not applied.
     """
@@ -74,14 +74,12 @@ class NonFiniteError(RunError):
         step: int,
         origin: str = "",
         *,
-        in_data: bool = False,
+        advice: str = "",
         weights_lost: bool = False,
     ):
         kept = f"the update was not applied and the weights of step {step - 1} are kept"
         what = "the weights are lost" if weights_lost else kept
-        advice = "Lower --learning_rate, set --clip_norm, or use a wider --dtype_policy."
-        if in_data:
-            advice = "Make the data finite."
+        advice = advice or "Lower --learning_rate, set --clip_norm, or use a wider --dtype_policy."
         super().__init__(f"{quantity} is {value} in step {step}{origin and f', {origin}'}: {what}. {advice}")
         self.weights_lost = weights_lost
         self.quantity = quantity

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import tensorflow as tf
+from absl.testing import parameterized
 
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import NonFiniteError
@@ -27,15 +28,17 @@ def network(*middle: keras.layers.Layer) -> keras.Model:
     return keras.Model(inputs, x)
 
 
-class DiagnosisTest(tf.test.TestCase):
+class DiagnosisTest(tf.test.TestCase, parameterized.TestCase):
     def message(self, built: keras.Model, x: np.ndarray, y: np.ndarray, **options) -> str:
         """What `fit` refuses with."""
-        batching = {name: options.pop(name) for name in ("batch_size", "shuffle") if name in options}
+        batching = {
+            name: options.pop(name)
+            for name in ("batch_size", "shuffle", "sample_weight", "on_device")
+            if name in options
+        }
+        loss = options.pop("loss", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
         model = FullBatchModel(built, micro_batch_size=4, **options)
-        model.compile(
-            optimizer=GradientDescent(0.1),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        )
+        model.compile(optimizer=GradientDescent(0.1), loss=loss)
         batches = UpdateBatches(x, y, seed=0, **batching)
         with self.assertRaises(NonFiniteError) as caught:
             model.fit(batches, verbose=0)
@@ -46,6 +49,82 @@ class DiagnosisTest(tf.test.TestCase):
         x[13, 1] = np.nan
         message = self.message(network(keras.layers.BatchNormalization()), x, y)
         self.assertIn("samples 12 to 15 (micro-batch 3), in the input of sample 13: the update", message)
+        self.assert_about_data(message, "of 22 inputs those of samples 13.")
+
+    def assert_about_data(self, message: str, advice: str) -> None:
+        self.assertTrue(message.endswith(f" Mend or leave out what is not finite: {advice}"), message)
+        self.assertNotIn("--", message)
+
+    @parameterized.parameters(True, False)
+    def test_all_samples_that_are_not_finite_are_named(self, on_device: bool) -> None:
+        x, y = data()
+        x[[7, 13, 20]] = np.nan
+        message = self.message(network(), x, y, on_device=on_device)
+        self.assertIn("in the input of sample 7", message)
+        self.assert_about_data(message, "of 22 inputs those of samples 7, 13, 20.")
+
+    def test_a_target_of_a_regression(self) -> None:
+        x, _ = data()
+        y = x[:, :2].copy()
+        y[9, 1] = np.nan
+        message = self.message(network(), x, y, loss="mse")
+        self.assertIn("(micro-batch 2), in the target of sample 9", message)
+        self.assert_about_data(message, "of 22 targets those of samples 9.")
+
+    def test_a_sample_weight(self) -> None:
+        weights = np.ones(SAMPLES)
+        weights[5] = np.inf
+        message = self.message(network(), *data(), sample_weight=weights)
+        self.assertIn("in the sample weight of sample 5", message)
+        self.assert_about_data(message, "of 22 sample weights those of samples 5.")
+
+    def test_numbers_beyond_the_precision_in_use(self) -> None:
+        x, y = data()
+        x = x.astype("float64")
+        x[6] = 1e39
+        message = self.message(network(), x, y)
+        self.assertIn("in the input of sample 6", message)
+        self.assert_about_data(message, "of 22 inputs those of samples 6.")
+
+    def test_an_augmentation(self) -> None:
+        def augmentation(x: tf.Tensor, sample_ids: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+            return x / tf.cast(sample_ids != 10, x.dtype)[:, None]
+
+        message = self.message(network(), *data(), augmentation_function=augmentation)
+        self.assertIn("in what the augmentation made of sample 10: ", message)
+        self.assertTrue(message.endswith("Let it return finite inputs."))
+
+    def test_samples_that_a_layer_cannot_take(self) -> None:
+        x, y = data()
+        x = np.abs(x) + 0.1
+        x[17, 2] = -1.0
+        built = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Activation(keras.ops.log, name="log"), keras.layers.Dense(2)]
+        )
+        message = self.message(built, x, y)
+        self.assertIn("(micro-batch 4), in the output of layer 'log', of sample 17: ", message)
+
+    def test_no_sample_counts(self) -> None:
+        loss = keras.losses.SparseCategoricalCrossentropy(
+            from_logits=True, reduction="mean_with_sample_weight"
+        )
+        for batch_size in (4, None):  # one micro-batch, and several
+            weights = np.ones(SAMPLES) if batch_size else np.zeros(SAMPLES)
+            weights[:4] = 0
+            message = self.message(
+                network(), *data(), sample_weight=weights, loss=loss, batch_size=batch_size
+            )
+            self.assertIn("no sample of the step counts: sample weights or masks are 0 throughout", message)
+            self.assertTrue(message.endswith("leave something to learn from."))
+
+    def test_before_the_first_update_no_learning_rate_is_to_blame(self) -> None:
+        x, y = data()
+        x[3, 0] = 3e38
+        message = self.message(network(keras.layers.Activation("exponential", name="exp")), x, y)
+        self.assertRegex(
+            message, "No update was made before, so no learning rate is to blame: .* up to 3e\\+38"
+        )
+        self.assertNotIn("--learning_rate", message)
 
     def test_an_input_in_a_later_shuffled_step(self):
         x, y = data()

@@ -215,7 +215,7 @@ class Trainer:
             origin = diagnose(objective, trained.loss, trained.penalty, question)
         number = self._model.steps_completed + 1
         value = named_figures(row)[name]
-        raise NonFiniteError(WATCHED[name], value, number, origin.words, in_data=origin.in_data)
+        raise NonFiniteError(WATCHED[name], value, number, origin.words, advice=origin.advice)
 
     def _go_on(self) -> bool:
         return self._model.stop_requested() is None
