@@ -167,18 +167,18 @@ class FitsTest(tf.test.TestCase):
     def test_up_to_a_share_of_the_devices_memory(self):
         data = batches(10)
         for memory, expected in ((data.nbytes / MEMORY_SHARE, True), (data.nbytes / MEMORY_SHARE - 4, False)):
-            with unittest.mock.patch.object(resident, "_device_memory", return_value=memory):
+            with unittest.mock.patch.object(resident, "device_memory", return_value=memory):
                 self.assertEqual(fits(data), expected)
 
     def test_the_user_has_the_last_word(self):
         for wish in (True, False):
             with unittest.mock.patch.object(
-                resident, "_device_memory", lambda wish=wish: 0 if wish else 2**60
+                resident, "device_memory", lambda wish=wish: 0 if wish else 2**60
             ):
                 self.assertEqual(fits(batches(10, on_device=wish)), wish)
 
     def test_there_is_memory(self):
-        self.assertGreater(resident._device_memory(), 2**20)
+        self.assertGreater(resident.device_memory(), 2**20)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Samples that stay on the devices: a pass over them needs nothing of the host."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -122,17 +123,35 @@ class ResidentSource:
         return HeldSamples(held, tf.constant(numbers, tf.int32))
 
 
-def fits(batches: UpdateBatches) -> bool:
-    """Whether samples may stay on the devices."""
+def fits(batches: UpdateBatches, taken: int = 0) -> bool:
+    """Whether samples may stay on the devices.
+
+    Args:
+        batches: The samples.
+        taken: Bytes of what the host has free that will be taken by then.
+    """
     if batches.on_device is not None:
         return batches.on_device
-    return batches.nbytes <= MEMORY_SHARE * _device_memory()
+    return batches.nbytes <= MEMORY_SHARE * device_memory(taken)
 
 
-def _device_memory() -> int:
+def device_memory(taken: int = 0) -> int:
     """Bytes of the smallest device that computes: what TensorFlow may take of a GPU, or what the host has free."""
     limits = gpu_memory_limits() if tf.config.list_physical_devices("GPU") else []
-    return min(limits, default=psutil.virtual_memory().available)
+    return min(limits, default=psutil.virtual_memory().available - taken)
+
+
+def held_bytes(batches: UpdateBatches, replicas: int) -> int:
+    """Bytes that each of the devices holds of samples that stay: its own, or all where their order is drawn."""
+    return batches.nbytes if batches.shuffle else math.ceil(batches.nbytes / replicas)
+
+
+def transfer_bytes(batches: UpdateBatches, replicas: int) -> int:
+    """Bytes of the host that are taken besides while one device after the other is given them."""
+    largest = max(array.nbytes for array in tf.nest.flatten(batches.rows))  # arrays are given one by one
+    if replicas == 1 or batches.shuffle:
+        return largest
+    return math.ceil((batches.nbytes + largest) / replicas)  # a device's own rows are picked out first
 
 
 def _replica(replicas: int) -> tf.Tensor | int:

@@ -1,5 +1,6 @@
 """Samples that stream from the host, chunk by chunk: for sets that do not fit the device."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -136,6 +137,12 @@ class StreamSource:
         # Else the workers of a cluster ask each other, by an all-reduce per chunk, whether all have one more.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
         return dataset.prefetch(2 * len(replicas))
+
+
+def in_flight_bytes(batches: UpdateBatches, micro_batch_size: int, replicas: int) -> int:
+    """Bytes on their way while samples stream: of each device the chunk in use and two ahead, and one that is made."""
+    rows = min(_chunk_micro_batches(batches, micro_batch_size) * micro_batch_size, batches.batch_size)
+    return math.ceil((3 * replicas + 1) * rows * batches.nbytes / len(batches))
 
 
 def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:

@@ -121,14 +121,19 @@ Driver = ResidentDriver | PassDriver
 """Makes steps of an epoch."""
 
 
-def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy) -> bool:
+def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy, taken: int = 0) -> bool:
     """Whether samples are held on the devices: where they fit and one process feeds them; else they stream.
+
+    Args:
+        batches: The samples.
+        strategy: Of the devices.
+        taken: As of `resident.fits`.
 
     Raises:
         UserError: They should be, but there are several workers.
     """
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
-        return fits(batches)
+        return fits(batches, taken)
     if batches.on_device:
         raise UserError(
             "--data_on_device=on (on_device=True) with several workers: their samples stream, so leave it at auto."

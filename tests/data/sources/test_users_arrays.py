@@ -84,7 +84,7 @@ class DatasetOfTest(parameterized.TestCase):
         (train(targets=Y + 1j), "are complex128: give class numbers"),
         (
             train(targets=np.where(Y == 2, 1e60, Y)),
-            r"targets of 'train' are not finite in 2 sample\(s\), .* 2:",
+            r"targets of 'train' are not finite .in float32. in 2 sample\(s\), .* 2:",
         ),
         (train(inputs={"a": X, "b": X[:4]}), "has 4 and 6 inputs and 6 targets"),
         (train(inputs={"a": X, "b": X.astype(str)}), "inputs 'b' of 'train' are <U32: give pixels"),

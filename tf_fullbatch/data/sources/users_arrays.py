@@ -133,7 +133,7 @@ def _finite(what: str, array: np.ndarray) -> np.ndarray:
         UserError: A sample has one that is not finite.
     """
     with np.errstate(over="ignore"):  # what float32 has no room for is refused as well
-        array = array.astype(np.float32)
+        array = array.astype(np.float32, copy=False)
     finite = np.isfinite(array).all(axis=tuple(range(1, array.ndim)))
     if not finite.all():
         bad = np.flatnonzero(~finite)

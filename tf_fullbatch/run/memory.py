@@ -1,0 +1,189 @@
+"""What a run takes of memory, on each device and in all, and what to lower where it is not there."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.data.resident import device_memory, held_bytes, transfer_bytes
+from tf_fullbatch.data.stream import in_flight_bytes
+from tf_fullbatch.run import build
+from tf_fullbatch.training.drivers import stay_on_devices
+from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SamplesMemory:
+    """What a set of samples takes, in bytes.
+
+    Attributes:
+        name: The set.
+        host: Its arrays in host memory.
+        held: What each device holds of it; 0 where it streams.
+        transfer: What is there besides while the devices are given it.
+        in_flight: What is on its way where it streams.
+    """
+
+    name: str
+    host: int
+    held: int
+    transfer: int
+    in_flight: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NetworkMemory:
+    """What the network takes on each device, in bytes, roughly.
+
+    Attributes:
+        weights: Weights and optimizer.
+        gradients: Gradients and sums.
+        activations: Of a micro-batch.
+    """
+
+    weights: int
+    gradients: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.gradients + self.activations
+
+
+def memory_rows(config: Config, model: FullBatchModel, splits: build.Splits) -> list[tuple[str, str]]:
+    """The rows of a plan that speak of memory: (name, text)."""
+    network, strategy = network_memory(model), model.distribute_strategy
+    sets = samples_memory(config, splits, strategy)
+    replicas = strategy.num_replicas_in_sync
+    on_host = not tf.config.list_physical_devices("GPU")
+    held, in_flight = sum(one.held for one in sets), sum(one.in_flight for one in sets)
+    transfer = _transfer(sets, replicas)
+    device = network.total + held
+    free = device_memory()
+    # Simulated devices are the host's memory, each with its own copy.
+    needed = replicas * device + transfer + in_flight if on_host else device
+    where = f"free on the host, for {replicas} devices" if replicas > 1 else "free on the host"
+    rows = [
+        ("host memory", f"{size_text(sum(one.host for one in sets))} of samples: {_listed(sets, 'host')}"),
+        (
+            "device memory",
+            f"about {size_text(device)}: weights and optimizer {size_text(network.weights)}, gradients and sums "
+            f"{size_text(network.gradients)}, activations of a micro-batch {size_text(network.activations)}, "
+            f"{_samples_text(sets, held, in_flight)}",
+        ),
+        (
+            "peak memory",
+            f"about {size_text(needed)} beside the samples' arrays"
+            + (f" ({size_text(transfer)} of it while samples are copied)" if transfer and on_host else "")
+            + f", of {size_text(free)} {where if on_host else 'that TensorFlow may take of a GPU'}",
+        ),
+    ]
+    saved = replicas * held + transfer if on_host else held
+    if needed > free:
+        rows.append(("does not fit", _advice(config, network, needed - free, saved)))
+    return rows
+
+
+def samples_memory(
+    config: Config, splits: build.Splits, strategy: tf.distribute.Strategy
+) -> list[SamplesMemory]:
+    """Memory of the training samples and of those evaluated, in the order in which they are given to the devices."""
+    batches = {"training": build.training_batches(config, splits.train)}
+    batches |= {name: build.evaluation_batches(config, split) for name, split in splits.evaluated.items()}
+    sets: list[SamplesMemory] = []
+    replicas = strategy.num_replicas_in_sync
+    for name, samples in batches.items():
+        stays = stay_on_devices(samples, strategy, taken=replicas * sum(one.held for one in sets))
+        sets.append(
+            SamplesMemory(
+                name=name,
+                host=samples.nbytes - samples.sample_ids.nbytes,
+                held=held_bytes(samples, replicas) if stays else 0,
+                transfer=transfer_bytes(samples, replicas) if stays else 0,
+                in_flight=0 if stays else in_flight_bytes(samples, config.step.micro_batch_size, replicas),
+            )
+        )
+    return sets
+
+
+def network_memory(model: FullBatchModel) -> NetworkMemory:
+    """Memory of a built and compiled model in training."""
+    settings, network = model.settings, model.network
+    widened = 2 if settings.accumulate_dtype == "float64" and keras.config.floatx() == "float32" else 1
+    directions = {"none": 0, "nested_tape": 1, "central_differences": 4}.get(settings.penalty, 3)
+    full_gradient = bool(settings.full_gradient_penalty_strength)
+    factor = 1 if settings.penalty in ("none", "forward_differences", "central_differences") else 2.5
+    trainable = sum(_bytes(v) for v in network.trainable_variables)
+    return NetworkMemory(
+        weights=sum(_bytes(v) for v in [*network.variables, *model.optimizer.variables]),
+        gradients=trainable * (2 + widened + directions + full_gradient),
+        activations=int(factor * _activation_bytes(network, settings.micro_batch_size)),
+    )
+
+
+def size_text(count: float) -> str:
+    """Bytes in words, such as "45.2 MB"."""
+    units = ("bytes", "kB", "MB", "GB", "TB")
+    power = min(len(units) - 1, int(math.log(max(count, 1), 1000)))
+    return f"{count / 1000**power:.3g} {units[power]}"
+
+
+def _transfer(sets: list[SamplesMemory], replicas: int) -> int:
+    """Bytes beyond those of all samples held that the host needs at most while one set after the other is copied."""
+    held = [replicas * one.held for one in sets]
+    peaks = [sum(held[: i + 1]) + one.transfer for i, one in enumerate(sets)]
+    return max(0, max(peaks) - sum(held))
+
+
+def _samples_text(sets: list[SamplesMemory], held: int, in_flight: int) -> str:
+    texts = []
+    if held:
+        staying = [one for one in sets if one.held]
+        texts.append(f"samples {size_text(held)} ({_listed(staying, 'held')})")
+    if in_flight:
+        names = " and ".join(one.name for one in sets if one.in_flight)
+        texts.append(f"{names} samples stream, {size_text(in_flight)} on their way")
+    return ", ".join(texts)
+
+
+def _listed(sets: list[SamplesMemory], what: str) -> str:
+    return ", ".join(f"{one.name} {size_text(getattr(one, what))}" for one in sets)
+
+
+def _advice(config: Config, network: NetworkMemory, lacking: int, samples: int) -> str:
+    """What to lower.
+
+    Args:
+        config: The run.
+        network: The network's part.
+        lacking: Bytes that are needed and not there.
+        samples: Bytes that would be free if all samples streamed.
+    """
+    short = f"{size_text(lacking)} are lacking: "
+    if samples >= lacking:
+        return f"{short}let the samples stream, by --data_on_device=off."
+    if network.activations >= network.gradients + network.weights:
+        smaller = max(1, config.step.micro_batch_size // 2)
+        return f"{short}lower --micro_batch_size={config.step.micro_batch_size}, for instance to {smaller}."
+    return f"{short}choose a smaller --model, or an --optimizer or --penalty that keeps fewer copies of the weights."
+
+
+def _activation_bytes(network: keras.Model, micro_batch_size: int) -> int:
+    """Outputs of all layers for a micro-batch: what a backward pass keeps, roughly."""
+    total = 0
+    for layer in network.layers:
+        outputs = layer.output if isinstance(layer.output, list) else [layer.output]
+        total += sum(math.prod(o.shape[1:]) * np.dtype(_numpy_dtype(o.dtype)).itemsize for o in outputs)
+    return total * micro_batch_size
+
+
+def _numpy_dtype(name: str) -> str:
+    return "float16" if name == "bfloat16" else name
+
+
+def _bytes(variable: keras.Variable) -> int:
+    return math.prod(variable.shape) * np.dtype(_numpy_dtype(variable.dtype)).itemsize
