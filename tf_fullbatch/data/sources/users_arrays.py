@@ -138,8 +138,8 @@ def _finite(what: str, array: np.ndarray) -> np.ndarray:
     if not finite.all():
         bad = np.flatnonzero(~finite)
         raise UserError(
-            f"the {what} are not finite (in float32) in {len(bad)} sample(s), the first is {bad[0]}: mend or leave out these "
-            "samples."
+            f"the {what} are not finite (in float32) in {len(bad)} sample(s), the first is {bad[0]}: mend or "
+            "leave out these samples."
         )
     return array
 
