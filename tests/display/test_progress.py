@@ -6,7 +6,7 @@ import re
 import unittest
 from unittest import mock
 
-from tf_fullbatch.display.progress import ProgressLine, TimeLeft
+from tf_fullbatch.display.progress import ProgressLine
 
 
 class Clock:
@@ -187,31 +187,6 @@ class LogTest(ProgressTest):
             self.clock.now += 60
             progress.update_part(done, 20)
         self.assertEqual(self.stream.getvalue(), "step 1/2  25% ( 50% of step)\n")
-
-
-class PartsTest(unittest.TestCase):
-    def test_pace_follows_the_recent_past(self):
-        left = TimeLeft(0, 0.0)
-        now = 0.0
-        for step in range(1, 501):
-            now += 10.0 if step <= 400 else 1.0
-            left.step_done(step, now)
-        # The window of 120 s reaches back over the 100 fast steps and at most three slow ones.
-        self.assertLess(abs(left.seconds(100) - 100), 40)
-
-    def test_pace_includes_what_happens_between_steps(self):
-        left = TimeLeft(0, 0.0)
-        now = 0.0
-        for step in range(1, 201):
-            now += 1.0 + (5.0 if step % 5 == 0 else 0.0)
-            left.step_done(step, now)
-        self.assertAlmostEqual(left.seconds(10), 20.0, delta=1.0)
-
-    def test_after_one_step_its_own_duration_counts(self):
-        left = TimeLeft(7, 0.0)
-        self.assertIsNone(left.seconds(3))
-        left.step_done(8, 4.0)
-        self.assertEqual(left.seconds(2), 8.0)
 
 
 if __name__ == "__main__":

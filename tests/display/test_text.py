@@ -118,7 +118,7 @@ class SummaryTableTest(unittest.TestCase):
         self.assertEqual(
             summary_table(summary).splitlines(),
             [
-                "outcome    loss is nan",
+                "outcome    stopped before the update",
                 "trained    0 steps, 0 passes over the training set",
                 "wall time  0ms",
                 "device     CPU",

@@ -82,7 +82,7 @@ class FaultTestCase(unittest.TestCase):
                 self.assertEqual(points, found[tag], f"{run}: {tag}")
         steps = [row["step"] for row in steps_of(whole)]
         self.assertEqual(list(range(1, len(steps) + 1)), steps)
-        loss = charts(other / "summaries" / "train")["1 objective/loss"]
+        loss = charts(other / "summaries" / "train")["loss"]
         self.assertEqual(steps, [step for step, _ in loss])
 
 

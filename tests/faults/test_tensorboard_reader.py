@@ -11,7 +11,7 @@ from tests.faults.tally import faults
 
 pytestmark = pytest.mark.faults
 
-LOSS = "1 objective/loss"
+LOSS = "loss"
 
 
 class Reader:

@@ -43,7 +43,7 @@ class ResumeTest(CommandTestCase):
         np.testing.assert_equal(one.arrays, other.arrays)
         for name in ("samples_seen", "best", "best_step"):
             self.assertEqual(one.metadata[name], other.metadata[name])
-        loss = scalars(parts / "summaries" / "train")["1 objective/loss"]
+        loss = scalars(parts / "summaries" / "train")["loss"]
         self.assertEqual([row["step"] for row in steps_of(whole)], [step for step, _ in loss])
 
     def test_full_batch(self):

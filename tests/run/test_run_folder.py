@@ -110,12 +110,12 @@ class RunFolderTest(CommandTestCase):
     def test_tensorboard_reads_the_summaries(self):
         rows = read_rows(self.run_folder / "metrics.csv", STEP_COLUMNS)
         train = scalars(self.run_folder / "summaries" / "train")
-        for (step, value), row in zip(train["1 objective/loss"], rows, strict=True):
+        for (step, value), row in zip(train["loss"], rows, strict=True):
             self.assertEqual(step, row["step"])
             self.assertAlmostEqual(value, row["loss"], places=5)
         self.assertTrue(any(tag.startswith("6 distributions/") for tag in train))
         for split in ("validation", "validation-ema", "test", "test-ema"):
-            points = scalars(self.run_folder / "summaries" / split)["1 objective/accuracy"]
+            points = scalars(self.run_folder / "summaries" / split)["accuracy"]
             self.assertEqual([2, 4], [step for step, _ in points])
         profiles = list(
             (self.run_folder / "summaries" / "train" / "plugins" / "profile").rglob("*.xplane.pb")

@@ -42,7 +42,7 @@ class RunsTest(unittest.TestCase):
         self.assertEqual(str(self.folder / "b" / "seed-3"), runs[3].config.runtime.output_dir)
         self.assertEqual(self.folder / "b" / "seed-3.log", runs[3].log)
         self.assertEqual(0.2, runs[3].config.optimizer.learning_rate)
-        self.assertEqual({("seed", "learning_rate")}, {run.config.runtime.hparams for run in runs})
+        self.assertEqual({()}, {run.config.runtime.hparams for run in runs})
 
     def test_fraction(self):
         run = runs_of(study("a"), self.folder)[0]

@@ -196,7 +196,12 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "extend_schedule": (),
     },
     "step": {"fused_batch_norm": False, "augmentation_options": None, "learning_rate_factors": None},
-    "runtime": {"data_on_device": "auto", "evaluate_test": True},
+    "runtime": {
+        "data_on_device": "auto",
+        "evaluate_test": True,
+        "tensorboard_axes": ("step",),
+        "loggers": (),
+    },
 }
 """What the runs of version 0.1.0 did where they had no setting for it."""
 

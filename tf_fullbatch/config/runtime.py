@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.components import Group
-from tf_fullbatch.settings.fields import refuse_without_effect, setting
+from tf_fullbatch.settings.fields import refuse_repeats, refuse_without_effect, setting
 
 DTYPE_POLICIES = ("float32", "tf32", "float64", "mixed_bfloat16")
+LOGGERS = ("wandb", "mlflow")
+"""What `display.loggers.registry` has."""
+TENSORBOARD_AXES = ("step", "passes", "gradient_evaluations")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,9 +100,23 @@ class RuntimeConfig(Group):
     profile_steps: tuple[int, ...] = setting(
         (), "First and last step of a TensorBoard profile, such as 3,5.", minimum=1, affects_results=False
     )
+    tensorboard_axes: tuple[str, ...] = setting(
+        ("step",),
+        "Horizontal axes of TensorBoard's charts, separated by commas; each but step as runs of its own: "
+        "train-by_passes, train-by_gradient_evaluations.",
+        choices=TENSORBOARD_AXES,
+        affects_results=False,
+    )
     hparams: tuple[str, ...] = setting(
         (),
-        "Settings that are columns of TensorBoard's HParams tab, separated by commas. Empty: all that decide results.",
+        "Settings that TensorBoard's HParams tab has of this run, separated by commas. Empty: all that decide results.",
+        affects_results=False,
+    )
+    loggers: tuple[str, ...] = setting(
+        (),
+        "Beside TensorBoard: wandb (Weights & Biases), mlflow, or both; kept in the run's folder unless WANDB_MODE or "
+        "MLFLOW_TRACKING_URI says otherwise.",
+        choices=LOGGERS,
         affects_results=False,
     )
     quiet: bool = setting(False, "Print errors, warnings and what was asked for only.", affects_results=False)
@@ -117,6 +134,7 @@ class RuntimeConfig(Group):
             raise UserError(
                 f"--profile_steps={given}: give two ascending numbers, first and last step, such as 3,5."
             )
+        refuse_repeats(self, ("tensorboard_axes", "loggers"))
         if self.strategy in ("one_device", "multi_worker"):
             refuse_without_effect(self, ("num_replicas",), f"with --strategy={self.strategy}")
         if not re.fullmatch(r"[1-9]\d{0,8}m?", self.checkpoint_every):

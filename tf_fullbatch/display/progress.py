@@ -1,6 +1,5 @@
 """The progress of a run: one line redrawn in place on a terminal, plain lines now and then in a log."""
 
-import math
 import os
 import shutil
 import threading
@@ -11,15 +10,12 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from tf_fullbatch.display.text import format_count, format_duration, loss_texts
+from tf_fullbatch.display.time_left import Evaluations, TimeLeft
 from tf_fullbatch.records.columns import Record
 
 _LOG_SECONDS = 10.0
 _LOG_FRACTION = 0.05
 _LOG_SILENCE_SECONDS = 600.0
-
-_MEMORY_SECONDS = 70.0
-_KEPT_PER_STEP = 0.85
-"""How much of the earlier pace counts after a step that takes long."""
 
 _QUANTITIES: dict[str, Callable[[float], str]] = {
     "accuracy": lambda accuracy: f"acc {100 * accuracy:.2f}%",
@@ -112,6 +108,7 @@ class ProgressLine:
         stream: Where to write, such as `sys.stderr`.
         initial_step: Steps already done by an earlier run that this one resumes.
         quiet: Show nothing at all, messages included.
+        evaluations: The run's evaluations, for the time left; None for none.
         clock: Monotonic seconds.
     """
 
@@ -122,6 +119,7 @@ class ProgressLine:
         *,
         initial_step: int = 0,
         quiet: bool = False,
+        evaluations: Evaluations | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._total = total_steps
@@ -132,7 +130,7 @@ class ProgressLine:
         self._part_of_step = 0.0
         self._record: Record = {}
         self._evaluations: dict[str, str] = {}
-        self._time_left = TimeLeft(initial_step, clock())
+        self._time_left = TimeLeft(initial_step, total_steps, clock(), evaluations)
         self._line: StatusLine | None = None
         if not quiet and stream.isatty():
             self._line = StatusLine(self._text, total_steps, stream, clock=clock)
@@ -156,6 +154,7 @@ class ProgressLine:
 
         `record` has the keys of `EVALUATION_COLUMNS`.
         """
+        self._time_left.evaluated(float(record.get("seconds") or 0))
         name = "val" if record["split"] == "validation" else str(record["split"])
         name += "" if record["weights"] == "raw" else f" {record['weights']}"
         if record.get("accuracy") is not None:
@@ -216,26 +215,3 @@ class ProgressLine:
     def _write(self, line: str) -> None:
         self._stream.write(line + "\n")
         self._stream.flush()
-
-
-class TimeLeft:
-    """Estimates the time left from the pace of the last minute or steps, evaluations and checkpoints included.
-
-    The first step counts until there is a second one: it compiles.
-    """
-
-    def __init__(self, initial_step: int, now: float):
-        self._latest = (initial_step, now)
-        self._steps = self._seconds = 0.0
-        self._calls = 0
-
-    def step_done(self, step: int, now: float) -> None:
-        """Notes that `step` was completed at clock time `now`."""
-        steps, seconds = step - self._latest[0], now - self._latest[1]
-        kept = max(math.exp(-seconds / _MEMORY_SECONDS), _KEPT_PER_STEP) if self._calls > 1 else 0.0
-        self._steps, self._seconds = kept * self._steps + steps, kept * self._seconds + seconds
-        self._latest, self._calls = (step, now), self._calls + 1
-
-    def seconds(self, steps_left: float) -> float | None:
-        """Seconds for `steps_left` more steps; None before the first step is done."""
-        return steps_left * self._seconds / self._steps if self._steps else None

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_fullbatch.errors import Outcome
+
 _THOUSANDS = ("", "k", "M", "G", "T", "P")
 
 
@@ -79,7 +81,7 @@ def format_table(
 def summary_table(summary: Mapping[str, Any]) -> str:
     """The end of a run in a few lines, from the content of its summary.json (see `records.summary`)."""
     lines = [
-        ("outcome", summary["message"]),
+        ("outcome", _ended(summary["outcome"])),
         (
             "trained",
             f"{counted(summary['steps'], 'step')}, {_passes(summary['epochs'])} over the training set",
@@ -100,6 +102,11 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     lines += [("device", summary["device"]), ("output", summary["output_dir"])]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)
+
+
+def _ended(outcome: str) -> str:
+    """How a run ended, in a few words: why, where there is more to it, is an error's line."""
+    return Outcome[outcome].value.partition(":")[0]
 
 
 def _suffix(weights: str) -> str:

@@ -39,6 +39,10 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self.lock = self.path / ".lock"
 
+    def logger_note(self, logger: str) -> Path:
+        """What a logger was given of the run."""
+        return self.path / f"{logger}.json"
+
     @property
     def log(self) -> Path:
         """What a study's process for the run printed: a file beside the folder."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.display.loggers.registry import check_installed
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import load_latest
@@ -30,6 +31,7 @@ def execute(config: Config) -> Outcome:
     Raises:
         RunError: With a line for the user.
     """
+    check_installed(config.runtime.loggers)
     with naming_memory_failures():
         if config.runtime.dry_run:
             print(plan.plan(config))

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -12,7 +12,8 @@ import tensorflow as tf
 from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.display.curves import plot_curves
 from tf_fullbatch.display.progress import ProgressLine
-from tf_fullbatch.display.tensorboard import TensorBoardWriter, code_block
+from tf_fullbatch.display.sinks import Sinks
+from tf_fullbatch.display.tensorboard import code_block
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import (
     DeviceMemoryError,
@@ -32,6 +33,7 @@ from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
 from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.settings.own_parts import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
@@ -100,7 +102,9 @@ class RunSession:
         before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
         self._epoch_ended = before.get("epoch_ended", True)
         self.progress = self._open_progress()
-        self._writer = self._open_writer()
+        self._tensorboard = open_tensorboard(config, folder, self._first_step)
+        loggers = open_loggers(config, folder, self._warn) if chief else []
+        self._writer = Sinks([*loggers, self._tensorboard])
         self._recorder = Recorder(
             folder,
             self._writer,
@@ -146,19 +150,24 @@ class RunSession:
 
     def _open_progress(self) -> ProgressLine:
         total = self._config.total_epochs * self._batches.steps_per_epoch
-        progress = ProgressLine(total, sys.stderr, initial_step=self._first_step, quiet=self._quiet)
+        progress = ProgressLine(
+            total,
+            sys.stderr,
+            initial_step=self._first_step,
+            quiet=self._quiet,
+            evaluations=planned_evaluations(self._config, self._parts.splits, self._batches.steps_per_epoch),
+        )
         if 0 < self._first_step < total:
             progress.message(
                 f"resuming {self._folder.path} after step {self._first_step} (epoch {self._first_epoch})"
             )
         return progress
 
-    def _open_writer(self) -> TensorBoardWriter:
-        clipped: Sequence[float] = ()
-        if self._folder.metrics.exists():
-            earlier = read_table(self._folder.metrics, STEP_COLUMNS, ("step", "clipped"))
-            clipped = list(earlier["clipped"][earlier["step"] <= self._first_step].dropna())
-        return TensorBoardWriter(self._folder.summaries, resume_step=self._first_step, recent_clipped=clipped)
+    def _warn(self, text: str) -> None:
+        if self._quiet:
+            print(text, file=sys.stderr)
+        else:
+            self.progress.message(text)
 
     def _in_order(self) -> list[keras.callbacks.Callback]:
         """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded."""
@@ -179,13 +188,15 @@ class RunSession:
 
     def run(self) -> Outcome:
         """Trains to the last epoch and writes what a run leaves behind, however it ends."""
-        outcome, message, failure = Outcome.COMPLETED, "", None
-        self._describe()
+        outcome, message, failure = None, "", None
         try:
+            self._describe()
             self._stops.working(self.progress.message)
             self._fit()
-            classes = self._parts.splits.train.num_classes
+            train = self._parts.splits.train
+            classes = train.num_classes if train.has_classes else None
             refuse_divergence(self._folder, self._config, self._parts.model.network, classes)
+            outcome = Outcome.COMPLETED
         except RunError as error:
             outcome, message, failure = error.outcome, str(error), error
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
@@ -203,7 +214,7 @@ class RunSession:
             self.progress.close()
             self._recorder.close()
             self._evaluator.close()
-            self._writer.close()
+            self._writer.close(outcome)
         self._finish(outcome, message)
         if failure is not None and self._raises:
             failure.args = (message,)
@@ -236,11 +247,15 @@ class RunSession:
 
     def _describe(self) -> None:
         """Configuration and hyperparameters, for TensorBoard."""
-        self._writer.write_config(code_block(json.dumps(self._config.to_dict(), indent=2)))
-        splits = [s for s in ("validation", "test") if s in self._evaluator.split_names]
-        columns = [(split, figure) for split in splits for figure in ("accuracy", "loss")]
-        shown = self._config.runtime.hparams or None
-        self._writer.write_hparams(compared_settings(self._config), [*columns, ("train", "loss")], shown)
+        self._tensorboard.write_config(code_block(json.dumps(self._config.to_dict(), indent=2)))
+        settings = compared_settings(self._config)
+        names = self._config.runtime.hparams or settings
+        settings = self._config.values() | settings
+        self._tensorboard.write_hparams(
+            {name: settings[name] for name in names},
+            ("train", *self._evaluator.split_names),
+            results_before(self._folder, self._first_step),
+        )
 
     def _finish(self, outcome: Outcome, message: str) -> None:
         if self._chief:

@@ -186,8 +186,8 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
     items = value if isinstance(value, tuple) else (value,)
     choices = limits["choices"]
     if choices:
-        if not items and field.default != ():
-            return f"name at least one of {', '.join(choices)}"
+        if not items:
+            return None if field.default == () else f"name at least one of {', '.join(choices)}"
         others = [item for item in items if item not in choices]
         if limits["or_code"] and all(own_parts.names_code(item) for item in others):
             return next((problem for problem in map(_no_text, others) if problem), None)

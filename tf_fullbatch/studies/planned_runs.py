@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.config.run import Config, differing_settings
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.display.loggers.registry import check_installed
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
@@ -72,13 +73,11 @@ def runs_of(study: Study, study_dir: str | os.PathLike[str]) -> list[Run]:
         UserError: An arm asks for data that are not to be had.
     """
     costs = {arm.name: checked_cost(arm, arm.config) for arm in study.arms}
-    # The same for all: TensorBoard's HParams tab takes the columns of any one of them.
-    columns = ("seed", *differing_settings([arm.config for arm in study.arms]))
     runs = []
     for seed in study.seeds:
         for arm in study.arms:
             folder = folder_of(study_dir, arm.name, seed)
-            config = arm.config.replacing(seed=seed, output_dir=str(folder.path), hparams=columns)
+            config = arm.config.replacing(seed=seed, output_dir=str(folder.path))
             runs.append(Run(arm, seed, config, folder, costs[arm.name]))
     return runs
 
@@ -96,6 +95,7 @@ def checked_cost(arm: Arm, config: Config) -> Cost:
             ".keras or .weights.h5."
         )
     try:
+        check_installed(config.runtime.loggers)
         return cost_of(config)
     except UserError as error:
         raise UserError(f"arm {arm.name!r}: {error}") from error

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.progress import ProgressLine
-from tf_fullbatch.display.tensorboard import TensorBoardWriter
+from tf_fullbatch.display.sinks import RecordSink
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import is_ranked, validation_rank
@@ -28,11 +28,11 @@ class BlockCallback(keras.callbacks.Callback):
 
 
 class Recorder(BlockCallback):
-    """Writes every step to metrics.csv and TensorBoard.
+    """Writes every step to metrics.csv and to TensorBoard and loggers.
 
     Args:
         folder: The run folder.
-        writer: TensorBoard summaries.
+        writer: TensorBoard and loggers.
         resume_step: Steps completed before this process.
         samples_seen: Samples used before this process.
         wall_seconds: Time spent before this process.
@@ -41,7 +41,7 @@ class Recorder(BlockCallback):
     def __init__(
         self,
         folder: RunFolder,
-        writer: TensorBoardWriter,
+        writer: RecordSink,
         *,
         resume_step: int,
         samples_seen: int,
@@ -117,7 +117,7 @@ class Evaluator(keras.callbacks.Callback):
 
     Args:
         folder: The run folder.
-        writer: TensorBoard summaries.
+        writer: TensorBoard and loggers.
         progress: The progress line.
         splits: Split name -> samples.
         every: Epochs between evaluations.
@@ -130,7 +130,7 @@ class Evaluator(keras.callbacks.Callback):
     def __init__(
         self,
         folder: RunFolder,
-        writer: TensorBoardWriter,
+        writer: RecordSink,
         progress: ProgressLine,
         *,
         splits: Mapping[str, UpdateBatches],
@@ -209,7 +209,7 @@ class Evaluator(keras.callbacks.Callback):
 class Histograms(keras.callbacks.Callback):
     """Writes the distributions of the weights to TensorBoard at a cadence in epochs."""
 
-    def __init__(self, writer: TensorBoardWriter, every: int):
+    def __init__(self, writer: RecordSink, every: int):
         super().__init__()
         self._writer = writer
         self._every = every

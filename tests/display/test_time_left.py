@@ -1,0 +1,128 @@
+"""The time left, on runs whose clock is made up: how far it is from what follows."""
+
+import unittest
+from dataclasses import dataclass
+
+from tf_fullbatch.display.time_left import Evaluations, TimeLeft
+
+
+@dataclass
+class MadeUpRun:
+    """A run whose every part takes a known time.
+
+    Attributes:
+        steps: Steps in all.
+        per_call: Steps of a call of TensorFlow's; an epoch's last call is shorter where they do not divide it.
+        per_epoch: Steps of an epoch.
+        step: Seconds of a step.
+        compiling: Seconds of the first call beside its steps.
+        every: Steps between evaluations; None for none.
+        evaluation: Seconds of an evaluation.
+        compiling_evaluation: Seconds of the first one besides.
+        begun: Steps made by an earlier process.
+    """
+
+    steps: int
+    per_call: int = 1
+    per_epoch: int = 1
+    step: float = 1.0
+    compiling: float = 0.0
+    every: int | None = None
+    evaluation: float = 0.0
+    compiling_evaluation: float = 0.0
+    begun: int = 0
+
+    def errors(self) -> list[tuple[float, float]]:
+        """(share of the steps done, estimate / what really follows - 1) after each call but the last."""
+        evaluations = None
+        if self.every is not None:  # a computed cost that is a third too low
+            evaluations = Evaluations(every=self.every, in_steps=self.evaluation / self.step / 1.5)
+        left, now, done, estimates = TimeLeft(self.begun, self.steps, 0.0, evaluations), 0.0, self.begun, []
+        while done < self.steps:
+            made = min(self.per_call, self.per_epoch - done % self.per_epoch)
+            now += made * self.step + (self.compiling if done == self.begun else 0)
+            done += made
+            if self.every is not None and (done % self.every == 0 or done == self.steps):
+                spent = self.evaluation + self.compiling_evaluation
+                self.compiling_evaluation = 0.0
+                now += spent
+                left.evaluated(spent / 2)  # of two splits
+                left.evaluated(spent / 2)
+            left.step_done(done, now)
+            estimates.append((done, now, left.seconds(self.steps - done)))
+        begun, steps = self.begun, self.steps
+        return [
+            ((done - begun) / (steps - begun), estimate / (now - at) - 1)
+            for done, at, estimate in estimates[:-1]
+        ]
+
+
+class TimeLeftTest(unittest.TestCase):
+    def assert_right(self, run: MadeUpRun, within: float) -> None:
+        """After the first tenth of a run no estimate is further off than this."""
+        late = [error for share, error in run.errors() if share >= 0.1]
+        self.assertGreater(len(late), 3)
+        self.assertLess(max(map(abs, late)), within)
+
+    def test_steps_of_one_duration_are_foretold_exactly_whatever_the_first_compiles(self):
+        self.assert_right(MadeUpRun(40, compiling=60.0), 1e-9)
+        self.assert_right(MadeUpRun(1000, per_call=30, per_epoch=100, step=0.01, compiling=5.0), 1e-9)
+        self.assert_right(MadeUpRun(1000, begun=900, compiling=60.0), 1e-9)
+
+    def test_evaluations_at_a_cadence(self):
+        for every in (1, 5, 10, 25):
+            with self.subTest(every=every):
+                self.assert_right(
+                    MadeUpRun(100, compiling=20.0, every=every, evaluation=2.0, compiling_evaluation=4.0),
+                    0.15,
+                )
+
+    def test_evaluations_are_foretold_exactly_once_there_were_two(self):
+        run = MadeUpRun(100, compiling=20.0, every=7, evaluation=3.0, compiling_evaluation=9.0)
+        late = [error for share, error in run.errors() if share >= 0.14]
+        self.assertLess(max(map(abs, late)), 1e-9)
+
+    def test_mini_batches_with_evaluations_after_some_epochs(self):
+        run = MadeUpRun(
+            1000, per_call=12, per_epoch=100, step=0.02, compiling=4.0,
+            every=300, evaluation=0.3, compiling_evaluation=0.8,
+        )  # fmt: skip
+        self.assert_right(run, 0.15)
+
+    def test_a_resumed_run_compiles_again(self):
+        run = MadeUpRun(200, begun=100, compiling=30.0, every=10, evaluation=1.0, compiling_evaluation=6.0)
+        self.assert_right(run, 0.15)
+
+    def test_pace_follows_the_recent_past(self):
+        left = TimeLeft(0, 600, 0.0)
+        now = 0.0
+        for step in range(1, 501):
+            now += 10.0 if step <= 400 else 1.0
+            left.step_done(step, now)
+        # The memory of 70 s reaches back over the 100 fast steps and at most three slow ones.
+        self.assertLess(abs(left.seconds(100) - 100), 40)
+
+    def test_pace_includes_what_happens_between_steps(self):
+        left = TimeLeft(0, 210, 0.0)
+        now = 0.0
+        for step in range(1, 201):
+            now += 1.0 + (5.0 if step % 5 == 0 else 0.0)
+            left.step_done(step, now)
+        self.assertAlmostEqual(left.seconds(10), 20.0, delta=1.0)
+
+    def test_after_one_step_its_own_duration_counts(self):
+        left = TimeLeft(7, 10, 0.0)
+        self.assertIsNone(left.seconds(3))
+        left.step_done(8, 4.0)
+        self.assertEqual(left.seconds(2), 8.0)
+
+
+class EvaluationsTest(unittest.TestCase):
+    def test_how_many_are_left(self):
+        plan = Evaluations(every=10, in_steps=1.0)
+        self.assertEqual([10, 10, 9, 1, 0], [plan.left(step, 100) for step in (0, 9, 10, 99, 100)])
+        self.assertEqual([10, 1, 1, 0], [plan.left(step, 95) for step in (0, 90, 94, 95)])
+
+
+if __name__ == "__main__":
+    unittest.main()

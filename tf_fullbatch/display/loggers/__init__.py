@@ -1,0 +1,1 @@
+"""Loggers beside TensorBoard: services that keep the figures of many runs."""
