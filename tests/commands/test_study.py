@@ -36,9 +36,7 @@ class StudyTest(unittest.TestCase):
         code, out, err = self.run_main(*ARMS, "--seeds=7", "--compare=a b")
         self.assertEqual(3, code, err)  # b diverges
         self.assertIn("1 of 2 runs completed.", out)
-        self.assertRegex(
-            err, r"error: b, seed 7 failed \(exit code 3\): the norm of the update is (nan|inf) in step 2"
-        )
+        self.assertRegex(err, r"error: 1 failed, as said above: b, seed 7 \(exit code 3\)")
         summary = json.loads(Path("out/a/seed-7/summary.json").read_text())
         self.assertEqual(("COMPLETED", 3.0), (summary["outcome"], summary["epochs"]))
         self.assertTrue(Path("out/report/report.html").exists())

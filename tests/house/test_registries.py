@@ -2,9 +2,10 @@
 
 import unittest
 
-from tf_fullbatch.config import step
+from tf_fullbatch.config import runtime, step
 from tf_fullbatch.config.run import settings_fields
 from tf_fullbatch.core import losses, penalties
+from tf_fullbatch.display.loggers import registry
 
 FIELDS = {field.name: field for _, field in settings_fields()}
 
@@ -17,6 +18,9 @@ class RegistriesTest(unittest.TestCase):
 
     def test_every_operator_has_a_cost(self) -> None:
         self.assertEqual(set(step.GRADIENT_EVALUATIONS), set(step.PENALTIES))
+
+    def test_loggers(self) -> None:
+        self.assertEqual(runtime.LOGGERS, tuple(registry.LOGGERS))
 
     def test_label_smoothing_has_the_losss_range(self) -> None:
         limits = FIELDS["label_smoothing"].metadata

@@ -23,6 +23,8 @@ from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint, load_latest
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
+AXES = "--tensorboard_axes=step,passes,gradient_evaluations"
+
 
 class ResumeTest(CommandTestCase):
     """A run in two parts is the run in one, bit for bit."""
@@ -30,7 +32,7 @@ class ResumeTest(CommandTestCase):
     draws_curves = False
 
     def assert_resumes(self, *arguments: str) -> None:
-        arguments = (*arguments, "--schedule_epochs=6", "--evaluate_every=3", "--checkpoint_every=2")
+        arguments = (*arguments, "--schedule_epochs=6", "--evaluate_every=3", "--checkpoint_every=2", AXES)
         whole, parts = self.folder / "whole", self.folder / "parts"
         self.assert_done(tiny(whole, "--epochs=6", *arguments))
         self.assert_done(tiny(parts, "--epochs=3", *arguments))
@@ -45,6 +47,10 @@ class ResumeTest(CommandTestCase):
             self.assertEqual(one.metadata[name], other.metadata[name])
         loss = scalars(parts / "summaries" / "train")["loss"]
         self.assertEqual([row["step"] for row in steps_of(whole)], [step for step, _ in loss])
+        for run in ("train-by_passes", "train-by_gradient_evaluations", "test-by_gradient_evaluations"):
+            points = [scalars(folder / "summaries" / run)["loss"] for folder in (whole, parts)]
+            self.assertEqual(*points)
+            self.assertGreater(len(points[0]), 1)
 
     def test_full_batch(self):
         self.assert_resumes("--augmentation=crop_flip", "--ema_decay=0.9", "--validation_size=50")

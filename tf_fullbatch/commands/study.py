@@ -66,5 +66,7 @@ def _report(study_dir: str) -> None:
 
 
 def _print_failures(failures: Sequence[Failure]) -> None:
-    for failure in failures:
-        print(f"error: {failure.run} failed (exit code {failure.code}): {failure.reason}", file=sys.stderr)
+    """Names the runs that failed; why was said when they did, and is in the report."""
+    if failures:
+        named = "; ".join(f"{failure.run} (exit code {failure.code})" for failure in failures)
+        print(f"error: {len(failures)} failed, as said above: {named}", file=sys.stderr)

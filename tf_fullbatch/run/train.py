@@ -69,6 +69,10 @@ def naming_lost_workers() -> Iterator[None]:
         ) from error
 
 
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
 class RunSession:
     """One process' part of a run: callbacks wired together, the fit, and the end of it.
 
@@ -101,9 +105,11 @@ class RunSession:
         self._first_step = 0 if checkpoint is None else checkpoint.step
         before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
         self._epoch_ended = before.get("epoch_ended", True)
+        self._say = _to_stderr
+        # They take seconds to load, which are none of the progress line's.
+        loggers = open_loggers(config, folder, lambda text: self._say(text)) if chief else []
         self.progress = self._open_progress()
         self._tensorboard = open_tensorboard(config, folder, self._first_step)
-        loggers = open_loggers(config, folder, self._warn) if chief else []
         self._writer = Sinks([*loggers, self._tensorboard])
         self._recorder = Recorder(
             folder,
@@ -157,17 +163,13 @@ class RunSession:
             quiet=self._quiet,
             evaluations=planned_evaluations(self._config, self._parts.splits, self._batches.steps_per_epoch),
         )
+        if not self._quiet:
+            self._say = progress.message
         if 0 < self._first_step < total:
             progress.message(
                 f"resuming {self._folder.path} after step {self._first_step} (epoch {self._first_epoch})"
             )
         return progress
-
-    def _warn(self, text: str) -> None:
-        if self._quiet:
-            print(text, file=sys.stderr)
-        else:
-            self.progress.message(text)
 
     def _in_order(self) -> list[keras.callbacks.Callback]:
         """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded."""

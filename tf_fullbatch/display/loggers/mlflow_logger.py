@@ -38,10 +38,10 @@ class MlflowLogger(Logger):
     def begin(self, run: LoggedRun, known_id: str | None) -> str:
         for name, value in _UNLESS_SET.items():
             os.environ.setdefault(name, value)
-        for name in ("mlflow", "alembic"):  # they tell of every table they make
-            logging.getLogger(name).setLevel(logging.WARNING)
         from mlflow import MlflowClient
 
+        for name in ("mlflow", "alembic"):  # they tell of every table they make
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._waiting: list[tuple[int, int, Mapping[str, float]]] = []
         self._sent_at = time.monotonic()
         if "MLFLOW_TRACKING_URI" in os.environ:
