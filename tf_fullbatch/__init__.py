@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "FullBatchModel",
     "GradientDescent",

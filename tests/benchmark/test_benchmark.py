@@ -261,6 +261,8 @@ class CommandTest(unittest.TestCase):
                 "--penalties=none",
                 "--memory_sweep=16",
                 "--first_micro_batch",
+                "--help_seconds",
+                "--repeats=2",
                 f"--json={file}",
             ]
         )
@@ -274,6 +276,10 @@ class CommandTest(unittest.TestCase):
         # Images as bytes, labels as int32, sample ids as int64.
         self.assertEqual((swept["samples"], swept["data_bytes"]), (16, 16 * (32 * 32 * 3 + 4 + 8)))
         self.assertGreater(swept["host"], 2**25)
+        self.assertEqual([row["command"] for row in results["help_seconds"]], list(startup.COMMANDS))
+        for row in results["help_seconds"]:
+            self.assertEqual(len(row["seconds"]), 2)
+            self.assertGreater(min(row["seconds"]), 0)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import unittest
 from collections.abc import Iterator
 from pathlib import Path
 
+from tf_fullbatch.benchmark.startup import COMMANDS
+
 PACKAGE = Path(__file__).parents[2] / "tf_fullbatch"
 
 # Importing these, and every file below them, imports neither TensorFlow nor Keras, which take seconds.
@@ -89,6 +91,10 @@ class FilesTest(unittest.TestCase):
                 self.assertTrue(ast.get_docstring(tree))
 
 
+HELP_IMPORTS = {"tf_fullbatch", "absl", "filelock", "numpy", "tqdm"}
+"""All that a command may import to show its --help: 0.1 s, with NumPy 0.2 s."""
+
+
 class FastImportsTest(unittest.TestCase):
     def test_the_package_itself_and_what_needs_no_tensorflow(self):
         names = ["tf_fullbatch", *(f"tf_fullbatch.{name}" for name in modules() if _is_below(name))]
@@ -110,6 +116,32 @@ class FastImportsTest(unittest.TestCase):
         self.assertEqual(["[0, 2, 2, 2, 2]", "[]"], done.stdout.splitlines()[-2:])
         self.assertEqual(4, done.stderr.count("error: "), done.stderr)
         self.assertEqual(4, len(done.stderr.splitlines()), done.stderr)
+
+    def test_help_of_every_command_imports_little(self):
+        self.assertEqual(
+            set(COMMANDS),
+            {p.stem for p in PACKAGE.glob("*.py") if p.stem not in ("__init__", "errors")}
+            | {p.parent.name for p in PACKAGE.glob("*/__main__.py")},
+        )
+        for name in COMMANDS:
+            code = (
+                "import runpy, sys\n"
+                "before = set(sys.modules)\n"
+                "sys.argv = ['command', '--help']\n"
+                "try:\n"
+                f"    runpy.run_module('tf_fullbatch.{name}', run_name='__main__')\n"
+                "except SystemExit as end:\n"
+                "    loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+                "    print(*sorted(loaded - set(sys.stdlib_module_names)))\n"
+                "    raise"
+            )
+            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+            with self.subTest(command=name):
+                self.assertEqual((0, ""), (done.returncode, done.stderr))
+                *shown, loaded = done.stdout.splitlines()
+                self.assertTrue(shown[0].startswith(f"usage: python -m tf_fullbatch.{name}"), shown[0])
+                self.assertIn("tf_fullbatch", loaded)
+                self.assertLessEqual(set(loaded.split()), HELP_IMPORTS)
 
     def test_public_names_load_when_used(self):
         code = (

@@ -18,7 +18,7 @@ from tf_fullbatch.settings.flag_parsing import help_lines
 JIT_CHOICES = ("auto", "on", "off")
 _STEP = (
     "model", "image_size", "num_classes", "micro_batch_size", "samples", "repeats", "penalties", "dtype_policies",
-    "jit_compile", "first_micro_batch", "memory_sweep", "json",
+    "jit_compile", "first_micro_batch", "memory_sweep", "help_seconds", "json",
 )  # fmt: skip
 SUITES: dict[str, tuple[str, ...]] = {
     "step": _STEP,
@@ -72,6 +72,9 @@ class Options:
         "Measure instead the peak memory of full-batch steps of resnet_tiny over these numbers of 32x32 images, such "
         "as 1000,50000 (step).",
         minimum=1,
+    )
+    help_seconds: bool = setting(
+        False, "Measure instead how long each command takes to show its --help (step)."
     )
     rows: tuple[str, ...] = setting(
         (),

@@ -1,5 +1,8 @@
-"""What a process needs from its start: seconds to the first micro-batch, and peak memory by data size."""
+"""What a process needs from its start: seconds to --help and to the first micro-batch, and peak memory by data size."""
 
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +13,10 @@ from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Progress
 from tf_fullbatch.display.text import format_table
 
+COMMANDS = ("main", "study", "report", "launch_local", "benchmark")
+"""What `python -m tf_fullbatch.NAME` runs."""
+HELP_COLUMNS = ("command", "s to --help", "least", "largest", "wanted")
+_WANTED_HELP_SECONDS = 0.5
 FIRST_COLUMNS = ("configuration", "s to first micro-batch")
 MEMORY_COLUMNS = ("images", "data", "peak memory", "peak above first", "data above first", "quotient")
 
@@ -82,3 +89,32 @@ def memory_table(results: Sequence[Mapping[str, Any]]) -> str:
         for r in results
     ]
     return format_table(MEMORY_COLUMNS, rows, ">" * len(MEMORY_COLUMNS))
+
+
+def help_seconds(options: Options, progress: Progress) -> list[dict[str, Any]]:
+    """Seconds that each command takes to show its --help, every time in a process of its own."""
+    results = []
+    for name in COMMANDS:
+        seconds = []
+        for _ in range(options.repeats):
+            started = time.perf_counter()
+            subprocess.run(
+                [sys.executable, "-m", f"tf_fullbatch.{name}", "--help"], check=True, capture_output=True
+            )
+            seconds.append(time.perf_counter() - started)
+        results.append({"command": name, "seconds": seconds})
+        progress(f"--help of {name}: {statistics.median(seconds):.2f} s")
+    return results
+
+
+def help_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """`help_seconds` as a table: medians over the repeats, least and largest."""
+    rows = [
+        (
+            r["command"],
+            *(f"{figure(r['seconds']):.2f}" for figure in (statistics.median, min, max)),
+            f"< {_WANTED_HELP_SECONDS:g}",
+        )
+        for r in results
+    ]
+    return format_table(HELP_COLUMNS, rows, "<>>>>")

@@ -61,6 +61,9 @@ def _step(options: Options) -> dict[str, Any]:
     if options.memory_sweep:
         found["memory_sweep"] = startup.memory_sweep(options, _progress)
         print(startup.memory_table(found["memory_sweep"]))
+    if options.help_seconds:
+        found["help_seconds"] = startup.help_seconds(options, _progress)
+        print(startup.help_table(found["help_seconds"]))
     if not found:
         found = step_suite.measure(options, _progress)
         print(

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from tf_fullbatch import __version__
 from tf_fullbatch.errors import Outcome, RunError, in_flags_words
 
 _BROKEN_PIPE = 128 + 13
@@ -29,13 +30,16 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
 
 
 def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], interrupted: str) -> int:
-    """Runs a command; what a user can act on is one line on standard error, not a traceback.
+    """Runs a command, or shows the version; what a user can act on is one line on standard error, not a traceback.
 
     Args:
         command: Takes the program's name and its arguments, returns an exit code.
         argv: What it is given.
         interrupted: What to say where Ctrl-C ends it.
     """
+    if list(argv[1:]) == ["--version"]:
+        print(f"tf_fullbatch {__version__}")
+        return 0
     try:
         with in_flags_words():
             return command(argv)

@@ -77,7 +77,12 @@ def config_of(values: Mapping[str, Any]) -> Config:
 def help_text() -> str:
     """All flags by group, with defaults and accepted values."""
     lines = ["usage: python -m tf_fullbatch.main [--flagfile=FILE] [--name=value ...]", ""]
-    lines += ["  --flagfile=FILE", "      Read flags from a file, one per line; later flags win."]
+    lines += [
+        "  --flagfile=FILE",
+        "      Read flags from a file, one per line; later flags win. recipe:NAME is a file that is",
+    ]
+    lines += ["      shipped, such as recipe:quickstart; recipe: alone lists them."]
+    lines += ["  --version", "      Show the version."]
     group = ""
     for name, setting in settings_fields():
         if name != group:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_fullbatch import __version__
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
 from tf_fullbatch.records.files import read_json
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 MEASURED = ("loss", "cross_entropy", "accuracy")
 """What is measured on a split; see `records.columns`."""
-_PACKAGES = ("tf-fullbatch", "tensorflow", "keras", "numpy")
+_PACKAGES = ("tensorflow", "keras", "numpy")
 
 
 _KINDS: dict[str, type] = {"outcome": str, "message": str, "steps": int, "device": str, "versions": dict}
@@ -128,8 +129,8 @@ def is_ranked(row: Record) -> bool:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that decide results; None where one is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
+    """Versions of Python, this package and those that decide results; None where one is not installed."""
+    found: dict[str, str | None] = {"python": platform.python_version(), "tf-fullbatch": __version__}
     for package in _PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -2,16 +2,21 @@
 
 absl reads flagfiles too, but looks for files within files in the working folder alone, takes quotes for part of a
 value, skips a file that includes itself with no more than a warning, and follows files within files without end.
+
+--flagfile=recipe:NAME is a file that is shipped: `flags/NAME.flags` of a checkout, within the package where it is
+installed (pyproject.toml puts it there).
 """
 
 import itertools
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tf_fullbatch.errors import UserError
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+RECIPE = "recipe:"
 _DEEPEST = 50
 """Flagfiles within flagfiles."""
 _MOST = 1000
@@ -29,7 +34,7 @@ class Argument:
 def located_arguments(arguments: Sequence[str]) -> list[Argument]:
     """The arguments with each --flagfile=FILE replaced by the flags in it, one per line; `#` begins a comment.
 
-    A file named within a flagfile is looked for beside that flagfile.
+    A file named within a flagfile is looked for beside that flagfile; recipe:NAME is the same everywhere.
 
     Raises:
         UserError: A file that cannot be read, that includes itself, or that is one of too many.
@@ -37,16 +42,41 @@ def located_arguments(arguments: Sequence[str]) -> list[Argument]:
     return list(_expanded(iter(arguments), Path(), (), itertools.count(1)))
 
 
+def recipes() -> dict[str, Path]:
+    """Name -> file of every flagfile that is shipped, such as "cifar10/sgd"."""
+    installed = _PACKAGE / "recipes"
+    folder = installed if installed.is_dir() else _PACKAGE.parent / "flags"
+    return {
+        path.relative_to(folder).with_suffix("").as_posix(): path for path in sorted(folder.rglob("*.flags"))
+    }
+
+
 def flagfile_path(value: str, folder: Path) -> Path:
-    """The absolute path of a flagfile that is named from a folder.
+    """The absolute path of a flagfile that is named from a folder, or of a recipe.
 
     Raises:
-        UserError: It is no path.
+        UserError: It is no path, or there is no such recipe.
     """
+    if value.startswith(RECIPE):
+        known = recipes()
+        name = value.removeprefix(RECIPE)
+        if name not in known:
+            what = f"there is no recipe {name!r}" if name else "name a recipe"
+            raise UserError(f"--flagfile={value}: {what}; there are {_by_folder(known)}.")
+        return known[name]
     try:
         return (folder / Path(value).expanduser()).resolve()
     except (OSError, RuntimeError, ValueError) as error:  # no such home, a circle of links, a null character
-        raise UserError(f"--flagfile={value}: {error}. Give the path of a flagfile.") from error
+        raise UserError(
+            f"--flagfile={value}: {error}. Give the path of a flagfile, or recipe:NAME."
+        ) from error
+
+
+def _by_folder(names: Iterable[str]) -> str:
+    """Names as a shell would take them: quickstart, cifar10/{fb_clipped,sgd}."""
+    folders = itertools.groupby(names, lambda name: name.rpartition("/")[0])
+    grouped = {folder: ",".join(name.rpartition("/")[2] for name in inside) for folder, inside in folders}
+    return ", ".join(f"{folder}/{{{inside}}}" if folder else inside for folder, inside in grouped.items())
 
 
 def _expanded(
@@ -80,7 +110,7 @@ def _flags_in(path: Path, shown: str) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file in UTF-8"
         raise UserError(
-            f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile."
+            f"--flagfile={shown}: cannot read it ({reason}). Give the path of a flagfile, or recipe:NAME."
         ) from error
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):

@@ -95,7 +95,7 @@ def _arm(text: str, common: Sequence[str], published: dict[str, Published]) -> A
             f"--arm={text!r}: the first word, {name!r}, is the name, so {Path(rest[0]).name!r} and {flags[0]!r} are "
             f"two flagfiles; give one. If they belong to the name: {_ONE_WORD}."
         )
-    if flagfile and not _is_file(rest[0]):
+    if flagfile and not rest[0].startswith(flagfiles.RECIPE) and not _is_file(rest[0]):
         raise UserError(
             f"arm {name!r}: {flagfile[0]}: cannot read it (no such file). The first word of --arm is the name, the "
             f"second a flagfile; {_ONE_WORD}."

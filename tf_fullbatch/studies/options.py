@@ -130,6 +130,7 @@ def help_text() -> str:
         "where it was interrupted; python -m tf_fullbatch.report DIR makes tables and plots of what is there.",
         "",
         "  --flagfile=FILE",
-        "      Read flags from a file, one per line; later flags win. flags/studies has some.",
+        "      Read flags from a file, one per line; later flags win. recipe:studies/NAME is one that is",
+        "      shipped, such as recipe:studies/digits_ladder; recipe: alone lists them.",
     ]
     return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
