@@ -6,6 +6,8 @@ The names below are loaded when first used: `import tf_fullbatch` alone does not
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from tf_fullbatch.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from tf_fullbatch.core.losses import SparseCrossentropy
     from tf_fullbatch.data.batches import UpdateBatches
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
 
-__version__ = "0.2.0"
 __all__ = [
     "FullBatchModel",
     "GradientDescent",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from tf_fullbatch import __version__
 from tf_fullbatch.errors import Outcome, RunError, in_flags_words
+from tf_fullbatch.version import __version__
 
 _BROKEN_PIPE = 128 + 13
 """Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch import __version__
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
 from tf_fullbatch.records.files import read_json
+from tf_fullbatch.version import __version__
 
 if TYPE_CHECKING:
     import pandas as pd
