@@ -18,6 +18,7 @@ import numpy as np
 from tf_fullbatch.benchmark.options import Options
 from tf_fullbatch.commands import launch_local, report
 from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.settings.flagfiles import recipes
 from tf_fullbatch.studies import options as study_options
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +34,15 @@ def blocks(document: Path, language: str) -> list[str]:
 
 class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
-        names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name"}
+        names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name", "version"}
         names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
         for options in (launch_local.Options, study_options.Options, report.Options):
             names |= {field.name for field in dataclasses.fields(options)}
         names |= set(study_options.OLDER_SPELLINGS)
-        foreign = r"pip install.*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*|.*tfds build.*"
-        foreign += r"|#SBATCH.*|--signal=TERM"
+        foreign = (
+            r"pip (install|wheel).*|tensorboard --.*|git .*|.*tf_fullbatch\.benchmark.*|python3 -m venv.*"
+        )
+        foreign += r"|.*tfds build.*|#SBATCH.*|--signal=TERM"
         found = 0
         for document in DOCUMENTS:
             for line in document.read_text(encoding="utf-8").splitlines():
@@ -62,6 +65,10 @@ class DocumentsTest(unittest.TestCase):
                         if anchor:
                             self.assertIn(anchor, anchors(path))
                         found += 1
+            for name in re.findall(r"recipe:([\w/]+)", text):
+                with self.subTest(document=document.name, recipe=name):
+                    self.assertIn(name, {*recipes(), "NAME"})
+                    found += 1
             for file in re.findall(r"flags/[\w/]+\.flags", text):
                 with self.subTest(document=document.name, file=file):
                     self.assertTrue((ROOT / file).is_file())

@@ -117,6 +117,12 @@ class FitTest(tf.test.TestCase, parameterized.TestCase):
         # Once for steps of several micro-batches, and once for steps of one.
         self.assertEqual(model._trainer.training.steps.traces, 2)
 
+    def test_many_models_in_one_process_bring_no_warning_of_retracing(self) -> None:
+        with self.assertNoLogs(tf.get_logger(), "WARNING"):
+            for _ in range(5):  # TensorFlow would warn at the fifth
+                model = model_of(keras.Sequential([keras.layers.Dense(CLASSES)]), micro_batch_size=8)
+                model.fit(X, Y, verbose=0)
+
     def test_an_evaluation_of_few_samples_leaves_the_micro_batches_as_they_are(self) -> None:
         networks = [softplus_network(keras.layers.BatchNormalization()) for _ in range(2)]
         models = [model_of(network, micro_batch_size=8) for network in networks]

@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tf_fullbatch.core import trees
+from tf_fullbatch.core import keras_internals, trees
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
 from tf_fullbatch.core.passes import Contribution, Feed, Kernel, Metrics, PassMeans, Place, Source
 from tf_fullbatch.core.traced_once import TracedOnce
@@ -50,8 +50,8 @@ class FullPass:
         self._strategy = strategy
         self._metrics = metrics
         self._compiled: dict[Feed, TracedOnce] = {}
-        self._cleared = tf.function(self.clear, autograph=False)
-        self._averaged = tf.function(self.means, autograph=False)
+        self._cleared = keras_internals.compiled(self.clear)
+        self._averaged = keras_internals.compiled(self.means)
         self._like = kernel.like()[:2]
         self._each = len(tf.nest.flatten(kernel.like()[2])) if most_micro_batches else 0
         leaves = tf.nest.flatten(self._like)

@@ -45,6 +45,13 @@ def is_seed(variable: keras.Variable) -> bool:
     return variable.name == "seed_generator_state"
 
 
+def compiled(function: Callable) -> Any:
+    """A `tf.function`; each model has its own, which TensorFlow would take for one traced over and over, and warn."""
+    made = tf.function(function, autograph=False)
+    made._omit_frequent_tracing_warning = True
+    return made
+
+
 @contextlib.contextmanager
 def global_generator(generator: keras.random.SeedGenerator) -> Iterator[None]:
     """Within it, Keras draws by this generator where no seed is given: it would make one in the middle of a trace."""

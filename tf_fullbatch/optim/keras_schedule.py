@@ -84,6 +84,9 @@ def build_schedule(
         steps_per_epoch: Optimizer steps in an epoch.
         **settings: The schedule's own: `decay_epochs` and `decay_factor` of "steps".
 
+    Returns:
+        A schedule of the step, for any Keras optimizer; one rate holds for a whole epoch.
+
     Raises:
         ValueError: If a value is out of its range or does not go with the others.
         TypeError: If no schedule has such a setting.

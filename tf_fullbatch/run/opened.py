@@ -104,6 +104,9 @@ def open_run(
         **parts: Objects that the run was trained on by `tf_fullbatch.train`, under the names of its arguments (`model`,
             `train`, ...); a model gets the checkpoint's weights.
 
+    Returns:
+        The run: `network`, `splits`, `config`, `history`, `evaluations`, `loss`, `objective()` (see `OpenedRun`).
+
     Raises:
         UserError: There is no run or no such checkpoint, its data are not to be had, or its code is not what it was.
     """

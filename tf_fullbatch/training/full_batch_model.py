@@ -234,6 +234,9 @@ class FullBatchModel(keras.Model):
             steps: How many batches a data set or generator is asked for.
             callbacks: Keras callbacks.
             return_dict: Return a dictionary instead of a list.
+
+        Returns:
+            The loss, or a list of the loss and the compiled metrics, in Keras' order; or all by name.
         """
         del batch_size
         keras_internals.assert_compiled(self, "evaluate")
@@ -294,6 +297,7 @@ class FullBatchModel(keras.Model):
         Args:
             x: Inputs `[samples, ...]`, or `UpdateBatches`.
             y: Targets `[samples]` or `[samples, ...]`; not with `UpdateBatches`.
+            sample_weight: As for `fit`.
             step: Whose samples of an epoch, where `UpdateBatches` have several steps; dropout is always that of the
                 next update.
         """

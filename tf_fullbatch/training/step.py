@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.core import penalties, transforms, trees
+from tf_fullbatch.core import keras_internals, penalties, transforms, trees
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
@@ -90,10 +90,10 @@ class StepFunctions:
                     tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._trainable
                 ]
         self._wholes: dict[Feed, TracedOnce] = {}
-        self.clear = tf.function(self._clear, autograph=False)
-        self.finish = tf.function(self.end_step, autograph=False)
-        self.keep_full_gradient = tf.function(self.end_plain_pass, autograph=False)
-        self.scalars = tf.function(self.scalars_now, autograph=False)
+        self.clear = keras_internals.compiled(self._clear)
+        self.finish = keras_internals.compiled(self.end_step)
+        self.keep_full_gradient = keras_internals.compiled(self.end_plain_pass)
+        self.scalars = keras_internals.compiled(self.scalars_now)
 
     @property
     def first_phase(self) -> int:
