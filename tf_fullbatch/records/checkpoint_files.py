@@ -14,12 +14,13 @@ import os
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import write_json, write_text
+
+if TYPE_CHECKING:  # NumPy takes a tenth of a second to import: it is loaded when arrays are written or read
+    import numpy as np
 
 FORMAT_VERSION = 1
 ARRAYS, MANIFEST, SUMS = "arrays.npz", "manifest.json", "SHA256SUMS"
@@ -42,7 +43,7 @@ def write_files(
     *,
     step: int,
     epoch: float,
-    arrays: Mapping[str, np.ndarray],
+    arrays: "Mapping[str, np.ndarray]",
     metadata: Mapping[str, Any],
 ) -> None:
     """Writes the files into an existing folder and waits until they are on the disk.
@@ -51,6 +52,8 @@ def write_files(
         ValueError: An array's dtype is not one of `DTYPES`.
         OSError, UserError: They cannot be written.
     """
+    import numpy as np
+
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
             raise ValueError(f"{name!r} has dtype {array.dtype}; accepted are {', '.join(DTYPES)}.")
@@ -114,7 +117,7 @@ def verified_manifest(folder: Path, *, arrays: bool = True) -> dict[str, Any]:
     return manifest
 
 
-def read_arrays(folder: Path, entries: Sequence[Any]) -> dict[str, np.ndarray]:
+def read_arrays(folder: Path, entries: Sequence[Any]) -> "dict[str, np.ndarray]":
     """Name -> array, each as its entry of the manifest describes it.
 
     Raises:
@@ -126,7 +129,9 @@ def read_arrays(folder: Path, entries: Sequence[Any]) -> dict[str, np.ndarray]:
         return dict(_read_array(archive, i, entry) for i, entry in enumerate(entries))
 
 
-def _read_array(archive: zipfile.ZipFile, index: int, entry: Any) -> tuple[str, np.ndarray]:
+def _read_array(archive: zipfile.ZipFile, index: int, entry: Any) -> "tuple[str, np.ndarray]":
+    import numpy as np
+
     match entry:
         case {"name": str(name), "shape": list(shape), "dtype": str(dtype)} if dtype in DTYPES:
             with archive.open(f"{_key(index)}.npy") as file:

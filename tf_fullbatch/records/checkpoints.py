@@ -14,13 +14,14 @@ import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoint_files import read_arrays, sync_folder, verified_manifest, write_files
 from tf_fullbatch.records.files import os_errors_as_user_errors
+
+if TYPE_CHECKING:  # see checkpoint_files
+    import numpy as np
 
 _NAME = re.compile(r"step-(\d{8,})|\.step-(\d{8,})\.replaced")
 
@@ -40,7 +41,7 @@ class Checkpoint:
 
     step: int
     epoch: float
-    arrays: dict[str, np.ndarray]
+    arrays: "dict[str, np.ndarray]"
     metadata: dict[str, Any]
     path: Path
 
@@ -50,7 +51,7 @@ def save_checkpoint(
     *,
     step: int,
     epoch: float,
-    arrays: Mapping[str, np.ndarray],
+    arrays: "Mapping[str, np.ndarray]",
     metadata: Mapping[str, Any],
 ) -> Path:
     """Writes a checkpoint, whole or not at all; one of the same step is replaced.

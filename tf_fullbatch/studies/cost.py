@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.data.splits import check_sizes
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ def cost_of(config: Config) -> Cost:
     Raises:
         UserError: There is no such data set, or it has too few samples for these settings, as far as that is known.
     """
+    from tf_fullbatch.data.splits import check_sizes  # NumPy, for which --help would wait
+
     data = config.data
     available = data.count_training_samples()
     samples = data.train_size
