@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
     from tf_fullbatch.run.from_python import train
+    from tf_fullbatch.report.write import write_report
     from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -30,6 +31,7 @@ __all__ = [
     "run_study",
     "run_sweep",
     "train",
+    "write_report",
 ]
 
 _HOMES = {
@@ -43,6 +45,7 @@ _HOMES = {
     "train": "run.from_python",
     "run_study": "studies.from_python",
     "run_sweep": "studies.from_python",
+    "write_report": "report.write",
 }
 
 

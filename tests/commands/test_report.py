@@ -15,7 +15,7 @@ from tf_fullbatch.commands import report
 from tf_fullbatch.commands.report import Options
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.files import write_text
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report.loading import load
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +77,7 @@ class ReportTest(unittest.TestCase):
         self.assertRegex(lines[2], r"^sgd +3 of 3 +95.00 ± 1.00")
         self.assertEqual(lines[-1], "[]")
         written = sorted(path.name for path in (self.folder / "study/report").iterdir())
-        self.assertEqual(written, ["plots", "report.html", "report.md", "results.csv"])
+        self.assertEqual(written, ["arms.csv", "arms.tex", "plots", "report.html", "report.md", "results.csv"])
         self.assertIn(f"wrote {self.folder / 'study/report/report.html'}", lines)
 
     def test_a_terminal_without_unicode_and_one_that_went_away(self):

@@ -5,8 +5,8 @@ import unittest
 from pathlib import Path
 
 from tests.report.made_runs import BASE, SGD, finished_study, write_run
-from tf_fullbatch.report.arms import load
 from tf_fullbatch.report.differences import interval_in_words, paired_differences
+from tf_fullbatch.report.loading import load
 
 
 class DifferencesTest(unittest.TestCase):

@@ -11,8 +11,11 @@ from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, TRAIN_SIZE, finished_study, small_study, write_run
 from tests.report.test_plots import texts
-from tf_fullbatch.report import accuracy_plots
-from tf_fullbatch.report.arms import Comparison, load
+from tf_fullbatch.report import final_plots
+from tf_fullbatch.report.arms import Comparison
+from tf_fullbatch.report.drawing import Drawing
+from tf_fullbatch.report.loading import load
+from tf_fullbatch.report.quantities import ACCURACY
 
 
 def drawn(panel: Axes) -> list[ErrorbarContainer]:
@@ -36,7 +39,7 @@ class _InFolder(unittest.TestCase):
 
 class AccuracyPlotTest(_InFolder):
     def plot(self) -> Figure:
-        return accuracy_plots.accuracy_plot(self.load().arms)
+        return final_plots.final_plot(self.load().arms)
 
     def test_seeds_mean_and_standard_deviation_of_every_row(self):
         finished_study(self.folder)
@@ -60,7 +63,7 @@ class AccuracyPlotTest(_InFolder):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, None, validation=0.8)
         shown = texts(self.plot())
-        for word in ("a (test)", "b (validation)", "Accuracy (%)"):
+        for word in ("a (test)", "b (validation)", "Test or validation accuracy (%)"):
             self.assertIn(word, shown)
 
     def test_unfinished_runs_have_no_final_accuracy(self):
@@ -72,7 +75,7 @@ class AccuracyPlotTest(_InFolder):
     def test_nothing_completed(self):
         small_study(self.folder)
         self.assertIn("not measured", texts(self.plot()))
-        self.assertFalse(accuracy_plots.costs_differ(self.load().arms))
+        self.assertFalse(final_plots.costs_differ(self.load().arms))
 
 
 class CostPlotTest(_InFolder):
@@ -86,13 +89,13 @@ class CostPlotTest(_InFolder):
 
     def test_a_recipe_is_the_same_settings_at_several_lengths(self):
         self.runs()
-        groups = accuracy_plots.recipes(self.load().arms)
+        groups = final_plots.recipes(self.load().arms)
         names = [[arm.name for arm in group] for group in groups]
         self.assertCountEqual(names, [["penalty"], ["sgd_2", "sgd_4", "sgd_8"]])
 
     def test_costs(self):
         self.runs()
-        figure = accuracy_plots.cost_plot(self.load())
+        figure = final_plots.cost_plot(Drawing(self.load()), ACCURACY)
         passes, evaluations, _ = (points(panel) for panel in figure.axes)
         np.testing.assert_allclose(passes[3], [[2, 60.5], [4, 70.5], [8, 80.5]])
         np.testing.assert_allclose(passes[1], [[4, 50]])
@@ -113,9 +116,9 @@ class CostPlotTest(_InFolder):
     def test_drawn_only_where_costs_differ(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, 0.8)
-        self.assertFalse(accuracy_plots.costs_differ(self.load().arms))
+        self.assertFalse(final_plots.costs_differ(self.load().arms))
         write_run(self.folder / "c", CLIPPED, 0.8)
-        self.assertTrue(accuracy_plots.costs_differ(self.load().arms))
+        self.assertTrue(final_plots.costs_differ(self.load().arms))
 
 
 if __name__ == "__main__":

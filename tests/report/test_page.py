@@ -15,8 +15,8 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import write_text
 from tf_fullbatch.records.study_file import Arm, Published, Study, folder_of, write_study
 from tf_fullbatch.report import style
-from tf_fullbatch.report.arms import load
-from tf_fullbatch.report.page import markdown_text, write_report
+from tf_fullbatch.report.loading import load
+from tf_fullbatch.report.page import markdown_text, write_page
 
 VOID = {"meta", "link", "img", "wbr"}
 
@@ -58,14 +58,14 @@ class PageTest(unittest.TestCase):
     def report(self, *paths: Path, drawn: bool = False) -> tuple[str, str]:
         """report.html and report.md; where nothing is to be `drawn`, with empty pictures, which saves seconds."""
         with contextlib.nullcontext() if drawn else mock.patch.object(style, "save", _save_nothing):
-            write_report(load(paths or [self.folder / "study"]), self.folder / "report")
+            write_page(load(paths or [self.folder / "study"]), self.folder / "report")
         return tuple((self.folder / "report" / name).read_text() for name in ("report.html", "report.md"))
 
     def test_whole_and_alone(self):
         finished_study(self.folder / "study")
         html, markdown = self.report(drawn=True)
         page = Page(html)
-        self.assertEqual(len(page.images), 7)
+        self.assertEqual(len(page.images), 8)
         self.assertTrue(all(image["alt"] for image in page.images))
         self.assertTrue(all(link.startswith("data:") for link in page.links), page.links)
         self.assertNotRegex(html, r"(?i)<script|@import|url\(|https?://")
@@ -76,7 +76,7 @@ class PageTest(unittest.TestCase):
                 self.assertIn(expected, text.replace("<wbr>", ""))
             self.assertNotIn("no claim", text)
         pictures = re.findall(r"!\[.*\]\((.*)\)", markdown)
-        self.assertEqual(len(pictures), 7)
+        self.assertEqual(len(pictures), 8)
         for picture in pictures:
             content = (self.folder / "report" / picture).read_bytes()
             self.assertTrue(content.startswith(b"\x89PNG"))
@@ -141,7 +141,7 @@ class PageTest(unittest.TestCase):
     def test_a_single_run(self):
         write_run(self.folder / "a", BASE, 0.9)
         html, _ = self.report(self.folder / "a")
-        self.assertEqual(len(Page(html).images), 3)
+        self.assertEqual(len(Page(html).images), 4)
         self.assertNotIn("Paired differences", html)
 
     def test_a_study_not_yet_begun(self):

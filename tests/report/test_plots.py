@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.display import axes
-from tf_fullbatch.report import curve_plots, gain_plots, style
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report import curve_plots, equal_loss_plots, figure_notes, gain_plots, style
 from tf_fullbatch.report.differences import paired_differences
+from tf_fullbatch.report.drawing import Drawing
+from tf_fullbatch.report.loading import load
 
 
 def texts(figure: Figure) -> str:
@@ -29,16 +30,19 @@ class PlotsTest(unittest.TestCase):
     def load(self):
         return load([self.folder])
 
+    def drawing(self):
+        return Drawing(self.load())
+
     def waterfall(self, *names: str) -> Figure:
         found = self.load()
         return gain_plots.waterfall([found.arm(name) for name in names])
 
     def test_learning_curves_have_a_line_a_row_in_each_panel(self):
         finished_study(self.folder)
-        figure = curve_plots.learning_curves(self.load())
+        figure = curve_plots.learning_curves(self.drawing())
         self.assertEqual([len(panel.lines) for panel in figure.axes], [3] * 6)
         self.assertEqual([panel.get_xscale() for panel in figure.axes[:3]], ["linear", "linear", "log"])
-        for word in ("Test error (%)", "Training loss (nats)", "Gradient evaluations (samples)",
+        for word in ("Test error (%)", "Training objective", "Gradient evaluations (samples)",
                      "Wall time (seconds)", "clipped", "range over seeds"):  # fmt: skip
             self.assertIn(word, texts(figure))
         error = figure.axes[0].lines[1]
@@ -47,26 +51,30 @@ class PlotsTest(unittest.TestCase):
     def test_a_run_that_is_not_completed_ends_in_a_cross(self):
         write_run(self.folder / "a/seed-0", BASE, 0.9)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.5, passes=2, outcome=None)
-        panel = curve_plots.learning_curves(self.load()).axes[0]
+        panel = curve_plots.learning_curves(self.drawing()).axes[0]
         self.assertEqual([line.get_marker() for line in panel.lines], ["None", "x"])
         self.assertEqual(panel.lines[0].get_color(), panel.lines[1].get_color())
 
     def test_at_equal_loss_it_falls_to_the_right(self):
         finished_study(self.folder)
-        errors, squares = curve_plots.at_equal_loss(self.load()).axes
+        errors, squares = equal_loss_plots.at_equal_loss(self.drawing()).axes
         for panel in (errors, squares):
-            self.assertEqual(len(panel.lines), 3)
+            self.assertEqual(len(panel.lines), 2 * 3)  # each with the end of training
             self.assertEqual(panel.get_xscale(), "log")
             self.assertGreater(*panel.get_xlim())
-            self.assertEqual(panel.get_xlabel(), "Training loss (nats), falling")
-        np.testing.assert_allclose(errors.lines[1].get_xdata(), [2, 1, 2 / 3, 0.5])
-        np.testing.assert_allclose(errors.lines[1].get_ydata(), np.full(4, 25.0))
-        np.testing.assert_allclose(squares.lines[1].get_ydata(), [9, 4.5, 3, 2.25])
+            self.assertEqual(panel.get_xlabel(), "Training objective, falling")
+        np.testing.assert_allclose(errors.lines[2].get_xdata(), [2, 1, 2 / 3, 0.5])
+        np.testing.assert_allclose(errors.lines[2].get_ydata(), np.full(4, 25.0))
+        np.testing.assert_allclose(squares.lines[2].get_ydata(), [9, 4.5, 3, 2.25])
+        np.testing.assert_allclose(squares.lines[3].get_xydata(), [[0.5, 2.25]])
 
     def test_clipping_and_penalty_only_where_there_are_any(self):
         finished_study(self.folder)
-        norms, clipped, squares, penalty = curve_plots.along_training(self.load()).axes
-        self.assertEqual([len(panel.lines) for panel in (norms, clipped, squares, penalty)], [3, 1, 3, 1])
+        rates, norms, squares, clipped, penalty = curve_plots.along_training(self.drawing()).axes
+        self.assertEqual(
+            [len(panel.lines) for panel in (rates, norms, squares, clipped, penalty)], [3, 3, 3, 1, 1]
+        )
+        np.testing.assert_allclose(rates.lines[1].get_ydata(), np.full(4, 0.1))
         np.testing.assert_allclose(clipped.lines[0].get_ydata(), [100, 100, 0, 0])
         np.testing.assert_allclose(squares.lines[1].get_ydata(), [9, 4.5, 3, 2.25])
         # The same arm looks the same in every panel.
@@ -74,22 +82,32 @@ class PlotsTest(unittest.TestCase):
 
     def test_zero_error_and_nothing_measured(self):
         write_run(self.folder / "a", BASE, 1.0)
-        figure = curve_plots.along_training(self.load())
-        self.assertIn("no arm clips", texts(figure))
-        self.assertIn("no arm has a penalty", texts(figure))
-        self.assertEqual(curve_plots.learning_curves(self.load()).axes[0].get_yscale(), "linear")
+        labels = [panel.get_ylabel() for panel in curve_plots.along_training(self.drawing()).axes]
+        self.assertEqual(
+            labels,
+            ["Learning rate", "Gradient norm before clipping (L2)", "Mean squared micro-batch gradient norm"],
+        )
+        notes = figure_notes.along_training_notes(self.drawing())
+        self.assertIn("No arm clips.", notes)
+        self.assertIn("No arm has a penalty.", notes)
+        self.assertEqual(curve_plots.learning_curves(self.drawing()).axes[0].get_yscale(), "linear")
 
     def test_a_study_not_yet_begun(self):
         small_study(self.folder)
         found = self.load()
-        draw = (curve_plots.learning_curves, curve_plots.at_equal_loss, curve_plots.along_training)
-        for figure in (kind(found) for kind in draw):
+        draw = (
+            curve_plots.learning_curves,
+            curve_plots.generalisation,
+            equal_loss_plots.at_equal_loss,
+            curve_plots.along_training,
+        )
+        for figure in (kind(self.drawing()) for kind in draw):
             self.assertIn("not measured", texts(figure))
         self.assertIn("no completed run", texts(self.waterfall("fb", "clipped")))
         self.assertIn(
             "no seed completed in both", texts(gain_plots.difference_plot(paired_differences(found)))
         )
-        style.save(curve_plots.learning_curves(found), self.folder, "curves")
+        style.save(curve_plots.learning_curves(self.drawing()), self.folder, "curves")
 
     def test_waterfall(self):
         finished_study(self.folder)
@@ -134,8 +152,8 @@ class PlotsTest(unittest.TestCase):
     def test_files_are_the_same_every_time(self):
         write_run(self.folder / "a", SGD, 0.9)
         for name in ("one", "two"):
-            style.save(curve_plots.learning_curves(self.load()), self.folder, name)
-        for kind in ("svg", "png"):
+            style.save(curve_plots.learning_curves(self.drawing()), self.folder, name)
+        for kind in ("svg", "png", "pdf"):
             one, two = ((self.folder / f"{name}.{kind}").read_bytes() for name in ("one", "two"))
             self.assertEqual(one, two)
 

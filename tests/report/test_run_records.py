@@ -12,7 +12,9 @@ from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.files import read_json, write_json, write_text
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import TableWriter, read_table
-from tf_fullbatch.report.run_records import Status, read_run
+from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.run_reading import read_run
+from tf_fullbatch.report.run_records import Status
 
 
 class ReadRunTest(unittest.TestCase):
@@ -25,10 +27,10 @@ class ReadRunTest(unittest.TestCase):
         write_run(self.folder, SGD.replacing(seed=7), 0.9, validation=0.8, ema=0.91)
         run = read_run(self.folder)
         self.assertEqual((run.status, run.reason, run.seed), (Status.COMPLETED, "", 7))
-        self.assertAlmostEqual(run.accuracy("test"), 90)
-        self.assertAlmostEqual(run.accuracy("validation"), 80)
-        self.assertAlmostEqual(run.accuracy("test", "ema"), 91)
-        self.assertIsNone(run.accuracy("validation", "ema"))
+        self.assertAlmostEqual(run.final(ACCURACY, "test"), 90)
+        self.assertAlmostEqual(run.final(ACCURACY, "validation"), 80)
+        self.assertAlmostEqual(run.final(ACCURACY, "test", "ema"), 91)
+        self.assertIsNone(run.final(ACCURACY, "validation", "ema"))
         self.assertEqual((run.last("step"), run.last("samples_seen")), (16, 256))
 
     def test_the_last_evaluation_counts_and_not_the_best(self):
@@ -38,7 +40,7 @@ class ReadRunTest(unittest.TestCase):
         write_text(self.folder.evaluations, "".join(lines))
         run = read_run(self.folder)
         self.assertAlmostEqual(run.evaluations["accuracy"].max(), 0.99)
-        self.assertAlmostEqual(run.accuracy("test"), 90)
+        self.assertAlmostEqual(run.final(ACCURACY, "test"), 90)
 
     def test_gradient_evaluations_are_those_of_the_settings(self):
         for settings, count in (
@@ -121,7 +123,7 @@ class ReadRunTest(unittest.TestCase):
         for value, accuracy in (("", None), ("nan", None), ("0.25", 25.0)):
             last = lines[-1].replace(",0.9,", f",{value},")
             write_text(self.folder.evaluations, "\n".join([*lines[:-1], last, ""]))
-            self.assertEqual(read_run(self.folder).accuracy("test"), accuracy)
+            self.assertEqual(read_run(self.folder).final(ACCURACY, "test"), accuracy)
 
     def test_impossible_accuracies(self):
         for value in ("2.0", "-1.0", "inf"):

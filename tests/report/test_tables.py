@@ -11,8 +11,16 @@ import pandas as pd
 from tests.report.made_runs import BASE, SGD, finished_study, write_run
 from tf_fullbatch.records.study_file import folder_of
 from tf_fullbatch.report import tables
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report.aggregate import aggregated
+from tf_fullbatch.report.arms import Comparison, devices
 from tf_fullbatch.report.differences import paired_differences
+from tf_fullbatch.report.loading import load
+from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.run_results import results, results_csv
+
+
+def arms_table(comparison: Comparison) -> tables.Table:
+    return tables.arms_table(comparison, aggregated(comparison))
 
 
 class TablesTest(unittest.TestCase):
@@ -27,14 +35,14 @@ class TablesTest(unittest.TestCase):
 
     def test_results_csv_has_a_line_a_run(self):
         finished_study(self.folder)
-        table = pd.read_csv(io.StringIO(tables.results_csv(load([self.folder]))))
+        table = pd.read_csv(io.StringIO(results_csv(load([self.folder]))))
         self.assertEqual(len(table), 9)
         line = table[(table["row"] == "clipped") & (table["seed"] == 1)].iloc[0]
         for name, value in (
             ("status", "completed"), ("test_accuracy_percent", 95.0), ("validation_accuracy_percent", 94.0),
             ("passes", 4), ("planned_passes", 4), ("steps", 4), ("samples_seen", 256),
             ("gradient_evaluations_per_sample", 2), ("gradient_evaluations", 512), ("wall_seconds", 2.0),
-            ("train_loss_nats", 0.5), ("device", "CPU, 1 replica"), ("tensorflow", "2.21.0"),
+            ("train_loss", 0.5), ("device", "CPU, 1 replica"), ("tensorflow", "2.21.0"),
         ):  # fmt: skip
             self.assertEqual(line[name], value, name)
         self.assertEqual(table["published_accuracy_percent"].dropna().tolist(), [95.7] * 3)
@@ -44,12 +52,12 @@ class TablesTest(unittest.TestCase):
         finished_study(self.folder, seeds=(0,))
         for row in ("sgd", "fb", "clipped"):
             folder_of(self.folder, row, 0).config.unlink()
-        text = tables.results_csv(load([self.folder]))
+        text = results_csv(load([self.folder]))
         self.assertEqual(pd.read_csv(io.StringIO(text))["status"].tolist(), ["left out"] * 3)
 
     def test_results_csv_has_the_settings_in_which_rows_differ(self):
         finished_study(self.folder, seeds=(0,))
-        table = pd.read_csv(io.StringIO(tables.results_csv(load([self.folder]))), keep_default_na=False)
+        table = pd.read_csv(io.StringIO(results_csv(load([self.folder]))), keep_default_na=False)
         found = dict(zip(table["row"], table["setting_batch_size"], strict=True))
         self.assertEqual(found, {"sgd": "16", "fb": "full", "clipped": "full"})
         self.assertEqual(table["setting_clip_norm"].tolist(), ["none", "none", "0.25"])
@@ -57,22 +65,22 @@ class TablesTest(unittest.TestCase):
 
     def test_training_figures_are_of_the_last_pass(self):
         write_run(self.folder / "a", SGD, 0.9)  # the loss of step k is 2 / k, four steps a pass
-        table = tables.results(load([self.folder]))
-        self.assertAlmostEqual(table["train_loss_nats"][0], (2 / 13 + 2 / 14 + 2 / 15 + 2 / 16) / 4)
+        table = results(load([self.folder]))
+        self.assertAlmostEqual(table["train_loss"][0], (2 / 13 + 2 / 14 + 2 / 15 + 2 / 16) / 4)
         self.assertEqual(table["train_accuracy_percent"][0], 50)
-        self.assertEqual(self.row("a", tables.arms_table(load([self.folder])))["training %"], "50.0")
+        self.assertEqual(self.row("a", arms_table(load([self.folder])))["training %"], "50.00")
 
     def test_numbers_beyond_all_bounds(self):
         for value in ("9" + "0" * 30, "inf", "nan"):
             run = write_run(self.folder / value, BASE, 0.9)
             run.metrics.write_text(run.metrics.read_text().replace(",256,", f",{value},"))
-            table = pd.read_csv(io.StringIO(tables.results_csv(load([run.path]))))
+            table = pd.read_csv(io.StringIO(results_csv(load([run.path]))))
             expected = float(value) if value.startswith("9") else float("nan")
             np.testing.assert_equal(float(table["samples_seen"][0]), expected)
 
     def test_rows(self):
         finished_study(self.folder)
-        table = tables.arms_table(load([self.folder]))
+        table = arms_table(load([self.folder]))
         self.assertEqual(len(table.align), len(table.headers))
         row = self.row("sgd", table)
         self.assertEqual(row["test accuracy %"], "95.00 ± 1.00")
@@ -94,7 +102,7 @@ class TablesTest(unittest.TestCase):
         write_run(self.folder / "a/seed-0", BASE, 0.9, ema=0.92)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
         write_run(self.folder / "a/seed-2", BASE.replacing(seed=2), 0.2, passes=1, outcome=None)
-        row = self.row("a", tables.arms_table(load([self.folder])))
+        row = self.row("a", arms_table(load([self.folder])))
         self.assertEqual(row["test accuracy %"], "90.00")
         self.assertEqual(row["EMA weights %"], "92.00")
         self.assertEqual(row["seeds"], "1 of 3")
@@ -105,7 +113,7 @@ class TablesTest(unittest.TestCase):
 
     def test_validation_figures_are_marked(self):
         write_run(self.folder / "a", BASE, None, validation=0.9)
-        row = self.row("a", tables.arms_table(load([self.folder])))
+        row = self.row("a", arms_table(load([self.folder])))
         self.assertEqual(row["test accuracy %"], "90.00 (validation)")
 
     def test_differences(self):
@@ -144,7 +152,7 @@ class TablesTest(unittest.TestCase):
     def test_devices_and_signs(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, 0.9, device="2 x GPU")
-        self.assertEqual(tables.devices(load([self.folder]).runs), ["CPU, 1 replica", "2 x GPU"])
+        self.assertEqual(devices(load([self.folder]).runs), ["CPU, 1 replica", "2 x GPU"])
         self.assertEqual(
-            [tables.signed(v) for v in (1.0, -0.004, -1.255)], ["+1.00", "0.00", "\N{MINUS SIGN}1.25"]
+            [ACCURACY.signed(v) for v in (1.0, -0.004, -1.255)], ["+1.00", "0.00", "\N{MINUS SIGN}1.25"]
         )

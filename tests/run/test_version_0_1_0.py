@@ -13,7 +13,8 @@ import numpy as np
 from tests.command import CommandTestCase, Ended, command, contents, steps_of
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.report.run_records import Status, read_run
+from tf_fullbatch.report.run_reading import read_run
+from tf_fullbatch.report.run_records import Status
 
 DATA = Path(__file__).parents[1] / "data_files"
 

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tf_fullbatch.commands import console
 from tf_fullbatch.config import cli_flags
@@ -11,6 +10,8 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing
 from tf_fullbatch.settings.fields import check_ranges, setting
 from tf_fullbatch.settings.flag_parsing import help_lines
+
+_MOST_LINES = 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +22,12 @@ class Options:
         None, "Folder to write the report to. Unset: STUDY_DIR/report; to be given with several folders."
     )
     title: str | None = setting(None, "Heading of the report. Unset: the studies' own.")
+    compare: tuple[str, ...] = setting(
+        (),
+        "'A,B': report the difference of arms A - B, seed by seed, beside those of the studies. Once per pair; unset "
+        "and without a study's: every arm minus the first.",
+        repeated=True,
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -61,8 +68,9 @@ def help_text() -> str:
     lines = [
         "usage: python -m tf_fullbatch.report STUDY_DIR... [--name=value ...]",
         "",
-        "Writes report.html, report.md, results.csv and plots/ from the records of runs: of studies, of single runs,",
-        "or of all runs anywhere below a folder. Runs that differ by their seed alone make one arm.",
+        "Writes from the records of runs (of studies, of single runs, or of all anywhere below a folder): report.html,",
+        "report.md, results.csv (a line per run), arms.csv and arms.tex (a line per arm), and plots/ as PNG, SVG, PDF.",
+        "Runs that differ by their seed alone make one arm.",
         "",
     ]
     return "\n".join(lines + [line for field in dataclasses.fields(Options) for line in help_lines(field)])
@@ -70,21 +78,19 @@ def help_text() -> str:
 
 def execute(folders: Sequence[str], options: Options) -> None:
     """Reads the records, writes the report, prints the table of arms and where the report is."""
-    from tf_fullbatch.display.text import format_table
-    from tf_fullbatch.report.arms import load
-    from tf_fullbatch.report.page import write_report  # pandas, SciPy and matplotlib take a second or two
-    from tf_fullbatch.report.tables import arms_table
+    from tf_fullbatch.display.text import counted, format_table
+    from tf_fullbatch.report.write import write_report  # pandas, SciPy and matplotlib take a second or two
 
-    comparison = load(folders)
-    if options.title is not None:
-        comparison = dataclasses.replace(comparison, title=options.title)
-    output_dir = Path(options.output_dir) if options.output_dir is not None else Path(folders[0]) / "report"
-    written = write_report(comparison, output_dir)
-    table = arms_table(comparison)
-    print(format_table(table.headers, table.rows, table.align))
-    for line in comparison.missing():
+    written = write_report(folders, options.output_dir, options.title, options.compare)
+    table = written.shown
+    print(format_table(table.headers, table.rows[:_MOST_LINES], table.align))
+    if len(table.rows) > _MOST_LINES:
+        print(f"and {len(table.rows) - _MOST_LINES} more arms")
+    for line in written.missing[:_MOST_LINES]:
         print(f"missing: {line}")
-    for path in written:
+    if len(written.missing) > _MOST_LINES:
+        print(f"missing: {counted(len(written.missing) - _MOST_LINES, 'line')} more, in the report")
+    for path in written.paths:
         print(f"wrote {path}")
 
 

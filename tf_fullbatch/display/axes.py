@@ -29,12 +29,27 @@ def finish(panel: Axes, nothing: str = "not measured") -> None:
         panel.text(0.5, 0.5, nothing, transform=panel.transAxes, ha="center", va="center", color=GREY)
 
 
-def log_y(panel: Axes) -> None:
-    """A logarithmic y axis where any value is positive; what is not positive is left out of it."""
-    low, high = float(panel.dataLim.minposy), float(panel.dataLim.y1)
+def log_y(panel: Axes, ends: tuple[float, float] | None = None) -> None:
+    """A logarithmic y axis where any value is positive; what is not positive is left out of it.
+
+    Args:
+        panel: Where the curves are drawn.
+        ends: The smallest and the largest value to be seen; None for those of all curves.
+    """
+    low, high = (float(panel.dataLim.minposy), float(panel.dataLim.y1)) if ends is None else ends
     if np.isfinite(low) and 0 < low <= high:
         panel.set_yscale("log", nonpositive="mask")
         panel.set_ylim(*_log_limits(panel.yaxis, low, high))
+
+
+def spans(panel: Axes, decades: float) -> bool:
+    """Whether the positive values drawn in a panel span more than so many powers of ten, by their largest each."""
+    tops = [
+        np.nanmax(y)
+        for line in panel.lines
+        if len(y := np.asarray(line.get_ydata(), float)) and np.any(y > 0)
+    ]
+    return bool(tops) and np.log10(max(tops) / min(tops)) > decades
 
 
 def falling_log_x(panel: Axes) -> None:

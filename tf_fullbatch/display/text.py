@@ -118,6 +118,11 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
+def listed(names: Sequence[str], most: int) -> str:
+    """Names separated by commas, of many the first and how many more."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+
+
 def _passes(epochs: float | str | None) -> str:
     if epochs is None:
         return "no pass"

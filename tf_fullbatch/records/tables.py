@@ -150,7 +150,9 @@ def read_table(
             f"{os.fspath(path)}, {where or f'a line is damaged ({error})'}. Restore it, or delete the run's folder to "
             "run it anew."
         ) from error
-    return table.reindex(columns=list(kinds)).astype(kinds)
+    lacking = {name: kind for name, kind in kinds.items() if name not in read}
+    table = table.reindex(columns=list(kinds))
+    return table.astype(lacking) if lacking else table
 
 
 def last_row(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -1,158 +1,167 @@
-"""Learning curves at equal compute and at equal loss, and what the gradient does, arms beside each other."""
+"""Learning curves at equal compute, what they leave between training and test, and what the gradient does."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+import operator
+from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
-from tf_fullbatch.report.arms import ComparedArm, Comparison
-from tf_fullbatch.report.series import Curve, error_curves, metric_curves
+from tf_fullbatch.report.arms import ComparedArm
+from tf_fullbatch.report.drawing import Drawing, Drawn, draw, ends, exploded, keep_out, split_words
+from tf_fullbatch.report.quantities import ACCURACY, error_words, loss_words
+from tf_fullbatch.report.series import Curve
 
 _CLIPPED_BINS = 40
-_COARSE_BINS = 40
-_WEAK_LINE = 1.0
+_CLIPPED = "Clipped steps (%)"
+_DECADES_OF_RATES = 1.5
+_EXPLODED_NORM = 1000.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Drawn:
-    """The curves of an arm and how they look."""
-
-    curves: list[Curve]
-    index: int
-
-
-def learning_curves(comparison: Comparison) -> Figure:
-    """Error and training loss (rows of panels) against passes, gradient evaluations and wall time (columns)."""
-    errors = _all(comparison, error_curves)
-    losses = _all(comparison, lambda arm: metric_curves(arm, "loss"))
-    columns = style.cost_axes(_ends((*errors, *losses), "seconds", 1.0))
+def learning_curves(drawing: Drawing) -> Figure:
+    """Error (loss, without accuracies) and training loss, rows of panels, against what they cost, columns."""
+    arms = drawing.comparison.arms
+    quantity = drawing.comparison.quantities[0]
+    name = "error" if quantity is ACCURACY else "loss"
+    rows = (
+        drawing.curves(lambda series: series.evaluations(name)),
+        drawing.curves(lambda series: series.steps("loss")),
+    )
+    columns = style.cost_axes(ends((*rows[0], *rows[1]), "seconds", 1.0))
     figure = axes.new_figure(14, 8)
     panels = figure.subplots(2, 3, sharey="row", sharex="col")
-    for row_of_panels, quantity in zip(panels, (errors, losses), strict=True):
-        for panel, (name, scale, _, _) in zip(row_of_panels, columns, strict=True):
-            _draw(panel, quantity, name, scale)
-    panels[0, 0].set_ylabel(f"{_split_words(comparison)} error (%)")
-    panels[1, 0].set_ylabel("Training loss (nats)")
-    for column, (name, scale, label, unit) in enumerate(columns):
+    for row_of_panels, drawn in zip(panels, rows, strict=True):
+        for panel, (cost, scale, _, _) in zip(row_of_panels, columns, strict=True):
+            draw(panel, drawn, cost, scale)
+    panels[0, 0].set_ylabel(f"{split_words(arms)} {error_words(quantity, drawing.comparison.runs)}")
+    panels[1, 0].set_ylabel(f"Training {loss_words(drawing.comparison.runs)}")
+    for column, (cost, scale, label, unit) in enumerate(columns):
         panels[1, column].set_xlabel(label)
-        style.x_axis(panels[1, column], _ends((*errors, *losses), name, scale), unit)
-    for row_of_panels in panels:
+        style.x_axis(panels[1, column], ends((*rows[0], *rows[1]), cost, scale), unit)
+    for row_of_panels, drawn in zip(panels, rows, strict=True):
         axes.log_y(row_of_panels[0])
+        keep_out(row_of_panels[0], drawn, exploded(drawn))
         for panel in row_of_panels:
             axes.finish(panel)
             panel.tick_params(labelbottom=True, labelleft=True)
-    _legend(figure, comparison, (*errors, *losses))
+    drawing.legend(figure, (*rows[0], *rows[1]))
     return figure
 
 
-def along_training(comparison: Comparison) -> Figure:
-    """Gradient norm, clipped steps, squared micro-batch gradient norms and penalty against passes."""
-    clips = [arm for arm in comparison.arms if arm.config.step.clip_norm is not None]
-    penalised = [arm for arm in comparison.arms if arm.config.step.penalty != "none"]
-    norms = _all(comparison, lambda arm: metric_curves(arm, "gradient_norm"))
-    clipped = _all(comparison, lambda arm: metric_curves(arm, "clipped", _CLIPPED_BINS), clips)
-    squares = _all(comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm"))
-    penalties = _all(comparison, lambda arm: metric_curves(arm, "penalty"), penalised)
-    figure = axes.new_figure(14, 9)
-    panels = figure.subplots(2, 2, sharex=True).flatten()
-    quantities = (
-        (norms, "Gradient norm before clipping (L2)", "not measured"),
-        (clipped, "Clipped steps (%)", "not measured" if clips else "no arm clips"),
-        (squares, "Mean squared micro-batch gradient norm", "not measured"),
-        (penalties, "Penalty (nats)", "not measured" if penalised else "no arm has a penalty"),
-    )
-    for panel, (quantity, label, nothing) in zip(panels, quantities, strict=True):
-        _draw(panel, quantity, "passes", 1.0, factor=100.0 if quantity is clipped else 1.0)
-        panel.set_ylabel(label)
-        if quantity is clipped:
-            panel.set_ylim(-4, 104)
-        else:
-            axes.log_y(panel)
-        axes.finish(panel, nothing)
-        panel.tick_params(labelbottom=True)
-    for panel in panels[2:]:
-        panel.set_xlabel("Passes over the training set")
-    style.x_axis(panels[0], _ends(norms, "passes", 1.0), "passes")
-    _legend(figure, comparison, norms)
-    return figure
-
-
-def at_equal_loss(comparison: Comparison) -> Figure:
-    """Error and squared micro-batch gradient norms against training loss, which falls to the right."""
-    errors = _all(comparison, error_curves)
-    squares = _all(
-        comparison, lambda arm: metric_curves(arm, "mean_squared_micro_batch_gradient_norm", _COARSE_BINS)
-    )
-    figure = axes.new_figure(14, 5.5)
-    panels = figure.subplots(1, 2, sharex=True)
-    labels = (f"{_split_words(comparison)} error (%)", "Mean squared micro-batch gradient norm")
-    for panel, quantity, label in zip(panels, (errors, squares), labels, strict=True):
-        _draw(panel, quantity, "training_loss", 1.0)
-        axes.log_y(panel)
-        panel.set_ylabel(label)
-        panel.set_xlabel("Training loss (nats), falling")
+def generalisation(drawing: Drawing) -> Figure:
+    """Training error, test loss, and by how much the test is above the training, against passes."""
+    arms, runs = drawing.comparison.arms, drawing.comparison.runs
+    losses = drawing.curves(lambda series: series.evaluations("loss"))
+    outside = exploded(losses)
+    beyond = [drawn.arm for drawn in outside]
+    split, loss = split_words(arms), loss_words(runs)
+    figure = axes.new_figure(14, 9 if ACCURACY in drawing.comparison.quantities else 5)
+    if ACCURACY in drawing.comparison.quantities:
+        panels = figure.subplots(2, 2, sharex=True)
+        (training, error_gap), (test, loss_gap) = panels
+        errors = drawing.curves(lambda series: _training_errors(series.steps("accuracy")))
+        draw(training, errors, "passes")
+        training.set_ylabel("Training error (%)")
+        axes.log_y(training)
+        _gap(error_gap, drawing.curves(lambda series: series.evaluations("error_gap")), [])
+        error_gap.set_ylabel(f"{split} error minus training error (points)")
+    else:
+        panels = figure.subplots(1, 2, sharex=True, squeeze=False)
+        test, loss_gap = panels[0]
+    draw(test, losses, "passes")
+    axes.log_y(test)
+    keep_out(test, losses, outside)
+    test.set_ylabel(f"{split} {loss}")
+    gaps = drawing.curves(lambda series: series.evaluations("loss_gap"))
+    _gap(loss_gap, gaps, [drawn for drawn in gaps if drawn.arm in beyond])
+    loss_gap.set_ylabel(f"{split} minus training {loss}")
+    for panel in panels.flat:
         axes.finish(panel)
-    axes.falling_log_x(panels[0])
-    _legend(figure, comparison, (*errors, *squares))
+        panel.tick_params(labelbottom=True)
+    for panel in panels[-1]:
+        panel.set_xlabel("Passes over the training set")
+    style.x_axis(test, ends(losses, "passes", 1.0), "passes")
+    drawing.legend(figure, losses)
     return figure
 
 
-def _all(
-    comparison: Comparison,
-    curves: Callable[[ComparedArm], list[Curve]],
-    arms: Sequence[ComparedArm] | None = None,
-) -> list[_Drawn]:
-    chosen = comparison.arms if arms is None else arms
-    return [_Drawn(curves(arm), i) for i, arm in enumerate(comparison.arms) if arm in chosen]
-
-
-def _draw(panel: Axes, arms: Sequence[_Drawn], name: str, scale: float, factor: float = 1.0) -> None:
-    for drawn in arms:
-        look = style.arm_style(drawn.index)
-        for curve in drawn.curves:
-            x, y = curve.points[name] / scale, factor * curve.points["mean"]
-            marker: dict[str, Any] = {"marker": "o", "markersize": 3.5} if len(x) == 1 else {}
-            if not curve.completed:
-                marker = {
-                    "marker": "x",
-                    "markersize": 7,
-                    "markevery": [len(x) - 1],
-                    "markeredgewidth": 1.8,
-                    "zorder": 4,
-                }
-            width = 1.8 if curve.completed else _WEAK_LINE
-            panel.plot(x, y, linewidth=width, **look, **marker)
-            if curve.has_range:
-                low, high = factor * curve.points["low"], factor * curve.points["high"]
-                panel.fill_between(x, low, high, color=look["color"], alpha=0.16, linewidth=0)
-
-
-def _ends(arms: Sequence[_Drawn], name: str, scale: float) -> list[float]:
-    """Where each arm's longest curve ends."""
-    return [
-        max(curve.points[name].iloc[-1] / scale for curve in drawn.curves) for drawn in arms if drawn.curves
+def along_training(drawing: Drawing) -> Figure:
+    """Learning rate, gradient norms and, where arms have them, clipped steps and penalty, against passes."""
+    quantities = [
+        (drawing.curves(operator.methodcaller("steps", column)), label, 1.0)
+        for column, label in (
+            ("learning_rate", "Learning rate"),
+            ("gradient_norm", "Gradient norm before clipping (L2)"),
+            ("mean_squared_micro_batch_gradient_norm", "Mean squared micro-batch gradient norm"),
+        )
     ]
+    if clipping(drawing):
+        clipped = drawing.curves(lambda series: series.steps("clipped", _CLIPPED_BINS), _clips)
+        quantities.append((clipped, _CLIPPED, 100.0))
+    if penalised(drawing):
+        penalties = drawing.curves(lambda series: series.steps("penalty"), _is_penalised)
+        quantities.append((penalties, "Penalty (nats)", 1.0))
+    columns = 2 if len(quantities) == 4 else 3
+    rows = -(-len(quantities) // columns)
+    figure = axes.new_figure(14, 1 + 4 * rows)
+    panels = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
+    for unused in panels[len(quantities) :]:
+        unused.remove()
+    for panel, (drawn, label, factor) in zip(panels, quantities, strict=False):
+        draw(panel, drawn, "passes", factor=factor, linear=label == _CLIPPED)
+        panel.set_ylabel(label)
+        _scale(panel, drawn, label)
+        axes.finish(panel)
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel("Passes over the training set")
+    style.x_axis(panels[0], ends(quantities[0][0], "passes", 1.0), "passes")
+    drawing.legend(figure, quantities[0][0])
+    return figure
 
 
-def _split_words(comparison: Comparison) -> str:
-    splits = {arm.split for arm in comparison.arms if any(run.started for run in arm.runs)}
-    return splits.pop().capitalize() if len(splits) == 1 else "Test or validation"
+def clipping(drawing: Drawing) -> bool:
+    """Whether an arm has a clipping threshold."""
+    return any(_clips(arm) for arm in drawing.comparison.arms)
 
 
-def _legend(figure: Figure, comparison: Comparison, arms: Sequence[_Drawn]) -> None:
-    """The arms' names; with a note on what an arm's error is of where they differ."""
-    several = len({arm.split for arm in comparison.arms}) > 1
-    names = [f"{arm.name} ({arm.split})" if several else arm.name for arm in comparison.arms]
-    curves = [curve for drawn in arms for curve in drawn.curves]
-    notes = []
-    if any(curve.has_range for curve in curves):
-        notes.append(style.band_note())
-    if any(not curve.completed for curve in curves):
-        notes.append(style.unfinished_note())
-    arms_drawn = [(style.arm_style(i), name) for i, name in enumerate(names)]
-    height = style.arm_legend(figure, arms_drawn, notes)
-    figure.set_figheight(figure.get_figheight() + height)
+def penalised(drawing: Drawing) -> bool:
+    """Whether an arm has a penalty."""
+    return any(_is_penalised(arm) for arm in drawing.comparison.arms)
+
+
+def _clips(arm: ComparedArm) -> bool:
+    return arm.config.step.clip_norm is not None
+
+
+def _is_penalised(arm: ComparedArm) -> bool:
+    return arm.config.step.penalty != "none"
+
+
+def _scale(panel: Axes, drawn: Sequence[Drawn], label: str) -> None:
+    if label == _CLIPPED:
+        panel.set_ylim(-4, 104)
+    elif label == "Learning rate" and not axes.spans(panel, _DECADES_OF_RATES):
+        panel.set_ylim(bottom=0)
+    else:
+        axes.log_y(panel)
+        keep_out(panel, drawn, exploded(drawn, _EXPLODED_NORM))
+
+
+def _gap(panel: Axes, drawn: Sequence[Drawn], outside: Sequence[Drawn]) -> None:
+    """Curves around 0; those `outside` are not looked at for the axis."""
+    draw(panel, drawn, "passes", linear=True)
+    panel.axhline(0, color=axes.GREY, linewidth=0.8, zorder=0.5)
+    keep_out(panel, drawn, outside)
+
+
+def _training_errors(curves: Sequence[Curve]) -> list[Curve]:
+    """Accuracies as fractions as errors in percent."""
+    ends = {"mean": "mean", "low": "high", "high": "low"}
+    return [
+        replace(
+            curve, points=curve.points | {name: 100 * (1 - curve.points[of]) for name, of in ends.items()}
+        )
+        for curve in curves
+    ]

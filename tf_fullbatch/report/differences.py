@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.report.arms import SPLITS, Comparison
+from tf_fullbatch.report.quantities import QUANTITIES, Quantity
 from tf_fullbatch.report.statistics import Interval, half_width_factor, interval
 
 ONE_SEED = "One seed: points, no claim."
@@ -12,18 +13,20 @@ _MANY = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedDifference:
-    """The accuracy of one arm minus that of another, with each seed both have completed.
+    """The figure of one arm minus that of another, with each seed both have completed.
 
     Attributes:
         first: Name of the arm that is subtracted from.
         second: Name of the arm that is subtracted.
-        split: The samples the accuracies are of: test, or validation where the two share no test figures.
-        differences: Seed -> difference in percentage points; empty where no seed is completed in both.
+        quantity: What is compared: accuracy, or loss where the two share no accuracy.
+        split: The samples it is of: test, or validation where the two share no test figures.
+        differences: Seed -> difference, of accuracies in percentage points; empty where no seed is completed in both.
         interval: Of their mean; None where there is no difference.
     """
 
     first: str
     second: str
+    quantity: Quantity
     split: str
     differences: dict[int, float]
     interval: Interval | None
@@ -35,16 +38,24 @@ def paired_differences(comparison: Comparison) -> list[PairedDifference]:
 
 
 def _paired(comparison: Comparison, first: str, second: str) -> PairedDifference:
-    shared: dict[int, float] = {}
-    for split in SPLITS:
-        a, b = (comparison.arm(name).accuracies(split) for name in (first, second))
-        shared = {seed: a[seed] - b[seed] for seed in sorted(a) if seed in b}
-        if shared:
-            break
+    arms = comparison.arm(first), comparison.arm(second)
+    for quantity in QUANTITIES:
+        for split in SPLITS:
+            a, b = (arm.finals(quantity, split) for arm in arms)
+            shared = {seed: a[seed] - b[seed] for seed in sorted(a) if seed in b}
+            if shared:
+                return _difference(first, second, quantity, split, shared)
+    return _difference(first, second, comparison.quantities[0], SPLITS[0], {})
+
+
+def _difference(
+    first: str, second: str, quantity: Quantity, split: str, shared: dict[int, float]
+) -> PairedDifference:
     return PairedDifference(
         first=first,
         second=second,
-        split=split if shared else SPLITS[0],
+        quantity=quantity,
+        split=split,
         differences=shared,
         interval=interval(list(shared.values())) if shared else None,
     )

@@ -1,16 +1,23 @@
 """What is drawn of an arm: its mean over seeds with their range, against cost and against training loss."""
 
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
-import pandas as pd
 
 from tf_fullbatch.report.arms import ComparedArm
 from tf_fullbatch.report.run_records import RecordedRun
 
 BINS = 200
+"""About how many points a curve has at most."""
 _GROWTH = 0.1
+_SLACK = 1e-6
+"""An epoch is a sum of fractions."""
+COSTS = {"passes": "epoch", "gradient_evaluations": "spent", "seconds": "wall_seconds"}
+"""What curves are drawn against -> its column of `RecordedRun.metrics`."""
+
+Points = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -18,12 +25,12 @@ class Curve:
     """A curve over training.
 
     Attributes:
-        points: One row per point: `mean`, `low` and `high` of the seeds, and the means over the seeds of what it is
-            drawn against: `passes`, `gradient_evaluations`, `seconds` and `training_loss`.
+        points: Arrays of as many points: `mean`, `low` and `high` of the seeds, and the means over the seeds of what
+            they are drawn against: `passes`, `gradient_evaluations`, `seconds` and `training_loss`.
         completed: Whether it is of completed runs; else of one run that is not.
     """
 
-    points: pd.DataFrame
+    points: Points
     completed: bool
 
     @property
@@ -32,49 +39,102 @@ class Curve:
         return bool((self.points["low"] != self.points["high"]).any())
 
 
-def error_curves(arm: ComparedArm) -> list[Curve]:
-    """Classification error in percent at the evaluations of the arm's split, with the weights as trained."""
-    return _curves(arm, [_error_points(run, arm.split) for run in arm.runs])
+@dataclass(slots=True, eq=False)
+class ArmSeries:
+    """The curves of an arm.
+
+    Attributes:
+        arm: The arm.
+        not_finite: Whether any evaluation's loss was not finite.
+    """
+
+    arm: ComparedArm
+    not_finite: bool = False
+    _evaluated: list[Points] = field(default_factory=list)
+    _binned: dict[int, list[Points]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._evaluated = [evaluated_points(run, self.arm.split) for run in self.arm.runs]
+        self.not_finite = any(np.isinf(points["loss"]).any() for points in self._evaluated)
+
+    def evaluations(self, name: str) -> list[Curve]:
+        """Curves of the evaluations of the arm's split, with the weights as trained.
+
+        Args:
+            name: error (in percent), loss, or error_gap and loss_gap: those minus the training's, over the pass before.
+        """
+        return self._curves(self._evaluated, name)
+
+    def steps(self, column: str, bins: int = BINS) -> list[Curve]:
+        """A column of metrics.csv, averaged over about `bins` stretches of steps."""
+        if bins not in self._binned:
+            self._binned[bins] = [step_points(run, bins) for run in self.arm.runs]
+        return self._curves(self._binned[bins], column)
+
+    def _curves(self, tables: Sequence[Points], name: str) -> list[Curve]:
+        """One curve of the completed runs together, and one of each that is not completed."""
+        together: list[Points] = []
+        others: list[Curve] = []
+        for run, table in zip(self.arm.runs, tables, strict=True):
+            there = np.isfinite(table["passes"]) & np.isfinite(table[name])
+            if not there.any():
+                continue
+            points = {key: table[key][there] for key in (*COSTS, "training_loss")} | {
+                "value": table[name][there]
+            }
+            if run.completed:
+                together.append(points)
+            else:
+                others.append(Curve(points=over_seeds([points]), completed=False))
+        curves = [Curve(points=over_seeds(together), completed=True)] if together else []
+        return [curve for curve in (*curves, *others) if len(curve.points["passes"])]
 
 
-def metric_curves(arm: ComparedArm, column: str, bins: int = BINS) -> list[Curve]:
-    """A column of metrics.csv, averaged over about `bins` stretches of steps."""
-    return _curves(arm, [_metric_points(run, column, bins) for run in arm.runs])
-
-
-def _error_points(run: RecordedRun, split: str) -> pd.DataFrame:
+def evaluated_points(run: RecordedRun, split: str) -> Points:
+    """The evaluations of a run, of many the means over stretches, and what they are drawn against."""
     table = run.evaluations
-    table = table[(table["split"] == split) & (table["weights"] == "raw")]
-    points = pd.DataFrame({"passes": table["epoch"], "value": 100 * (1 - table["accuracy"])})
-    if not run.started:
-        return points.assign(gradient_evaluations=np.nan, seconds=np.nan, training_loss=np.nan)
-    for name, column in (("gradient_evaluations", "spent"), ("seconds", "wall_seconds")):
-        points[name] = np.interp(table["step"], run.metrics["step"], run.metrics[column])
-    points["training_loss"] = _loss_over_the_pass_before(run, points["passes"].to_numpy())
-    return points.dropna(subset=["passes", "value"])
+    rows = np.flatnonzero((table["split"] == split).to_numpy() & (table["weights"] == "raw").to_numpy())
+    numbers = {name: table[name].to_numpy(float)[rows] for name in ("step", "epoch", "loss", "accuracy")}
+    points = {"passes": numbers["epoch"], "loss": numbers["loss"], "error": 100 * (1 - numbers["accuracy"])}
+    metrics, nothing = run.metrics, np.full(len(rows), np.nan)
+    steps = metrics["step"].to_numpy()
+    for name in ("gradient_evaluations", "seconds"):
+        values = metrics[COSTS[name]].to_numpy()
+        points[name] = np.interp(numbers["step"], steps, values) if len(steps) else nothing
+    first, last = _pass_before(metrics["epoch"].to_numpy(), points["passes"])
+    points["training_loss"] = _means(metrics["loss"].to_numpy(), first, last)
+    points["error_gap"] = points["error"] - 100 * (1 - _means(metrics["accuracy"].to_numpy(), first, last))
+    points["loss_gap"] = points["loss"] - points["training_loss"]
+    return {name: bin_means(values, BINS) for name, values in points.items()}
 
 
-def _loss_over_the_pass_before(run: RecordedRun, passes: np.ndarray) -> np.ndarray:
-    """The mean training loss of the steps within one pass before each of these, `[points]`; NaN where there is none."""
-    epochs, losses = run.metrics["epoch"].to_numpy(), run.metrics["loss"].to_numpy()
-    slack = 1e-6  # an epoch is a sum of fractions
-    bounds = zip(
-        np.searchsorted(epochs, passes - 1 + slack), np.searchsorted(epochs, passes + slack), strict=True
+def _pass_before(epochs: np.ndarray, passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(first, last + 1) of the steps within one pass before each of these."""
+    return np.searchsorted(epochs, passes - 1 + _SLACK), np.searchsorted(epochs, passes + _SLACK)
+
+
+def _means(values: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """The mean of each of these stretches; NaN where there is nothing."""
+    if not len(values):
+        return np.full(len(first), np.nan)
+    filled = first < last
+    bounds = np.stack([first, last], axis=1)[filled].ravel()
+    means = np.full(len(first), np.nan)
+    means[filled] = np.add.reduceat(np.append(values, 0.0), bounds)[::2] / (last - first)[filled]
+    return means
+
+
+def step_points(run: RecordedRun, bins: int) -> Points:
+    """The steps of a run, over about `bins` stretches, by column and by what they are drawn against."""
+    metrics = run.metrics
+    values = bin_means(metrics.to_numpy(float), bins)
+    points = dict(zip(metrics.columns, values.T, strict=True))
+    return (
+        points | {name: points[column] for name, column in COSTS.items()} | {"training_loss": points["loss"]}
     )
-    return np.array([losses[first:last].mean() if first < last else np.nan for first, last in bounds])
 
 
-def _metric_points(run: RecordedRun, column: str, bins: int) -> pd.DataFrame:
-    quantities = {
-        "passes": run.metrics["epoch"],
-        "gradient_evaluations": run.metrics["spent"],
-        "seconds": run.metrics["wall_seconds"],
-        "training_loss": run.metrics["loss"],
-        "value": run.metrics[column],
-    }
-    return bin_means(pd.DataFrame(quantities), bins).dropna(subset=["passes", "value"])
-
-
+@functools.lru_cache(maxsize=1000)
 def bin_starts(count: int, bins: int) -> np.ndarray:
     """Where stretches of neighbouring steps begin: every step where they are few, else about `bins` stretches.
 
@@ -90,27 +150,39 @@ def bin_starts(count: int, bins: int) -> np.ndarray:
     return np.array(starts).astype(int)
 
 
-def bin_means(table: pd.DataFrame, bins: int) -> pd.DataFrame:
-    """The mean of what was measured in each of about `bins` stretches of rows; NaN where there is nothing."""
-    stretch = np.searchsorted(bin_starts(len(table), bins), np.arange(len(table)), side="right")
-    return table.where(np.isfinite(table)).groupby(stretch).mean()
+def bin_means(values: np.ndarray, bins: int) -> np.ndarray:
+    """The mean of what was measured in each of about `bins` stretches of `[rows, ...]`; NaN where there is nothing."""
+    finite = np.isfinite(values)
+    starts = bin_starts(len(values), bins)
+    if len(starts) == len(values):
+        return np.where(finite, values, np.nan)
+    counts = np.add.reduceat(finite, starts, dtype=float)
+    sums = np.add.reduceat(np.where(finite, values, 0.0), starts)
+    return np.divide(sums, counts, out=np.full_like(sums, np.nan), where=counts > 0)
 
 
-def _curves(arm: ComparedArm, points: Sequence[pd.DataFrame]) -> list[Curve]:
-    """One curve of the completed runs together, and one of each that is not completed."""
-    measured = [(run, table) for run, table in zip(arm.runs, points, strict=True) if len(table)]
-    together = [table for run, table in measured if run.completed]
-    curves = [Curve(points=over_seeds(together), completed=True)] if together else []
-    others = [
-        Curve(points=over_seeds([table]), completed=False) for run, table in measured if not run.completed
-    ]
-    return [curve for curve in (*curves, *others) if len(curve.points)]
-
-
-def over_seeds(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def over_seeds(tables: Sequence[Points]) -> Points:
     """Mean, smallest and largest `value`, and the mean of all else, at the passes at which every seed has a point."""
-    together = pd.concat(tables)
-    groups = together.groupby(together["passes"].round(6).to_numpy())
-    points = groups.mean().rename(columns={"value": "mean"})
-    points = points.assign(low=groups["value"].min(), high=groups["value"].max())
-    return points[groups.size() == len(tables)]
+    passes = [np.round(table["passes"], 6) for table in tables]
+    common = passes[0]
+    for other in passes[1:]:
+        common = np.intersect1d(common, other)
+    rows = [np.unique(one, return_index=True) for one in passes]
+    places = [index[np.searchsorted(values, common)] for values, index in rows]
+    together = {
+        name: np.stack([table[name][place] for table, place in zip(tables, places, strict=True)])
+        for name in tables[0]
+    }
+    values = together.pop("value")
+    with np.errstate(over="ignore"):
+        means = {name: stacked.mean(0) for name, stacked in together.items()}
+        points = means | {"mean": values.mean(0), "low": values.min(0), "high": values.max(0)}
+    there = np.isfinite(points["mean"])
+    return {name: of_name[there] for name, of_name in points.items()}
+
+
+def falling_only(points: Points) -> np.ndarray:
+    """Which points have a lower training loss than every earlier one, `[points]`."""
+    losses = np.where(np.isfinite(points["training_loss"]), points["training_loss"], np.inf)
+    lowest = np.minimum.accumulate(np.concatenate([[np.inf], losses]))[:-1]
+    return losses < lowest

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 
 class Interval(NamedTuple):
@@ -31,7 +31,7 @@ def half_width_factor(count: int) -> float:
     """
     if count < 2:
         raise ValueError(f"count is {count}: an interval needs at least 2 values")
-    return float(stats.t.ppf(0.975, count - 1)) / math.sqrt(count)
+    return float(special.stdtrit(count - 1, 0.975)) / math.sqrt(count)
 
 
 def interval(differences: Sequence[float]) -> Interval:

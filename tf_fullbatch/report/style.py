@@ -30,8 +30,14 @@ COUNT = EngFormatter(sep="")
 """A tick's number with a thousands letter: 2500000 -> "2.5M"."""
 _MOST_IN_A_LEGEND_LINE = 4
 _LEGEND_WIDTH = 40
-# Without it the names inside an SVG are random: the figures of the same records are the same files.
-_SVG: Any = {"svg.hashsalt": "tf_fullbatch"}
+# Without the salt the names inside an SVG are random: the figures of the same records are the same files. Publishers
+# want the fonts of a PDF embedded as TrueType (type 42), not as type 3.
+_FILES: Any = {"svg.hashsalt": "tf_fullbatch", "pdf.fonttype": 42}
+_KINDS: dict[str, dict[str, Any]] = {
+    "svg": {"metadata": {"Date": None}},
+    "png": {"dpi": 130, "pil_kwargs": {"compress_level": 3}},
+    "pdf": {"metadata": {"CreationDate": None}},
+}
 
 
 def arm_style(index: int) -> dict[str, Any]:
@@ -45,11 +51,14 @@ def literal(text: str) -> str:
 
 
 def save(figure: Figure, folder: Path, name: str) -> None:
-    """Writes folder/name.svg and folder/name.png, each whole."""
-    kinds: dict[str, dict[str, Any]] = {"svg": {"metadata": {"Date": None}}, "png": {"dpi": 130}}
-    for kind, options in kinds.items():
+    """Writes folder/name.svg, .png and .pdf, each whole; the layout is made once."""
+    layout = figure.get_layout_engine()
+    if layout is not None and figure.axes:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for kind, options in _KINDS.items():
         picture = io.BytesIO()
-        with mpl.rc_context(_SVG):
+        with mpl.rc_context(_FILES):
             figure.savefig(picture, format=kind, **options)
         write_bytes(folder / f"{name}.{kind}", picture.getvalue())
 
@@ -107,6 +116,13 @@ def unfinished_note() -> tuple[Artist, str]:
     return Line2D(
         [], [], color=axes.GREY, linewidth=1, marker="x", markersize=7, markeredgewidth=1.8
     ), "run not completed: ends here"
+
+
+def ends_here(points: int) -> dict[str, Any]:
+    """A cross at the end of a line of so many points."""
+    return {
+        "marker": "x", "markersize": 7, "markevery": [points - 1], "markeredgewidth": 1.8, "zorder": 4,
+    }  # fmt: skip
 
 
 def x_axis(panel: Axes, ends: Sequence[float], unit: str, *, least_share: float = 1 / 30) -> None:

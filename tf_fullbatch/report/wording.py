@@ -4,12 +4,16 @@ import math
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from tf_fullbatch.display.text import counted
+from tf_fullbatch.display.text import counted, listed
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.report import tables
-from tf_fullbatch.report.arms import Comparison
+from tf_fullbatch.report.arms import Comparison, devices
 from tf_fullbatch.report.differences import ONE_SEED
+from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.ranking import FEW
 from tf_fullbatch.report.run_records import Status
+
+_FEW = 8
 
 
 def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
@@ -20,8 +24,7 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     dates = _dates(comparison)
     if dates:
         yield "Files of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-    devices = tables.devices(runs)
-    yield "Device", "; ".join(devices) or "not recorded"
+    yield "Device", "; ".join(devices(runs)) or "not recorded"
     packages: dict[str, set[str]] = {}
     for run in runs:
         for package, version in run.summary.get("versions", {}).items():
@@ -46,12 +49,16 @@ def _dates(comparison: Comparison) -> list[str]:
 
 def results_notes(comparison: Comparison) -> Iterator[str]:
     """How the table of results is to be read, a few sentences each."""
+    several = " and ".join(quantity.name for quantity in comparison.quantities).capitalize()
     yield (
-        "Accuracy is that of the last evaluation, with the weights as trained; the report chooses nothing by it. "
+        f"{several}: that of the last evaluation, with the weights as trained; the report chooses nothing by it. "
         "± is the sample standard deviation over completed seeds; a run that is not completed is not averaged."
     )
-    yield from _accuracy_warnings(comparison)
-    yield "Training accuracy is that of the last pass: samples as augmented, weights before each update."
+    if len(comparison.arms) > FEW:
+        yield "Arms in the order of their means, the best first, for the eye alone."
+    yield from _warnings(comparison)
+    yield from _loss_note(comparison)
+    yield "Training figures are those of the last pass: samples as augmented, weights before each update."
     yield (
         "Costs are means over completed runs. A gradient evaluation is a forward and backward pass of one sample: 1 "
         "per sample and pass without a penalty, 2 with forward differences or an exact Hessian-vector product (counted "
@@ -60,31 +67,55 @@ def results_notes(comparison: Comparison) -> Iterator[str]:
     )
     if comparison.side_by_side > 1:
         yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
-    if len(tables.devices(comparison.runs)) > 1:
+    if len(devices(comparison.runs)) > 1:
         yield "The runs were made on different devices: their wall times do not compare."
     if all(len(arm.completed) <= 1 for arm in comparison.arms):
         yield ONE_SEED
 
 
-def _accuracy_warnings(comparison: Comparison) -> Iterator[str]:
-    for arm in comparison.arms:
-        lost = sum(run.status is Status.ENDED for run in arm.runs)
-        if lost:
-            yield (
-                f"{arm.name}: {lost} of {counted(len(arm.runs), 'run')} ended early; figures of this arm are of the "
-                "others alone, and so flatter it."
-            )
+def _loss_note(comparison: Comparison) -> Iterator[str]:
+    """What the losses are, where they are not all cross-entropies."""
+    started = [arm for arm in comparison.arms if any(run.started for run in arm.runs)]
+    without = [
+        arm.name for arm in started if not all(run.has_cross_entropy for run in arm.runs if run.started)
+    ]
+    if not without:
+        return
+    which = "" if len(without) == len(started) else f" of {listed(without, _FEW)}"
+    yield (
+        f"Losses{which} are the objective that was trained, label smoothing and regularisation losses included: "
+        "their runs recorded no cross-entropy."
+    )
+    smoothing = {arm.config.optimizer.label_smoothing for arm in started if arm.name in without}
+    if len(smoothing) > 1:
+        yield "These arms smooth labels differently, which is in their losses: these do not compare."
+
+
+def _warnings(comparison: Comparison) -> Iterator[str]:
+    losses = {arm.name: sum(run.status is Status.ENDED for run in arm.runs) for arm in comparison.arms}
+    losers = [arm for arm in comparison.arms if losses[arm.name]]
+    for arm in losers if len(losers) <= _FEW else ():
+        yield (
+            f"{arm.name}: {losses[arm.name]} of {counted(len(arm.runs), 'run')} ended early; figures of this arm are "
+            "of the others alone, and so flatter it."
+        )
+    if len(losers) > _FEW:
+        yield (
+            f"Of {len(losers)} arms runs ended early; figures of these arms are of the others alone, and so flatter "
+            f"them: {listed([arm.name for arm in losers], _FEW)}."
+        )
     mixed = [
         arm.name
         for arm in comparison.arms
         if len({run.summary.get("git_revision") for run in arm.completed}) > 1
-        or len(tables.devices(arm.completed)) > 1
+        or len(devices(arm.completed)) > 1
     ]
     if mixed:
-        yield f"Of different revisions or devices within an arm (results.csv has each run's): {', '.join(mixed)}."
+        yield f"Of different revisions or devices within an arm (results.csv has each run's): {listed(mixed, _FEW)}."
     if any(arm.split != "test" for arm in comparison.arms):
-        yield "Arms marked (validation) have no test split: theirs is the accuracy on the validation split."
-    counts = [run.evaluated_samples(arm.split) for arm in comparison.arms for run in arm.completed]
+        yield "Arms marked (validation) have no test split: theirs are the figures of the validation split."
+    of_accuracy = [arm for arm in comparison.arms if arm.quantity is ACCURACY]
+    counts = [run.evaluated_samples(arm.split) for arm in of_accuracy for run in arm.completed]
     smallest = min((count for count in counts if count), default=0)
     if smallest:
         yield (

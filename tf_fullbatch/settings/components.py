@@ -6,6 +6,7 @@ the settings of all components side by side ("flat").
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -49,17 +50,8 @@ class Choice:
         Raises:
             TypeError: Two components share a name of a setting, but not its type, default, help or range.
         """
-        found: dict[str, dataclasses.Field] = {}
         others = [kind for _, kind in self.others]
-        for kind in dict.fromkeys([*others, *self.components.values()]):
-            for field in dataclasses.fields(kind):
-                first = found.setdefault(field.name, field)
-                if _meaning(first) != _meaning(field):
-                    raise TypeError(
-                        f"--{field.name} of {kind.__qualname__} is another setting than that of --{self.by}'s other "
-                        "components: give both the same type, default, help and range, or another name."
-                    )
-        return list(found.values())
+        return list(_shared_fields(self.by, tuple(dict.fromkeys([*others, *self.components.values()]))))
 
     def settings(self, name: Any, values: Mapping[str, Any]) -> Any:
         """The settings of the component that a name stands for; None where it stands for nothing.
@@ -190,6 +182,21 @@ def choices(group: type[Group]) -> Iterator[tuple[str, Choice]]:
     for field in dataclasses.fields(group):
         if not is_setting(field):
             yield field.name, field.metadata["choice"]
+
+
+@functools.cache
+def _shared_fields(by: str, kinds: tuple[type, ...]) -> tuple[dataclasses.Field, ...]:
+    """The fields of these classes, each name once."""
+    found: dict[str, dataclasses.Field] = {}
+    for kind in kinds:
+        for field in dataclasses.fields(kind):
+            first = found.setdefault(field.name, field)
+            if _meaning(first) != _meaning(field):
+                raise TypeError(
+                    f"--{field.name} of {kind.__qualname__} is another setting than that of --{by}'s other "
+                    "components: give both the same type, default, help and range, or another name."
+                )
+    return tuple(found.values())
 
 
 def _meaning(field: dataclasses.Field) -> tuple:

@@ -7,7 +7,8 @@ from pathlib import Path
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import write_text
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report.loading import load
+from tf_fullbatch.report.quantities import ACCURACY
 
 
 class LoadTest(unittest.TestCase):
@@ -23,7 +24,7 @@ class LoadTest(unittest.TestCase):
         self.assertEqual((found.title, found.missing()), ("A study", []))
         self.assertEqual((found.pairs, found.waterfalls), (study.compare, (study.waterfall,)))
         for (seed, value), expected in zip(
-            found.arm("sgd").accuracies("test").items(), (95, 96, 94), strict=True
+            found.arm("sgd").finals(ACCURACY, "test").items(), (95, 96, 94), strict=True
         ):
             self.assertAlmostEqual(value, expected, msg=seed)
         self.assertEqual(found.arm("sgd").published.accuracy, 95.7)
@@ -33,7 +34,7 @@ class LoadTest(unittest.TestCase):
         found = load([self.folder])
         names = ("sgd", "fb", "clipped")
         self.assertEqual(found.missing(), [f"{name}, seeds 0, 1, 2: not started" for name in names])
-        self.assertEqual(found.arms[0].accuracies("test"), {})
+        self.assertEqual(found.arms[0].finals(ACCURACY, "test"), {})
 
     def test_runs_that_differ_by_seed_make_a_row(self):
         for seed in (1, 0):
@@ -61,7 +62,7 @@ class LoadTest(unittest.TestCase):
     def test_runs_of_one_folder_belong_together_first(self):
         for folder, seed, accuracy in (("z", 0, 0.90), ("z", 1, 0.91), ("patched", 1, 0.71)):
             write_run(self.folder / folder / f"seed-{seed}", BASE.replacing(seed=seed), accuracy)
-        arms = {arm.name: arm.accuracies("test") for arm in load([self.folder]).arms}
+        arms = {arm.name: arm.finals(ACCURACY, "test") for arm in load([self.folder]).arms}
         self.assertEqual({name: sorted(found) for name, found in arms.items()}, {"z": [0, 1], "patched": [1]})
         self.assertAlmostEqual(arms["z"][1], 91)
 
@@ -99,12 +100,12 @@ class LoadTest(unittest.TestCase):
         write_run(self.folder / "a", BASE, None, validation=0.7)
         arm = load([self.folder]).arms[0]
         self.assertEqual(arm.split, "validation")
-        self.assertAlmostEqual(arm.accuracies("validation")[0], 70)
+        self.assertAlmostEqual(arm.finals(ACCURACY, "validation")[0], 70)
 
     def test_what_is_not_completed_is_never_averaged(self):
         write_run(self.folder / "a/seed-0", BASE, 0.9)
         write_run(self.folder / "a/seed-1", BASE.replacing(seed=1), 0.1, passes=2, outcome="NON_FINITE")
-        self.assertEqual(list(load([self.folder]).arms[0].accuracies("test")), [0])
+        self.assertEqual(list(load([self.folder]).arms[0].finals(ACCURACY, "test")), [0])
 
     def test_damaged_runs_and_studies_are_named_and_the_others_shown(self):
         write_run(self.folder / "good", BASE, 0.9)

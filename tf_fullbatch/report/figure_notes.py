@@ -1,0 +1,109 @@
+"""How each figure of a report is to be read, a sentence or two per note."""
+
+from collections.abc import Sequence
+
+from tf_fullbatch.report import curve_plots
+from tf_fullbatch.report.arms import Comparison
+from tf_fullbatch.report.drawing import Drawing
+from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.sweeps import Sweep
+
+
+def learning_curve_notes(drawing: Drawing) -> list[str]:
+    """Of `curve_plots.learning_curves`."""
+    what = "classification error" if drawing.comparison.quantities[0] is ACCURACY else "the loss"
+    notes = [
+        f"Above: {what} at the evaluations, with the weights as trained. Below: training loss before each update, "
+        "averaged over neighbouring steps where they are many. Lines are means over completed seeds; an axis is "
+        "logarithmic where one arm is at least four times as long as another.",
+        "For equal compute, compare arms at the same place of the middle column. Before its end a curve is not what a "
+        "shorter run would reach, whose learning rate would have decayed by then.",
+        "Wall time is that of training, compilation and the evaluations between steps included, loading of the data "
+        "not; the parts of a resumed run are added up.",
+    ]
+    return notes + _looks_note(drawing)
+
+
+def generalisation_notes(drawing: Drawing) -> list[str]:
+    """Of `curve_plots.generalisation`."""
+    accuracies = ACCURACY in drawing.comparison.quantities
+    gaps = "Gaps are" if accuracies else "On the right: the gap,"
+    notes = [
+        f"{gaps} the figure at an evaluation minus that of training over the pass before it: of samples as augmented "
+        "and weights before each update, so that augmentation, dropout and fast progress can make a gap negative."
+    ]
+    wrong = [series.arm.name for series in drawing.series if series.not_finite]
+    if wrong:
+        notes.append(f"Evaluations whose loss is not finite are left out, of {', '.join(wrong)}.")
+    return notes + _looks_note(drawing)
+
+
+def equal_loss_notes(drawing: Drawing) -> list[str]:
+    """Of `equal_loss_plots.at_equal_loss`."""
+    return [
+        "Arms at the same place of the horizontal axis have the same training loss: the lower figure there generalises "
+        "better, whatever the fit cost. On the right, the quantity that the penalty is to hold down.",
+        "A line joins the points at which an arm's training loss was lower than at every point before, so it never "
+        "turns back; the points in between are small dots, the end of training is a large one.",
+        "Training loss is the mean over the pass before the evaluation (right: over neighbouring steps), of samples as "
+        "augmented and weights before each update, without penalty and weight decay.",
+        *_sizes_note(drawing.comparison),
+    ]
+
+
+def along_training_notes(drawing: Drawing) -> list[str]:
+    """Of `curve_plots.along_training`."""
+    notes = [
+        "The gradient norm is that of an update batch's gradient (of SGD: of a mini-batch's), penalty included. The "
+        "mean squared micro-batch gradient norm is the quantity the penalty is to hold down."
+    ]
+    if curve_plots.penalised(drawing):
+        notes.append(
+            "The penalty itself is it times strength and learning rate / 8 (with the whole gradient's, where that is "
+            "asked for), and so falls with the learning rate; shown for arms with a penalty."
+        )
+    else:
+        notes.append("No arm has a penalty.")
+    clips = curve_plots.clipping(drawing)
+    notes.append("Clipped steps are shown for arms with a clipping threshold." if clips else "No arm clips.")
+    return notes + _sizes_note(drawing.comparison)
+
+
+def sweep_notes(sweep: Sweep) -> list[str]:
+    """Of `sweep_plots.sweep_plot`."""
+    counts = sorted({len(figures) for figures in sweep.figures.values()})
+    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    what = "an arm" if sweep.arm is None else f"a setting that {sweep.arm} was tried with"
+    notes = [
+        f"Each {'cell' if len(sweep.settings) == 2 else 'point'} is {what}: the mean over {seeds} completed seeds."
+    ]
+    if sweep.chosen:
+        notes.append("Framed is what was chosen by these figures of the validation samples.")
+    elif sweep.arm is None:
+        notes.append("A map to look at: nothing is chosen by it.")
+    if any(not len(figures) for figures in sweep.figures.values()):
+        notes.append("Where there is no number, no run is completed.")
+    return notes
+
+
+def _looks_note(drawing: Drawing) -> list[str]:
+    if not drawing.many:
+        return []
+    return [
+        f"Coloured are the {len(drawing.best)} arms with the best means at the end of training, for the eye alone; the "
+        "others are grey lines, without their ranges."
+    ]
+
+
+def _sizes_note(comparison: Comparison) -> list[str]:
+    sizes = sorted({arm.config.step.micro_batch_size for arm in comparison.arms})
+    if len(sizes) == 1:
+        return []
+    return [
+        f"The arms' micro-batches have {_spelled(sizes)} samples: smaller ones have larger squared norms by "
+        "themselves, so compare those of one size."
+    ]
+
+
+def _spelled(sizes: Sequence[int]) -> str:
+    return ", ".join(map(str, sizes)) if len(sizes) <= 8 else f"{sizes[0]} to {sizes[-1]}"

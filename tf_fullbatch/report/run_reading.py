@@ -1,0 +1,193 @@
+"""A run read from its folder; whatever is wrong with its records becomes its status."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from tf_fullbatch.config.run import Config, result_differences
+from tf_fullbatch.errors import Outcome, UserError
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.tables import read_table
+from tf_fullbatch.report.run_records import SHOWN, Final, RecordedRun, Status
+
+_NO_STEP = "not started: no step yet"
+
+
+def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None = None) -> RecordedRun:
+    """Reads a run; whatever is wrong with its records becomes its status, never an exception.
+
+    Args:
+        folder: Its folder, which need not exist.
+        seed: The seed it should have; None takes that of its settings.
+        expected: The settings it should have, but for the seed; None for any.
+    """
+    path = folder.path
+    try:
+        _refuse_lost_files(folder)
+        if not folder.config.exists():
+            said = folder.last_error()
+            reason = "not started" if said is None else f"failed at its start: {said}"
+            return RecordedRun(folder=path, seed=seed, status=Status.NOT_STARTED, reason=reason)
+        config = folder.read_config()
+        if expected is not None:
+            _refuse_other_settings(config, expected, seed)
+        planned = (expected or config).runtime.epochs
+        if not folder.metrics.exists():
+            return RecordedRun(
+                folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
+                config=config,
+            )  # fmt: skip
+        metrics = _metrics(folder.metrics, config)
+        evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
+        has_cross_entropy = _with_cross_entropy(metrics, evaluations)
+        _refuse_impossible(folder.evaluations, evaluations)
+        _refuse_longer(metrics, planned)
+    except UserError as error:
+        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=str(error))
+    except OSError as error:
+        reason = f"cannot read {error.filename}: {error.strerror}"
+        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=reason)
+    summary, notes = _summary(folder)
+    status, reason = _status(planned, metrics, evaluations, summary)
+    finals = _finals(evaluations)
+    if status is Status.COMPLETED:
+        notes = (*notes, *_final_notes(finals))
+    if status is Status.COMPLETED and not folder.summary.exists():
+        notes = (*notes, "it has no summary.json: its device and versions are not shown")
+    return RecordedRun(
+        folder=path,
+        seed=config.step.seed,
+        status=status,
+        reason=reason,
+        planned_passes=planned,
+        config=config,
+        metrics=metrics,
+        evaluations=evaluations,
+        has_cross_entropy=has_cross_entropy,
+        finals=finals,
+        summary=summary,
+        notes=notes,
+    )
+
+
+def _refuse_other_settings(config: Config, expected: Config, seed: int | None) -> None:
+    differences = [found for found in result_differences(expected, config) if found[0] != "seed"]
+    if config.step.seed != seed:
+        differences.append(("seed", seed, config.step.seed))
+    if differences:
+        shown = "; ".join(f"--{name}: {a} in the study, {b} in the run" for name, a, b in differences)
+        raise UserError(f"the run has other settings than its study says ({shown})")
+
+
+def _refuse_lost_files(folder: RunFolder) -> None:
+    """A run writes its settings, then begins its tables together, before its first step."""
+    begun = any(path.exists() for path in (folder.metrics, folder.evaluations, folder.summary))
+    for path in (folder.config, folder.metrics, folder.evaluations):
+        if begun and not path.exists():
+            raise UserError(f"{path} is missing. Restore it, or delete the run's folder to run it anew.")
+
+
+def _refuse_impossible(path: Path, evaluations: pd.DataFrame) -> None:
+    accuracies = evaluations["accuracy"].dropna()
+    wrong = accuracies[~accuracies.between(0, 1)]
+    if len(wrong):
+        raise UserError(
+            f"{path} is damaged: it has an accuracy of {wrong.iloc[0]:g}, not one between 0 and 1"
+        )
+
+
+def _refuse_longer(metrics: pd.DataFrame, planned: int) -> None:
+    passes = metrics["epoch"].max()
+    if passes > planned:
+        raise UserError(f"the run has {passes:.6g} passes, its study says {planned}")
+
+
+def _metrics(path: Path, config: Config) -> pd.DataFrame:
+    """metrics.csv without what no report shows, numbers as floats, and `spent`: gradient evaluations so far.
+
+    Where a step's gradient evaluations are not recorded (version 0.1.0), they are those of the settings.
+    """
+    metrics = read_table(path, STEP_COLUMNS, SHOWN, as_floats=True)
+    per_sample = metrics.pop("gradient_evaluations").fillna(config.step.gradient_evaluations)
+    samples = metrics["samples_seen"].diff().fillna(metrics["samples_seen"])
+    return metrics.assign(spent=(samples * per_sample).cumsum())
+
+
+def _with_cross_entropy(*tables: pd.DataFrame) -> bool:
+    """Puts the cross-entropy in place of the objective, where every row with an objective has it; whether it did."""
+    has_one = all(table["cross_entropy"].notna().sum() >= table["loss"].notna().sum() for table in tables)
+    has_one &= any(table["cross_entropy"].notna().any() for table in tables)
+    for table in tables:
+        cross_entropies = table.pop("cross_entropy")
+        if has_one:
+            table["loss"] = cross_entropies
+    return has_one
+
+
+def _finals(evaluations: pd.DataFrame) -> dict[tuple[str, str], Final]:
+    figures = evaluations[["accuracy", "loss", "samples"]].to_numpy()
+    last = {kind: row for row, kind in enumerate(_kinds(evaluations))}
+    return {kind: Final(100 * figures[row, 0], *figures[row, 1:]) for kind, row in last.items()}
+
+
+def _kinds(evaluations: pd.DataFrame) -> list[tuple[str, str]]:
+    """(split, weights) of each evaluation."""
+    return list(zip(evaluations["split"].tolist(), evaluations["weights"].tolist(), strict=True))
+
+
+def _final_notes(finals: Mapping[tuple[str, str], Final]) -> tuple[str, ...]:
+    if not finals:
+        return ("it has no evaluation, and so no figure to compare",)
+    wrong = [
+        split
+        for (split, weights), final in finals.items()
+        if weights == "raw" and not math.isfinite(final.loss)
+    ]
+    return tuple(f"its last {split} loss is not finite" for split in wrong)
+
+
+def _summary(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What summary.json says, as far as it can be trusted, and what is wrong with it."""
+    try:
+        return (read_summary(folder.summary) if folder.summary.exists() else {}), ()
+    except UserError as error:
+        return {}, (str(error),)
+
+
+def _status(
+    planned: int, metrics: pd.DataFrame, evaluations: pd.DataFrame, summary: Mapping[str, Any]
+) -> tuple[Status, str]:
+    if metrics.empty and summary.get("steps"):
+        return Status.LEFT_OUT, "its metrics.csv has no step, though the run has ended"
+    if metrics.empty:
+        return Status.NOT_STARTED, _NO_STEP
+    step, passes = metrics["step"].iloc[-1], metrics["epoch"].iloc[-1]
+    so_far = f"{passes:.6g} of {planned} passes"
+    # A summary of fewer steps is from before the run was resumed.
+    outcome = summary.get("outcome") if summary.get("steps") == step else None
+    ended = outcome not in (None, Outcome.COMPLETED.name, Outcome.INTERRUPTED.name)
+    if passes >= planned and not ended:
+        nothing_to_evaluate = outcome == Outcome.COMPLETED.name and evaluations.empty
+        if nothing_to_evaluate or _evaluated_at(step, evaluations, outcome == Outcome.COMPLETED.name):
+            return Status.COMPLETED, ""
+        return Status.UNFINISHED, f"unfinished: {so_far}, the last evaluation is missing"
+    if not ended:
+        return Status.UNFINISHED, f"unfinished: {so_far}"
+    return Status.ENDED, f"ended early: {outcome} after {so_far}: {summary['message']}"
+
+
+def _evaluated_at(step: float, evaluations: pd.DataFrame, ended: bool) -> bool:
+    """Whether everything that was ever evaluated was evaluated at this step, and that is all there is to evaluate.
+
+    After validation alone, in the only evaluation of a run that has not ended, the test samples may have been still to
+    come.
+    """
+    kinds = set(_kinds(evaluations))
+    last = set(_kinds(evaluations[evaluations["step"] == step]))
+    whole = ended or evaluations["step"].nunique() > 1 or any(split == "test" for split, _ in kinds)
+    return bool(last) and last == kinds and whole
