@@ -77,16 +77,19 @@ class ReportTest(unittest.TestCase):
         self.assertRegex(lines[2], r"^sgd +3 of 3 +95.00 ± 1.00")
         self.assertEqual(lines[-1], "[]")
         written = sorted(path.name for path in (self.folder / "study/report").iterdir())
-        self.assertEqual(written, ["arms.csv", "arms.tex", "plots", "report.html", "report.md", "results.csv"])
+        self.assertEqual(
+            written, ["arms.csv", "arms.tex", "plots", "report.html", "report.md", "results.csv"]
+        )
         self.assertIn(f"wrote {self.folder / 'study/report/report.html'}", lines)
 
     def test_a_terminal_without_unicode_and_one_that_went_away(self):
-        finished_study(self.folder / "study")
-        command = [sys.executable, "-m", "tf_fullbatch.report", str(self.folder / "study")]
+        for seed, accuracy in enumerate((0.94, 0.96)):
+            write_run(self.folder / f"a/seed-{seed}", BASE.replacing(seed=seed), accuracy)
+        command = [sys.executable, "-m", "tf_fullbatch.report", str(self.folder / "a")]
         environment = os.environ | {"PYTHONIOENCODING": "ascii"}
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertIn(r"95.00 \xb1 1.00", done.stdout)
+        self.assertIn(r"95.00 \xb1 1.41", done.stdout)
         reader, writer = os.pipe()
         os.close(reader)
         gone = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
@@ -114,6 +117,7 @@ class ReportTest(unittest.TestCase):
             ([self.folder / "absent"], "no such folder"),
             ([self.folder / "damaged"], "damaged or of another version"),
             ([self.folder / "good", "--output_dir=/dev/null/x"], "cannot write /dev/null/x"),
+            ([self.folder / "good", "--compare=good,b"], "there is no arm 'b'; the arms are good."),
         ):
             with self.subTest(said):
                 code, out, err = run(*arguments)

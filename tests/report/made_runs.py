@@ -1,5 +1,6 @@
 """Runs that never ran: records of the shape a training leaves, with chosen figures."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ def write_run(
     ema: float | None = None,
     seconds_a_step: float = 0.5,
     device: str = DEVICE,
+    losses: Sequence[float] | None = None,
+    cross_entropy: float | None = None,
 ) -> RunFolder:
     """Writes a run's records.
 
@@ -43,6 +46,9 @@ def write_run(
         ema: Test accuracy of the averaged weights.
         seconds_a_step: Seconds between rows of metrics.csv.
         device: What summary.json says.
+        losses: Test loss at each evaluation, the last at all later ones; where accuracy is None it stands alone, as in
+            regression.
+        cross_entropy: By how much the cross-entropies that are recorded are below the losses; None for none.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     run.create()
@@ -50,20 +56,30 @@ def write_run(
     steps_a_pass = -(-TRAIN_SIZE // (settings.optimizer.batch_size or TRAIN_SIZE))
     steps = round((settings.runtime.epochs if passes is None else passes) * steps_a_pass)
     with TableWriter(run.metrics, STEP_COLUMNS) as metrics:
-        for step in range(1, steps + 1):
-            metrics.append(_step(settings, step, steps_a_pass, seconds_a_step))
+        metrics.append_many(
+            _with_cross_entropy(_step(settings, step, steps_a_pass, seconds_a_step), cross_entropy)
+            | ({"accuracy": None} if losses is not None and accuracy is None else {})
+            for step in range(1, steps + 1)
+        )
     kinds = (("validation", "raw", validation), ("test", "raw", accuracy), ("test", "ema", ema))
     with TableWriter(run.evaluations, EVALUATION_COLUMNS) as evaluations:
-        for step in range(steps_a_pass, steps + 1, steps_a_pass):
+        for number, step in enumerate(range(steps_a_pass, steps + 1, steps_a_pass)):
             for split, weights, value in kinds:
-                if value is not None:
-                    evaluations.append(
-                        {"step": step, "epoch": step / steps_a_pass, "split": split, "weights": weights,
-                         "loss": 0.5, "accuracy": value, "samples": 100, "seconds": 0.1}
-                    )  # fmt: skip
+                loss = 0.5
+                if losses is not None and (split, weights) == ("test", "raw"):
+                    loss = losses[min(number, len(losses) - 1)]
+                elif value is None:
+                    continue
+                line = {"step": step, "epoch": step / steps_a_pass, "split": split, "weights": weights, "loss": loss,
+                        "accuracy": value, "samples": 100, "seconds": 0.1}  # fmt: skip
+                evaluations.append(_with_cross_entropy(line, cross_entropy))
     if outcome is not None:
         write_json(run.summary, _summary(outcome, steps, device))
     return run
+
+
+def _with_cross_entropy(line: dict[str, Any], below: float | None) -> dict[str, Any]:
+    return line if below is None else line | {"cross_entropy": line["loss"] - below}
 
 
 def _step(settings: Config, step: int, steps_a_pass: int, seconds: float) -> dict[str, Any]:
@@ -123,3 +139,22 @@ def finished_study(folder: Path, seeds: tuple[int, ...] = (0, 1, 2), **choices: 
                 validation=ACCURACIES[arm.name][seed] - 0.01,
             )
     return study
+
+
+def many_arms(folder: Path, arms: int, seeds: tuple[int, ...], epochs: int) -> None:
+    """A finished study of many arms that differ by their learning rate; the first is the best."""
+    made = [
+        Arm(name=f"arm_{k:03d}", config=config(epochs=epochs, learning_rate=0.01 * (k + 1)))
+        for k in range(arms)
+    ]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_study(folder, Study(title="Many arms", arms=tuple(made), seeds=seeds))
+    for k, arm in enumerate(made):
+        for seed in seeds:
+            accuracy = 0.95 - 0.5 * k / arms - 0.001 * seed
+            write_run(
+                folder_of(folder, arm.name, seed),
+                arm.config.replacing(seed=seed),
+                accuracy,
+                validation=accuracy,
+            )

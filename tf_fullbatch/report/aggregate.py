@@ -8,6 +8,7 @@ import pandas as pd
 
 from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, Quantity
+from tf_fullbatch.report.run_records import LARGEST
 from tf_fullbatch.report.statistics import deviation
 
 _WEIGHTS = ("raw", "ema")
@@ -52,7 +53,7 @@ def _line(arm: ComparedArm) -> dict[str, Any]:
         name = "accuracy" if quantity is ACCURACY else "loss"
         factor = 100 if quantity is ACCURACY else 1
         last = [factor * run.last_pass(name) for run in completed]
-        line |= _over_seeds(column(quantity, "train"), [value for value in last if np.isfinite(value)])
+        line |= _over_seeds(column(quantity, "train"), [value for value in last if abs(value) <= LARGEST])
     kinds = {run.has_cross_entropy for run in arm.runs if run.started}
     line["losses_are"] = "cross_entropy" if kinds == {True} else "objective" if kinds == {False} else None
     if len(kinds) > 1:
@@ -62,7 +63,7 @@ def _line(arm: ComparedArm) -> dict[str, Any]:
         "published_accuracy_percent": published and published.accuracy,
         "published_spread_percentage_points": published and published.spread,
         "published_source": published and published.source,
-        "passes": arm.config.runtime.epochs,
+        "passes": arm.passes,
         "samples_seen_mean": arm.mean_last("samples_seen") if completed else None,
         "gradient_evaluations_per_sample": arm.gradient_evaluations_per_sample,
         "gradient_evaluations_mean": arm.mean_last("spent") if completed else None,

@@ -38,6 +38,11 @@ class ComparedArm:
         return tuple(run for run in self.runs if run.completed)
 
     @property
+    def passes(self) -> int:
+        """Passes over the training set that a run has at its end."""
+        return self.config.runtime.epochs
+
+    @property
     def figure(self) -> tuple[Quantity, str]:
         """What it is compared by: accuracy, or the loss where no run has one; of the test split, else of validation."""
         kinds = [(quantity, split) for quantity in QUANTITIES for split in SPLITS]

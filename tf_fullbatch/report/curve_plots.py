@@ -82,7 +82,8 @@ def generalisation(drawing: Drawing) -> Figure:
         panel.tick_params(labelbottom=True)
     for panel in panels[-1]:
         panel.set_xlabel("Passes over the training set")
-    style.x_axis(test, ends(losses, "passes", 1.0), "passes")
+    trained = drawing.curves(lambda series: series.steps("loss"))
+    style.x_axis(test, ends(trained, "passes", 1.0), "passes")
     drawing.legend(figure, losses)
     return figure
 

@@ -157,7 +157,7 @@ def recipes(arms: Sequence[ComparedArm]) -> list[list[ComparedArm]]:
         if arm.figures():
             settings = compared_settings(arm.config) | dict.fromkeys((*_LENGTH, "seed"))
             groups.setdefault(json.dumps(settings), []).append(arm)
-    return [sorted(group, key=lambda arm: arm.config.total_epochs) for group in groups.values()]
+    return [sorted(group, key=lambda arm: arm.passes) for group in groups.values()]
 
 
 def seed_dots(panel: Axes, y: float, values: Sequence[float], **look: Any) -> None:

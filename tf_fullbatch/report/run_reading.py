@@ -1,6 +1,5 @@
 """A run read from its folder; whatever is wrong with its records becomes its status."""
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import read_table
-from tf_fullbatch.report.run_records import SHOWN, Final, RecordedRun, Status
+from tf_fullbatch.report.run_records import LARGEST, SHOWN, Final, RecordedRun, Status
 
 _NO_STEP = "not started: no step yet"
 
@@ -146,7 +145,7 @@ def _final_notes(finals: Mapping[tuple[str, str], Final]) -> tuple[str, ...]:
     wrong = [
         split
         for (split, weights), final in finals.items()
-        if weights == "raw" and not math.isfinite(final.loss)
+        if weights == "raw" and not abs(final.loss) <= LARGEST
     ]
     return tuple(f"its last {split} loss is not finite" for split in wrong)
 
@@ -178,6 +177,8 @@ def _status(
         return Status.UNFINISHED, f"unfinished: {so_far}, the last evaluation is missing"
     if not ended:
         return Status.UNFINISHED, f"unfinished: {so_far}"
+    if passes >= planned:
+        return Status.ENDED, str(summary["message"])
     return Status.ENDED, f"ended early: {outcome} after {so_far}: {summary['message']}"
 
 

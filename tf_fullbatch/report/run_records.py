@@ -20,6 +20,10 @@ SHOWN = (
 """The columns of metrics.csv that are read."""
 
 
+LARGEST = 1e38
+"""What is beyond it counts as not finite: float32 has hardly a number there."""
+
+
 class Final(NamedTuple):
     """The last evaluation of a split: accuracy in percent and loss, NaN where there is none, and its samples."""
 
@@ -107,7 +111,7 @@ class RecordedRun:
         """What the last evaluation gave, an accuracy in percent; None where that is no finite number, or nothing."""
         found = self.finals.get((split, weights))
         value = float("nan") if found is None else float(getattr(found, quantity.name))
-        return value if math.isfinite(value) else None
+        return value if abs(value) <= LARGEST else None
 
     def evaluated_samples(self, split: str) -> int | None:
         """How many samples the last evaluation is of; None where that is not known."""

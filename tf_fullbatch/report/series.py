@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tf_fullbatch.report.arms import ComparedArm
-from tf_fullbatch.report.run_records import RecordedRun
+from tf_fullbatch.report.run_records import LARGEST, RecordedRun
 
 BINS = 200
 """About how many points a curve has at most."""
@@ -55,7 +55,9 @@ class ArmSeries:
 
     def __post_init__(self) -> None:
         self._evaluated = [evaluated_points(run, self.arm.split) for run in self.arm.runs]
-        self.not_finite = any(np.isinf(points["loss"]).any() for points in self._evaluated)
+        self.not_finite = any(
+            not (np.abs(run.evaluations["loss"].to_numpy(float)) <= LARGEST).all() for run in self.arm.runs
+        )
 
     def evaluations(self, name: str) -> list[Curve]:
         """Curves of the evaluations of the arm's split, with the weights as trained.
@@ -76,7 +78,7 @@ class ArmSeries:
         together: list[Points] = []
         others: list[Curve] = []
         for run, table in zip(self.arm.runs, tables, strict=True):
-            there = np.isfinite(table["passes"]) & np.isfinite(table[name])
+            there = np.isfinite(table["passes"]) & (np.abs(table[name]) <= LARGEST)
             if not there.any():
                 continue
             points = {key: table[key][there] for key in (*COSTS, "training_loss")} | {
@@ -152,7 +154,7 @@ def bin_starts(count: int, bins: int) -> np.ndarray:
 
 def bin_means(values: np.ndarray, bins: int) -> np.ndarray:
     """The mean of what was measured in each of about `bins` stretches of `[rows, ...]`; NaN where there is nothing."""
-    finite = np.isfinite(values)
+    finite = np.abs(values) <= LARGEST
     starts = bin_starts(len(values), bins)
     if len(starts) == len(values):
         return np.where(finite, values, np.nan)
@@ -174,11 +176,8 @@ def over_seeds(tables: Sequence[Points]) -> Points:
         for name in tables[0]
     }
     values = together.pop("value")
-    with np.errstate(over="ignore"):
-        means = {name: stacked.mean(0) for name, stacked in together.items()}
-        points = means | {"mean": values.mean(0), "low": values.min(0), "high": values.max(0)}
-    there = np.isfinite(points["mean"])
-    return {name: of_name[there] for name, of_name in points.items()}
+    means = {name: stacked.mean(0) for name, stacked in together.items()}
+    return means | {"mean": values.mean(0), "low": values.min(0), "high": values.max(0)}
 
 
 def falling_only(points: Points) -> np.ndarray:

@@ -3,6 +3,7 @@
 import io
 import math
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,15 +53,19 @@ def literal(text: str) -> str:
 
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Writes folder/name.svg, .png and .pdf, each whole; the layout is made once."""
-    layout = figure.get_layout_engine()
-    if layout is not None and figure.axes:
-        layout.execute(figure)
-        figure.set_layout_engine("none")
-    for kind, options in _KINDS.items():
-        picture = io.BytesIO()
-        with mpl.rc_context(_FILES):
-            figure.savefig(picture, format=kind, **options)
-        write_bytes(folder / f"{name}.{kind}", picture.getvalue())
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Glyph .* missing"
+        )  # a name's characters that the font lacks are boxes
+        layout = figure.get_layout_engine()
+        if layout is not None and figure.axes:
+            layout.execute(figure)
+            figure.set_layout_engine("none")
+        for kind, options in _KINDS.items():
+            picture = io.BytesIO()
+            with mpl.rc_context(_FILES):
+                figure.savefig(picture, format=kind, **options)
+            write_bytes(folder / f"{name}.{kind}", picture.getvalue())
 
 
 def arm_legend(

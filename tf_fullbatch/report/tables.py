@@ -81,7 +81,7 @@ def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison
         "arm": arm.name,
         "seeds": f"{len(arm.figures())} of {len(arm.runs)}",
         **figures,
-        "passes": str(arm.config.runtime.epochs),
+        "passes": str(arm.passes),
         "samples seen": _formatted(format_count, cost["samples_seen_mean"]),
         "gradient evaluations per sample": f"{line['gradient_evaluations_per_sample']:.3g}",
         "gradient evaluations": _formatted(format_count, cost["gradient_evaluations_mean"]),

@@ -1,0 +1,65 @@
+"""A report in one call, and how long hundreds of runs take."""
+
+import tempfile
+import time
+import unittest
+from pathlib import Path
+
+import pytest
+
+import tf_fullbatch
+from tests.report.made_runs import BASE, SGD, finished_study, many_arms, write_run
+from tf_fullbatch.errors import UserError
+
+
+class WriteReportTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+
+    def test_table_and_paths(self):
+        finished_study(self.folder, seeds=(0, 1))
+        written = tf_fullbatch.write_report(self.folder, title="Mine", compare=[("sgd", "fb"), "fb,sgd"])
+        self.assertEqual(list(written.table["arm"]), ["sgd", "fb", "clipped"])
+        self.assertAlmostEqual(written.table["test_accuracy_percent_mean"][0], 95.5)
+        self.assertTrue(all(path.exists() for path in written.paths))
+        page = (self.folder / "report/report.md").read_text()
+        self.assertIn("# Mine", page)
+        for pair in ("clipped \u2212 fb", "sgd \u2212 fb", "fb \u2212 sgd"):
+            self.assertIn(f"| {pair} |", page)
+        content = (self.folder / "report/plots/learning_curves.pdf").read_bytes()
+        self.assertIn(b"/FontFile2", content)  # TrueType, as type 42 embeds it
+        self.assertNotIn(b"/Type3", content)
+        self.assertNotIn(b"/CreationDate", content)
+
+    def test_mistakes_are_one_line_in_the_words_of_python(self):
+        write_run(self.folder / "a", BASE, 0.9)
+        write_run(self.folder / "b,c", SGD, 0.9)
+        there = "the arms are a, b,c"
+        for arguments, said in (
+            (([],), "folders is empty"),
+            (([self.folder / "a", self.folder / "b,c"],), "2 folders without output_dir"),
+            ((self.folder, None, None, "a,b"), "expected a list of pairs"),
+            ((self.folder, None, None, ["a"]), f"cannot compare 'a': two arms are expected, as A,B; {there}"),
+            ((self.folder, None, None, ["a,d"]), f"cannot compare 'a,d': there is no arm 'd'; {there}"),
+            ((self.folder, None, None, ["a,a"]), f"two arms are expected, as A,B; {there}"),
+            ((self.folder / "none",), "no such folder"),
+        ):
+            with self.subTest(said), self.assertRaisesRegex(UserError, said):
+                tf_fullbatch.write_report(*arguments)
+        self.assertFalse((self.folder / "report").exists())
+        tf_fullbatch.report.loading.load([self.folder], ["b,c,a"])
+
+    def test_a_report_of_many_runs_is_quick_and_small(self):
+        many_arms(self.folder, 24, (0,), 20)
+        begun = time.process_time()
+        tf_fullbatch.write_report(self.folder)
+        self.assertLess(time.process_time() - begun, 20)
+        self.assertLess((self.folder / "report/report.html").stat().st_size, 3e6)
+
+    @pytest.mark.slow
+    def test_three_hundred_runs_take_less_than_ten_seconds(self):
+        many_arms(self.folder, 100, (0, 1, 2), 300)
+        begun = time.process_time()
+        tf_fullbatch.write_report(self.folder)
+        self.assertLess(time.process_time() - begun, 10)
+        self.assertLess((self.folder / "report/report.html").stat().st_size, 10e6)
