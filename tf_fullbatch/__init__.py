@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
-    from tf_fullbatch.run.from_python import train
     from tf_fullbatch.report.write import write_report
+    from tf_fullbatch.run.from_python import train
     from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel

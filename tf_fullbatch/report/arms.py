@@ -40,7 +40,7 @@ class ComparedArm:
     @property
     def passes(self) -> int:
         """Passes over the training set that a run has at its end."""
-        return self.config.runtime.epochs
+        return self.config.total_epochs
 
     @property
     def figure(self) -> tuple[Quantity, str]:

@@ -35,7 +35,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         config = folder.read_config()
         if expected is not None:
             _refuse_other_settings(config, expected, seed)
-        planned = (expected or config).runtime.epochs
+        planned = (expected or config).total_epochs
         if not folder.metrics.exists():
             return RecordedRun(
                 folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
@@ -75,11 +75,11 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
 
 
 def _refuse_other_settings(config: Config, expected: Config, seed: int | None) -> None:
-    differences = [found for found in result_differences(expected, config) if found[0] != "seed"]
+    differences = [found for found in result_differences(config, expected) if found[0] != "seed"]
     if config.step.seed != seed:
-        differences.append(("seed", seed, config.step.seed))
+        differences.append(("seed", config.step.seed, seed))
     if differences:
-        shown = "; ".join(f"--{name}: {a} in the study, {b} in the run" for name, a, b in differences)
+        shown = "; ".join(f"--{name}: {b} in the study, {a} in the run" for name, a, b in differences)
         raise UserError(f"the run has other settings than its study says ({shown})")
 
 

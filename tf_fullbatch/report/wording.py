@@ -86,7 +86,7 @@ def _loss_note(comparison: Comparison) -> Iterator[str]:
         f"Losses{which} are the objective that was trained, label smoothing and regularisation losses included: "
         "their runs recorded no cross-entropy."
     )
-    smoothing = {arm.config.optimizer.label_smoothing for arm in started if arm.name in without}
+    smoothing = {arm.config.values()["label_smoothing"] for arm in started if arm.name in without}
     if len(smoothing) > 1:
         yield "These arms smooth labels differently, which is in their losses: these do not compare."
 
