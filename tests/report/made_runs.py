@@ -1,5 +1,9 @@
-"""Runs that never ran: records of the shape a training leaves, with chosen figures."""
+"""Runs that never ran: records of the shape a training leaves, with chosen figures.
 
+`python -m tests.report.made_runs FOLDER ARMS SEEDS EPOCHS` writes a finished study of many arms.
+"""
+
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -158,3 +162,7 @@ def many_arms(folder: Path, arms: int, seeds: tuple[int, ...], epochs: int) -> N
                 accuracy,
                 validation=accuracy,
             )
+
+
+if __name__ == "__main__":  # FOLDER ARMS SEEDS EPOCHS
+    many_arms(Path(sys.argv[1]), int(sys.argv[2]), tuple(range(int(sys.argv[3]))), int(sys.argv[4]))

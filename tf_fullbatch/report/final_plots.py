@@ -29,6 +29,7 @@ _LENGTH = ("epochs", "schedule_epochs", "warmup_epochs", "decay_epochs", "penalt
 _DIFFERENT_COST = 1.25
 _LABEL_WIDTH = 40
 _FAR = 10.0
+_MANY_DOTS = "#8A8A8A"
 _GREY: dict[str, Any] = {"color": "#BDBDBD", "marker": "o", "zorder": 1}
 
 
@@ -76,17 +77,18 @@ def ranking_plot(arms: Sequence[ComparedArm]) -> Figure:
     figure = axes.new_figure(14, 5.5)
     panel = figure.subplots()
     edge = _edge(arms)
-    for place, k in enumerate(order, start=1):
-        values = np.array(list(arms[k].figures().values()))
-        look: dict[str, Any] = {"color": "#8A8A8A"}
-        if place <= BEST:
-            look = {"color": style.arm_style(place - 1)["color"]}
-        dots = np.minimum(values, edge)
-        panel.plot(
-            np.full(len(values), place), dots, marker="o", markersize=3, alpha=0.6, linestyle="none", **look
-        )
-        mean = min(values.mean(), edge)
-        panel.plot([place - 0.4, place + 0.4], [mean, mean], linewidth=2, **look)
+    found = [np.minimum(list(arms[k].figures().values()), edge) for k in order]
+    groups = [[place] for place in range(min(BEST, len(order)))] + [list(range(BEST, len(order)))]
+    for group in groups:
+        look = {"color": style.arm_style(group[0])["color"] if len(group) == 1 else _MANY_DOTS}
+        dots = [(place + 1, value) for place in group for value in found[place]]
+        means = [
+            (place + 1 + side, found[place].mean() + 0 * side)
+            for place in group
+            for side in (-0.4, 0.4, np.nan)
+        ]
+        panel.plot(*zip(*means, strict=True), linewidth=2, **look)
+        panel.plot(*zip(*dots, strict=True), marker="o", markersize=3, alpha=0.6, linestyle="none", **look)
     panel.set_xlabel(f"Place of the arm's mean among {len(order)}")
     panel.set_ylabel(_label(arms))
     axes.finish(panel)
@@ -95,7 +97,7 @@ def ranking_plot(arms: Sequence[ComparedArm]) -> Figure:
     entries = [
         ({"color": look["color"]}, f"{place}. {name}") for place, (look, name) in enumerate(entries, start=1)
     ]
-    height = style.arm_legend(figure, entries, [(seed_entry(color="#8A8A8A"), "a seed")])
+    height = style.arm_legend(figure, entries, [(seed_entry(color=_MANY_DOTS), "a seed")])
     figure.set_figheight(figure.get_figheight() + height)
     return figure
 

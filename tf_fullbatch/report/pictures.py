@@ -22,6 +22,7 @@ from tf_fullbatch.report.drawing import Drawing
 from tf_fullbatch.report.quantities import ACCURACY, QUANTITIES
 from tf_fullbatch.report.sweeps import Sweep
 
+_NARROW = 11.0
 MOST_PAIRS = 30
 """So many paired differences are drawn; the table has all."""
 
@@ -35,12 +36,14 @@ class Picture:
         alt: What it shows, for those who do not see it.
         notes: How to read it, a sentence or two each.
         uri: The SVG itself, as a data: URI.
+        small: Whether it is not to fill the page.
     """
 
     name: str
     alt: str
     notes: tuple[str, ...]
     uri: str
+    small: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -177,4 +180,6 @@ class Pictures:
     def _picture(self, figure: Figure, name: str, alt: str, notes: Sequence[str]) -> Picture:
         style.save(figure, self._plots, name)
         encoded = base64.b64encode((self._plots / f"{name}.svg").read_bytes()).decode()
-        return Picture(name=name, alt=alt, notes=tuple(notes), uri=f"data:image/svg+xml;base64,{encoded}")
+        uri = f"data:image/svg+xml;base64,{encoded}"
+        small = figure.get_figwidth() < _NARROW
+        return Picture(name=name, alt=alt, notes=tuple(notes), uri=uri, small=small)

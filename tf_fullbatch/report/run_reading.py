@@ -1,9 +1,11 @@
 """A run read from its folder; whatever is wrong with its records becomes its status."""
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from tf_fullbatch.config.run import Config, result_differences
@@ -112,20 +114,24 @@ def _metrics(path: Path, config: Config) -> pd.DataFrame:
     Where a step's gradient evaluations are not recorded (version 0.1.0), they are those of the settings.
     """
     metrics = read_table(path, STEP_COLUMNS, SHOWN, as_floats=True)
-    per_sample = metrics.pop("gradient_evaluations").fillna(config.step.gradient_evaluations)
-    samples = metrics["samples_seen"].diff().fillna(metrics["samples_seen"])
-    return metrics.assign(spent=(samples * per_sample).cumsum())
+    recorded = metrics["gradient_evaluations"].to_numpy()
+    per_sample = np.where(np.isnan(recorded), config.step.gradient_evaluations, recorded)
+    seen = metrics["samples_seen"].to_numpy()
+    samples = np.diff(seen, prepend=0.0)
+    metrics["spent"] = np.nancumsum(np.where(np.isnan(samples), seen, samples) * per_sample)
+    return metrics
 
 
 def _with_cross_entropy(*tables: pd.DataFrame) -> bool:
     """Puts the cross-entropy in place of the objective, where every row with an objective has it; whether it did."""
-    has_one = all(table["cross_entropy"].notna().sum() >= table["loss"].notna().sum() for table in tables)
-    has_one &= any(table["cross_entropy"].notna().any() for table in tables)
+    there = [
+        [~np.isnan(table[name].to_numpy(float)) for name in ("cross_entropy", "loss")] for table in tables
+    ]
+    if not all(one.sum() >= losses.sum() for one, losses in there) or not any(one.any() for one, _ in there):
+        return False
     for table in tables:
-        cross_entropies = table.pop("cross_entropy")
-        if has_one:
-            table["loss"] = cross_entropies
-    return has_one
+        table["loss"] = table["cross_entropy"]
+    return True
 
 
 def _finals(evaluations: pd.DataFrame) -> dict[tuple[str, str], Final]:
@@ -188,7 +194,7 @@ def _evaluated_at(step: float, evaluations: pd.DataFrame, ended: bool) -> bool:
     After validation alone, in the only evaluation of a run that has not ended, the test samples may have been still to
     come.
     """
-    kinds = set(_kinds(evaluations))
-    last = set(_kinds(evaluations[evaluations["step"] == step]))
+    kinds = _kinds(evaluations)
+    last = set(itertools.compress(kinds, evaluations["step"] == step))
     whole = ended or evaluations["step"].nunique() > 1 or any(split == "test" for split, _ in kinds)
-    return bool(last) and last == kinds and whole
+    return bool(last) and last == set(kinds) and whole

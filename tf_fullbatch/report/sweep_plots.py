@@ -16,7 +16,7 @@ from tf_fullbatch.report.sweeps import Sweep, is_number
 _MOST_NUMBERS = 200
 _FAR = 10.0
 _LOG_FROM = 8.0
-_MANY_TICKS = 10
+_MANY_TICKS = 12
 
 
 def sweep_plot(sweep: Sweep) -> Figure:
@@ -86,10 +86,10 @@ def line_plot(sweep: Sweep) -> Figure:
                        markeredgecolor=style.LOSS, markeredgewidth=2)  # fmt: skip
     if logarithmic:
         panel.set_xscale("log")
-    panel.xaxis.set_major_locator(FixedLocator(list(places.values())))
-    panel.xaxis.set_minor_locator(NullLocator())
+    if len(numbers) <= _MANY_TICKS:
+        panel.xaxis.set_major_locator(FixedLocator(list(places.values())))
+        panel.xaxis.set_minor_locator(NullLocator())
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(value)))
-    panel.tick_params(axis="x", labelrotation=30 if len(numbers) > _MANY_TICKS else 0)
     panel.set_xlabel(sweep.settings[0])
     panel.set_ylabel(sweep.label)
     axes.finish(panel)

@@ -114,7 +114,7 @@ def _warnings(comparison: Comparison) -> Iterator[str]:
         yield f"Of different revisions or devices within an arm (results.csv has each run's): {listed(mixed, _FEW)}."
     if any(arm.split != "test" for arm in comparison.arms):
         yield "Arms marked (validation) have no test split: theirs are the figures of the validation split."
-    of_accuracy = [arm for arm in comparison.arms if arm.quantity is ACCURACY]
+    of_accuracy = [arm for arm in comparison.arms if arm.measured and arm.quantity is ACCURACY]
     counts = [run.evaluated_samples(arm.split) for arm in of_accuracy for run in arm.completed]
     smallest = min((count for count in counts if count), default=0)
     if smallest:
