@@ -80,15 +80,12 @@ def ranking_plot(arms: Sequence[ComparedArm]) -> Figure:
     found = [np.minimum(list(arms[k].figures().values()), edge) for k in order]
     groups = [[place] for place in range(min(BEST, len(order)))] + [list(range(BEST, len(order)))]
     for group in groups:
-        look = {"color": style.arm_style(group[0])["color"] if len(group) == 1 else _MANY_DOTS}
-        dots = [(place + 1, value) for place in group for value in found[place]]
-        means = [
-            (place + 1 + side, found[place].mean() + 0 * side)
-            for place in group
-            for side in (-0.4, 0.4, np.nan)
-        ]
-        panel.plot(*zip(*means, strict=True), linewidth=2, **look)
-        panel.plot(*zip(*dots, strict=True), marker="o", markersize=3, alpha=0.6, linestyle="none", **look)
+        colour = style.arm_style(group[0])["color"] if len(group) == 1 else _MANY_DOTS
+        dots = np.array([(place + 1, value) for place in group for value in found[place]]).reshape(-1, 2)
+        ends = [(place + 1 + side, found[place].mean()) for place in group for side in (-0.4, 0.4, np.nan)]
+        x, y = np.array(ends).reshape(-1, 2).T
+        panel.plot(x, y, linewidth=2, color=colour)
+        panel.plot(*dots.T, marker="o", markersize=3, alpha=0.6, linestyle="none", color=colour)
     panel.set_xlabel(f"Place of the arm's mean among {len(order)}")
     panel.set_ylabel(_label(arms))
     axes.finish(panel)
