@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from tf_fullbatch.config.run import Config
@@ -104,8 +105,10 @@ class RecordedRun:
         """The mean of a column of metrics.csv over the steps of the last pass; NaN before the first."""
         if not self.started:
             return float("nan")
-        epochs = self.metrics["epoch"]
-        return float(self.metrics[column][epochs > epochs.iloc[-1] - 1 + 1e-6].mean())
+        epochs, values = self.metrics["epoch"].to_numpy(), self.metrics[column].to_numpy()
+        last = values[epochs > epochs[-1] - 1 + 1e-6]
+        measured = last[~np.isnan(last)]
+        return float(measured.mean()) if len(measured) else float("nan")
 
     def final(self, quantity: Quantity, split: str, weights: str = "raw") -> float | None:
         """What the last evaluation gave, an accuracy in percent; None where that is no finite number, or nothing."""
