@@ -18,7 +18,8 @@ from tf_fullbatch.settings.flag_parsing import help_lines
 JIT_CHOICES = ("auto", "on", "off")
 _STEP = (
     "model", "image_size", "num_classes", "micro_batch_size", "samples", "repeats", "penalties", "dtype_policies",
-    "jit_compile", "first_micro_batch", "memory_sweep", "help_seconds", "json",
+    "jit_compile", "first_micro_batch", "memory_sweep", "help_seconds", "own_arrays", "report_runs",
+    "seconds", "json",
 )  # fmt: skip
 SUITES: dict[str, tuple[str, ...]] = {
     "step": _STEP,
@@ -76,13 +77,19 @@ class Options:
     help_seconds: bool = setting(
         False, "Measure instead how long each command takes to show its --help (step)."
     )
+    own_arrays: bool = setting(
+        False, "Measure instead passes over an .npz beside the same built-in data (step)."
+    )
+    report_runs: tuple[int, ...] = setting(
+        (), "Measure instead reports of these numbers of runs, such as 30,300 (step).", minimum=1
+    )
     rows: tuple[str, ...] = setting(
         (),
         f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}.",
     )
     seconds: float = setting(
         2.0,
-        "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch).",
+        "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, --own_arrays).",
         minimum=0,
     )
     torch_python: str | None = setting(

@@ -52,7 +52,7 @@ def execute(options: Options) -> dict[str, Any]:
 
 
 def _step(options: Options) -> dict[str, Any]:
-    from tf_fullbatch.benchmark import startup, step_suite
+    from tf_fullbatch.benchmark import startup, step_suite, whole_runs
 
     found: dict[str, Any] = {}
     if options.first_micro_batch:
@@ -64,6 +64,12 @@ def _step(options: Options) -> dict[str, Any]:
     if options.help_seconds:
         found["help_seconds"] = startup.help_seconds(options, _progress)
         print(startup.help_table(found["help_seconds"]))
+    if options.own_arrays:
+        found["own_arrays"] = whole_runs.own_arrays(options, _progress)
+        print(whole_runs.own_arrays_table(found["own_arrays"]))
+    if options.report_runs:
+        found["report_runs"] = whole_runs.report_seconds(options, _progress)
+        print(whole_runs.report_table(found["report_runs"]))
     if not found:
         found = step_suite.measure(options, _progress)
         print(
