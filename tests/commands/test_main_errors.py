@@ -320,7 +320,7 @@ class EndsTest(CommandTestCase):
 
     def test_a_disk_that_fills_up(self):
         full = OSError(28, "No space left on device")
-        with mock.patch("tf_fullbatch.records.checkpoint_files.np.savez", side_effect=full):
+        with mock.patch("numpy.savez", side_effect=full):
             ended = tiny(self.folder, "--epochs=2", "--checkpoint_every=1")
         self.assertEqual(2, ended.code)
         self.assertRegex(ended.err.splitlines()[-1], "^error: cannot write .*No space left on device")

@@ -107,7 +107,10 @@ class Problem:
         kernel = GradientKernel(self.loss, penalty, **settings)
         found = kernel(self.theta, self.state, part, when, full_gradient)
         assert found.scored is not None
-        return Result(*found.weighted, found.scored.outputs, found.sampled.measurements)
+        means = found.weighted
+        return Result(
+            means.gradient, means.loss, means.squared_norm, found.scored.outputs, found.sampled.measurements
+        )
 
     def value(self, theta: trees.Tree, part: MicroBatch, when: StepScalars) -> tf.Tensor:
         """The loss to differentiate, with kernels whose second derivatives are exact."""

@@ -22,7 +22,8 @@ from tests.command import (
 from tf_fullbatch import open_run
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.report.run_records import Status, read_run
+from tf_fullbatch.report.run_reading import read_run
+from tf_fullbatch.report.run_records import Status
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 RUN = ("--model=linear", "--train_size=120", "--micro_batch_size=32", "--epochs=3", "--batch_size=60", "--shuffle",

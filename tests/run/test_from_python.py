@@ -12,7 +12,7 @@ import tensorflow as tf
 import tf_fullbatch
 from tests.command import CommandTestCase, command, contents, evaluations_of, steps_of
 from tf_fullbatch.errors import NonFiniteError, UserError
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report.loading import load
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(120, 4)), RNG.integers(0, 3, 120)

@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import subprocess
+import sys
 import time
 import unittest
 from collections.abc import Callable
@@ -12,6 +14,7 @@ from unittest import mock
 import keras
 import numpy as np
 import psutil
+import pytest
 import tensorflow as tf
 from absl.testing import parameterized
 
@@ -26,6 +29,7 @@ from tf_fullbatch.run.build import Splits
 from tf_fullbatch.run.memory import memory_rows, network_memory, samples_memory
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
+ROOT = Path(__file__).parents[2]
 ROW = 8 * 4 + 4 + 8
 """Bytes of a sample: inputs, target, number."""
 ONE = tf.distribute.get_strategy()
@@ -92,18 +96,33 @@ def measured(made: Callable[[], object]) -> Measured:
     return Measured(after - before, 1024 * int(line.split()[1]) - before)
 
 
+def large_batches() -> UpdateBatches:
+    inputs = np.ones((3000, 8000), np.float32)  # written, so that it is there
+    return UpdateBatches(inputs, np.zeros(3000, np.int32))
+
+
+def measured_on_the_device() -> Measured:
+    batches = large_batches()
+    ResidentSource(batches.select(np.arange(8)), 4, ONE)
+    return measured(lambda: ResidentSource(batches, 64, ONE))
+
+
 @unittest.skipUnless(os.access("/proc/self/clear_refs", os.W_OK), "Linux alone tells")
 class MeasuredTest(tf.test.TestCase, parameterized.TestCase):
     """Of 96 MB of samples, larger than anything else that is made meanwhile."""
 
     def setUp(self) -> None:
         super().setUp()
-        inputs = np.ones((3000, 8000), np.float32)  # written, so that it is there
-        self.batches = UpdateBatches(inputs, np.zeros(3000, np.int32))
+        self.batches = large_batches()
 
+    @pytest.mark.slow
     def test_samples_on_the_device(self) -> None:
-        ResidentSource(self.batches.select(np.arange(8)), 4, ONE)
-        found = measured(lambda: ResidentSource(self.batches, 64, ONE))
+        # In a process of its own: this one's heap keeps what other tests freed.
+        program = "from tests.run.test_memory import measured_on_the_device as f; print(*f())"
+        done = subprocess.run(
+            [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        found = Measured(*map(int, done.stdout.split()))
         held = held_bytes(self.batches, 1)
         self.assertAllClose(found.after, held, rtol=0.1)
         self.assertAllClose(found.peak, held + transfer_bytes(self.batches, 1), rtol=0.1)

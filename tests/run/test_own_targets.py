@@ -123,7 +123,7 @@ class OwnTargetsTest(CommandTestCase):
         shown = self.assert_done(command(*own, *self.common, "--epochs=30", f"--output_dir={self.run}")).out
         self.assertNotIn("nan", shown)
         table = self.assert_done(command("--mode=evaluate", f"--output_dir={self.run}", *own)).out
-        self.assertRegex(table, rf"train +raw +60 +{np.mean((x @ weights - y) ** 2):.4f} +-")
+        self.assertRegex(table, rf"train +raw +60 +- +{np.mean((x @ weights - y) ** 2):.4f} +-")
 
     def test_built_in_networks_take_numbers_and_classes(self) -> None:
         for i, arguments in enumerate(

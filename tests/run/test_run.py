@@ -106,10 +106,12 @@ class DryRunTest(CommandTestCase):
         self.assertEqual(
             "2.00k samples, 3 gradient evaluations each: 6.00k gradient evaluations", facts["cost"]
         )
-        # 200 images of 64 bytes and labels of 4.
-        self.assertEqual("13.6 kB of training data", facts["host memory"])
+        # Images of 64 bytes and labels of 4: 200, 50 and 450.
+        self.assertEqual(
+            "47.6 kB of samples: training 13.6 kB, validation 3.4 kB, test 30.6 kB", facts["host memory"]
+        )
         # And sample numbers of 8 bytes.
-        self.assertTrue(facts["device memory"].endswith(", samples 15.2 kB"), facts["device memory"])
+        self.assertIn("training 15.2 kB", facts["device memory"])
         for name in ("time", "devices"):
             self.assertIn(name, facts)
         for flag in arguments[1:]:

@@ -8,7 +8,8 @@ from tests.command import CommandTestCase, command, evaluations_of, steps_of, su
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import list_checkpoints
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.report.run_records import Status, read_run
+from tf_fullbatch.report.run_reading import read_run
+from tf_fullbatch.report.run_records import Status
 
 CODE = """
     import keras

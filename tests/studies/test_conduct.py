@@ -13,7 +13,7 @@ from tests.studies.studies import study, swept, write_finished
 from tf_fullbatch.errors import Outcome, RunInterruptedError, UserError
 from tf_fullbatch.records.study_file import Study, read_study
 from tf_fullbatch.records.trials_file import read_trials
-from tf_fullbatch.report.arms import load
+from tf_fullbatch.report.loading import load
 from tf_fullbatch.studies import conduct
 from tf_fullbatch.studies.conduct import StudyConduct
 from tf_fullbatch.studies.execution import Failure

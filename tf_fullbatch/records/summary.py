@@ -119,7 +119,8 @@ def best_evaluation(evaluations: "pd.DataFrame") -> dict[str, Any] | None:
 
 def validation_rank(row: Record) -> tuple[float, float, float]:
     """Orders evaluations of the validation split, the best first: by accuracy, if any, then loss, then step."""
-    return -_number(row, "accuracy"), _number(row, "loss"), _number(row, "step")
+    accuracy = _number(row, "accuracy")
+    return 0.0 if accuracy == math.inf else -accuracy, _number(row, "loss"), _number(row, "step")
 
 
 def is_ranked(row: Record) -> bool:
