@@ -64,7 +64,7 @@ class FlagsTest(unittest.TestCase):
             (f"--json={ROOT}", "file in an existing folder"),
             ("--speed=9", "speed.*--help"),
             ("--suite=tiny", "--suite=tiny: accepted are step, small, pytorch, gpu"),
-            ("--seconds=1", "--seconds=1.0 has no effect with --suite=step: leave it at 2.0"),
+            ("--rows=mlp", "--rows=mlp has no effect with --suite=step: leave it unset"),
             ("--fresh", "--fresh=True has no effect with --suite=step"),
             ("--suite=small --samples=3", "--samples=3 has no effect with --suite=small"),
             (
