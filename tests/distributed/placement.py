@@ -13,13 +13,14 @@ import numpy as np
 from tests.distributed.cases import CASES, configuration
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.run import build, devices
+from tf_fullbatch.run.splits import evaluation_batches, training_batches
 
 
 def trained(config: Config, parts: build.Assembly) -> dict[str, np.ndarray]:
     """Weights and the figures of the last step and of an evaluation, after the case's epochs."""
-    batches = build.training_batches(config, parts.splits.train)
+    batches = training_batches(config, parts.splits.train)
     parts.model.fit(batches, epochs=config.runtime.epochs, verbose=0)
-    figures = parts.model.evaluate_batches(build.evaluation_batches(config, parts.splits.test))
+    figures = parts.model.evaluate_batches(evaluation_batches(config, parts.splits.test))
     last = {k: v for k, v in parts.model.last_step.items() if k not in ("step_seconds", "images_per_second")}
     return {
         **parts.state.capture(),

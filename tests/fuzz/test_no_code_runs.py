@@ -13,7 +13,7 @@ from tests.fuzz import hostile_files
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoint_files import ARRAYS
 from tf_fullbatch.records.checkpoints import load_checkpoint
-from tf_fullbatch.run.build import load_initial_weights
+from tf_fullbatch.run.initial_weights import load_initial_weights
 
 
 class NoCodeRunsTest(CommandTestCase):

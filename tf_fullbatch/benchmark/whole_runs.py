@@ -23,6 +23,7 @@ from tf_fullbatch.errors import RunError
 from tf_fullbatch.records.files import write_json
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
+from tf_fullbatch.run.splits import load_splits, training_batches
 
 BUILT_IN, OWN = "built-in data", "own arrays"
 _SEEDS = 3
@@ -36,7 +37,7 @@ def own_arrays(options: Options, progress: Progress) -> dict[str, Any]:
     """
     config = Config().replacing(model="mlp", micro_batch_size=128, epochs=1)
     with tempfile.TemporaryDirectory() as folder:
-        train = build.load_splits(config).train
+        train = load_splits(config).train
         np.savez(f"{folder}/digits.npz", inputs=train.inputs, targets=train.targets)
         own = config.replacing(dataset=f"{folder}/digits.npz")
         sides = {BUILT_IN: _passes(config), OWN: _passes(own)}
@@ -47,7 +48,7 @@ def own_arrays(options: Options, progress: Progress) -> dict[str, Any]:
 def _passes(config: Config) -> Passes:
     """`fit` of the model that a run of these settings trains."""
     parts = build.assemble(config, choose_strategy(config.runtime))
-    batches = build.training_batches(config, parts.splits.train)
+    batches = training_batches(config, parts.splits.train)
     return timed(lambda passes: parts.model.fit(batches, epochs=passes, verbose=0))
 
 

@@ -48,7 +48,9 @@ class Quantity:
         if not (np.isfinite(mean) and np.isfinite(measure)) or abs(mean) >= 10**_MOST_DECIMALS:
             return None
         decimals = digits - 1 - int(np.floor(np.log10(measure))) if measure else _SIGNIFICANT - 1
-        return None if decimals > 2 * _MOST_DECIMALS else min(max(decimals, 0), _MOST_DECIMALS)
+        own = _SIGNIFICANT - 1 - int(np.floor(np.log10(abs(mean)))) if mean else _MOST_DECIMALS
+        # A spread far below the mean does not make its further digits worth reading.
+        return None if decimals > 2 * _MOST_DECIMALS else min(max(decimals, 0), max(own, 0), _MOST_DECIMALS)
 
     def better(self, a: float, b: float) -> bool:
         """Whether a is better than b."""

@@ -1,12 +1,12 @@
 """The figures of a comparison as tables of text: a line per arm, a line per pair, and the settings of arms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import Field, dataclass
 from typing import Any
 
 import pandas as pd
 
-from tf_fullbatch.config.run import compared_settings, differing_settings, settings_fields
+from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings, differing_settings, settings_fields
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.aggregate import column
@@ -16,6 +16,7 @@ from tf_fullbatch.report.quantities import ACCURACY, LOSS, MINUS, Quantity, loss
 from tf_fullbatch.report.ranking import FEW, ranked
 from tf_fullbatch.report.run_records import RecordedRun
 from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.own_parts import shortened
 
 _ALWAYS_SHOWN = ("dataset", "model", "micro_batch_size", "batch_size", "learning_rate", "schedule", "epochs")
 _COSTS = ("samples_seen_mean", "gradient_evaluations_mean", "wall_seconds_mean")
@@ -158,13 +159,18 @@ def shared_settings(comparison: Comparison) -> str:
     configs = [arm.config for arm in comparison.arms]
     values, differing = compared_settings(configs[0]), ("seed", *differing_settings(configs))
     shown = [
-        f"--{field.name}={flag_text(field, values[field.name])}"
+        f"--{field.name}={_shown(field, values[field.name])}"
         for _, field in settings_fields()
         if field.name in values
         and field.name not in differing
         and (values[field.name] != field.default or field.name in _ALWAYS_SHOWN)
     ]
     return " ".join(shown) or "no setting is the same in all arms"
+
+
+def _shown(field: Field, value: Any) -> str:
+    """A value as its flag takes it, of a user's file the name alone."""
+    return flag_text(field, shortened(value) if field.name in FILE_SETTINGS else value)
 
 
 def _mean_cell(quantity: Quantity, line: Mapping[str, Any], split: str, weights: str = "raw") -> str | None:

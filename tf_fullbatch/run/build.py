@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,52 +14,21 @@ from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core.losses import takes_class_numbers, takes_logits
 from tf_fullbatch.data.augment.own import OwnAugmentation
-from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split
-from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.models.own import Expected
 from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
-from tf_fullbatch.records.checkpoints import Checkpoint, load_step
-from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
+from tf_fullbatch.run.initial_weights import load_initial_weights
+from tf_fullbatch.run.splits import Splits, load_splits, training_batches
 from tf_fullbatch.settings.own_parts import is_users_code
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.state import TrainingState, restore_network
-
-
-@dataclass(frozen=True, slots=True)
-class Splits:
-    """The data of a run.
-
-    Attributes:
-        train: Training samples.
-        validation: Samples to validate on; None where there are none.
-        test: Test samples; None where the source has none.
-        test_split: The source's name of the split that serves as test; None where there is none.
-    """
-
-    train: Split
-    validation: Split | None
-    test: Split | None
-    test_split: str | None
-
-    @property
-    def evaluated(self) -> dict[str, Split]:
-        """Split name -> samples of the splits that are evaluated."""
-        named = {"validation": self.validation, "test": self.test}
-        return {name: split for name, split in named.items() if split is not None}
-
-    def __str__(self) -> str:
-        counted = {"training": self.train, **self.evaluated}
-        text = ", ".join(f"{len(samples):,} {name}" for name, samples in counted.items())
-        if self.test_split in (None, "test"):
-            return text
-        return f"{text} (the source's split {self.test_split!r}: it has no labelled test split)"
+from tf_fullbatch.training.state import TrainingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,80 +70,6 @@ def assemble(
     if checkpoint is not None:
         state.restore(checkpoint.arrays)
     return Assembly(strategy, splits, model, ema, state)
-
-
-def load_splits(config: Config) -> Splits:
-    """Loads the data set and cuts it into training, validation and test samples.
-
-    Raises:
-        UserError: The data set or the sizes are not to be had, or batches do not fit the training set.
-    """
-    data = config.data
-    try:
-        dataset = data.load()
-    except UserError as error:
-        named = str(error).startswith("--")
-        raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
-    if dataset.validation is not None and data.validation_size:
-        raise UserError(
-            f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
-            "Leave it out."
-        )
-    balanced = dataset.train.has_classes
-    train, validation = split_train(
-        dataset.train.targets if balanced else np.zeros(len(dataset.train), np.int32),
-        num_classes=dataset.num_classes if balanced else 1,
-        train_size=data.train_size,
-        validation_size=data.validation_size,
-    )
-    splits = Splits(
-        dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
-        dataset.train.select(validation) if len(validation) else dataset.validation,
-        dataset.test,
-        dataset.test_split,
-    )
-    if not splits.train.are_images:
-        _refuse_image_settings(config, splits.train)
-    config.check_training_set(len(splits.train))
-    return splits
-
-
-def _refuse_image_settings(config: Config, train: Split) -> None:
-    built_in = not isinstance(config.step.chosen_augmentation, OwnAugmentation)
-    given = {
-        "augmentation": built_in and config.step.augmentation != "none",
-        "flip_averaging": config.step.flip_averaging,
-    }
-    for name in (name for name, is_given in given.items() if is_given):
-        raise UserError(
-            f"--{name} is for images (uint8 of 4 axes), but the inputs of --dataset={config.data.dataset} are "
-            f"{train.described('inputs')}: leave it out."
-        )
-
-
-def training_batches(config: Config, train: Split) -> UpdateBatches:
-    """The training samples as update batches."""
-    return UpdateBatches(
-        train.inputs,
-        train.targets,
-        batch_size=config.optimizer.batch_size,
-        sample_ids=train.sample_ids,
-        shuffle=config.optimizer.shuffle,
-        seed=config.step.seed,
-        chunk_micro_batches=config.runtime.chunk_micro_batches,
-        on_device=config.runtime.keeps_data_on_device,
-    )
-
-
-def evaluation_batches(config: Config, samples: Split) -> UpdateBatches:
-    """Samples to evaluate on, as one update batch."""
-    return UpdateBatches(
-        samples.inputs,
-        samples.targets,
-        sample_ids=samples.sample_ids,
-        chunk_micro_batches=config.runtime.chunk_micro_batches,
-        on_device=config.runtime.keeps_data_on_device,
-    )
 
 
 def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) -> FullBatchModel:
@@ -282,55 +176,3 @@ def _refuse_for_built_in(config: Config, train: Split, loss: Any) -> None:
             f"--loss={config.optimizer.loss} takes probabilities, but {model} gives logits: add "
             "--loss_options=from_logits=True."
         )
-
-
-def load_initial_weights(network: keras.Model, source: str, step: int | None = None) -> None:
-    """Loads weights into a network from a run folder, a .keras file or a .weights.h5 file.
-
-    Args:
-        network: The network.
-        source: The folder or file.
-        step: Which checkpoint of a run folder; None for its model.keras, the last.
-
-    Raises:
-        UserError: The file or checkpoint is missing, damaged, or of another network.
-    """
-    path = Path(source).expanduser()
-    try:
-        if step is not None:
-            if not path.is_dir():
-                raise UserError(
-                    f"--step={step} with --initial_weights={source}: only a run folder has steps."
-                )
-            if not restore_network(network, load_step(RunFolder(path).checkpoints, step).arrays):
-                raise _of_another_network(source, network)
-            return
-        if path.is_dir():
-            path = path / "model.keras"
-        found = path.is_file()
-    except OSError as error:  # such as a name that is too long
-        raise UserError(f"--initial_weights={source}: {error.strerror or error}.") from error
-    accepted = path.name.endswith((".keras", ".weights.h5"))
-    if not (found and accepted):
-        problem = f"there is no {path}" if not found else "it is another kind of file"
-        raise UserError(f"--initial_weights={source}: {problem}. Give a run folder, .keras or .weights.h5.")
-    try:
-        if path.name.endswith(".weights.h5"):
-            network.load_weights(path)
-            return
-        weights = keras.models.load_model(path, compile=False).get_weights()
-    except Exception as error:  # Keras raises many kinds, for damaged files and for other architectures
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(
-            f"--initial_weights={source}: {path.name} is damaged, or of another network ({reason})."
-        ) from error
-    if [w.shape for w in weights] != [w.shape for w in network.get_weights()]:
-        raise _of_another_network(source, network)
-    network.set_weights(weights)
-
-
-def _of_another_network(source: str, network: keras.Model) -> UserError:
-    return UserError(
-        f"--initial_weights={source}: does not fit --model={network.name} and its settings. Give the --model, --width, "
-        "--norm and so on that it was trained with."
-    )

@@ -11,6 +11,7 @@ from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
 from tf_fullbatch.run.opened import kept_checkpoint
 from tf_fullbatch.run.own_files import check_unchanged, refuse_unnamed
+from tf_fullbatch.run.splits import evaluation_batches
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -35,7 +36,7 @@ def evaluate(config: Config) -> Outcome:
         print(f"warning: {note}", file=sys.stderr)
     rows = []
     for name, samples in {"train": parts.splits.train, **parts.splits.evaluated}.items():
-        batches = build.evaluation_batches(trained, samples)
+        batches = evaluation_batches(trained, samples)
         rows.append(_row(name, "raw", parts.model, batches))
         if parts.ema is not None:
             with parts.ema.applied():

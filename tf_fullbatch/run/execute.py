@@ -16,10 +16,11 @@ from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build, devices, plan
 from tf_fullbatch.run.evaluate import evaluate
+from tf_fullbatch.run.failures import naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
 from tf_fullbatch.run.own_files import file_hashes
-from tf_fullbatch.run.train import RunSession, naming_memory_failures
+from tf_fullbatch.run.train import RunSession
 
 
 def execute(config: Config) -> Outcome:

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.resident import device_memory, held_bytes, transfer_bytes
 from tf_fullbatch.data.stream import in_flight_bytes
-from tf_fullbatch.run import build
+from tf_fullbatch.run.splits import Splits, evaluation_batches, training_batches
 from tf_fullbatch.training.drivers import stay_on_devices
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
@@ -54,7 +54,7 @@ class NetworkMemory:
         return self.weights + self.gradients + self.activations
 
 
-def memory_rows(config: Config, model: FullBatchModel, splits: build.Splits) -> list[tuple[str, str]]:
+def memory_rows(config: Config, model: FullBatchModel, splits: Splits) -> list[tuple[str, str]]:
     """The rows of a plan that speak of memory: (name, text)."""
     network, strategy = network_memory(model), model.distribute_strategy
     sets = samples_memory(config, splits, strategy)
@@ -88,12 +88,10 @@ def memory_rows(config: Config, model: FullBatchModel, splits: build.Splits) -> 
     return rows
 
 
-def samples_memory(
-    config: Config, splits: build.Splits, strategy: tf.distribute.Strategy
-) -> list[SamplesMemory]:
+def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strategy) -> list[SamplesMemory]:
     """Memory of the training samples and of those evaluated, in the order in which they are given to the devices."""
-    batches = {"training": build.training_batches(config, splits.train)}
-    batches |= {name: build.evaluation_batches(config, split) for name, split in splits.evaluated.items()}
+    batches = {"training": training_batches(config, splits.train)}
+    batches |= {name: evaluation_batches(config, split) for name, split in splits.evaluated.items()}
     sets: list[SamplesMemory] = []
     replicas = strategy.num_replicas_in_sync
     for name, samples in batches.items():

@@ -19,6 +19,7 @@ from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
 from tf_fullbatch.run.given import parts_of
 from tf_fullbatch.run.own_files import check_unchanged, refuse_unnamed
+from tf_fullbatch.run.splits import training_batches
 from tf_fullbatch.settings.given_parts import giving
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class OpenedRun:
         Args:
             step: Whose samples of an epoch, where an epoch has several steps.
         """
-        return self.model.objective(build.training_batches(self.config, self.splits.train), step=step)
+        return self.model.objective(training_batches(self.config, self.splits.train), step=step)
 
     def use_average(self) -> None:
         """Puts the moving average of the weights in the weights' place.

@@ -13,6 +13,7 @@ from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.memory import memory_rows
 from tf_fullbatch.run.output_dir import default_output_dir
+from tf_fullbatch.run.splits import training_batches
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import audited, loss_of, use_xla
 from tf_fullbatch.training.trainer import sample_specs
@@ -26,7 +27,7 @@ def plan(config: Config) -> str:
     """
     parts = build.assemble(config, choose_strategy(config.runtime))
     model, splits = parts.model, parts.splits
-    batches = build.training_batches(config, splits.train)
+    batches = training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]
     rows = [("resolved", _resolved(config, model, batches))]

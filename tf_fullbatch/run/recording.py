@@ -14,7 +14,7 @@ from tf_fullbatch.display.time_left import Evaluations
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Record
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import read_table
-from tf_fullbatch.run.build import Splits
+from tf_fullbatch.run.splits import Splits
 
 if TYPE_CHECKING:
     import pandas as pd

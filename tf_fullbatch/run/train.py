@@ -3,11 +3,9 @@
 import contextlib
 import json
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tf_fullbatch.config.run import Config, compared_settings
 from tf_fullbatch.display.curves import plot_curves
@@ -16,7 +14,6 @@ from tf_fullbatch.display.sinks import Sinks
 from tf_fullbatch.display.tensorboard import code_block
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import (
-    DeviceMemoryError,
     NonFiniteError,
     Outcome,
     RunError,
@@ -32,45 +29,14 @@ from tf_fullbatch.records.summary import run_summary
 from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
+from tf_fullbatch.run.failures import naming_lost_workers, naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
+from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.settings.own_parts import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
-
-
-@contextlib.contextmanager
-def naming_memory_failures() -> Iterator[None]:
-    """Turns TensorFlow's exception into one that says what to do."""
-    try:
-        yield
-    except tf.errors.ResourceExhaustedError as error:
-        raise DeviceMemoryError(
-            "the device ran out of memory: choose a smaller --micro_batch_size or a smaller --model."
-        ) from error
-
-
-@contextlib.contextmanager
-def naming_lost_workers() -> Iterator[None]:
-    """Turns what TensorFlow raises where another worker is gone into one line, and a shutdown that waits for nobody.
-
-    Raises:
-        WorkerLostError: Within a run of several workers, an operation failed that is not this worker's own.
-    """
-    try:
-        yield
-    except tf.errors.OpError as error:
-        # The message is a long trace of the graph; what happened stands behind this, or last.
-        said = error.message.partition("aborted by: ")[2] or error.message.strip().splitlines()[-1]
-        raise WorkerLostError(
-            f"another worker failed or does not answer ({' '.join(said.split())[:150]}). End all workers and start "
-            "the same command on every one again"
-        ) from error
-
-
-def _to_stderr(text: str) -> None:
-    print(text, file=sys.stderr)
 
 
 class RunSession:
@@ -100,7 +66,7 @@ class RunSession:
         self._raises = raises
         self._config, self._folder, self._parts, self._stops = config, folder, parts, stops
         self._quiet, self._chief = config.runtime.quiet or not chief, chief
-        self._batches = build.training_batches(config, parts.splits.train)
+        self._batches = training_batches(config, parts.splits.train)
         self._first_epoch = 0 if checkpoint is None else int(checkpoint.epoch)
         self._first_step = 0 if checkpoint is None else checkpoint.step
         before: dict[str, Any] = {} if checkpoint is None else checkpoint.metadata
@@ -131,7 +97,7 @@ class RunSession:
             self._folder,
             self._writer,
             self.progress,
-            splits={name: build.evaluation_batches(self._config, s) for name, s in splits.items()},
+            splits={name: evaluation_batches(self._config, s) for name, s in splits.items()},
             every=self._config.runtime.evaluate_every,
             ends=self._config.stretch_ends,
             ema=self._parts.ema,
@@ -304,3 +270,7 @@ class RunSession:
         if not saved:
             return "no step was completed. The same command starts anew."
         return f"{saved[0].name} is kept. The same command goes on from there."
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr)

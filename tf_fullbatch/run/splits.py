@@ -1,0 +1,116 @@
+"""The data of a run: loaded, cut into splits, and those into update batches."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.data.augment.own import OwnAugmentation
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.sources.dataset import Split
+from tf_fullbatch.data.splits import split_train
+from tf_fullbatch.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The data of a run.
+
+    Attributes:
+        train: Training samples.
+        validation: Samples to validate on; None where there are none.
+        test: Test samples; None where the source has none.
+        test_split: The source's name of the split that serves as test; None where there is none.
+    """
+
+    train: Split
+    validation: Split | None
+    test: Split | None
+    test_split: str | None
+
+    @property
+    def evaluated(self) -> dict[str, Split]:
+        """Split name -> samples of the splits that are evaluated."""
+        named = {"validation": self.validation, "test": self.test}
+        return {name: split for name, split in named.items() if split is not None}
+
+    def __str__(self) -> str:
+        counted = {"training": self.train, **self.evaluated}
+        text = ", ".join(f"{len(samples):,} {name}" for name, samples in counted.items())
+        if self.test_split in (None, "test"):
+            return text
+        return f"{text} (the source's split {self.test_split!r}: it has no labelled test split)"
+
+
+def load_splits(config: Config) -> Splits:
+    """Loads the data set and cuts it into training, validation and test samples.
+
+    Raises:
+        UserError: The data set or the sizes are not to be had, or batches do not fit the training set.
+    """
+    data = config.data
+    try:
+        dataset = data.load()
+    except UserError as error:
+        named = str(error).startswith("--")
+        raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
+    if dataset.validation is not None and data.validation_size:
+        raise UserError(
+            f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
+            "Leave it out."
+        )
+    balanced = dataset.train.has_classes
+    train, validation = split_train(
+        dataset.train.targets if balanced else np.zeros(len(dataset.train), np.int32),
+        num_classes=dataset.num_classes if balanced else 1,
+        train_size=data.train_size,
+        validation_size=data.validation_size,
+    )
+    splits = Splits(
+        dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
+        dataset.train.select(validation) if len(validation) else dataset.validation,
+        dataset.test,
+        dataset.test_split,
+    )
+    if not splits.train.are_images:
+        _refuse_image_settings(config, splits.train)
+    config.check_training_set(len(splits.train))
+    return splits
+
+
+def _refuse_image_settings(config: Config, train: Split) -> None:
+    built_in = not isinstance(config.step.chosen_augmentation, OwnAugmentation)
+    given = {
+        "augmentation": built_in and config.step.augmentation != "none",
+        "flip_averaging": config.step.flip_averaging,
+    }
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UserError(
+            f"--{name} is for images (uint8 of 4 axes), but the inputs of --dataset={config.data.dataset} are "
+            f"{train.described('inputs')}: leave it out."
+        )
+
+
+def training_batches(config: Config, train: Split) -> UpdateBatches:
+    """The training samples as update batches."""
+    return UpdateBatches(
+        train.inputs,
+        train.targets,
+        batch_size=config.optimizer.batch_size,
+        sample_ids=train.sample_ids,
+        shuffle=config.optimizer.shuffle,
+        seed=config.step.seed,
+        chunk_micro_batches=config.runtime.chunk_micro_batches,
+        on_device=config.runtime.keeps_data_on_device,
+    )
+
+
+def evaluation_batches(config: Config, samples: Split) -> UpdateBatches:
+    """Samples to evaluate on, as one update batch."""
+    return UpdateBatches(
+        samples.inputs,
+        samples.targets,
+        sample_ids=samples.sample_ids,
+        chunk_micro_batches=config.runtime.chunk_micro_batches,
+        on_device=config.runtime.keeps_data_on_device,
+    )
