@@ -13,6 +13,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from tf_fullbatch.benchmark import fresh_process, pytorch_suite, small_suite
 from tf_fullbatch.benchmark.comparisons import PYTORCH, SMALL, Comparison, Workload
 from tf_fullbatch.benchmark.options import Options
@@ -59,6 +61,7 @@ class RowsTest(unittest.TestCase):
         self.assertIn("\nmlp_pass ", printed.getvalue())
         self.assertNotIn("run of the command line", printed.getvalue())
 
+    @pytest.mark.slow
     def test_a_run_of_the_command_line(self):
         seconds = small_suite.recorded_seconds_per_step(epochs=3)
         self.assertTrue(0 < seconds < 10 and math.isfinite(seconds))

@@ -10,6 +10,8 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from tests.report.made_runs import BASE, finished_study, write_run
 from tf_fullbatch.commands import report
 from tf_fullbatch.commands.report import Options
@@ -82,6 +84,7 @@ class ReportTest(unittest.TestCase):
         )
         self.assertIn(f"wrote {self.folder / 'study/report/report.html'}", lines)
 
+    @pytest.mark.slow
     def test_a_terminal_without_unicode_and_one_that_went_away(self):
         for seed, accuracy in enumerate((0.94, 0.96)):
             write_run(self.folder / f"a/seed-{seed}", BASE.replacing(seed=seed), accuracy)

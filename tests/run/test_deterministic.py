@@ -6,6 +6,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import pytest
+
 from tests.command import TINY, evaluations_of, steps_of
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 
@@ -16,6 +18,7 @@ FLAGS = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 class DeterministicTest(unittest.TestCase):
     def test_bits_are_the_same_in_another_process_with_other_chunks(self):
         with tempfile.TemporaryDirectory() as name:

@@ -21,6 +21,7 @@ class VariantsTest(CommandTestCase):
     draws_curves = False
     LINEAR = ("--model=linear", "--epochs=2", "--quiet")
 
+    @pytest.mark.slow
     def test_each_runs(self):
         variants = [
             "--schedule=cosine --warmup_epochs=1 --optimizer=adamw --nodecay_norm_and_bias",
@@ -54,6 +55,7 @@ class VariantsTest(CommandTestCase):
         self.assertEqual({}, summary_of(self.folder / "one")["final"]["test"])
         self.assertEqual(steps_of(self.folder / "both"), steps_of(self.folder / "one"))
 
+    @pytest.mark.slow
     def test_precisions(self):
         for policy in (
             "float64",
