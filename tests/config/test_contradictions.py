@@ -28,7 +28,12 @@ class ContradictionTest(unittest.TestCase):
             optimizer=OptimizerConfig(batch_size=500),
             data=DataConfig(train_size=200),
         )
-        self.assert_refused(("micro_batch_size=128", "train_size=100"), data=DataConfig(train_size=100))
+        self.assert_refused(
+            ("micro_batch_size=129", "train_size=100"),
+            data=DataConfig(train_size=100),
+            step=StepConfig(micro_batch_size=129),
+        )
+        Config(data=DataConfig(train_size=100))  # nobody chose micro-batches of 128: they have all there is
         Config(optimizer=OptimizerConfig(batch_size=128))
 
     def test_schedules(self) -> None:

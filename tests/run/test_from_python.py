@@ -118,6 +118,35 @@ class TrainTest(CommandTestCase):
         self.assertAlmostEqual(run.history["loss"].iloc[0], expected, delta=1e-6)
         self.assertEqual(len(json.loads((folder / "config.json").read_text())["files_sha256"]), 4)
 
+    def test_numpys_numbers_and_small_sets(self) -> None:
+        few = {"train": (X[:20], Y[:20]), "micro_batch_size": 128, "validation": None, "test": None}
+        run = self.train(
+            self.folder / "run", **few, epochs=np.int64(2), learning_rate=np.float32(0.5), seed=np.int32(1)
+        )
+        self.assertEqual((run.step, run.config.optimizer.learning_rate), (2, 0.5))
+
+    def test_the_precision_of_the_program_stays(self) -> None:
+        def made(input_shape: tuple, num_classes: int) -> keras.Model:
+            return network(input_shape, num_classes)
+
+        half = self.train(self.folder / "half", model=made, dtype_policy="mixed_bfloat16", epochs=1)
+        self.assertEqual(half.network.layers[0].dtype_policy.name, "mixed_bfloat16")
+        self.assertEqual(keras.config.dtype_policy().name, "float32")
+        with self.assertRaisesRegex(UserError, "^dtype_policy=mixed_bfloat16 is given beside a model"):
+            self.train(self.folder / "new", dtype_policy="mixed_bfloat16")
+
+    def test_layers_are_named_as_in_a_new_process(self) -> None:
+        def made(input_shape: tuple, num_classes: int) -> keras.Model:
+            return network(input_shape, num_classes)
+
+        for i in range(2):
+            run = self.train(
+                self.folder / str(i), model=made, learning_rate_factors={"dense_1/": 0.0}, epochs=1
+            )
+            self.assertEqual(
+                [v.path.split("/")[-2] for v in run.network.weights], ["dense"] * 2 + ["dense_1"] * 2
+            )
+
     def test_in_another_thread(self) -> None:
         found = []
         thread = threading.Thread(target=lambda: found.append(self.train(self.folder / "run", epochs=1).step))

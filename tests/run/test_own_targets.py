@@ -55,6 +55,18 @@ CODE = """
             "size": lambda targets, outputs: size * keras.losses.mean_squared_error(targets, outputs),
         }
 
+    def failing(targets, outputs):
+        return targets / 0 + {}["key"]
+
+    def silent(targets, outputs):
+        outputs
+
+    def fixed(learning_rate):
+        return keras.optimizers.SGD(0.5)
+
+    def floats(seed):
+        return lambda x, ids, epoch: tf.cast(x, "float32")
+
     def huber(targets, outputs, delta=1.0):
         return keras.losses.huber(targets, outputs, delta)
 
@@ -210,6 +222,10 @@ class OwnTargetsTest(CommandTestCase):
             ((*digits, "--loss_options=a=1"), "has no effect with --loss=cross_entropy"),
             ((*line, *own(model="linear", loss="Pairs")), "one per pair of them"),
             ((*line, *own(model="linear", loss="pairs")), "one per pair of them"),
+            ((*line, *own(model="linear", loss="failing")), "failed: own.py, line"),
+            ((*line, *own(model="linear", loss="silent")), "returns nothing: return one number per sample"),
+            ((*digits, *own(optimizer="fixed")), "returned an optimizer with a rate of its own"),
+            ((*images, *own(augmentation="floats")), "made float32[8, 4, 4, 1] of uint8[8, 4, 4, 1]"),
             ((*images, "--augmentation=keras:RandomFlip"), "draw from a state of their own"),
             ((*images, *own(augmentation="drawn")), "another result when it is called again"),
             ((*images, *own(augmentation="mixed")), "other results where fewer samples are together"),

@@ -6,6 +6,7 @@ import unittest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl.testing import parameterized
 
 from tf_fullbatch.errors import UserError
@@ -112,6 +113,26 @@ class FunctionsTest(unittest.TestCase):
             own_parts.called("model", value, function, {"a": 1}, {"c": 1})
         with self.assertRaisesRegex(UserError, r"failed: own.py, line 3: KeyError: 'k'"):
             own_parts.called("model", value, function, {"a": 1}, {})
+
+
+class OptionsTextTest(unittest.TestCase):
+    def test_is_read_back(self) -> None:
+        given = {
+            "a": np.int64(8),
+            "b": np.float32(0.5),
+            "c": np.arange(3),
+            "d": "a'b\"c,d",
+            "e": None,
+            "f": {"g": 1},
+        }
+        text = part_options.options_text("model", given)
+        expected = {**given, "a": 8, "b": 0.5, "c": [0, 1, 2]}
+        self.assertEqual(part_options.parsed_options("model", text), expected)
+
+    def test_what_no_text_can_say(self) -> None:
+        for value in (len, object(), float("nan")):
+            with self.assertRaisesRegex(UserError, "--model_options has x="):
+                part_options.options_text("model", {"x": value})
 
 
 if __name__ == "__main__":

@@ -400,6 +400,7 @@ class FunctionsTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(
         ("mse", (40,), "targets have the shape [samples], the outputs [samples, 10]"),
+        (SparseCrossentropy(), (40, 10), "give np.argmax(y, axis=-1) of one-hot targets"),
         ("mse", (40, 1), "targets have the shape [samples, 1], the outputs [samples, 10]"),
         (keras.losses.Huber(), (40,), "the loss 'huber_loss' takes both alike"),
     )

@@ -73,7 +73,9 @@ class Config:
             ("micro_batch_size", self.step.micro_batch_size),
             ("batch_size", self.optimizer.batch_size),
         ):
-            if value is not None and value > samples:
+            # A micro-batch that nobody chose is all there is.
+            chosen = name != "micro_batch_size" or value != StepConfig().micro_batch_size
+            if value is not None and value > samples and chosen:
                 raise UserError(f"--{name}={value} is larger than the training set{size}: lower --{name}.")
 
     def _check_schedule(self) -> None:

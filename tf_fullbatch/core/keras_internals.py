@@ -1,5 +1,6 @@
 """The private parts of Keras and TensorFlow that the package relies on, in one place, each with the reason."""
 
+import collections
 import contextlib
 import functools
 import threading
@@ -17,6 +18,9 @@ from tensorflow.python.eager.polymorphic_function import autograph_util, polymor
 from tensorflow.python.framework import ops, registry
 from tensorflow.python.ops import control_flow_v2_func_graphs, custom_gradient
 from tensorflow.python.util import pywrap_xla_ops
+
+_NAMES = "object_name_uids"
+"""Keras' global counts of layers' names (`keras.src.utils.naming.auto_name`)."""
 
 
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
@@ -61,6 +65,17 @@ def global_generator(generator: keras.random.SeedGenerator) -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute(GLOBAL_SEED_GENERATOR, previous)
+
+
+@contextlib.contextmanager
+def names_from_the_start() -> Iterator[None]:
+    """Layers without a name of their own are numbered as in a new process for a while: dense, dense_1, ..."""
+    counted = global_state.get_global_attribute(_NAMES)
+    global_state.set_global_attribute(_NAMES, collections.defaultdict(int))
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute(_NAMES, counted)
 
 
 def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:

@@ -100,10 +100,13 @@ def own_network(
     """
     import keras
 
+    from tf_fullbatch.core import keras_internals
+
     function = own_parts.function_of("model", value)
-    network = own_parts.called(
-        "model", value, function, {"input_shape": input_shape, "num_classes": num_classes}, options
-    )
+    with keras_internals.names_from_the_start():  # the same names, whatever the process has made before
+        network = own_parts.called(
+            "model", value, function, {"input_shape": input_shape, "num_classes": num_classes}, options
+        )
     if not isinstance(network, keras.Model):
         raise UserError(f"--model={value} returned a {type(network).__name__}: return a keras.Model.")
     try:

@@ -54,4 +54,9 @@ class OwnOptimizer(Settings):
             raise UserError(
                 f"--optimizer={value} returned a {type(optimizer).__name__}: return a keras.optimizers.Optimizer."
             )
+        if not isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
+            raise UserError(
+                f"--optimizer={value} returned an optimizer with a rate of its own: hand on the one it is called with, "
+                "a schedule; --learning_rate and --schedule say it."
+            )
         return optimizer

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tf_fullbatch.errors import UserError
 
@@ -26,6 +26,11 @@ def parsed_factors(text: str | None) -> list[tuple[re.Pattern, float]]:
         if not (equals and pattern and math.isfinite(number) and number >= 0):
             raise _refused(text, entry, "a factor is 0 or more")
     return found
+
+
+def factors_text(factors: Mapping[str, float]) -> str:
+    """Pattern -> factor as the setting has it."""
+    return ",".join(f"{pattern}={float(factor)}" for pattern, factor in factors.items())
 
 
 def rate_factors(text: str | None, paths: Sequence[str]) -> list[float]:

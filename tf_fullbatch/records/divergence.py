@@ -28,8 +28,9 @@ def exploded(
     """The first of a run's last losses (training, validation, test; raw weights) that has exploded, if any.
 
     It has where it is not finite, or beyond `BEYOND` times a reference: of a cross-entropy that of guessing, log C; of
-    other losses the first step's, that of the weights a network is made with. Where these were trained before, or that
-    loss is not positive, there is no reference.
+    other losses the first step's, that of the weights a network is made with. Of weights that may have been trained
+    before it is the least of the split's evaluations before. Where there is none, or it is not positive, there is no
+    reference.
 
     Args:
         metrics: metrics.csv.
@@ -49,7 +50,12 @@ def exploded(
                 reference, of = math.log(max(classes or 2, 2)), "that of guessing"
             else:
                 name, value = "loss", row["loss"]
-                reference, of = first if new_weights and first > 0 else math.inf, "that of the first step"
+                evaluated = raw["loss"][raw["split"] == split].tolist()
+                known = first if new_weights else min(evaluated[:-1], default=math.inf)
+                reference, of = (
+                    known if known > 0 else math.inf,
+                    "that of the first step" if new_weights else "the least before",
+                )
             where = f"the {split} {name} is {value:.4g} after step {row['step']}"
             if not math.isfinite(value):
                 return Exploded(split, where)

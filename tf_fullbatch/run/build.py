@@ -1,7 +1,7 @@
 """From a configuration to its parts: devices, data, network, compiled model, and the state of a training."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,13 @@ import numpy as np
 import optree
 import tensorflow as tf
 
-from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core.losses import takes_class_numbers, takes_logits
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import RunError, UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.models.own import Expected
 from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
@@ -25,6 +25,7 @@ from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights
 from tf_fullbatch.run.splits import Splits, load_splits, training_batches
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.own_parts import is_users_code
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -98,8 +99,24 @@ def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) 
         optimizer.build(network.trainable_variables)
         model.compile(optimizer=optimizer, loss=loss)
     # Refuses now, before anything is written, what the step cannot be built from.
-    model.prepare(batches, training=True)
+    with _naming_users_code(config):
+        model.prepare(batches, training=True)
     return model
+
+
+@contextlib.contextmanager
+def _naming_users_code(config: Config) -> Iterator[None]:
+    """Turns an error within a file that a setting names into one line that says so."""
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        values = config.values()
+        for name in FILE_SETTINGS:
+            if failure := own_parts.failure_of(name, values[name], error):
+                raise failure from error
+        raise
 
 
 def _full_batch_model(step: StepConfig, network: keras.Model, train: Split) -> FullBatchModel:

@@ -42,9 +42,16 @@ def make_deterministic(seed: int) -> None:
 @contextlib.contextmanager
 def precision(dtype_policy: str) -> Iterator[None]:
     """`set_precision` for a while."""
+    with keeping_precision():
+        set_precision(dtype_policy)
+        yield
+
+
+@contextlib.contextmanager
+def keeping_precision() -> Iterator[None]:
+    """Puts Keras' and TensorFlow's precision back at the end."""
     policy, floatx = keras.config.dtype_policy(), keras.config.floatx()
     tf32 = tf.config.experimental.tensor_float_32_execution_enabled()
-    set_precision(dtype_policy)
     try:
         yield
     finally:

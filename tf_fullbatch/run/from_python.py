@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.config.runtime import DTYPE_POLICIES
 from tf_fullbatch.errors import UserError, in_pythons_words
+from tf_fullbatch.optim.rate_factors import factors_text
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run import execute
+from tf_fullbatch.run.devices import keeping_precision
 from tf_fullbatch.run.given import Parts, parts_of
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.opened import OpenedRun, opened
@@ -84,7 +87,7 @@ def train(
     )
     config = _config(parts, os.fspath(output_dir), settings)
     folder = RunFolder(os.fspath(output_dir))
-    with giving(parts.given), StopRequests() as stops:
+    with giving(parts.given), keeping_precision(), StopRequests() as stops:
         trained = execute.train(config, stops, parts.strategy, raises=True)
         if trained.parts is None:  # it had all its epochs
             return opened(folder, config, strategy=parts.strategy)
@@ -112,8 +115,25 @@ def _config(parts: Parts, output_dir: str, settings: Mapping[str, Any]) -> Confi
                 )
         policy = keras.config.dtype_policy().name
         values["dtype_policy"] = policy if policy in DTYPE_POLICIES else values["dtype_policy"]
-    values |= {
-        name: options_text(value) if name.endswith("_options") and isinstance(value, Mapping) else value
-        for name, value in settings.items()
-    }
+        if settings.get("dtype_policy", policy) not in (policy, values["dtype_policy"]):
+            raise UserError(
+                f"dtype_policy={settings['dtype_policy']} is given beside a model that is made already, under "
+                f"{policy}: give a function that makes it, or call keras.config.set_dtype_policy before you make it."
+            )
+    for name in parts.values:
+        if name in settings:
+            raise UserError(
+                f"{name}={settings[name]!r} is given beside the part itself: leave one of them out."
+            )
+    values |= {name: _plain(name, value) for name, value in settings.items()}
     return cli_flags.config_of(values | parts.values | {"output_dir": output_dir})
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A setting's value as its flag has it: Python's numbers, options and factors as text."""
+    if isinstance(value, Mapping):
+        if name.endswith("_options"):
+            return options_text(name.removesuffix("_options"), value)
+        if name == "learning_rate_factors":
+            return factors_text(value)
+    return value.item() if isinstance(value, np.generic) else value

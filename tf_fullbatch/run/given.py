@@ -1,22 +1,18 @@
 """What a Python program gives in the place of flags: names of parts, and objects under the names `python:NAME`."""
 
-import functools
-import hashlib
 import importlib.machinery
 import inspect
-import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import keras
-import optree
 import tensorflow as tf
 
-from tf_fullbatch.core import keras_internals
 from tf_fullbatch.data.collect import collected
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.run.fingerprint import fingerprint
 from tf_fullbatch.settings.given_parts import Given
 
 
@@ -73,10 +69,7 @@ Part = str | tuple[str, Given]
 
 def _model(model: Any) -> Part:
     if isinstance(model, keras.Model):
-        digest = _digest(
-            [[type(layer).__qualname__, _config(layer)] for layer in keras_internals.layers_of(model)]
-        )
-        return "python:model", Given(lambda input_shape, num_classes: model, digest)
+        return "python:model", Given(lambda input_shape, num_classes: model, fingerprint(model))
     return _function("model", model)
 
 
@@ -91,12 +84,7 @@ def _data(train: Any, validation: Any, test: Any) -> Part | None:
         return train if train is None else _function("train", train)
     splits = {"train": train, "validation": validation, "test": test}
     pairs = {name: _pair(name, split) for name, split in splits.items() if split is not None}
-    digest = hashlib.sha256()
-    flat: Any = optree.tree_flatten_with_path(pairs)  # type: ignore[arg-type]
-    for path, array in zip(*flat[:2], strict=True):
-        digest.update(f"{path} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return "python:data", Given(lambda: pairs, digest.hexdigest())
+    return "python:data", Given(lambda: pairs, fingerprint(pairs))
 
 
 def _pair(name: str, split: Any) -> tuple[Any, Any]:
@@ -126,9 +114,7 @@ def _loss(loss: Any) -> Part:
     if name := _name_within(keras.losses, loss):
         return f"keras:{name}"
     if isinstance(loss, keras.losses.Loss | Mapping | list | tuple):
-        parts = optree.tree_leaves(loss, none_is_leaf=True)  # type: ignore[arg-type]
-        digest = _digest([[type(part).__qualname__, _config(part)] for part in parts])
-        return "python:loss", Given(lambda: loss, digest)
+        return "python:loss", Given(lambda: loss, fingerprint(loss))
     return _function("loss", loss)
 
 
@@ -155,36 +141,4 @@ def _function(argument: str, function: Any) -> Part:
     ):
         return f"{module}:{name}"
     label = re.sub(r"\W", "", getattr(function, "__name__", "")) or "function"
-    return f"python:{label}", Given(function, _digest(_source(function)))
-
-
-def _source(function: Callable[..., Any]) -> Any:
-    if isinstance(function, functools.partial):
-        return [_source(function.func), repr(function.args), repr(function.keywords)]
-    try:
-        return inspect.getsource(function)
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        return repr(type(function)) if code is None else repr((code.co_code, code.co_consts, code.co_names))
-
-
-def _config(part: Any) -> Any:
-    """What Keras says that a layer or loss is, without names, which count up in a process."""
-    if not hasattr(part, "get_config"):
-        return _source(part) if callable(part) else None
-    try:
-        return _nameless(part.get_config())
-    except NotImplementedError:  # a layer of the user's own
-        return _source(type(part))
-
-
-def _nameless(config: Any) -> Any:
-    if isinstance(config, Mapping):
-        return {key: _nameless(value) for key, value in config.items() if key not in ("name", "layers")}
-    return [_nameless(part) for part in config] if isinstance(config, list | tuple) else config
-
-
-def _digest(content: Any) -> str:
-    # An object without a description of its own is described by where it is in memory.
-    text = re.sub(r" at 0x[0-9a-f]+", "", json.dumps(content, default=repr, sort_keys=True))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return f"python:{label}", Given(function, fingerprint(function))

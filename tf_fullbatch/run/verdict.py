@@ -10,6 +10,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.divergence import exploded
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import read_table
+from tf_fullbatch.settings.own_parts import is_users_code
 
 
 def refuse_divergence(folder: RunFolder, config: Config, network: keras.Model, classes: int | None) -> None:
@@ -26,7 +27,8 @@ def refuse_divergence(folder: RunFolder, config: Config, network: keras.Model, c
     """
     metrics = read_table(folder.metrics, STEP_COLUMNS)
     evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS)
-    found = exploded(metrics, evaluations, classes, new_weights=config.model.initial_weights is None)
+    new_weights = config.model.initial_weights is None and not is_users_code(config.model.model)
+    found = exploded(metrics, evaluations, classes, new_weights=new_weights)
     if found is not None:
         advice = _advice(found.split, metrics, network)
         raise DivergedError(f"diverged: {found.text}. {advice} All files are kept, the last weights too.")

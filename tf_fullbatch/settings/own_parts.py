@@ -12,7 +12,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,6 +160,8 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
         module = _imported(path) if source.kind == "file" else importlib.import_module(source.place)
     except (Exception, SystemExit) as error:
         raise _failed(setting, value, "cannot be imported", error, path) from error
+    if source.kind == "module":
+        _refuse_stale(setting, value, module, path)
     function = getattr(module, source.name, None)
     if not callable(function):
         there = [
@@ -267,11 +270,48 @@ def _imported(path: Path) -> Any:
     return module
 
 
+def failure_of(setting: str, value: str, error: Exception) -> UserError | None:
+    """One line of an error that came up in the user's file of this setting; None where it did not."""
+    path = file_of(setting, value) if is_users_code(value) else None
+    if path is None or not _frames(error, path):
+        return None
+    return _failed(setting, value, "failed", error, path)
+
+
+def _frames(error: BaseException, path: Path) -> list[traceback.FrameSummary]:
+    """The steps of an error's way that lie in a file."""
+    return [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path.absolute()]
+
+
+def _refuse_stale(setting: str, value: str, module: types.ModuleType, path: Path) -> None:
+    """Refuses a module whose file has changed since Python imported it: the old code would run.
+
+    Raises:
+        UserError: A function of it is another by now.
+    """
+    try:
+        now = {code.co_qualname: code for code in _codes(compile(path.read_bytes(), str(path), "exec"))}
+    except (OSError, SyntaxError, ValueError) as error:
+        raise UserError(f"--{setting}={value}: cannot read {path} ({error}).") from error
+    for name, member in vars(module).items():
+        own = inspect.isfunction(member) and member.__module__ == module.__name__
+        if own and not hasattr(member, "__wrapped__") and now.get(member.__qualname__) != member.__code__:
+            raise UserError(
+                f"--{setting}={value}: {path.name} has changed since Python imported it ({name} is another by now): "
+                "restart Python."
+            )
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    for const in code.co_consts:
+        if isinstance(const, types.CodeType):
+            yield const
+            yield from _codes(const)
+
+
 def _failed(setting: str, value: str, how: str, error: BaseException, path: Path | None) -> UserError:
     """One line of an error in the user's code, with the line of their file where it came up."""
-    frames = [
-        f for f in traceback.extract_tb(error.__traceback__) if path and Path(f.filename) == path.absolute()
-    ]
+    frames = _frames(error, path) if path else []
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     if line is None and frames:
         line = frames[-1].lineno

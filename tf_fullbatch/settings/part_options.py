@@ -30,16 +30,35 @@ def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
     return found
 
 
-def options_text(options: Mapping[str, Any]) -> str:
-    """The inverse of `parsed_options`, of values that are Python literals."""
-    return ",".join(f"{key}={value!r}" for key, value in options.items())
+def options_text(setting: str, options: Mapping[str, Any]) -> str:
+    """The inverse of `parsed_options`; NumPy's numbers and arrays become Python's.
+
+    Raises:
+        UserError: A value that no text can say.
+    """
+    values = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in options.items()}
+    text = ",".join(f"{key}={value!r}" for key, value in values.items())
+    for key, value in values.items():
+        try:
+            same = ast.literal_eval(repr(value)) == value
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            same = False
+        if not same:
+            raise UserError(
+                f"--{setting}_options has {key}={value!r}, which is no number, text, list or dictionary of such: give "
+                "it within the function."
+            )
+    return text
 
 
 def _split(setting: str, text: str) -> list[str]:
     """The parts between commas that stand outside of quotes and brackets."""
-    parts, depth, quote, start = [], 0, "", 0
+    parts, depth, quote, start, escaped = [], 0, "", 0, False
     for i, char in enumerate(text):
-        if quote:
+        if escaped:
+            escaped = False
+        elif quote:
+            escaped = char == "\\"
             quote = "" if char == quote else quote
         elif char in "'\"":
             quote = char

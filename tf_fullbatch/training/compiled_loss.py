@@ -174,10 +174,19 @@ _OF_CLASS_NUMBERS = frozenset(
 def _refuse_other_shapes(loss: keras.losses.Loss, target: Any, output: Any) -> None:
     """Refuses targets that one of Keras' losses would broadcast against the outputs, each with every one."""
     function: Any = getattr(loss, "fn", None)
+    wanted, given = list(output.shape), list(target.shape)
+    if isinstance(loss, SparseCrossentropy | keras.losses.SparseCategoricalCrossentropy):
+        places = given[:-1] if len(given) == len(wanted) and given[-1] == 1 else given
+        if len(places) != len(wanted) - 1:
+            raise UserError(
+                f"The targets have the shape {_shown(target.shape)}, the outputs {_shown(output.shape)}, and the loss "
+                f"{loss.name!r} takes one class number per sample or place: give np.argmax(y, axis=-1) of one-hot "
+                "targets, or use CategoricalCrossentropy."
+            )
+        return
     of_keras = function is not None and function.__module__.startswith("keras.")
     if not of_keras or function.__name__ in _OF_CLASS_NUMBERS:
         return
-    wanted, given = list(output.shape), list(target.shape)
     for shape, other in ((wanted, given), (given, wanted)):
         if len(shape) == len(other) + 1 and shape[-1] == 1:
             shape.pop()
@@ -203,8 +212,11 @@ def _refuse_pairs(loss: keras.losses.Loss, target: Any, output: Any) -> None:
     zeros = [tf.zeros([samples, *part.shape[1:]], output.dtype) for part in (target, output)]
     try:
         losses = loss.call(*zeros)
-    except Exception:  # what is traced later says it better
+    except Exception:  # it is the user's, and comes again where the loss is traced
         return
+    if losses is None:
+        raise UserError(f"The loss {loss.name!r} returns nothing: return one number per sample, [samples].")
+    losses = tf.convert_to_tensor(losses)
     if losses.shape.rank > 1 and samples in losses.shape[1:]:
         raise UserError(
             f"The loss {loss.name!r} of targets {_shown(target.shape)} and outputs {_shown(output.shape)} gives "

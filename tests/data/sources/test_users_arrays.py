@@ -81,6 +81,8 @@ class DatasetOfTest(parameterized.TestCase):
         (train([[1, 2], [3]]), "are no array"),
         (train(3.0), "are one value"),
         (train(targets=["a"] * 6), "text or objects.*np.unique"),
+        (train(targets=Y + 2**32), "run from 4294967296 to 4294967298: give whole numbers of 32 bits"),
+        (train(inputs=X.astype(int) + 2**40), "whole numbers of 32 bits"),
         (train(targets=Y + 1j), "are complex128: give class numbers"),
         (
             train(targets=np.where(Y == 2, 1e60, Y)),

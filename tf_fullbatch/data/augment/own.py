@@ -92,10 +92,10 @@ def _try(value: str, augment: Any, inputs: "np.ndarray") -> None:
         return np.asarray(own_parts.called("augmentation", value, augment, given, {}))
 
     whole, first = called(slice(None)), slice(0, (len(inputs) + 1) // 2)
-    if whole.shape != inputs.shape:
+    if whole.shape != inputs.shape or whole.dtype != inputs.dtype:
         raise UserError(
-            f"--augmentation={value} made inputs of the shape {list(whole.shape)} of {list(inputs.shape)}: return the "
-            "same shape."
+            f"--augmentation={value} made {whole.dtype}{list(whole.shape)} of {inputs.dtype}{list(inputs.shape)}: "
+            "return the same shape and dtype."
         )
     for again, why in (
         (called(slice(None)), "another result when it is called again"),

@@ -100,7 +100,7 @@ def _inputs(what: str, given: Any) -> np.ndarray:
     if inputs.dtype == np.uint8:
         return inputs[..., np.newaxis] if inputs.ndim == 3 else inputs
     if inputs.dtype.kind in "iub":
-        return inputs.astype(np.int32)
+        return _whole(what, inputs)
     if inputs.dtype.kind != "f":
         raise UserError(f"the {what} are {inputs.dtype}: give pixels (uint8), numbers or integer tokens.")
     return _finite(what, inputs)
@@ -123,7 +123,22 @@ def _targets(what: str, given: Any) -> np.ndarray:
         raise UserError(
             f"the {what} go down to {targets.min()}: give class numbers from 0, or floats where they are no classes."
         )
-    return targets.astype(np.int32)
+    return _whole(what, targets)
+
+
+def _whole(what: str, array: np.ndarray) -> np.ndarray:
+    """Whole numbers as int32.
+
+    Raises:
+        UserError: They are beyond it.
+    """
+    limits = np.iinfo(np.int32)
+    if array.size and not (limits.min <= array.min() and array.max() <= limits.max):
+        raise UserError(
+            f"the {what} run from {array.min()} to {array.max()}: give whole numbers of 32 bits, or floats where they "
+            "are no classes or tokens."
+        )
+    return array.astype(np.int32)
 
 
 def _finite(what: str, array: np.ndarray) -> np.ndarray:
