@@ -4,7 +4,7 @@
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ def write_run(
     device: str = DEVICE,
     losses: Sequence[float] | None = None,
     cross_entropy: float | None = None,
+    file_hashes: Mapping[str, str] | None = None,
 ) -> RunFolder:
     """Writes a run's records.
 
@@ -52,11 +53,13 @@ def write_run(
         device: What summary.json says.
         losses: Test loss at each evaluation, the last at all later ones; where accuracy is None it stands alone, as in
             regression.
+        file_hashes: Setting -> hash of the user's file that it names.
         cross_entropy: By how much the cross-entropies that are recorded are below the losses; None for none.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     run.create()
-    write_json(run.config, settings.to_dict())
+    files = {"files_sha256": dict(file_hashes)} if file_hashes else {}
+    write_json(run.config, settings.to_dict() | files)
     steps_a_pass = -(-TRAIN_SIZE // (settings.optimizer.batch_size or TRAIN_SIZE))
     steps = round((settings.runtime.epochs if passes is None else passes) * steps_a_pass)
     with TableWriter(run.metrics, STEP_COLUMNS) as metrics:

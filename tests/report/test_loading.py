@@ -7,8 +7,12 @@ from pathlib import Path
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import write_text
+from tf_fullbatch.records.study_file import Arm, Study, folder_of, write_study
 from tf_fullbatch.report.loading import load
 from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.tables import settings_of_arms, shared_settings
+
+OWN = BASE.replacing(model="/somewhere/mine.py:net")
 
 
 class LoadTest(unittest.TestCase):
@@ -46,6 +50,31 @@ class LoadTest(unittest.TestCase):
         self.assertEqual([[run.seed for run in arm.runs] for arm in found.arms], [[0, 1], [0, 1], [0]])
         self.assertEqual(found.pairs, (("plain", "deep/clip"), ("sgd", "deep/clip")))
         self.assertEqual(found.title, "Comparison of runs")
+
+    def test_runs_of_other_objects_or_code_are_other_arms(self):
+        own = BASE.replacing(model="python:model")
+        for k, digest in enumerate(("1" * 64, "2" * 64)):
+            for seed in (0, 1):
+                folder = self.folder / f"{'ab'[k]}/seed-{seed}"
+                settings = own.replacing(seed=seed)
+                write_run(folder, settings, 0.9, file_hashes={"model": digest, "dataset": "3" * 64})
+        write_run(self.folder / "flat-seed2", own.replacing(seed=2), 0.9, file_hashes={"model": "1" * 64})
+        found = load([self.folder])
+        self.assertEqual([len(arm.runs) for arm in found.arms], [2, 2, 1])
+        shown = [one["model (SHA-256)"] for one in settings_of_arms(found)]
+        self.assertEqual(shown, ["11111111", "22222222", "11111111"])
+        self.assertIn("--model=python:model (in several versions", shared_settings(found))
+
+    def test_a_run_of_a_study_with_another_version_of_a_file_is_left_out(self):
+        write_study(self.folder, Study(title="", arms=(Arm(name="a", config=OWN),), seeds=(0, 1, 2)))
+        for seed, digest in enumerate("121"):
+            run = folder_of(self.folder, "a", seed)
+            write_run(run, OWN.replacing(seed=seed), 0.9, file_hashes={"model": digest * 64})
+        found = load([self.folder])
+        self.assertEqual(list(found.arm("a").finals(ACCURACY, "test")), [0, 2])
+        self.assertEqual(
+            found.missing(), ["a, seed 1: uses another version of mine.py:net than the other runs of its arm"]
+        )
 
     def test_other_lengths_and_repeats_are_other_rows(self):
         write_run(self.folder / "a", BASE.replacing(schedule_epochs=4.0), 0.9)

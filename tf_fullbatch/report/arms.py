@@ -1,13 +1,13 @@
 """The arms to compare, and everything that a report is made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.quantities import QUANTITIES, Quantity
 from tf_fullbatch.report.run_records import RecordedRun
@@ -36,6 +36,11 @@ class ComparedArm:
     def completed(self) -> tuple[RecordedRun, ...]:
         """The runs whose figures may be averaged."""
         return tuple(run for run in self.runs if run.completed)
+
+    @property
+    def file_hashes(self) -> Mapping[str, str]:
+        """Setting -> SHA-256 of the user's file or object that it names; its runs share them."""
+        return next((run.file_hashes for run in self.runs if run.file_hashes), {})
 
     @property
     def passes(self) -> int:
@@ -147,6 +152,16 @@ class Comparison:
             for (name, reason), seeds in found.items()
         ]
         return lines + list(self.problems)
+
+
+def differing_files(arms: Sequence[ComparedArm]) -> list[str]:
+    """The settings whose value names files or objects of the user that are not the same in all arms with that value."""
+    found = []
+    for name in FILE_SETTINGS:
+        named = [(arm.config.values()[name], arm.file_hashes[name]) for arm in arms if name in arm.file_hashes]
+        if len(set(named)) > len({value for value, _ in named}):
+            found.append(name)
+    return found
 
 
 def devices(runs: Sequence[RecordedRun]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from tf_fullbatch.config.run import compared_settings
+from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings
 from tf_fullbatch.display.text import listed
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
@@ -20,6 +20,7 @@ from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.ranking import BEST, FEW, ranked
 from tf_fullbatch.report.run_reading import read_run
 from tf_fullbatch.report.run_records import RecordedRun, Status
+from tf_fullbatch.settings.own_parts import shortened
 
 _MOST_NAMED = 30
 _SEED = re.compile(r"[-_/. ]?seed[-_=]?\d+$")
@@ -108,7 +109,9 @@ def _study_source(folder: Path) -> _Source:
     arms = [
         ComparedArm(
             name=arm.name,
-            runs=tuple(read_run(folder_of(folder, arm.name, seed), seed, arm.config) for seed in study.seeds),
+            runs=_of_one_version(
+                [read_run(folder_of(folder, arm.name, seed), seed, arm.config) for seed in study.seeds]
+            ),
             config=arm.config,
             published=arm.published,
         )
@@ -130,8 +133,35 @@ def _study_source(folder: Path) -> _Source:
     )
 
 
+def _of_one_version(runs: Sequence[RecordedRun]) -> tuple[RecordedRun, ...]:
+    """An arm's runs, those left out whose files of the user are others than most runs', the first of equally many."""
+    counts = Counter(_hashes_text(run) for run in runs if run.config is not None)
+    most = max(counts, key=lambda text: counts[text], default="")
+    kept = next((run for run in runs if run.config is not None and _hashes_text(run) == most), None)
+    return tuple(run if run.config is None or kept is None else _left_out(run, kept) for run in runs)
+
+
+def _left_out(run: RecordedRun, kept: RecordedRun) -> RecordedRun:
+    """A run, left out where its files are not those of the one that is kept."""
+    assert run.config is not None
+    values = run.config.values()
+    others = [
+        shortened(values[name])
+        for name in FILE_SETTINGS
+        if run.file_hashes.get(name) != kept.file_hashes.get(name)
+    ]
+    if not others:
+        return run
+    reason = f"uses another version of {', '.join(others)} than the other runs of its arm"
+    return RecordedRun(folder=run.folder, seed=run.seed, status=Status.LEFT_OUT, reason=reason)
+
+
+def _hashes_text(run: RecordedRun) -> str:
+    return json.dumps(run.file_hashes, sort_keys=True)
+
+
 def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]) -> _Source:
-    """Arms of runs whose settings that affect results and lengths are equal but for the seed.
+    """Arms of runs whose settings that affect results, files and lengths are equal but for the seed.
 
     Runs whose folders differ by the seed alone belong together; then the others, until a seed comes twice.
     """
@@ -142,7 +172,7 @@ def _grouped(single: Sequence[tuple[str, str, RecordedRun]], problems: list[str]
         if run.config is None or run.status is Status.LEFT_OUT:
             problems.append(f"{run.folder}: {run.reason}")
             continue
-        settings = json.dumps(compared_settings(run.config) | {"seed": None})
+        settings = json.dumps(compared_settings(run.config) | {"seed": None}) + _hashes_text(run)
         family = name if shared_names[name] > 1 else ""
         number = repeats[settings, family, run.seed]
         repeats[settings, family, run.seed] += 1

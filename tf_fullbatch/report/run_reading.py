@@ -34,14 +34,14 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
             said = folder.last_error()
             reason = "not started" if said is None else f"failed at its start: {said}"
             return RecordedRun(folder=path, seed=seed, status=Status.NOT_STARTED, reason=reason)
-        config = folder.read_config()
+        config, file_hashes = folder.read_config(), folder.read_file_hashes()
         if expected is not None:
             _refuse_other_settings(config, expected, seed)
         planned = (expected or config).total_epochs
         if not folder.metrics.exists():
             return RecordedRun(
                 folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
-                config=config,
+                config=config, file_hashes=file_hashes,
             )  # fmt: skip
         metrics = _metrics(folder.metrics, config)
         evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
@@ -67,6 +67,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         reason=reason,
         planned_passes=planned,
         config=config,
+        file_hashes=file_hashes,
         metrics=metrics,
         evaluations=evaluations,
         has_cross_entropy=has_cross_entropy,

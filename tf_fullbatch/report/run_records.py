@@ -54,6 +54,7 @@ class RecordedRun:
         reason: What is to be said about its status, in one line; empty for a completed run.
         planned_passes: Passes over the training set it is to have.
         config: Its settings; None where they cannot be read or there are none yet.
+        file_hashes: Setting -> SHA-256 of the user's file or object that it named when the run began.
         metrics: What is shown of metrics.csv, one row per step, blank cells NaN; `spent`, the gradient evaluations
             up to each step; and as `loss` the cross-entropy, where the run has it.
         evaluations: evaluations.csv, one row per evaluation; its `loss` alike.
@@ -69,6 +70,7 @@ class RecordedRun:
     reason: str = ""
     planned_passes: int = 0
     config: Config | None = None
+    file_hashes: Mapping[str, str] = field(default_factory=dict)
     metrics: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=[*SHOWN, "spent"], dtype=float)
     )

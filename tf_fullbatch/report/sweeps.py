@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tf_fullbatch.config.run import Config, compared_settings, differing_settings
-from tf_fullbatch.report.arms import ComparedArm, Comparison
+from tf_fullbatch.report.arms import ComparedArm, Comparison, differing_files
 from tf_fullbatch.report.drawing import split_words
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, Quantity, quantity_words
 from tf_fullbatch.report.run_records import Status
@@ -48,7 +48,7 @@ def sweeps_of(comparison: Comparison) -> list[Sweep]:
     for quantity in comparison.quantities:
         arms = comparison.compared_by(quantity)
         settings = swept_settings([arm.config for arm in arms])
-        if settings:
+        if settings and not differing_files(arms):
             found.append(_sweep_of_arms(arms, settings, quantity))
     of_trials = (_sweep_of_trials(name, trials) for name, trials in comparison.trials)
     return found + [sweep for sweep in of_trials if sweep is not None]

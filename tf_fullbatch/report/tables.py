@@ -10,7 +10,7 @@ from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings, differing_
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.aggregate import column
-from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
+from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison, differing_files
 from tf_fullbatch.report.differences import PairedDifference
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, MINUS, Quantity, loss_words, number
 from tf_fullbatch.report.ranking import FEW, ranked
@@ -19,6 +19,8 @@ from tf_fullbatch.settings.flag_parsing import flag_text
 from tf_fullbatch.settings.own_parts import shortened
 
 _ALWAYS_SHOWN = ("dataset", "model", "micro_batch_size", "batch_size", "learning_rate", "schedule", "epochs")
+_HASH_DIGITS = 8
+_NOT_ONE = " (in several versions, see the settings in which arms differ)"
 _COSTS = ("samples_seen_mean", "gradient_evaluations_mean", "wall_seconds_mean")
 
 
@@ -147,19 +149,27 @@ def settings_table(comparison: Comparison) -> Table:
 
 
 def settings_of_arms(comparison: Comparison) -> list[dict[str, str]]:
-    """Setting -> value as its flag takes it, of each arm: the settings in which arms differ, and only these."""
+    """Setting -> value as its flag takes it, of each arm: the settings in which arms differ, and only these.
+
+    Where a value names files or objects that are not the same in all arms, `SETTING (SHA-256)` tells them apart.
+    """
     fields = {field.name: field for _, field in settings_fields()}
     names = [name for name in differing_settings([arm.config for arm in comparison.arms]) if name != "seed"]
     settings = [compared_settings(arm.config) for arm in comparison.arms]
-    return [{name: flag_text(fields[name], one[name]) for name in names} for one in settings]
+    shown = [{name: flag_text(fields[name], one[name]) for name in names} for one in settings]
+    for name in differing_files(comparison.arms):
+        for arm, one in zip(comparison.arms, shown, strict=True):
+            one[f"{name} (SHA-256)"] = arm.file_hashes.get(name, "-")[:_HASH_DIGITS]
+    return shown
 
 
 def shared_settings(comparison: Comparison) -> str:
     """The settings that all arms have in common, as flags; of those at their defaults, only what is trained and how."""
     configs = [arm.config for arm in comparison.arms]
     values, differing = compared_settings(configs[0]), ("seed", *differing_settings(configs))
+    others = differing_files(comparison.arms)
     shown = [
-        f"--{field.name}={_shown(field, values[field.name])}"
+        f"--{field.name}={_shown(field, values[field.name])}{_NOT_ONE if field.name in others else ''}"
         for _, field in settings_fields()
         if field.name in values
         and field.name not in differing
