@@ -1,5 +1,6 @@
 """Whose a study's folder is: what may be added, and what is refused."""
 
+import shutil
 import tempfile
 import unittest
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from tests.studies.studies import TINY, study, swept, write_finished, write_records
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Arm, Study, write_study
+from tf_fullbatch.run.own_files import file_hashes
 from tf_fullbatch.studies.planned_runs import runs_of
 from tf_fullbatch.studies.study_folder import check_study_folder
 from tf_fullbatch.studies.trials import trials_of
@@ -83,6 +85,22 @@ class FolderTest(unittest.TestCase):
             self.accepted(swept("a", learning_rate=("0.1", "0.2"), momentum=0.5))
         with self.assertRaisesRegex(UserError, "its arm 'a' is not in this one"):
             self.accepted(study("b"))
+
+    def test_runs_and_trials_of_another_version_of_a_file(self):
+        code = self.folder.parent / "mine.py"
+        code.write_text("def net(input_shape, num_classes): ...")
+        own = swept("a", "b", learning_rate=("0.1", "0.2"), model=f"{code}:net")
+        write_study(self.folder, own)
+        for run in (runs_of(own, self.folder)[0], trials_of(own, self.folder)[-1]):
+            with self.subTest(str(run)):
+                code.write_text("def net(input_shape, num_classes): ...")
+                run.folder.create().write_config(run.config, file_hashes(run.config))
+                self.accepted(own)
+                code.write_text("def net(input_shape, num_classes): return 1")
+                with self.assertRaisesRegex(UserError, f"{run.folder.path.name} began .SHA-256 .* Restore it"):
+                    self.accepted(own)
+                shutil.rmtree(run.folder.path)
+        self.accepted(own)
 
     def test_a_chosen_value_is_no_other_setting(self):
         chosen = TINY.replacing(validation_size=100, learning_rate=0.2)

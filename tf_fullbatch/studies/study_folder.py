@@ -1,14 +1,17 @@
 """Whose a study's folder is, and whether what is there belongs to the study that is asked for."""
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tf_fullbatch.config.run import result_differences
+from tf_fullbatch.config.run import FILE_SETTINGS, result_differences
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import os_errors_as_user_errors
+from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import FILE_NAME, Arm, Study, folder_of, read_study
 from tf_fullbatch.records.trials_file import TRIALS_FOLDER
+from tf_fullbatch.run.own_files import check_unchanged
 from tf_fullbatch.studies.cluster import JOBS_FOLDER
 from tf_fullbatch.studies.planned_runs import last_epoch
 from tf_fullbatch.studies.sweeps import points_of
@@ -21,7 +24,8 @@ def check_study_folder(study_dir: str | os.PathLike[str], study: Study) -> None:
     Arms, seeds, passes and values of sweeps may have been added, but none taken away.
 
     Raises:
-        UserError: A file, a folder of something else, or of a study with other arms, more seeds, passes or trials.
+        UserError: A file, a folder of something else, or of a study with other arms, more seeds, passes or trials, or
+            with runs of another version of the user's files.
     """
     path = Path(study_dir)
     with os_errors_as_user_errors(path):
@@ -45,6 +49,7 @@ def check_study_folder(study_dir: str | os.PathLike[str], study: Study) -> None:
             _check_trials(path, arm, study.sweep_seed)
         for seed in dict.fromkeys((*old.seeds, *study.seeds)):
             _check_run(path, arm, seed, study.seeds)
+    _check_files(path, study)
 
 
 def _check_arm(path: Path, old: Arm, new: Arm | None) -> None:
@@ -75,6 +80,22 @@ def _check_trials(path: Path, arm: Arm, seed: int) -> None:
                 f"arm {arm.name!r}: {folder} is there, a trial that this --sweep and --sweep_seed leave out. Name all "
                 "values, so that none is left out after it was seen, or delete its folder."
             )
+
+
+def _check_files(path: Path, study: Study) -> None:
+    """Refuses runs and trials that used another version of a file of the user's: an arm would mix the two."""
+    checked = set()
+    for arm in study.arms:
+        found = [*(path / arm.name).glob("seed-*"), *(path / TRIALS_FOLDER / arm.name).glob("*/seed-*")]
+        for run in map(RunFolder, sorted(found)):
+            try:
+                config, hashes = run.read_config(), run.read_file_hashes()
+            except UserError:  # is said of the run when it is started
+                continue
+            key = json.dumps([[config.values()[name] for name in FILE_SETTINGS], hashes], sort_keys=True)
+            if key not in checked:  # files of data are large
+                checked.add(key)
+                check_unchanged(run, config)
 
 
 def _check_run(path: Path, arm: Arm, seed: int, seeds: Sequence[int]) -> None:
