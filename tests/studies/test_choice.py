@@ -62,6 +62,14 @@ class TrialsTest(unittest.TestCase):
             ):
                 trials_of(none, self.folder)
 
+    def test_losses_that_do_not_compare_choose_nothing(self):
+        self.study = swept("a", label_smoothing=("0", "0.1", "0.2"))
+        self.trials = trials_of(self.study, self.folder)
+        self.finish({"loss": 0.1}, {"loss": 0.2}, {"loss": 0.3})
+        self.assertIsNone(self.best())
+        self.finish(*({"loss": 1.0, "cross_entropy": value} for value in (0.3, 0.1, 0.2)))
+        self.assertEqual("0.1", self.best("validation_loss"))
+
     def test_by_accuracy_else_by_loss(self):
         self.finish(*({"accuracy": a, "loss": x} for a, x in ((0.5, 0.1), (0.9, 0.3), (0.8, 0.2))))
         self.assertEqual("0.2", self.best())

@@ -1,5 +1,6 @@
 """A study with sweeps: trials, choice and runs, in their order, again, and after a stop."""
 
+import dataclasses
 import io
 import shutil
 import tempfile
@@ -27,15 +28,17 @@ class FakeExecution:
     made: list[str]
     stop_at: str | None = None
     fails: str | None = None
+    without_accuracy = False
 
-    def __init__(self, runs: Sequence[Run], jobs: int, progress: Any, on_end: Callable[[], None]):
+    def __init__(self, runs: Sequence[Run], jobs: int, progress: Any, on_end: Callable[[], None],
+                 is_wanted: Callable[[Run], bool]):  # fmt: skip
         self.failures: list[Failure] = []
-        self._runs, self._on_end = runs, on_end
+        self._runs, self._on_end, self._is_wanted = runs, on_end, is_wanted
 
     def execute(self) -> None:
         """Writes what the runs would leave."""
         for run in self._runs:
-            if run.is_finished():
+            if run.is_finished() or not self._is_wanted(run):
                 continue
             if str(run) == self.stop_at:
                 raise RunInterruptedError("SIGINT")
@@ -46,6 +49,8 @@ class FakeExecution:
             elif rate > 1:
                 write_finished(run, Outcome.NON_FINITE, accuracy=0.1, loss=9.0)
                 self.failures.append(Failure(run, 3, "the loss is nan"))
+            elif self.without_accuracy:
+                write_finished(run, loss=1 - rate)
             else:
                 write_finished(run, accuracy=rate, loss=1 - rate)
             self._on_end()
@@ -122,6 +127,18 @@ class ConductTest(unittest.TestCase):
         self.assertEqual((["a"], 3), (made.without_choice, made.exit_code()))
         self.assertIn("a: none of its 2 trials has a validation accuracy", self.out.getvalue())
         self.assertFalse((self.folder / "a").exists())
+
+    def test_an_arm_that_has_no_accuracy_to_choose_by_is_stopped_at_its_first_trial(self):
+        given = dataclasses.replace(swept("a", learning_rate=("0.1", "0.2")), choose_by="validation_error")
+        self.enterContext(mock.patch.object(FakeExecution, "without_accuracy", True))
+        for expected in (["a, learning_rate=0.1"], []):  # so it stays with the same command
+            made = self.execute(given)
+            self.assertEqual(
+                (expected, 2, ["a"]), (FakeExecution.made, made.exit_code(), made.without_choice)
+            )
+            self.assertEqual(1, self.out.getvalue().count("Give --choose_by=validation_loss"))
+        self.execute(dataclasses.replace(given, choose_by="validation_loss"))
+        self.assertEqual([0.2], self.chosen())
 
     def test_a_folder_that_was_deleted_is_made_anew(self):
         self.execute(swept("a", learning_rate=("0.1", "0.2")))

@@ -97,7 +97,9 @@ class FolderTest(unittest.TestCase):
                 run.folder.create().write_config(run.config, file_hashes(run.config))
                 self.accepted(own)
                 code.write_text("def net(input_shape, num_classes): return 1")
-                with self.assertRaisesRegex(UserError, f"{run.folder.path.name} began .SHA-256 .* Restore it"):
+                with self.assertRaisesRegex(
+                    UserError, f"{run.folder.path.name} began .SHA-256 .* Restore it"
+                ):
                     self.accepted(own)
                 shutil.rmtree(run.folder.path)
         self.accepted(own)

@@ -44,6 +44,11 @@ class GridTest(unittest.TestCase):
         (arm,) = swept_arms(["epochs=2,8"], study("a").arms)
         self.assertEqual([2, 8], [config.runtime.epochs for _, config in points_of(arm)])
 
+    def test_losses_may_be_swept_where_accuracy_chooses(self):
+        texts = ["loss=cross_entropy,keras:CategoricalFocalCrossentropy"]
+        (arm,) = swept_arms(texts, study("a").arms, "validation_accuracy")
+        self.assertEqual(("loss",), arm.swept)
+
     def test_refused(self):
         for texts, said in (
             (["learning_rate"], "expected '.ARM:. NAME=VALUE,VALUE"),
@@ -59,6 +64,9 @@ class GridTest(unittest.TestCase):
             (["seed=1,2"], "seed is not for a sweep: trials share --sweep_seed"),
             (["output_dir=x,y"], "output_dir is not for a sweep: it changes no result"),
             (["validation_size=100,200"], "judged by the same validation samples"),
+            (["dataset_options=size=1,size=2"], "dataset_options is not for a sweep: .*same validation samples"),
+            (["extend_epochs=1,2"], "extend_epochs is not for a sweep: it is for passes after a run's own"),
+            (["loss=keras:Huber,keras:LogCosh"], "different losses do not compare; give --choose_by=validation_acc"),
             (["ema_decay=0.9,0.99"], "judged by their weights as trained"),
             (['model="linear,mlp'], "unexpected end of data. Separate values by commas"),
             (["epochs=5,10", "schedule_epochs=5,none"], "the trials epochs=5, schedule_epochs=5 and epochs=5, "

@@ -67,6 +67,7 @@ class StudyConduct:
         self.trials = trials_of(study, study_dir)
         self.failures: list[Failure] = []
         self.without_choice: list[str] = []
+        self._unfit: list[str] = []
         self._dir, self._jobs, self._stream, self._executor = study_dir, jobs, stream, executor
         self.runs = runs_of(study, study_dir)
 
@@ -93,7 +94,32 @@ class StudyConduct:
         if len(left) < len(self.trials):
             self._say(f"{len(self.trials) - len(left)} of {len(self.trials)} trials have ended already.")
         self._write_trials()
-        self._execute(left, "Trials", self._write_trials)
+        self._say_unfit(self._say)
+        self._execute(
+            [run for run in left if self._is_wanted(run)], "Trials", self._note_trial, self._is_wanted
+        )
+
+    def _note_trial(self, progress: StudyProgress) -> None:
+        self._write_trials()
+        self._say_unfit(progress.message)
+
+    def _say_unfit(self, say: Callable[[str], None]) -> None:
+        """Says, once, of an arm whose trials lack the accuracy by which to choose; no more of them are made."""
+        if self.study.choose_by not in ("validation_accuracy", "validation_error"):
+            return
+        for result in self.results():
+            name = result.run.arm.name
+            if result.completed and result.accuracy is None and name not in self._unfit:
+                self._unfit.append(name)
+                line = (
+                    f"{name}: its trials have no accuracy, so that --choose_by={self.study.choose_by} cannot choose; "
+                    "no more of them are made. Give --choose_by=validation_loss."
+                )
+                self.failures.append(Failure(result.run, Outcome.USER_ERROR.exit_code, line))
+                say(line)
+
+    def _is_wanted(self, run: Run) -> bool:
+        return run.arm.name not in self._unfit
 
     def _choose(self) -> None:
         """Takes over what the trials choose, and makes place for its runs."""
@@ -144,14 +170,22 @@ class StudyConduct:
         choose_by = {name: choice.choose_by for name, choice in (choices or self.choices()).items()}
         write_trials(self._dir, rows_of(self.results(), choose_by, best, self._dir))
 
-    def _execute(self, runs: list[Run], whole: str, on_end: Callable[[], None] = lambda: None) -> None:
+    def _execute(
+        self,
+        runs: list[Run],
+        whole: str,
+        on_end: Callable[[StudyProgress], None] = lambda progress: None,
+        is_wanted: Callable[[Run], bool] = lambda run: True,
+    ) -> None:
         progress = StudyProgress(runs, self._stream, whole=whole)
         execution: StudyExecution | ClusterExecution
         if self._executor is None:
-            execution = StudyExecution(runs, self._jobs, progress, on_end)
+            execution = StudyExecution(runs, self._jobs, progress, lambda: on_end(progress), is_wanted)
         else:
             jobs_folder = Path(self._dir) / JOBS_FOLDER
-            execution = ClusterExecution(runs, self._executor, jobs_folder, progress, on_end)
+            execution = ClusterExecution(
+                runs, self._executor, jobs_folder, progress, lambda: on_end(progress)
+            )
         try:
             execution.execute()
         finally:

@@ -69,7 +69,7 @@ def _study(options: Options) -> Study:
     assert options.output_dir is not None
     return Study(
         title=options.title or Path(options.output_dir).name,
-        arms=swept_arms(options.sweep, arms),
+        arms=swept_arms(options.sweep, arms, options.choose_by),
         seeds=options.seeds,
         compare=pairs,
         waterfall=options.waterfall,

@@ -49,6 +49,7 @@ class StudyExecution:
         jobs: Runs side by side.
         progress: Is told what happens.
         on_end: Is called when a run has ended, however it did.
+        is_wanted: Whether a run is still to be made; asked when its turn comes.
 
     Attributes:
         failures: The runs that failed so far.
@@ -60,8 +61,10 @@ class StudyExecution:
         jobs: int,
         progress: StudyProgress,
         on_end: Callable[[], None] = lambda: None,
+        is_wanted: Callable[[Run], bool] = lambda run: True,
     ):
         self.failures: list[Failure] = []
+        self._is_wanted = is_wanted
         self._runs = list(runs)
         self._jobs = jobs
         self._progress = progress
@@ -105,6 +108,8 @@ class StudyExecution:
     def _work_off(self, waiting: deque[Run]) -> None:
         while self._active or (waiting and self._signal is None):
             for slot in range(self._jobs):
+                while waiting and not self._is_wanted(waiting[0]):
+                    self._progress.give_up(waiting.popleft())
                 if slot not in self._active and waiting and self._signal is None:
                     self._start(waiting.popleft(), slot)
             for slot, active in list(self._active.items()):

@@ -55,11 +55,15 @@ class StudyProgress:
         """A run was started."""
         self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}")
 
+    def give_up(self, run: Run) -> None:
+        """What is left of a run is not to be done any more."""
+        self._work[run] *= run.fraction()
+        self._given_up.add(run)
+
     def ended(self, run: Run, how: str, *, failed: bool = False) -> None:
         """A run ended; what is left of a failed one is not to be done any more."""
         if failed:
-            self._work[run] *= run.fraction()
-            self._given_up.add(run)
+            self.give_up(run)
         self.message(f"[{self._runs.index(run) + 1}/{len(self._runs)}] {run}: {how}. {self._whole()}")
 
     def update(self, active: Sequence[Run]) -> None:

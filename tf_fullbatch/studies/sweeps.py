@@ -22,11 +22,14 @@ _SWEEP = re.compile(r"\s*(?:([^\s:=]+)\s*:\s*)?-{0,2}([A-Za-z_]\w*)\s*=(.*)", re
 _OF_THE_STUDY = {
     "seed": "trials share --sweep_seed, and the runs have --seeds",
     "dataset": "trials must be judged by the same validation samples",
+    "dataset_options": "trials must be judged by the same validation samples",
     "data_dir": "trials must be judged by the same validation samples",
     "validation_size": "trials must be judged by the same validation samples",
     "ema_decay": "trials are judged by their weights as trained, which it does not change",
 }
-"""What is not swept, and why; beside what changes no result."""
+"""What is not swept, and why; beside what changes no result, and `extend_epochs` with its like."""
+LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing")
+"""What changes the loss itself, whose values then do not compare; a cross-entropy that is recorded does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,18 @@ class _Asked:
     axis: Axis
 
 
-def swept_arms(texts: Sequence[str], arms: Sequence[Arm]) -> tuple[Arm, ...]:
+def swept_arms(texts: Sequence[str], arms: Sequence[Arm], choose_by: str | None = None) -> tuple[Arm, ...]:
     """The arms with the grids that --sweep asks for; an arm's own sweep of a setting wins over that of all arms.
+
+    Args:
+        texts: Each a --sweep.
+        arms: The arms.
+        choose_by: The figure that chooses, see `options.CHOOSE_BY`.
 
     Raises:
         UserError: A sweep that cannot be, or a combination of values that no run can have.
     """
-    asked = [_asked(text, [arm.name for arm in arms]) for text in texts]
+    asked = [_asked(text, [arm.name for arm in arms], choose_by) for text in texts]
     for k, one in enumerate(asked):
         if any((one.arm, one.axis.setting) == (o.arm, o.axis.setting) for o in asked[:k]):
             raise UserError(
@@ -95,7 +103,7 @@ def remark_on_edges(arm: Arm, chosen: Point) -> list[str]:
     return lines
 
 
-def _asked(text: str, arms: Sequence[str]) -> _Asked:
+def _asked(text: str, arms: Sequence[str], choose_by: str | None) -> _Asked:
     match = _SWEEP.fullmatch(text)
     if match is None:
         raise UserError(
@@ -104,7 +112,7 @@ def _asked(text: str, arms: Sequence[str]) -> _Asked:
     arm, name, given = match.groups()
     if arm is not None and arm not in arms:
         raise UserError(f"--sweep={text!r}: there is no arm {arm!r}; the arms are {', '.join(arms)}.")
-    _check_setting(text, name)
+    _check_setting(text, name, choose_by)
     try:
         values = [
             value.strip() for value in next(csv.reader([given], skipinitialspace=True, strict=True), [])
@@ -120,7 +128,7 @@ def _asked(text: str, arms: Sequence[str]) -> _Asked:
     return _Asked(text, arm, Axis(setting=name, values=tuple(values)))
 
 
-def _check_setting(text: str, name: str) -> None:
+def _check_setting(text: str, name: str, choose_by: str | None) -> None:
     fields = {field.name: field for _, field in settings_fields()}
     if name not in fields:
         near = difflib.get_close_matches(name, fields, 1)
@@ -129,7 +137,11 @@ def _check_setting(text: str, name: str) -> None:
             "(python -m tf_fullbatch.main --help lists all)."
         )
     reason = _OF_THE_STUDY.get(name)
-    if reason is None and name != "epochs" and not fields[name].metadata["affects_results"]:
+    if name.startswith("extend_"):
+        reason = "it is for passes after a run's own; sweep epochs and the settings of the run"
+    elif name in ("loss", "loss_options") and choose_by not in ("validation_accuracy", "validation_error"):
+        reason = "values of different losses do not compare; give --choose_by=validation_accuracy"
+    elif reason is None and name != "epochs" and not fields[name].metadata["affects_results"]:
         reason = "it changes no result"
     if reason is not None:
         raise UserError(f"--sweep={text!r}: {name} is not for a sweep: {reason}.")

@@ -15,7 +15,7 @@ from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row, read_table
 from tf_fullbatch.records.trials_file import TRIALS_FOLDER, TrialRow
 from tf_fullbatch.studies.planned_runs import Run, checked_cost
-from tf_fullbatch.studies.sweeps import Point, points_of
+from tf_fullbatch.studies.sweeps import LOSS_SETTINGS, Point, points_of
 
 FOR_GOOD = tuple(
     outcome
@@ -87,7 +87,7 @@ class TrialResult:
         ended: Whether nothing is left to be done: it is finished, or would end so again.
         accuracy: On the validation samples at its end, a fraction; None where it has none.
         loss: Their mean cross-entropy without label smoothing and regularisation where that is recorded, else their
-            loss; None where it has none.
+            loss; None where it has none, or where the trials have other losses and no cross-entropy.
     """
 
     run: Run
@@ -118,7 +118,7 @@ def result_of(run: Run, failure: str | None = None) -> TrialResult:
         failure: How this study's attempt at it failed; None where it did not.
     """
     if run.is_finished():
-        return TrialResult(run=run, status="completed", ended=True, **_figures(run.folder))
+        return TrialResult(run=run, status="completed", ended=True, **_figures(run))
     try:
         outcome: str = read_summary(run.folder.summary)["outcome"]
     except UserError:
@@ -160,10 +160,10 @@ def rows_of(
     ]
 
 
-def _figures(folder: RunFolder) -> dict[str, float | None]:
-    """The last figures of the validation samples, at the weights as trained."""
+def _figures(run: Run) -> dict[str, float | None]:
+    """The last figures of the validation samples, at the weights as trained; no loss that others do not compare with."""
     try:
-        table = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
+        table = read_table(run.folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
     except UserError:  # the report says more about it
         return {}
     rows = table[(table["split"] == "validation") & (table["weights"] == "raw")].to_dict("records")
@@ -171,7 +171,9 @@ def _figures(folder: RunFolder) -> dict[str, float | None]:
         return {}
     accuracy, loss = (_number(rows[-1].get(name)) for name in ("accuracy", "loss"))
     cross_entropy = _number(rows[-1].get("cross_entropy"))
-    return {"accuracy": accuracy, "loss": loss if cross_entropy is None else cross_entropy}
+    if cross_entropy is not None or any(name in LOSS_SETTINGS for name, _ in run.point):
+        loss = cross_entropy
+    return {"accuracy": accuracy, "loss": loss}
 
 
 def _number(value: float | None) -> float | None:
