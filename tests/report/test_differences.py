@@ -7,6 +7,8 @@ from pathlib import Path
 from tests.report.made_runs import BASE, SGD, finished_study, write_run
 from tf_fullbatch.report.differences import interval_in_words, paired_differences
 from tf_fullbatch.report.loading import load
+from tf_fullbatch.report.tables import differences_table
+from tf_fullbatch.report.wording import results_notes
 
 
 class DifferencesTest(unittest.TestCase):
@@ -46,6 +48,23 @@ class DifferencesTest(unittest.TestCase):
         write_run(self.folder / "b", SGD.replacing(seed=1), 0.5)
         (pair,) = paired_differences(load([self.folder]))
         self.assertEqual((pair.differences, pair.interval), ({}, None))
+
+    def test_losses_of_other_kinds_are_never_subtracted(self):
+        for name, settings in (("a", BASE), ("b", BASE.replacing(loss="keras:Huber"))):
+            write_run(self.folder / name, settings, None, losses=[0.5])
+        found = load([self.folder])
+        (pair,) = paired_differences(found)
+        self.assertEqual(({}, True), (pair.differences, pair.other_losses))
+        self.assertIn("losses that do not compare", differences_table(found, [pair]).rows[0])
+        self.assertRegex(
+            " ".join(results_notes(found)), "No difference of b . a: these arms have different losses"
+        )
+
+    def test_cross_entropies_of_other_losses_are(self):
+        for name, settings in (("a", BASE), ("b", BASE.replacing(label_smoothing=0.1))):
+            write_run(self.folder / name, settings, None, losses=[0.5], cross_entropy=0.1)
+        (pair,) = paired_differences(load([self.folder]))
+        self.assertEqual(({0: 0.0}, False), (pair.differences, pair.other_losses))
 
 
 class WordsTest(unittest.TestCase):

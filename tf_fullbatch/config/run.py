@@ -229,6 +229,10 @@ FILE_SETTINGS = ("dataset", "model", "optimizer", "loss", "augmentation")
 """The settings that may name a file of the user's, see `settings.own_parts`."""
 
 
+LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing")
+"""What changes the loss itself, whose values then do not compare; a cross-entropy that is recorded does."""
+
+
 def settings_fields() -> list[tuple[str, dataclasses.Field]]:
     """(group name, field) of every setting, in order; field names are unique across groups."""
     return [(name, field_) for name, group in _GROUPS.items() for field_ in group.flat_fields()]

@@ -158,7 +158,9 @@ def differing_files(arms: Sequence[ComparedArm]) -> list[str]:
     """The settings whose value names files or objects of the user that are not the same in all arms with that value."""
     found = []
     for name in FILE_SETTINGS:
-        named = [(arm.config.values()[name], arm.file_hashes[name]) for arm in arms if name in arm.file_hashes]
+        named = [
+            (arm.config.values()[name], arm.file_hashes[name]) for arm in arms if name in arm.file_hashes
+        ]
         if len(set(named)) > len({value for value, _ in named}):
             found.append(name)
     return found

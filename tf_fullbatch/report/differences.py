@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tf_fullbatch.report.arms import SPLITS, Comparison
-from tf_fullbatch.report.quantities import QUANTITIES, Quantity
+from tf_fullbatch.config.run import LOSS_SETTINGS
+from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
+from tf_fullbatch.report.quantities import LOSS, QUANTITIES, Quantity
 from tf_fullbatch.report.statistics import Interval, half_width_factor, interval
 
 ONE_SEED = "One seed: points, no claim."
@@ -22,6 +23,7 @@ class PairedDifference:
         split: The samples it is of: test, or validation where the two share no test figures.
         differences: Seed -> difference, of accuracies in percentage points; empty where no seed is completed in both.
         interval: Of their mean; None where there is no difference.
+        other_losses: Whether there is none because the two have losses that do not compare.
     """
 
     first: str
@@ -30,6 +32,7 @@ class PairedDifference:
     split: str
     differences: dict[int, float]
     interval: Interval | None
+    other_losses: bool = False
 
 
 def paired_differences(comparison: Comparison) -> list[PairedDifference]:
@@ -43,13 +46,30 @@ def _paired(comparison: Comparison, first: str, second: str) -> PairedDifference
         for split in SPLITS:
             a, b = (arm.finals(quantity, split) for arm in arms)
             shared = {seed: a[seed] - b[seed] for seed in sorted(a) if seed in b}
+            if shared and quantity is LOSS and not _losses_compare(*arms):
+                return _difference(first, second, quantity, split, {}, other_losses=True)
             if shared:
                 return _difference(first, second, quantity, split, shared)
     return _difference(first, second, comparison.quantities[0], SPLITS[0], {})
 
 
+def _losses_compare(*arms: ComparedArm) -> bool:
+    """Whether the losses of arms are of one kind: cross-entropies, or one and the same objective."""
+    kinds = {run.has_cross_entropy for arm in arms for run in arm.completed}
+    values = [arm.config.values() for arm in arms]
+    trained = {(*(one[name] for name in LOSS_SETTINGS), arm.file_hashes.get("loss"))
+               for one, arm in zip(values, arms, strict=True)}  # fmt: skip
+    return kinds == {True} or (kinds == {False} and len(trained) == 1)
+
+
 def _difference(
-    first: str, second: str, quantity: Quantity, split: str, shared: dict[int, float]
+    first: str,
+    second: str,
+    quantity: Quantity,
+    split: str,
+    shared: dict[int, float],
+    *,
+    other_losses: bool = False,
 ) -> PairedDifference:
     return PairedDifference(
         first=first,
@@ -58,6 +78,7 @@ def _difference(
         split=split,
         differences=shared,
         interval=interval(list(shared.values())) if shared else None,
+        other_losses=other_losses,
     )
 
 

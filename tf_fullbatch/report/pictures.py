@@ -87,7 +87,7 @@ class Pictures:
         counts = [len(pair.differences) for pair in differences if pair.differences]
         pictures = []
         for quantity in QUANTITIES:
-            shown = [pair for pair in differences if pair.quantity is quantity]
+            shown = [pair for pair in differences if pair.quantity is quantity and not pair.other_losses]
             if not shown:
                 continue
             notes = [

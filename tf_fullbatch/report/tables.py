@@ -129,7 +129,7 @@ def _difference_row(comparison: Comparison, pair: PairedDifference, points: bool
         f"{pair.first} {MINUS} {pair.second}" + (f" ({' '.join(said)})" if said else ""),
         str(len(pair.differences)),
         *figures,
-        seeds or "no seed completed in both",
+        seeds or ("losses that do not compare" if pair.other_losses else "no seed completed in both"),
         _cost_ratio(comparison.arm(pair.first), comparison.arm(pair.second)),
     )
 

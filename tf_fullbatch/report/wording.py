@@ -8,8 +8,8 @@ from tf_fullbatch.display.text import counted, listed
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.report import tables
 from tf_fullbatch.report.arms import Comparison, devices
-from tf_fullbatch.report.differences import ONE_SEED
-from tf_fullbatch.report.quantities import ACCURACY
+from tf_fullbatch.report.differences import ONE_SEED, paired_differences
+from tf_fullbatch.report.quantities import ACCURACY, MINUS
 from tf_fullbatch.report.ranking import FEW
 from tf_fullbatch.report.run_records import Status
 
@@ -89,6 +89,10 @@ def _loss_note(comparison: Comparison) -> Iterator[str]:
     smoothing = {arm.config.values()["label_smoothing"] for arm in started if arm.name in without}
     if len(smoothing) > 1:
         yield "These arms smooth labels differently, which is in their losses: these do not compare."
+    others = [pair for pair in paired_differences(comparison) if pair.other_losses]
+    if others:
+        named = listed([f"{pair.first} {MINUS} {pair.second}" for pair in others], _FEW)
+        yield f"No difference of {named}: these arms have different losses, and no cross-entropy is recorded."
 
 
 def _warnings(comparison: Comparison) -> Iterator[str]:

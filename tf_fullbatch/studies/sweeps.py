@@ -28,8 +28,6 @@ _OF_THE_STUDY = {
     "ema_decay": "trials are judged by their weights as trained, which it does not change",
 }
 """What is not swept, and why; beside what changes no result, and `extend_epochs` with its like."""
-LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing")
-"""What changes the loss itself, whose values then do not compare; a cross-entropy that is recorded does."""
 
 
 @dataclass(frozen=True, slots=True)

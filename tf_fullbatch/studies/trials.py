@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tf_fullbatch.config.run import LOSS_SETTINGS
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
@@ -15,7 +16,7 @@ from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row, read_table
 from tf_fullbatch.records.trials_file import TRIALS_FOLDER, TrialRow
 from tf_fullbatch.studies.planned_runs import Run, checked_cost
-from tf_fullbatch.studies.sweeps import LOSS_SETTINGS, Point, points_of
+from tf_fullbatch.studies.sweeps import Point, points_of
 
 FOR_GOOD = tuple(
     outcome
