@@ -19,6 +19,10 @@ SMALL = {"dataset": "digits", "train_size": 64, "validation_size": 100, "micro_b
 TWO = {"plain": SMALL, "clipped": SMALL | {"clip_norm": np.float64(0.25)}}
 
 
+def network(input_shape: Any, num_classes: int, **options: Any) -> None:
+    """Stands for a user's own, which is never called here."""
+
+
 class FromPythonTest(unittest.TestCase):
     def setUp(self) -> None:
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory())) / "study"
@@ -26,7 +30,7 @@ class FromPythonTest(unittest.TestCase):
         self.enterContext(mock.patch.object(conduct, "StudyExecution", FakeExecution))
 
     def study(self, arms: Any = TWO, **arguments: Any) -> Any:
-        return tf_fullbatch.run_study(self.folder, arms, seeds=[3, 4], quiet=True, **arguments)
+        return tf_fullbatch.run_study(self.folder, arms, **{"seeds": [3, 4], "quiet": True, **arguments})
 
     def test_runs_and_choice(self):
         found = self.study(
@@ -70,6 +74,18 @@ class FromPythonTest(unittest.TestCase):
         found = self.study({"a": SMALL | {"model": "keras:MobileNetV2"}}, sweep={"model_options": options})
         self.assertEqual(options, found.trials["model_options"].tolist())
 
+    def test_functions_and_options(self):
+        self.study({"a": SMALL | {"model": network, "model_options": {"width": 8, "act": "relu"}}})
+        values = RunFolder(self.folder / "a" / "seed-3").read_config().values()
+        self.assertEqual(("tests.studies.test_from_python:network", "width=8,act='relu'"),
+                         (values["model"], values["model_options"]))  # fmt: skip
+
+    def test_refused_folder_and_sweep(self):
+        with self.assertRaisesRegex(UserError, "^output_dir=None: expected the study's folder"):
+            tf_fullbatch.run_study(None, TWO)
+        with self.assertRaisesRegex(UserError, "^sweep={}: nothing to try"):
+            tf_fullbatch.run_sweep(self.folder, TWO, {})
+
     def test_refused(self):
         for arms, arguments, said in (
             ({"a": {"epoch": 3}}, {}, "no setting 'epoch'; 'epochs' is one"),
@@ -81,6 +97,16 @@ class FromPythonTest(unittest.TestCase):
             (TWO, {"sweep": {"learning_rate": [0.1, 0.2]}, "choose_by": "test_loss"}, "test data choose nothing"),
             (TWO, {"sweep": {"learning_rate": [0.1, 0.2]}, "sweep_seed": 3}, "--sweep_seed=3 is one of --seeds"),
             ({}, {}, "a study needs arms"),
+            (["a"], {}, "^arms=.'a'.: expected name -> settings"),
+            ({"a": None}, {}, "^arms: 'a' is None; expected a name and its settings"),
+            (TWO, {"compare": ["plain"]}, "^compare=.'plain'.: expected pairs of names of arms"),
+            (TWO, {"sweep": ["learning_rate"]}, "^sweep=.'learning_rate'.: expected setting -> values"),
+            (TWO, {"seeds": 3}, "^seeds=3: expected a list of whole numbers"),
+            ({"a": {"model": lambda shape, classes: None}}, {}, "^model is an object of this program .function., but"),
+            ({"a": {"dataset": np.zeros(3)}}, {}, "^dataset is an object of this program .ndarray., but the runs"),
+            ({"a": {"model": "python:model"}}, {}, "arm 'a': --model=python:model stands for an object"),
+            ({"a": {"model": "nofile.py:f"}}, {}, "arm 'a': --model=.*nofile.py:f: there is no file"),
+            ({"a": {"model": "no_such_module:f"}}, {}, "arm 'a': .* there is no module no_such_module"),
         ):  # fmt: skip
             with self.subTest(said), self.assertRaisesRegex(UserError, said):
                 self.study(arms, **arguments)

@@ -1,6 +1,7 @@
 """Studies and sweeps from Python, by the machinery of `python -m tf_fullbatch.study`."""
 
 import difflib
+import inspect
 import io
 import os
 import shlex
@@ -10,12 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.config.run import FILE_SETTINGS, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import SWEEP_SEED
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.trials_file import read_trials
 from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.part_options import options_text
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.conduct import StudyConduct
 from tf_fullbatch.studies.execution import Failure
@@ -93,8 +95,13 @@ def run_study(
         UserError: Something is refused, in the words of the command's flags; nothing is written then.
         RunInterruptedError: A signal came; what was under way kept its last completed step.
     """
+    if isinstance(seeds, str) or not hasattr(seeds, "__iter__"):
+        raise UserError(f"seeds={seeds!r}: expected a list of whole numbers, such as [0, 1, 2].")
+    pairs = [] if isinstance(compare, str) else list(compare)
+    if isinstance(compare, str) or any(isinstance(pair, str) or len(pair) != 2 for pair in pairs):
+        raise UserError(f"compare={compare!r}: expected pairs of names of arms, such as [('a', 'b')].")
     flags = [f"--seeds={','.join(map(str, seeds))}", f"--jobs={jobs}", f"--title={title}"]
-    flags += [f"--compare={a} {b}" for a, b in compare]
+    flags += [f"--compare={a} {b}" for a, b in pairs]
     conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, flags, executor, quiet)
     conduct.execute()
     return _result(Path(output_dir), conduct)
@@ -115,6 +122,9 @@ def run_sweep(
 
     Arguments, result and errors are those of `run_study`; `runs` is empty before that.
     """
+    if not sweep:
+        raise UserError(f"sweep={sweep!r}: nothing to try; give setting -> values, such as "
+                        "{'learning_rate': [0.1, 0.2]}.")  # fmt: skip
     conduct = _conduct(output_dir, arms, sweep, sweep_seed, choose_by, [f"--jobs={jobs}"], executor, quiet)
     conduct.execute(trials_alone=True)
     return _result(Path(output_dir), conduct)
@@ -130,6 +140,7 @@ def _conduct(
     executor: "submitit.Executor | None",
     quiet: bool,
 ) -> StudyConduct:
+    _check_arguments(output_dir, arms, sweep)
     given = [f"--output_dir={os.fspath(output_dir)}", *flags, *(_arm(*item) for item in arms.items())]
     given += [f"--sweep={text}" for text in _sweeps(sweep or {}, arms)]
     given += [f"--sweep_seed={sweep_seed}"] if sweep else []
@@ -140,6 +151,23 @@ def _conduct(
     assert options.output_dir is not None
     stream = io.StringIO() if quiet else sys.stderr
     return StudyConduct(study, options.output_dir, options.jobs, stream, executor)
+
+
+def _check_arguments(output_dir: Any, arms: Any, sweep: Any) -> None:
+    """Refuses arguments of other types."""
+    if not isinstance(output_dir, str | os.PathLike):
+        raise UserError(f"output_dir={output_dir!r}: expected the study's folder.")
+    if not isinstance(arms, Mapping):
+        raise UserError(f"arms={arms!r}: expected name -> settings, such as {{'plain': {{'epochs': 60}}}}.")
+    for name, settings in arms.items():
+        if not isinstance(name, str) or not isinstance(settings, Mapping):
+            raise UserError(
+                f"arms: {name!r} is {settings!r}; expected a name and its settings, such as {{'epochs': 60}}."
+            )
+    if sweep is not None and not isinstance(sweep, Mapping):
+        raise UserError(
+            f"sweep={sweep!r}: expected setting -> values, such as {{'learning_rate': [0.1, 0.2]}}."
+        )
 
 
 def _arm(name: str, settings: Settings) -> str:
@@ -174,9 +202,31 @@ def _text(name: str, value: Any) -> str:
         raise UserError(f"there is no setting {name!r}{f'; {near[0]!r} is one' if near else ''}.")
     if isinstance(value, os.PathLike):
         return os.fspath(value)
+    if name.endswith("_options") and isinstance(value, Mapping):
+        return options_text(value)
+    if name in FILE_SETTINGS and not isinstance(value, str):
+        return _where_imported(name, value)
     if isinstance(value, list):
         value = tuple(value)
     return flag_text(fields[name], value.item() if hasattr(value, "item") else value)
+
+
+def _where_imported(name: str, value: Any) -> str:
+    """Where a function can be imported; other objects, and functions of the program itself, stay in this process."""
+    module = inspect.getmodule(value)
+    if not inspect.isfunction(value) or module is None or module.__name__ == "__main__":
+        found = None
+    else:
+        found = getattr(module, value.__name__, None)
+    if module is None or found is not value:
+        raise UserError(
+            f"{name} is an object of this program ({type(value).__name__}), but the runs of a study are processes of "
+            f"their own: give where they import it from, {name}='FILE.py:function' or 'package.module:function'."
+        )
+    file = getattr(module, "__file__", None) or ""
+    if "." not in module.__name__ and file.endswith(".py"):  # its folder may not be on the path of the runs
+        return f"{file}:{value.__name__}"
+    return f"{module.__name__}:{value.__name__}"
 
 
 def _result(folder: Path, conduct: StudyConduct) -> StudyResult:

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.display.loggers.registry import check_installed
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_latest
@@ -12,6 +12,7 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Study, folder_of
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.output_dir import finished_summary
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.studies.cost import Cost, cost_of
 from tf_fullbatch.studies.sweeps import Point, point_text
 
@@ -86,7 +87,7 @@ def checked_cost(arm: Arm, config: Config) -> Cost:
     """What a run of an arm with these settings costs.
 
     Raises:
-        UserError: It asks for weights or data that are not to be had.
+        UserError: It asks for weights, code or data that are not to be had.
     """
     weights = config.model.initial_weights
     if weights is not None and not Path(weights).exists():
@@ -95,7 +96,22 @@ def checked_cost(arm: Arm, config: Config) -> Cost:
             ".keras or .weights.h5."
         )
     try:
+        _check_parts(config)
         check_installed(config.runtime.loggers)
         return cost_of(config)
     except UserError as error:
         raise UserError(f"arm {arm.name!r}: {error}") from error
+
+
+def _check_parts(config: Config) -> None:
+    """Refuses code that is not there, and objects: a run is a process of its own. Runs none of it."""
+    values = config.values()
+    for name in FILE_SETTINGS:
+        value = values[name]
+        if own_parts.is_object(value):
+            raise UserError(
+                f"--{name}={value} stands for an object of a Python program, but the runs of a study are processes of "
+                "their own: give FILE.py:function or package.module:function."
+            )
+        if own_parts.is_users_code(value):
+            own_parts.file_of(name, value)
