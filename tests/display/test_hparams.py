@@ -55,6 +55,14 @@ class HparamsTest(unittest.TestCase):
     def setUp(self):
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
 
+    def test_a_trial_is_named_with_its_arm(self):
+        for arm in ("a", "b"):
+            place = f"study/trials/{arm}/learning_rate=0.1/seed-1000000"
+            self.run_once(place, {"learning_rate": 0.1, "weight_decay": 0.0}, Outcome.COMPLETED)
+        self.run_once("study/a/seed-0", {"learning_rate": 0.1, "weight_decay": 0.0}, Outcome.COMPLETED)
+        trials = {f"{arm}/learning_rate=0.1/seed-1000000" for arm in "ab"}
+        self.assertEqual({*trials, "a/seed-0"}, set(tab(self.folder).rows))
+
     def run_once(
         self, name: str, settings: dict, outcome: Outcome | None, *, steps: int = 2, resumed=None, known=()
     ):

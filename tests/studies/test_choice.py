@@ -34,6 +34,7 @@ class TrialsTest(unittest.TestCase):
         for trial, rate in zip(self.trials, RATES, strict=True):
             self.assertEqual((1_000_000, 1_000_000), (trial.seed, trial.config.step.seed))
             self.assertFalse(trial.config.runtime.evaluate_test)
+            self.assertEqual((), trial.config.runtime.hparams)  # TensorBoard has all their settings
             self.assertEqual(float(rate), trial.config.optimizer.learning_rate)
             self.assertEqual(
                 self.folder / "trials" / "a" / f"learning_rate={rate}" / "seed-1000000", trial.folder.path

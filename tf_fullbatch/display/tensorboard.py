@@ -19,6 +19,7 @@ from tf_fullbatch.display.step_axes import Position
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Record
 from tf_fullbatch.records.files import os_errors_as_user_errors
+from tf_fullbatch.records.trials_file import TRIALS_FOLDER
 
 # What training and evaluations measure alike has the bare name, as from Keras; the rest is grouped. TensorBoard shows
 # groups in the order of their names.
@@ -158,7 +159,7 @@ class TensorBoardWriter(RecordSink):
         self._expected = [(run, figure) for run in runs for figure in hparams.COMPARED.get(run, ())]
         # The folder tells runs apart: without it, two runs with equal settings would be shown as one.
         folder, now = self._folder.resolve(), self._clock()
-        trial = f"{folder.parent.parent.name}/{folder.parent.name} ({folder})"
+        trial = f"{_place(folder.parent)} ({folder})"
         session = hparams.session_summary(settings, trial, now)
         self._begin_results_anew()
         self._file(hparams.RUN).write(self._starts["step"], now, session)
@@ -237,3 +238,9 @@ def _scalars(record: Record, descriptions: Mapping[str, str]) -> dict[str, tuple
 def code_block(text: str, language: str = "json") -> str:
     """Markdown that shows `text` as it stands."""
     return f"```{language}\n{text.strip()}\n```"
+
+
+def _place(run: Path) -> str:
+    """The folders that tell a run from others of its study; of a trial those of its arm and its point."""
+    of_trial = TRIALS_FOLDER in run.parts[-4:-3]
+    return "/".join(run.parts[-3 if of_trial else -2 :])

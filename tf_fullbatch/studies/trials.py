@@ -71,7 +71,6 @@ def _trials_of_arm(study: Study, arm: Arm, study_dir: str | os.PathLike[str]) ->
         config = config.replacing(
             seed=study.sweep_seed,
             output_dir=str(folder.path),
-            hparams=("seed", *arm.swept),
             evaluate_test=False,
         )
         runs.append(Run(arm, study.sweep_seed, config, folder, checked_cost(arm, config), point))
@@ -162,7 +161,7 @@ def rows_of(
 
 
 def _figures(run: Run) -> dict[str, float | None]:
-    """The last figures of the validation samples, at the weights as trained; no loss that others do not compare with."""
+    """The last figures of the validation samples, at the weights as trained; no loss that does not compare."""
     try:
         table = read_table(run.folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
     except UserError:  # the report says more about it
