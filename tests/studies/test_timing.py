@@ -1,5 +1,6 @@
 """How long runs take: by records whose seconds are known, and by a calibration with a faked run."""
 
+import dataclasses
 import sys
 import tempfile
 import unittest
@@ -137,8 +138,11 @@ class CalibrationTest(unittest.TestCase):
         runs += [
             run for run in runs_of(study("x", "y", "z", model="mlp"), self.folder) if run.arm.name == "z"
         ]  # waits
-        with mock.patch.object(timing, "pace_of", pace):
+        runs = [dataclasses.replace(run, config=run.config.replacing(loggers=("mlflow",))) for run in runs]
+        arguments = mock.patch.object(timing.cli_flags, "arguments", wraps=timing.cli_flags.arguments)
+        with mock.patch.object(timing, "pace_of", pace), arguments as asked:
             found = calibrated(runs, jobs=2)
+        self.assertEqual([()] * 2, [call.args[0].runtime.loggers for call in asked.call_args_list])
         self.assertEqual({kind_of(run) for run in runs}, set(found))
         self.assertEqual(2, len(made))
         self.assertFalse(any(path.exists() for path in made))

@@ -176,7 +176,7 @@ class _Probe:
 
     def __post_init__(self) -> None:
         self._folder = RunFolder(self.path)
-        config = self.run.config.replacing(output_dir=str(self.path), quiet=True)
+        config = self.run.config.replacing(output_dir=str(self.path), quiet=True, loggers=())
         self._begun = time.monotonic()
         with self._folder.log.open("wb") as log:
             self.process = processes.start(
