@@ -46,6 +46,17 @@ class LatexTest(unittest.TestCase):
         self.assertIn(r"sgd & 3 of 3 & 95.00 & ${}\pm{}$1.00", text)
         self.assertIn(r"over 3 seeds, at the end of training. Published: [1] a paper", text)
 
+    def test_a_wide_table_has_smaller_letters_then_fewer_columns(self):
+        names = ["arm", "training %", "passes", "wall time"]
+        for cells, size, kept in (
+            (["a", "1", "2", "3s"], "small", names),
+            (["a" * 58, "1", "2", "3s"], "footnotesize", ["arm", "training %", "passes"]),
+            (["a" * 99, "1", "2", "3s"], "scriptsize", ["arm", "passes"]),
+        ):
+            columns = [latex._Column(name, "<", [cell]) for name, cell in zip(names, cells, strict=True)]
+            found = latex._fitting(columns)
+            self.assertEqual((size, kept), (found[0], [column.name for column in found[1]]))
+
     def test_a_long_table_goes_over_pages(self):
         many_arms(self.folder, 41, (0,), 1)
         text = table_of(self.folder)

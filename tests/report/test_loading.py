@@ -40,6 +40,15 @@ class LoadTest(unittest.TestCase):
         self.assertEqual(found.missing(), [f"{name}, seeds 0, 1, 2: not started" for name in names])
         self.assertEqual(found.arms[0].finals(ACCURACY, "test"), {})
 
+    def test_the_title_is_of_all_that_is_shown(self):
+        small_study(self.folder / "one")
+        self.assertEqual(load([self.folder]).title, "A study")
+        write_study(self.folder / "one", Study(title="B", arms=(Arm(name="a", config=BASE),), seeds=(0,)))
+        small_study(self.folder / "two")
+        self.assertEqual(load([self.folder]).title, "B; A study")
+        write_run(self.folder / "run", BASE, 0.9)
+        self.assertEqual(load([self.folder]).title, "Comparison of runs")
+
     def test_runs_that_differ_by_seed_make_a_row(self):
         for seed in (1, 0):
             write_run(self.folder / f"plain/seed-{seed}", BASE.replacing(seed=seed), 0.9)

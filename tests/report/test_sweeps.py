@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.report.made_runs import config, finished_study, write_run
 from tf_fullbatch.records.trials_file import TrialRow, write_trials
-from tf_fullbatch.report import figure_notes, sweep_plots
+from tf_fullbatch.report import figure_notes, sweep_plots, wording
 from tf_fullbatch.report.loading import load
 from tf_fullbatch.report.sweeps import ordered, sweeps_of, swept_settings
 from tf_fullbatch.studies import definition
@@ -107,3 +107,8 @@ class PlotTest(unittest.TestCase):
         notes = " ".join(figure_notes.sweep_notes(sweep))
         self.assertIn("chosen by these figures of the validation samples", notes)
         self.assertIn("Where there is no number, no run is completed", notes)
+        self.assertIn("Each cell is a setting that fb was tried with, of one seed.", notes)
+        said = " ".join(wording.results_notes(load([self.folder])))
+        self.assertIn(
+            "fb: learning_rate=0.2 was chosen, the largest tried: better ones may lie beyond.", said
+        )

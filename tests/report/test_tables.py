@@ -153,6 +153,8 @@ class TablesTest(unittest.TestCase):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b", SGD, 0.9, device="2 x GPU")
         self.assertEqual(devices(load([self.folder]).runs), ["CPU, 1 replica", "2 x GPU"])
+        self.assertEqual(self.row("b", arms_table(load([self.folder])))["device"], "2 x GPU")
+        self.assertNotIn("device", arms_table(load([self.folder / "b"])).headers)
         self.assertEqual(
             [ACCURACY.signed(v) for v in (1.0, -0.004, -1.255)], ["+1.00", "0.00", "\N{MINUS SIGN}1.25"]
         )

@@ -13,11 +13,11 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from tests.studies.studies import study
+from tests.studies.studies import study, write_records
 from tf_fullbatch.errors import RunInterruptedError, UserError
 from tf_fullbatch.run import processes, processor
 from tf_fullbatch.studies import execution
-from tf_fullbatch.studies.execution import Failure, StudyExecution, environment_of_job
+from tf_fullbatch.studies.execution import Failure, StudyExecution, environment_of_job, figures_text
 from tf_fullbatch.studies.planned_runs import Run, runs_of
 from tf_fullbatch.studies.progress import StudyProgress
 
@@ -76,6 +76,13 @@ class ExecutionTest(unittest.TestCase):
         with mock.patch.object(execution, "read_table", side_effect=UserError("damaged")):
             self.assertEqual([], self.execute([run]))
         self.assertIn("completes, seed 0: done in", self.out.getvalue())
+
+    def test_without_accuracies_losses_are_said(self):
+        (run,) = self.runs(COMPLETES, seeds=(0,))
+        write_records(run, epochs=2, loss=0.25)
+        self.assertEqual("test objective 0.25", figures_text(run))
+        write_records(run, epochs=2, loss=float("nan"))
+        self.assertEqual("test loss not finite", figures_text(run))
 
     def test_what_earlier_processes_said_is_no_reason(self):
         run = self.runs(FAILS, seeds=(0,))[0]

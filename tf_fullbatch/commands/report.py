@@ -21,7 +21,9 @@ class Options:
     output_dir: str | None = setting(
         None, "Folder to write the report to. Unset: STUDY_DIR/report; to be given with several folders."
     )
-    title: str | None = setting(None, "Heading of the report. Unset: the studies' own.")
+    title: str | None = setting(
+        None, "Heading of the report. Unset: the studies' own, where all is of studies."
+    )
     compare: tuple[str, ...] = setting(
         (),
         "'A,B': report the difference of arms A - B, seed by seed, beside those of the studies. Once per pair; unset "

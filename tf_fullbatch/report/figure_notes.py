@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tf_fullbatch.display.text import counted
 from tf_fullbatch.report import curve_plots
 from tf_fullbatch.report.arms import Comparison
 from tf_fullbatch.report.drawing import Drawing
@@ -72,11 +73,14 @@ def along_training_notes(drawing: Drawing) -> list[str]:
 def sweep_notes(sweep: Sweep) -> list[str]:
     """Of `sweep_plots.sweep_plot`."""
     counts = sorted({len(figures) for figures in sweep.figures.values()})
-    seeds = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    seeds = (
+        counted(counts[0], "completed seed")
+        if len(counts) == 1
+        else f"{counts[0]} to {counts[-1]} completed seeds"
+    )
+    shown = f"the mean over {seeds}" if counts[-1] > 1 else "of one seed"
     what = "an arm" if sweep.arm is None else f"a setting that {sweep.arm} was tried with"
-    notes = [
-        f"Each {'cell' if len(sweep.settings) == 2 else 'point'} is {what}: the mean over {seeds} completed seeds."
-    ]
+    notes = [f"Each {'cell' if len(sweep.settings) == 2 else 'point'} is {what}, {shown}."]
     if sweep.chosen:
         notes.append("Framed is what was chosen by these figures of the validation samples.")
     elif sweep.arm is None:

@@ -20,6 +20,14 @@ _LEFT_OUT = (
     "training objective",
 )  # fmt: skip
 """How columns begin that are left to arms.csv: a page is not wide."""
+_DISPENSABLE = ("wall time", "training", "EMA weights", "gradient evaluations")
+"""How columns begin that are left out where the table is wider than the text, in this order."""
+_TEXT_WIDTH = 345
+"""Of LaTeX's article, in points."""
+_SIZES = (("small", 4.7), ("footnotesize", 4.3), ("scriptsize", 4.0))
+"""Sizes of letters, and the width of a letter or digit in points."""
+_SEPARATION = 6
+"""Points between two columns."""
 _MOST_LINES_OF_A_FLOAT = 40
 _HEADER_LINE = 11
 _NEW_LINE = r"\\"
@@ -32,17 +40,19 @@ def arms_table(comparison: Comparison, table: Table) -> str:
     """
     kept = [k for k, header in enumerate(table.headers) if not header.startswith(_LEFT_OUT)]
     columns = [_Column(table.headers[k], table.align[k], [row[k] for row in table.rows]) for k in kept]
+    size, columns = _fitting(columns)
     lines = [" & ".join(cells) + r" \\" for cells in zip(*(column.cells for column in columns), strict=True)]
     long = len(lines) > _MOST_LINES_OF_A_FLOAT
     alignment = "@{}" + "".join(column.alignment for column in columns) + "@{}"
     head = [r"\toprule", " & ".join(column.header for column in columns) + r" \\", r"\midrule"]
     caption, label = rf"\caption{{{_caption(comparison)}}}", r"\label{tab:arms}"
     needs = "booktabs, longtable" if long else "booktabs"
+    font = rf"\{size}\setlength{{\tabcolsep}}{{{_SEPARATION / 2:g}pt}}"
     begin = [
         f"% \\usepackage{{{needs}}}, and \\usepackage[T1]{{fontenc}} for letters with accents. arms.csv has all digits."
     ]
     if long:
-        begin += [r"\begingroup\small\setlength{\tabcolsep}{4pt}", rf"\begin{{longtable}}{{{alignment}}}"]
+        begin += [rf"\begingroup{font}", rf"\begin{{longtable}}{{{alignment}}}"]
         begin += [
             caption,
             label + r" \\",
@@ -54,16 +64,36 @@ def arms_table(comparison: Comparison, table: Table) -> str:
             r"\endlastfoot",
         ]
         return "\n".join([*begin, *lines, r"\end{longtable}", r"\endgroup", ""])
-    begin += [r"\begin{table}", r"\centering\small\setlength{\tabcolsep}{4pt}", caption, label]
+    begin += [r"\begin{table}", rf"\centering{font}"]
+    begin += [r"\setlength{\abovecaptionskip}{0pt}\setlength{\belowcaptionskip}{6pt}", caption, label]
     begin += [rf"\begin{{tabular}}{{{alignment}}}", *head]
     return "\n".join([*begin, *lines, r"\bottomrule", r"\end{tabular}", r"\end{table}", ""])
+
+
+def _fitting(columns: Sequence["_Column"]) -> tuple[str, list["_Column"]]:
+    """A size of letters and the columns with which a table is no wider than the text, as far as that can be."""
+    kept = list(columns)
+    for size, letter in _SIZES[:2]:
+        if _width(kept, letter) <= _TEXT_WIDTH:
+            return size, kept
+    for beginning in _DISPENSABLE:
+        kept = [column for column in kept if not column.name.startswith(beginning)]
+        if _width(kept, letter) <= _TEXT_WIDTH:
+            return size, kept
+    return _SIZES[-1][0], kept
+
+
+def _width(columns: Sequence["_Column"], letter: float) -> float:
+    """About how wide a table is, in points."""
+    return sum(column.letters * letter + _SEPARATION for column in columns) - _SEPARATION
 
 
 class _Column:
     """A column as LaTeX sets it; one with spreads is two, which meet at the ±."""
 
     def __init__(self, header: str, align: str, cells: Sequence[str]):
-        self.header = _stacked(header)
+        self.name, self.header = header, _stacked(header)
+        self.letters = max(map(len, (*_lines(header), *cells)))
         self.alignment = "l" if align == "<" else "r"
         self.cells = [escaped(cell) for cell in cells]
         if align == ">" and any(" ± " in cell for cell in cells):
@@ -81,8 +111,12 @@ class _Column:
 
 def _stacked(header: str) -> str:
     """A header in lines of a few words."""
-    lines = textwrap.wrap(header, _HEADER_LINE, break_long_words=False, break_on_hyphens=False)
+    lines = _lines(header)
     return escaped(header) if len(lines) < 2 else rf"\shortstack{{{_NEW_LINE.join(map(escaped, lines))}}}"
+
+
+def _lines(header: str) -> list[str]:
+    return textwrap.wrap(header, _HEADER_LINE, break_long_words=False, break_on_hyphens=False)
 
 
 def escaped(text: str) -> str:

@@ -209,9 +209,9 @@ def _joined(
     if not pairs:
         others = arms[1:] if len(arms) <= FEW else [arms[k] for k in ranked(arms)[:BEST]]
         pairs = [(arm.name, arms[0].name) for arm in others if arm is not arms[0]]
-    titles = [source.title for source in sources if source.title]
+    titles = dict.fromkeys(source.title for source in sources)
     return Comparison(
-        title="; ".join(titles) or "Comparison of runs",
+        title="; ".join(titles) if all(titles) else "Comparison of runs",
         sources=paths,
         arms=tuple(arms),
         pairs=tuple(pairs),

@@ -113,8 +113,7 @@ def _sweep_of_arms(arms: Sequence[ComparedArm], settings: tuple[str, ...], quant
 
 def _sweep_of_trials(arm: str, trials: pd.DataFrame) -> Sweep | None:
     """The sweep of an arm's lines of trials.csv; None where it is over more than two settings, or a single value."""
-    names = list(trials.columns)
-    settings = tuple(name for name in names[1 : names.index("seed")] if _is_swept(trials[name]))
+    settings = swept_in(trials)
     if not 1 <= len(settings) <= 2 or (len(settings) == 1 and not is_number(trials[settings[0]].iloc[0])):
         return None
     by = str(trials["choose_by"].iloc[0])
@@ -136,6 +135,12 @@ def _sweep_of_trials(arm: str, trials: pd.DataFrame) -> Sweep | None:
         chosen=tuple(dict.fromkeys(itertools.compress(places, trials["chosen"]))),
         arm=arm,
     )
+
+
+def swept_in(trials: pd.DataFrame) -> tuple[str, ...]:
+    """The settings that an arm's lines of trials.csv have several values of."""
+    names = list(trials.columns)
+    return tuple(name for name in names[1 : names.index("seed")] if _is_swept(trials[name]))
 
 
 def _is_swept(values: pd.Series) -> bool:

@@ -10,7 +10,7 @@ from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings, differing_
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.aggregate import column
-from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison, differing_files
+from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison, devices, differing_files
 from tf_fullbatch.report.differences import PairedDifference
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, MINUS, Quantity, loss_words, number
 from tf_fullbatch.report.ranking import FEW, ranked
@@ -60,6 +60,9 @@ def arms_table(comparison: Comparison, table: pd.DataFrame) -> Table:
 def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison) -> dict[str, str | None]:
     """Column -> cell; None where the arm has nothing of the kind."""
     cost = {name: line[name] if arm.completed else None for name in _COSTS}
+    device = (
+        (line["device"] or "-") if len(devices(comparison.runs)) > 1 else None
+    )  # else the heading says it
     loss = loss_words(comparison.runs)
     if ACCURACY in comparison.quantities:
         accuracies = {
@@ -89,7 +92,7 @@ def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison
         "gradient evaluations per sample": f"{line['gradient_evaluations_per_sample']:.3g}",
         "gradient evaluations": _formatted(format_count, cost["gradient_evaluations_mean"]),
         "wall time": _formatted(format_duration, cost["wall_seconds_mean"]),
-        "device": line["device"] or "-",
+        "device": device,
     }
 
 

@@ -12,6 +12,8 @@ from tf_fullbatch.report.differences import ONE_SEED, paired_differences
 from tf_fullbatch.report.quantities import ACCURACY, MINUS
 from tf_fullbatch.report.ranking import FEW
 from tf_fullbatch.report.run_records import Status
+from tf_fullbatch.report.sweeps import swept_in
+from tf_fullbatch.studies.sweeps import end_of_grid
 
 _FEW = 8
 
@@ -57,6 +59,7 @@ def results_notes(comparison: Comparison) -> Iterator[str]:
     if len(comparison.arms) > FEW:
         yield "Arms in the order of their means, the best first, for the eye alone."
     yield from _warnings(comparison)
+    yield from _ends_of_grids(comparison)
     yield from _loss_note(comparison)
     yield "Training figures are those of the last pass: samples as augmented, weights before each update."
     yield (
@@ -93,6 +96,16 @@ def _loss_note(comparison: Comparison) -> Iterator[str]:
     if others:
         named = listed([f"{pair.first} {MINUS} {pair.second}" for pair in others], _FEW)
         yield f"No difference of {named}: these arms have different losses, and no cross-entropy is recorded."
+
+
+def _ends_of_grids(comparison: Comparison) -> Iterator[str]:
+    """Of each value that was chosen at an end of what was tried."""
+    for arm, trials in comparison.trials:
+        for name in swept_in(trials):
+            for value in dict.fromkeys(trials[name][trials["chosen"]]):
+                which = end_of_grid(name, trials[name], value)
+                if which:
+                    yield f"{arm}: {name}={value} was chosen, the {which} tried: better ones may lie beyond."
 
 
 def _warnings(comparison: Comparison) -> Iterator[str]:

@@ -23,7 +23,7 @@ def write_report(
     Args:
         folders: One or several folders: of studies, of runs, or with runs anywhere below.
         output_dir: Where the report goes; None for FOLDER/report of a single folder.
-        title: Its heading; None for the studies' own.
+        title: Its heading; None for the studies' own, or "Comparison of runs".
         compare: Pairs of arms, ("A", "B") or "A,B": the difference A - B, seed by seed, beside those of the studies.
 
     Returns:
@@ -39,7 +39,7 @@ def write_report(
     if len(given) > 1 and output_dir is None:
         raise UserError(f"{len(given)} folders without output_dir: say where the report is to be written.")
     if isinstance(compare, str):
-        raise UserError(f"compare={compare!r}: expected a list of pairs, such as [({'a'!r}, {'b'!r})].")
+        raise UserError(f"compare={compare!r}: expected a list of pairs, such as [('a', 'b')].")
     comparison = load(given, [pair if isinstance(pair, str) else ",".join(pair) for pair in compare])
     if title is not None:
         comparison = dataclasses.replace(comparison, title=title)

@@ -14,7 +14,7 @@ from tf_fullbatch.errors import Outcome, RunInterruptedError, UserError
 from tf_fullbatch.records.files import read_json, write_json
 from tf_fullbatch.settings import part_options
 from tf_fullbatch.studies.cluster_job import RunJob
-from tf_fullbatch.studies.execution import Failure, accuracies_text
+from tf_fullbatch.studies.execution import Failure, figures_text
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.progress import StudyProgress
 
@@ -145,7 +145,7 @@ class ClusterExecution:
         self._book.forget(run)
         code, reason = job.outcome()
         if code == 0 or run.is_finished():
-            self._progress.ended(run, accuracies_text(run))
+            self._progress.ended(run, figures_text(run))
         elif code == Outcome.INTERRUPTED.exit_code:
             self._progress.message(f"{run}: interrupted; it goes on in another job")
             self._begin(run)

@@ -1,6 +1,7 @@
 """Runs the runs of a study, each in a process of its own, so that none is in another's way."""
 
 import contextlib
+import math
 import os
 import signal
 import subprocess
@@ -9,9 +10,10 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.display.text import format_duration, format_percentage
+from tf_fullbatch.display.text import format_duration, format_percentage, loss_texts
 from tf_fullbatch.errors import RunInterruptedError, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.files import os_errors_as_user_errors
@@ -150,7 +152,7 @@ class StudyExecution:
             note_duration(run.log, code, time.monotonic() - active.begun)
         if code == 0 or (self._signal is not None and run.is_finished()):
             spent = format_duration(time.monotonic() - active.begun)
-            self._progress.ended(run, f"{accuracies_text(run)} in {spent}")
+            self._progress.ended(run, f"{figures_text(run)} in {spent}")
         elif self._signal is not None:
             killed = code == processes.shell_code(-signal.SIGKILL)
             self._progress.ended(run, "killed; its last checkpoint is kept" if killed else "interrupted")
@@ -204,13 +206,21 @@ def environment_of_job(slot: int, jobs: int, environment: Mapping[str, str]) -> 
     return added
 
 
-def accuracies_text(run: Run) -> str:
-    """The last accuracies of a finished run in words."""
+def figures_text(run: Run) -> str:
+    """The last accuracies of a finished run in words, losses where there are none."""
     try:
         table = read_table(run.folder.evaluations, EVALUATION_COLUMNS)
     except UserError:  # the report says more about it
         return "done"
-    last = table[table["weights"] == "raw"].groupby("split", sort=False)["accuracy"].last()
-    return (
-        ", ".join(f"{split} accuracy {format_percentage(value)}" for split, value in last.items()) or "done"
-    )
+    raw = table[table["weights"] == "raw"].drop_duplicates("split", keep="last")
+    return ", ".join(f"{row['split']} {_figure_text(row)}" for row in raw.to_dict("records")) or "done"
+
+
+def _figure_text(row: Mapping[Any, Any]) -> str:
+    """Of an evaluation the accuracy, else the cross-entropy or objective."""
+    there = {
+        name: row[name] for name in ("accuracy", "cross_entropy", "loss") if math.isfinite(float(row[name]))
+    }
+    if "accuracy" in there:
+        return f"accuracy {format_percentage(there['accuracy'])}"
+    return next(iter(loss_texts(there, ".4g")), "loss not finite")

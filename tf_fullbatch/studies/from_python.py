@@ -213,12 +213,9 @@ def _text(name: str, value: Any) -> str:
 
 def _where_imported(name: str, value: Any) -> str:
     """Where a function can be imported; other objects, and functions of the program itself, stay in this process."""
-    module = inspect.getmodule(value)
-    if not inspect.isfunction(value) or module is None or module.__name__ == "__main__":
-        found = None
-    else:
-        found = getattr(module, value.__name__, None)
-    if module is None or found is not value:
+    module = inspect.getmodule(value) if inspect.isfunction(value) else None
+    importable = module is not None and module.__name__ != "__main__"
+    if module is None or not importable or getattr(module, value.__name__, None) is not value:
         raise UserError(
             f"{name} is an object of this program ({type(value).__name__}), but the runs of a study are processes of "
             f"their own: give where they import it from, {name}='FILE.py:function' or 'package.module:function'."

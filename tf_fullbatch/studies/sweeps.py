@@ -5,7 +5,7 @@ import dataclasses
 import difflib
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.config import cli_flags
@@ -87,18 +87,27 @@ def point_text(point: Point) -> str:
 
 def remark_on_edges(arm: Arm, chosen: Point) -> list[str]:
     """A line for each number that is the largest or smallest tried, unless its setting goes no further."""
-    fields = {field.name: field for _, field in settings_fields()}
-    lines = []
-    for axis, (name, value) in zip(arm.sweep, chosen, strict=True):
-        limits = (fields[name].metadata["minimum"], fields[name].metadata["maximum"])
-        try:
-            tried, here = [float(text) for text in axis.values], float(value)
-        except ValueError:  # words have no order
-            continue
-        for end, which in ((max(tried), "largest"), (min(tried), "smallest")):
-            if here == end and here not in limits:
-                lines.append(f"{name}={value} is the {which} tried: extend its --sweep to see beyond.")
-    return lines
+    ends = [
+        (name, value, end_of_grid(name, axis.values, value))
+        for axis, (name, value) in zip(arm.sweep, chosen, strict=True)
+    ]
+    return [
+        f"{name}={value} is the {which} tried: extend its --sweep to see beyond."
+        for name, value, which in ends
+        if which
+    ]
+
+
+def end_of_grid(setting: str, tried: Iterable[object], chosen: object) -> str | None:
+    """ "largest" or "smallest" where the chosen number is at an end of those tried and its setting goes further."""
+    (metadata,) = [field.metadata for _, field in settings_fields() if field.name == setting]
+    try:
+        numbers, here = [float(str(value)) for value in tried], float(str(chosen))
+    except ValueError:  # words have no order
+        return None
+    if here in (metadata["minimum"], metadata["maximum"]):
+        return None
+    return "largest" if here == max(numbers) else "smallest" if here == min(numbers) else None
 
 
 def _asked(text: str, arms: Sequence[str], choose_by: str | None) -> _Asked:
