@@ -2,6 +2,7 @@
 
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,19 @@ def network(
     keras.utils.set_random_seed(1)
     layers = [keras.layers.Dense(units, act), keras.layers.Dense(num_classes)]
     return keras.Sequential([keras.Input(input_shape), *layers])
+
+
+class Scaled(keras.layers.Dense):
+    """A layer of a user's that Keras cannot write down."""
+
+    def __init__(self, units: int, function: Callable):
+        super().__init__(units)
+        self.function = function
+
+    get_config = keras.layers.Layer.get_config
+
+    def call(self, inputs: Any) -> Any:
+        return self.function(super().call(inputs))
 
 
 def data() -> dict[str, tuple]:
@@ -160,6 +174,12 @@ class TrainTest(CommandTestCase):
             self.train(folder, epochs=5, learning_rate=1e38)
         self.assertEqual(json.loads((folder / "summary.json").read_text())["outcome"], "NON_FINITE")
         self.assertEqual(len(steps_of(folder)), 1)
+
+    def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained(self) -> None:
+        model = keras.Sequential([keras.Input((4,)), Scaled(3, lambda outputs: 2 * outputs)])
+        with self.assertRaisesRegex(UserError, "cannot be saved as model.keras: .*Define get_config"):
+            self.train(self.folder / "run", model=model, epochs=1)
+        self.assertEqual(contents(self.folder), {})
 
     def test_what_is_refused_in_pythons_words(self) -> None:
         folder = self.folder / "run"

@@ -3,11 +3,14 @@
 import importlib.util
 from unittest import mock
 
+import numpy as np
+
+import tf_fullbatch
 from tests.command import CommandTestCase, contents, evaluations_of, steps_of, tiny
 from tests.display.loggers.fakes import kept_logger, logged
 from tests.rows import read_rows
 from tf_fullbatch.display.loggers.registry import LOGGERS
-from tf_fullbatch.errors import Outcome
+from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 
 
@@ -63,4 +66,13 @@ class LoggersTest(CommandTestCase):
         for more in ((), ("--dry_run",)):
             ended = tiny(self.folder / "run", "--loggers=wandb", *more)
             self.assert_refused(ended, "--loggers=wandb", "not installed", "pip install")
+        self.bad.packages = ("mlflow",)
+        x = np.zeros((20, 2))
+        with self.assertRaisesRegex(UserError, "^loggers=wandb,mlflow: wandb, mlflow are not installed. pip"):
+            tf_fullbatch.train(
+                model="linear",
+                train=(x, np.arange(20) % 2),
+                loggers=("wandb", "mlflow"),
+                output_dir=self.folder / "run",
+            )
         self.assertEqual({}, contents(self.folder))

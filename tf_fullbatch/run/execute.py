@@ -18,6 +18,7 @@ from tf_fullbatch.run import build, devices, plan
 from tf_fullbatch.run.evaluate import evaluate
 from tf_fullbatch.run.failures import naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
 from tf_fullbatch.run.own_files import file_hashes
 from tf_fullbatch.run.train import RunSession
@@ -32,9 +33,9 @@ def execute(config: Config) -> Outcome:
     Raises:
         RunError: With a line for the user.
     """
-    check_installed(config.runtime.loggers)
     with naming_memory_failures():
         if config.runtime.dry_run:
+            check_installed(config.runtime.loggers)
             print(plan.plan(config))
             return Outcome.COMPLETED
         if config.runtime.mode == "evaluate":
@@ -73,6 +74,7 @@ def train(
     Raises:
         RunError: With a line for the user.
     """
+    check_installed(config.runtime.loggers)
     folder = RunFolder(config.runtime.output_dir or default_output_dir(config))
     check_folder(folder, config)
     chief = devices.is_chief(config.runtime.strategy)
@@ -86,6 +88,7 @@ def train(
                 print(summary_table(summary))
             return Trained(Outcome.COMPLETED, None)
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
+        refuse_unsavable(parts.model.network)
         if chief:
             folder.create()
             folder.write_config(config, file_hashes(config))

@@ -12,6 +12,7 @@ from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.memory import memory_rows
+from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.run.splits import training_batches
 from tf_fullbatch.training.full_batch_model import FullBatchModel
@@ -27,6 +28,7 @@ def plan(config: Config) -> str:
     """
     parts = build.assemble(config, choose_strategy(config.runtime))
     model, splits = parts.model, parts.splits
+    refuse_unsavable(model.network)
     batches = training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]

@@ -23,7 +23,7 @@ from tf_fullbatch.errors import (
 )
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.files import os_errors_as_user_errors, write_json
+from tf_fullbatch.records.files import write_json
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import run_summary
 from tf_fullbatch.records.tables import read_table
@@ -31,6 +31,7 @@ from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.failures import naming_lost_workers, naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.network_file import save_network
 from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
@@ -235,11 +236,7 @@ class RunSession:
         metrics = read_table(self._folder.metrics, STEP_COLUMNS)
         evaluations = read_table(self._folder.evaluations, EVALUATION_COLUMNS)
         if not self._weights_lost:
-            # A temporary file first: a killed process leaves the old model whole.
-            temporary = self._folder.model.with_name(".model.aside.keras")
-            with os_errors_as_user_errors(self._folder.model):
-                self._parts.model.network.save(temporary)
-                temporary.replace(self._folder.model)
+            save_network(self._parts.model.network, self._folder.model)
         summary = run_summary(
             outcome=outcome,
             metrics=metrics,

@@ -18,12 +18,16 @@ def check_installed(names: Iterable[str]) -> None:
     """Refuses loggers whose packages are not there.
 
     Raises:
-        UserError: Names one, and how to install it.
+        UserError: Names all of them, and how to install them.
     """
-    for name in names:
-        missing = [package for package in LOGGERS[name].packages if importlib.util.find_spec(package) is None]
-        if missing:
-            raise UserError(
-                f"--loggers={name}: {', '.join(missing)} is not installed. pip install 'tf-fullbatch[{name}]', or "
-                f"leave {name} out."
-            )
+    lacking = {
+        name: [package for package in LOGGERS[name].packages if importlib.util.find_spec(package) is None]
+        for name in names
+    }
+    lacking = {name: packages for name, packages in lacking.items() if packages}
+    if lacking:
+        given, missing = ",".join(lacking), [package for packages in lacking.values() for package in packages]
+        raise UserError(
+            f"--loggers={given}: {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not installed. "
+            f"pip install 'tf-fullbatch[{given}]', or leave {' and '.join(lacking)} out."
+        )
