@@ -11,6 +11,7 @@ from tf_fullbatch.version import __version__ as __version__
 if TYPE_CHECKING:
     from tf_fullbatch.core.losses import SparseCrossentropy
     from tf_fullbatch.data.batches import UpdateBatches
+    from tf_fullbatch.errors import RunError, RunInterrupt, UserError
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
@@ -23,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = [
     "FullBatchModel",
     "GradientDescent",
+    "RunError",
+    "RunInterrupt",
     "SparseCrossentropy",
     "UpdateBatches",
+    "UserError",
     "build_network",
     "build_schedule",
     "open_run",
@@ -37,8 +41,11 @@ __all__ = [
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
     "GradientDescent": "optim.keras_gradient_descent",
+    "RunError": "errors",
+    "RunInterrupt": "errors",
     "SparseCrossentropy": "core.losses",
     "UpdateBatches": "data.batches",
+    "UserError": "errors",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
     "open_run": "run.opened",
@@ -49,7 +56,13 @@ _HOMES = {
 }
 
 
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
 def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module("tf_fullbatch.errors")
     if name not in _HOMES:
         raise AttributeError(f"module 'tf_fullbatch' has no attribute {name!r}")
     return getattr(importlib.import_module(f"tf_fullbatch.{_HOMES[name]}"), name)

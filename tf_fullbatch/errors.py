@@ -35,6 +35,9 @@ _EXIT_CODES = {
 }
 
 
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
 class RunError(Exception):
     """An end of a run that the user can act on: one line, no traceback.
 
@@ -44,8 +47,9 @@ class RunError(Exception):
     outcome = Outcome.USER_ERROR
 
     def __str__(self) -> str:
-        """The message in one line: line ends and control characters of a user's value are escaped."""
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in super().__str__())
+        """The message in one line: line ends and control characters are escaped, colours of a terminal left out."""
+        plain = _COLOUR.sub("", super().__str__())
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in plain)
 
 
 class UserError(RunError, ValueError):
@@ -111,6 +115,14 @@ class RunInterruptedError(RunError):
 
     def __init__(self, by: str, advice: str = ""):
         super().__init__(f"interrupted by {by}" + (f": {advice}" if advice else ""))
+        self.by = by
+
+
+class RunInterrupt(KeyboardInterrupt):
+    """Ctrl-C stopped a run, a `fit` or an `evaluate` of a Python program; the unfinished step is dropped.
+
+    It is no `RunError`, so that a program's `except Exception` lets it pass, as it does Python's own.
+    """
 
 
 class WorkerLostError(RunError):
@@ -120,6 +132,7 @@ class WorkerLostError(RunError):
 
 
 _IN_A_COMMAND = contextvars.ContextVar("in a command", default=False)
+_IN_A_CALL = contextvars.ContextVar("in a call of a Python program's", default=False)
 
 
 @contextlib.contextmanager
@@ -136,15 +149,35 @@ def in_flags_words() -> Iterator[None]:
 def in_pythons_words() -> Iterator[None]:
     """Errors that pass name settings as a Python program does, `clip_norm`, unless a command is under way.
 
+    A Ctrl-C is raised as `raising_interrupts` says. Also a decorator.
+    """
+    with raising_interrupts():
+        try:
+            yield
+        except RunError as error:
+            if not _IN_A_COMMAND.get():
+                error.args = tuple(_pythons(part) if isinstance(part, str) else part for part in error.args)
+            raise
+
+
+@contextlib.contextmanager
+def raising_interrupts() -> Iterator[None]:
+    """A Ctrl-C that leaves the outermost such call is a `RunInterrupt`, unless a command is under way.
+
     Also a decorator.
     """
+    outermost = not _IN_A_CALL.get() and not _IN_A_COMMAND.get()
+    token = _IN_A_CALL.set(True)
     try:
         yield
-    except RunError as error:
-        if not _IN_A_COMMAND.get():
-            error.args = tuple(_pythons(part) if isinstance(part, str) else part for part in error.args)
+    except RunInterruptedError as error:
+        if outermost and error.by == "SIGINT":
+            raise RunInterrupt(str(error)) from error
         raise
+    finally:
+        _IN_A_CALL.reset(token)
 
 
 def _pythons(message: str) -> str:
-    return re.sub(r"(?<![\w-])--(?=[a-z])", "", message)
+    message = message.replace("(--help", "(python -m tf_fullbatch.main --help")
+    return re.sub(r"(?<![\w-])--(?!help\b)(?=[a-z])", "", message)

@@ -1,10 +1,14 @@
 """`tf_fullbatch.train`: runs on objects of a Python program."""
 
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -174,6 +178,26 @@ class TrainTest(CommandTestCase):
             self.train(folder, epochs=5, learning_rate=1e38)
         self.assertEqual(json.loads((folder / "summary.json").read_text())["outcome"], "NON_FINITE")
         self.assertEqual(len(steps_of(folder)), 1)
+
+    def test_ctrl_c_passes_a_programs_except_and_the_run_goes_on(self) -> None:
+        class CtrlC(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                if epoch == 1:
+                    os.kill(os.getpid(), signal.SIGINT)
+                    while not self.model.stop_requested():
+                        time.sleep(0.01)
+
+        folder = self.folder / "run"
+        with (
+            mock.patch("tf_fullbatch.run.train.Progress", return_value=CtrlC()),
+            self.assertRaisesRegex(KeyboardInterrupt, "by SIGINT: step-0+2 is kept. The same command"),
+        ):
+            try:
+                self.train(folder, epochs=4)
+            except Exception as error:
+                self.fail(f"{error!r} is an Exception")
+        self.assertEqual(json.loads((folder / "summary.json").read_text())["outcome"], "INTERRUPTED")
+        self.assertEqual(self.train(folder, epochs=4).step, 4)
 
     def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained(self) -> None:
         model = keras.Sequential([keras.Input((4,)), Scaled(3, lambda outputs: 2 * outputs)])

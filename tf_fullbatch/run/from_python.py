@@ -74,6 +74,7 @@ def train(
     Raises:
         UserError: An argument is refused; nothing is written then.
         RunError: The run ended otherwise than by its last epoch; what it did is in the folder.
+        RunInterrupt: Ctrl-C ended it, a KeyboardInterrupt; the same call goes on from the last completed step.
         TypeError: An unknown setting.
     """
     parts = parts_of(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.config.run import FILE_SETTINGS, settings_fields
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, raising_interrupts
 from tf_fullbatch.records.study_file import SWEEP_SEED
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.trials_file import read_trials
@@ -53,6 +53,7 @@ class StudyResult:
     failures: list[tuple[str, str]]
 
 
+@raising_interrupts()
 def run_study(
     output_dir: str | os.PathLike[str],
     arms: Mapping[str, Settings],
@@ -93,7 +94,7 @@ def run_study(
 
     Raises:
         UserError: Something is refused, in the words of the command's flags; nothing is written then.
-        RunInterruptedError: A signal came; what was under way kept its last completed step.
+        RunInterruptedError: A signal came; what was under way kept its last completed step. Of Ctrl-C, `RunInterrupt`.
     """
     if isinstance(seeds, str) or not hasattr(seeds, "__iter__"):
         raise UserError(f"seeds={seeds!r}: expected a list of whole numbers, such as [0, 1, 2].")
@@ -107,6 +108,7 @@ def run_study(
     return _result(Path(output_dir), conduct)
 
 
+@raising_interrupts()
 def run_sweep(
     output_dir: str | os.PathLike[str],
     arms: Mapping[str, Settings],

@@ -48,7 +48,8 @@ class FullBatchModel(keras.Model):
             round being one micro-batch of each replica; append yours.
         stop_requested: Asked before each call; says who or what asks for a stop, such as "SIGTERM", or None to go on.
             The step or evaluation under way is then dropped, and `fit` or `evaluate` raises
-            `tf_fullbatch.errors.RunInterruptedError`, on every worker in the same step.
+            `tf_fullbatch.errors.RunInterruptedError`, on every worker in the same step; for "SIGINT" `RunInterrupt`, a
+            KeyboardInterrupt.
 
     Raises:
         UserError: Settings out of range or contradicting each other; a ValueError.
