@@ -80,7 +80,7 @@ class CurvesTest(unittest.TestCase):
         self.assertEqual(lines(loss)["test, EMA weights"], ([1, 2], [1, 1]))
         np.testing.assert_allclose(lines(error)["training"][1], [90, 45, 30])
         np.testing.assert_allclose(lines(error)["validation"][1], [25, 25])
-        self.assertEqual(lines(gradient)["update, before clipping"][1], [3, 1.5, 1])
+        self.assertEqual(lines(gradient)["update batch"][1], [3, 1.5, 1])
         self.assertEqual(lines(gradient)["micro-batches (RMS)"][1], [4, 4, 4])
         self.assertEqual(lines(gradient)["clipping threshold 0.25"][1], [0.25, 0.25])
         self.assertEqual(lines(rate)["learning rate"][1], [0.4, 0.4, 0.4])
@@ -96,6 +96,24 @@ class CurvesTest(unittest.TestCase):
         self.assertEqual(lines(panel)["training"][1], [2.2, 1.1, 2.2 / 3])
         self.assertEqual(lines(panel)["test"][1], [1, 1])
         self.assertEqual(panel.get_ylabel(), "Objective")
+
+    def test_without_accuracies_the_update_is_drawn_in_the_place_of_the_error(self):
+        rows = [
+            {**row, "cross_entropy": None, "accuracy": None, "update_norm": row["step"]} for row in steps(3)
+        ]
+        evaluated = [{**row, "accuracy": None} for row in evaluations(2)]
+        loss, update = draw_curves(rows, evaluated).axes[:2]
+        self.assertEqual((loss.get_ylabel(), update.get_ylabel()), ("Loss", "Update norm (L2)"))
+        self.assertEqual(lines(update), {"update": ([1, 2, 3], [1, 2, 3])})
+
+    def test_legends_touch_no_other_panel(self):
+        figure = draw_curves(steps(3), evaluations(2), "title", clip_norm=12.25)
+        figure.draw_without_rendering()
+        above, _, gradient, rate = figure.axes
+        legend = gradient.get_legend().get_window_extent()
+        labels = [label.get_window_extent() for label in above.get_xticklabels()]
+        self.assertLess(legend.y1, min(label.y0 for label in labels))
+        self.assertLess(legend.x1, rate.get_window_extent().x0)
 
     def test_all_points_are_within_the_axes(self):
         rows = [{**row, "accuracy": 1.0, "learning_rate": 0.0} for row in steps(5)]

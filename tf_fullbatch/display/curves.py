@@ -1,4 +1,7 @@
-"""A run's curves as a picture: cross-entropy, error, gradient norm and learning rate against passes over the data."""
+"""A run's curves as a picture: cross-entropy, error, gradient norm and learning rate against passes over the data.
+
+Of a run without accuracies: loss, update norm, gradient norm and learning rate.
+"""
 
 import io
 from collections.abc import Callable, Sequence
@@ -17,7 +20,9 @@ from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
 _TRAIN, _PENALISED, _VALIDATION, _TEST = "#0072B2", "#E69F00", "#009E73", "#D55E00"
-_OBJECTIVE = "#56B4E9"
+_OBJECTIVE, _MICRO_BATCHES = "#56B4E9", "#CC79A7"
+# What a step has, where there are no splits to tell apart.
+_STEP = "#000000"
 
 _MOST_POINTS = 4000
 _BINS = 500
@@ -60,11 +65,18 @@ def plot_curves(
 def draw_curves(
     metrics: pd.DataFrame, evaluations: pd.DataFrame, title: str = "", clip_norm: float | None = None
 ) -> Figure:
-    """The figure of `plot_curves`, with the panels cross-entropy, error, gradient norm and learning rate in order."""
+    """The figure of `plot_curves`, with the panels cross-entropy, error, gradient norm and learning rate in order.
+
+    Where no accuracy was recorded, the second panel has the update norm.
+    """
     figure = new_figure(11, 7.6)
-    loss, error, gradient, rate = panels = figure.subplots(2, 2, sharex=True).flatten()
-    _loss_panel(loss, metrics, evaluations)
-    _error_panel(error, metrics, evaluations)
+    has_accuracy = _any(metrics["accuracy"], evaluations["accuracy"])
+    loss, second, gradient, rate = panels = figure.subplots(2, 2, sharex=True).flatten()
+    _loss_panel(loss, metrics, evaluations, "Objective" if has_accuracy else "Loss")
+    if has_accuracy:
+        _error_panel(second, metrics, evaluations)
+    else:
+        _update_panel(second, metrics)
     _gradient_panel(gradient, metrics, clip_norm)
     _rate_panel(rate, metrics)
     for panel in (gradient, rate):
@@ -73,16 +85,21 @@ def draw_curves(
         finish(panel)
         panel.tick_params(labelbottom=True)
     _pass_axis(rate, float(pd.concat([pd.Series([0.0]), metrics["epoch"], evaluations["epoch"]]).max()))
-    _shared_legend(figure, [loss, error])
+    _shared_legend(figure, [loss, second] if has_accuracy else [loss])
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
     return figure
 
 
-def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
+def _any(*columns: pd.Series) -> bool:
+    return any(bool(column.notna().any()) for column in columns)
+
+
+def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame, otherwise: str) -> None:
+    """`otherwise` is what the axis is called where there are no cross-entropies."""
     epoch, objective = metrics["epoch"], metrics["loss"]
     penalised = metrics["penalised_objective"]
-    has_one = pd.concat([metrics["cross_entropy"], evaluations["cross_entropy"]]).notna().any()
+    has_one = _any(metrics["cross_entropy"], evaluations["cross_entropy"])
     shown = _cross_entropy(metrics)
     if _differs(penalised, objective):
         _curve(panel, epoch, penalised, _PENALISED, label="training, objective with penalty")
@@ -90,7 +107,7 @@ def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -
         _curve(panel, epoch, objective, _OBJECTIVE, label="training, objective", linestyle=":")
     _curve(panel, epoch, shown, _TRAIN, label="training")
     _evaluation_curves(panel, evaluations, _cross_entropy)
-    panel.set_ylabel("Cross-entropy (nats)" if has_one else "Objective")
+    panel.set_ylabel("Cross-entropy (nats)" if has_one else otherwise)
     log_y(panel)
 
 
@@ -121,28 +138,40 @@ def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
     panel.set_ylim(below[-1], 105)
 
 
+def _update_panel(panel: Axes, metrics: pd.DataFrame) -> None:
+    _curve(panel, metrics["epoch"], metrics["update_norm"], _STEP, label="update")
+    panel.set_ylabel("Update norm (L2)")
+    log_y(panel)
+
+
 def _gradient_panel(panel: Axes, metrics: pd.DataFrame, clip_norm: float | None) -> None:
     epoch = metrics["epoch"]
     rms = np.sqrt(metrics["mean_squared_micro_batch_gradient_norm"])
-    _curve(panel, epoch, rms, _PENALISED, label="micro-batches (RMS)")
-    _curve(panel, epoch, metrics["gradient_norm"], _TRAIN, label="update, before clipping")
+    _curve(panel, epoch, rms, _MICRO_BATCHES, label="micro-batches (RMS)")
+    _curve(panel, epoch, metrics["gradient_norm"], _STEP, label="update batch")
     if clip_norm is not None:
         panel.axhline(
             clip_norm, color=GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
         )
-    panel.set_ylabel("Gradient norm (L2)")
+    panel.set_ylabel("Gradient norm before clipping (L2)" if clip_norm else "Gradient norm (L2)")
     log_y(panel)
     if panel.lines:
-        # Above the axes, where no curve can run beneath it.
-        legend = panel.legend(
-            loc="lower left", bbox_to_anchor=(0, 1.01), borderaxespad=0, ncols=3, frameon=False, fontsize=8.5
+        # Above the axes, where no curve can run beneath it; narrow enough not to widen them.
+        panel.legend(
+            loc="lower left",
+            bbox_to_anchor=(0, 1.01),
+            borderaxespad=0,
+            ncols=3,
+            frameon=False,
+            fontsize=8.5,
+            columnspacing=1.2,
+            handlelength=1.6,
         )
-        legend.set_in_layout(False)
 
 
 def _rate_panel(panel: Axes, metrics: pd.DataFrame) -> None:
     rate = metrics["learning_rate"]
-    _curve(panel, metrics["epoch"], rate, _TRAIN, label="learning rate")
+    _curve(panel, metrics["epoch"], rate, _STEP, label="learning rate")
     panel.set_ylabel("Learning rate")
     if panel.lines:
         top = 1.05 * np.nanmax(rate) or 1.0
