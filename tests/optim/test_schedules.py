@@ -223,6 +223,19 @@ class RemarksTest(unittest.TestCase):
         said = OptimizerConfig(schedule="linear", **given).rates(128, epochs=2).remarks()
         self.assertIn("100% of the peak learning rate: the schedule has a warmup of 4 of 4 epochs", said[0])
 
+    def test_appended_passes_far_above_the_rate_before_them(self):
+        given = {"schedule": "cosine", "learning_rate": 1.6, "extend_epochs": (5,)}
+        said = OptimizerConfig(**given).rates(128, epochs=40).remarks()
+        self.assertEqual(
+            said,
+            [
+                "the appended passes go up to the rate 1.6, those before them end at 0.0025: "
+                "--extend_learning_rate says another"
+            ],
+        )
+        said = OptimizerConfig(**given, extend_learning_rate=(0.1,)).rates(128, epochs=40).remarks()
+        self.assertEqual(said, [])
+
 
 class ScaleLearningRateTest(unittest.TestCase):
     def peak(self, update_batch_size: int, scaling: str) -> float:

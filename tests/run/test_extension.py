@@ -93,6 +93,11 @@ class ExtensionTest(CommandTestCase):
         for arguments, said in (
             (ONCE, "--extend_epochs: 2,2 there, 2 now"),
             ((), "--extend_epochs: 2,2 there, none now"),
+            (
+                (),
+                "to go on with it, give --extend_epochs=2,2 --extend_learning_rate=0.05,0.02 "
+                "--extend_warmup_epochs=0,2 --extend_schedule=cosine,constant too.",
+            ),
             (changed, "--extend_epochs: 2,2 there, 3,2 now"),
             (
                 (*TWICE, "--extend_learning_rate=0.05,0.03"),

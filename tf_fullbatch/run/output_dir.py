@@ -11,6 +11,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, result_differences, result_settings
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome, UserError
@@ -21,6 +22,9 @@ from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.own_files import check_unchanged
 from tf_fullbatch.settings.own_parts import shortened
+
+Difference = tuple[str, Any, Any]
+"""The name of a setting, and its value there and now."""
 
 
 def default_output_dir(config: Config) -> str:
@@ -43,11 +47,14 @@ def check_folder(folder: RunFolder, config: Config) -> None:
         raise UserError(f"--output_dir={path}: it is a file. Give a folder.")
     if holds_run:
         old = folder.read_config()
-        differences = result_differences(old, config)
+        differences = _given(result_differences(old, config), old, config)
         if differences and _has_results(folder):
             shown = "; ".join(f"--{name}: {_shown(a)} there, {_shown(b)} now" for name, a, b in differences)
             by_default = config.optimizer.schedule_epochs is None and "--schedule_epochs" in shown
             hint = " Where --schedule_epochs is not given, it is --epochs." if by_default else ""
+            if len(config.optimizer.extensions) < len(old.optimizer.extensions):
+                again = [flag for flag in cli_flags.arguments(old) if flag.startswith("--extend_")]
+                hint += f" It was extended: to go on with it, give {' '.join(again)} too."
             raise UserError(
                 f"--output_dir={path} holds a run with other settings ({shown}). Choose another --output_dir or the "
                 f"same settings.{hint}"
@@ -94,6 +101,12 @@ def locked(folder: RunFolder) -> Iterator[None]:
             lock.release()
             if made:
                 folder.path.rmdir()
+
+
+def _given(differences: list[Difference], old: Config, new: Config) -> list[Difference]:
+    """Without the settings of appended passes that neither names: they follow from others."""
+    named = {name for config in (old, new) for name, value in config.values().items() if value != ()}
+    return [one for one in differences if one[0] in named or not one[0].startswith("extend_")]
 
 
 def _shown(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The learning rate of every epoch of a run: that of its own schedule, then those of the passes appended to it."""
 
+import itertools
 from dataclasses import dataclass
 
 from tf_fullbatch.optim.schedules.rates import EpochRates
@@ -54,7 +55,7 @@ class RunRates:
         return last.rates.rate_at_epoch(t)
 
     def remarks(self) -> list[str]:
-        """What is to be said of a training: passes that move nothing, an end at the peak rate."""
+        """What is to be said of a training: passes that move nothing, jumps of the rate, an end at the peak rate."""
         rates = [self.rate_at_epoch(t) for t in range(self.epochs)]
         found = []
         still = [t + 1 for t, rate in enumerate(rates) if rate == 0]
@@ -64,6 +65,7 @@ class RunRates:
                 f"{len(still):,} of {self.epochs:,} passes {have} the learning rate 0, in which no weight moves: "
                 f"{_runs(still)}"
             )
+        found += self._jumps()
         last = self.stretches[-1]
         schedule, share = last.rates, rates[-1] / last.rates.peak
         decays = schedule.rate_at_epoch(schedule.last_epoch) < _NEARLY * schedule.peak
@@ -77,7 +79,21 @@ class RunRates:
             found.append(f"the last pass has {share:.0%} of the peak learning rate: {reason}")
         return found
 
+    def _jumps(self) -> list[str]:
+        """Of appended passes that have the run's own peak rate again, far above where the passes before them ended."""
+        found = []
+        for before, appended in itertools.pairwise(self.stretches):
+            end = before.rates.rate_at_epoch(before.epochs - 1)
+            if appended.rates.peak >= max(self.peak, _FAR * end):
+                found.append(
+                    f"the appended passes go up to the rate {appended.rates.peak:.3g}, those before them end at "
+                    f"{end:.2g}: --extend_learning_rate says another"
+                )
+        return list(dict.fromkeys(found))
 
+
+_FAR = 10
+"""Times the rate before appended passes from which on they may undo what was learned."""
 _NEARLY = 0.9
 """Share of the peak rate at which a training that ends there has hardly decayed."""
 
