@@ -79,7 +79,8 @@ class TerminalTest(ProgressTest):
         left = []
         for step, seconds in enumerate((60.0, *[2.0] * 30), start=1):
             self.run_steps(progress, range(step, step + 1), seconds)
-            left.append(progress._time_left.seconds(100 - step))
+            if step > 1:
+                left.append(progress._time_left.seconds(100 - step))
         self.assertEqual(left, sorted(left, reverse=True))
 
     def test_at_most_ten_redraws_a_second_but_the_end_is_drawn(self):
@@ -136,7 +137,7 @@ class TerminalTest(ProgressTest):
         ProgressLine(2, self.stream, clock=self.clock).update(
             {"step": 1, "loss": float("nan"), "accuracy": None}
         )
-        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% ETA 0ms objective nan █+.? *$")
+        self.assertRegex(screen(self.stream.getvalue())[0], r"^step 1/2  50% objective nan █+.? *$")
 
     def test_quiet_writes_nothing(self):
         progress = ProgressLine(2, self.stream, quiet=True, clock=self.clock)

@@ -33,7 +33,7 @@ class MadeUpRun:
     begun: int = 0
 
     def errors(self) -> list[tuple[float, float]]:
-        """(share of the steps done, estimate / what really follows - 1) after each call but the last."""
+        """(share of the steps done, estimate / what really follows - 1) after each call but the first and the last."""
         evaluations = None
         if self.every is not None:  # a computed cost that is a third too low
             evaluations = Evaluations(every=self.every, in_steps=self.evaluation / self.step / 1.5)
@@ -53,7 +53,7 @@ class MadeUpRun:
         begun, steps = self.begun, self.steps
         return [
             ((done - begun) / (steps - begun), estimate / (now - at) - 1)
-            for done, at, estimate in estimates[:-1]
+            for done, at, estimate in estimates[1:-1]
         ]
 
 
@@ -110,11 +110,12 @@ class TimeLeftTest(unittest.TestCase):
             left.step_done(step, now)
         self.assertAlmostEqual(left.seconds(10), 20.0, delta=1.0)
 
-    def test_after_one_step_its_own_duration_counts(self):
+    def test_nothing_is_said_of_the_first_step_which_compiles(self):
         left = TimeLeft(7, 10, 0.0)
-        self.assertIsNone(left.seconds(3))
         left.step_done(8, 4.0)
-        self.assertEqual(left.seconds(2), 8.0)
+        self.assertIsNone(left.seconds(2))
+        left.step_done(9, 5.0)
+        self.assertEqual(left.seconds(1), 1.0)
 
 
 class EvaluationsTest(unittest.TestCase):

@@ -32,8 +32,8 @@ class TimeLeft:
     """Estimates the time left: what steps take, by the last minute or steps, and what evaluations take.
 
     Checkpoints and whatever else happens between steps is part of the steps. What comes first compiles and is left out:
-    the first step counts until there is a second one; an evaluation counts what as many forward passes would take until
-    there was a second one, and before the first one its compilation is still to come.
+    nothing is said before there is a second step, or call of several; an evaluation counts what as many forward passes
+    would take until there was a second one, and before the first one its compilation is still to come.
 
     Args:
         step: Steps done before this process.
@@ -67,8 +67,8 @@ class TimeLeft:
         self._latest, self._calls = (step, now), self._calls + 1
 
     def seconds(self, steps_left: float) -> float | None:
-        """Seconds for `steps_left` more steps and the evaluations among them; None before the first step is done."""
-        if not self._steps:
+        """Seconds for `steps_left` more steps and the evaluations among them; None before two calls are done."""
+        if self._calls < 2:
             return None
         pace = self._seconds / self._steps
         return steps_left * pace + self._seconds_evaluating(pace)
