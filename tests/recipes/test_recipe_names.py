@@ -64,7 +64,7 @@ class RecipeNamesTest(unittest.TestCase):
             "there are cifar10/{base,fb_baseline,fb_clipped,fb_in_practice,fb_regularized,fb_strong_reg,"
             "fb_train_longer,sgd}, cifar10_no_augmentation/{"
         )
-        for name in ("", "sgd", "../quickstart", "quickstart.flags"):
+        for name in ("", "sgd", "other"):
             value = f"recipe:{name}"
             what = f"there is no recipe {name!r}" if name else "name a recipe"
             problem = f"--flagfile={value}: {what}; {said}"
@@ -77,6 +77,11 @@ class RecipeNamesTest(unittest.TestCase):
                 self.assertTrue(str(raised.exception).startswith(problem), str(raised.exception))
                 self.assertEqual(1, len(str(raised.exception).splitlines()))
                 self.assertIn(", quickstart, studies/{", str(raised.exception))
+        for name, near in (("../quickstart", "quickstart"), ("cifar/sgd", "cifar10/sgd")):
+            with self.assertRaisesRegex(
+                UserError, f"{name}'; did you mean recipe:{near}. .*recipe: lists all"
+            ):
+                parsed(f"--flagfile=recipe:{name}")
         self.assertEqual([], list(self.folder.iterdir()))
 
     def test_of_an_installed_package_they_lie_within_it(self) -> None:

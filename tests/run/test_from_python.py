@@ -81,6 +81,13 @@ class TrainTest(CommandTestCase):
         np.testing.assert_array_equal(plain.get_weights()[0], run.network.get_weights()[0])
         (arm,) = load([str(whole)]).arms
         self.assertEqual(arm.config.model.model, "python:model")
+        self.assertNotIn("Repeats", (whole / "run.flags").read_text())
+        self.assertRegex(
+            repr(opened), r"^<OpenedRun .*whole at step 6, epoch 6: 60 training, 30 validation, "
+        )
+        self.assertEqual(
+            repr(opened.objective()), "<Objective of 67 parameters in 4 variables, 4 micro-batches>"
+        )
 
     def test_the_run_is_that_of_fit(self) -> None:
         run = self.train(
@@ -212,6 +219,13 @@ class TrainTest(CommandTestCase):
         other = {"train": (X[1:61], Y[:60])}
         for arguments, words in (
             ({"clip_norm": -1}, "^clip_norm=-1: must be above 0"),
+            (
+                {"extend_epochs": 5},
+                r"^extend_epochs=5: must be a tuple, such as extend_epochs=\(5,\)",
+            ),
+            ({"extend_epochs": "3,4"}, r"a tuple, such as extend_epochs=\(3, 4\)"),
+            ({"hparams": "a,b"}, r"a tuple, such as hparams=\('a', 'b'\)"),
+            ({"hparams": ("a",)}, r"no such setting \(python -m tf_fullbatch.main --help lists all\)"),
             ({"model": 3}, "^model is a int: give a name"),
             ({"model": "resnet9"}, "^model=resnet9: accepted are"),
             ({"model_options": {"units": 3}}, "does not take that"),
@@ -234,13 +248,17 @@ class TrainTest(CommandTestCase):
             with self.subTest(words), self.assertRaisesRegex(UserError, words) as caught:
                 self.train(new, **arguments)
             self.assertEqual(len(str(caught.exception).splitlines()), 1)
-            self.assertNotRegex(str(caught.exception), "--[a-z]")
+            self.assertNotRegex(str(caught.exception), "--(?!help)[a-z]")
         with self.assertRaisesRegex(TypeError, "no setting 'epoch'; did you mean epochs"):
             self.train(folder, epoch=3)
         with self.assertRaisesRegex(
             UserError, "^dataset=python:data stands for an object of a Python program"
         ):
             tf_fullbatch.open_run(folder)
+        with self.assertRaisesRegex(UserError, "Give all that was given then .model, train, validation"):
+            tf_fullbatch.open_run(folder, model=network(), train=DATA["train"])
+        with self.assertRaisesRegex(TypeError, "^open_run.. got an unexpected keyword argument 'foo'"):
+            tf_fullbatch.open_run(folder, foo=1)
         self.assertEqual(contents(folder), before)
         self.assertFalse((self.folder / "new").exists())
         evaluated = command("--mode=evaluate", f"--output_dir={folder}")

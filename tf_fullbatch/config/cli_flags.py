@@ -103,8 +103,11 @@ def arguments(config: Config) -> list[str]:
 
 
 def flagfile_text(config: Config) -> str:
-    """A flagfile that repeats a run."""
+    """A flagfile that repeats a run; of one on objects of a Python program, its settings."""
     comment = "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
+    values = config.values()
+    if any(own_parts.is_object(values[name]) for name in FILE_SETTINGS):
+        comment = "# The settings of a run on objects of a Python program: tf_fullbatch.train repeats it, given these"
     return "\n".join([comment, *map(shlex.quote, arguments(config))]) + "\n"
 
 

@@ -90,6 +90,12 @@ class Objective:
         self._passes: dict[tuple, FullPass] = {}
         self.evaluations = 0.0
 
+    def __repr__(self) -> str:
+        """How much there is of it."""
+        numbers = sum(int(np.prod(v.shape)) for v in self.variables)
+        variables = f"{numbers:,} parameters in {len(self.variables)} variables"
+        return f"<Objective of {variables}, {self._micro_batches} micro-batches>"
+
     @property
     def variables(self) -> list[tf.Variable]:
         """The trainable variables whose values theta lists, in order."""
@@ -144,8 +150,9 @@ class Objective:
         """An exact product of the loss's curvature with a direction, whatever penalty a run has.
 
         Args:
-            theta: Tree, one array or tensor per trainable variable; None for the present weights.
-            v: Tree, the direction.
+            theta: Tree, a list of arrays or tensors with the shapes of the network's `trainable_variables`, in their
+                order (`objective.variables`; `objective.theta()` gives their values); None for the present weights.
+            v: Tree, the direction, such a list too; `linear_operator` takes a vector of all numbers instead.
             curvature: "hessian", `H v`, or "ggn", `J^T H_L J v` (the generalised Gauss-Newton matrix).
 
         Returns:

@@ -1,6 +1,7 @@
 """A run, opened again: its network, data, records and training objective."""
 
 import functools
+import inspect
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,10 @@ class OpenedRun:
         self.model = parts.model
         self._folder = folder
         self._ema = parts.ema
+
+    def __repr__(self) -> str:
+        """Which run, where in it, and on what."""
+        return f"<OpenedRun {self.path} at step {self.step}, epoch {self.epoch:g}: {self.splits} samples>"
 
     @property
     def network(self) -> keras.Model:
@@ -111,6 +116,12 @@ def open_run(
     Raises:
         UserError: There is no run or no such checkpoint, its data are not to be had, or its code is not what it was.
     """
+    accepted = inspect.signature(parts_of).parameters
+    for name in parts:
+        if name not in accepted:
+            raise TypeError(
+                f"open_run() got an unexpected keyword argument {name!r}; parts are {', '.join(accepted)}."
+            )
     folder = RunFolder(output_dir)
     config = folder.read_config()
     given = parts_of(**parts)

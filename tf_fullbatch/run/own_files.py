@@ -29,10 +29,12 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     then, now, values = folder.read_file_hashes(), file_hashes(config), config.values()
     for name, digest in now.items():
         if then.get(name) != digest:
-            what = "object" if own_parts.is_object(values[name]) else "file"
+            what, mend = "file", "Restore it"
+            if own_parts.is_object(values[name]):
+                what, mend = "object", "Give all that was given then (model, train, validation, test, ...)"
             raise UserError(
                 f"--{name}={values[name]}: the {what} is not what it was when the run in {folder.path} began (SHA-256 "
-                f"{str(then.get(name))[:12]} there, {digest[:12]} now). Restore it, or choose another --output_dir."
+                f"{str(then.get(name))[:12]} there, {digest[:12]} now). {mend}, or choose another --output_dir."
             )
 
 

@@ -4,6 +4,7 @@ A field's default, help text and range are written once, where it is declared; f
 them.
 """
 
+import contextlib
 import dataclasses
 import math
 import numbers
@@ -95,7 +96,7 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     Raises:
         UserError: Names the field as a flag, what came and what is accepted.
     """
-    problem = _type_problem(field.type, value) or _problem(field, value)
+    problem = _tuple_problem(field, value) or _type_problem(field.type, value) or _problem(field, value)
     if problem:
         raise UserError(f"--{field.name}={_shown(value)}: {problem}.")
 
@@ -162,6 +163,16 @@ _KINDS: dict[type, tuple[tuple[type, ...], str]] = {
 }
 
 
+def _tuple_problem(field: dataclasses.Field, value: Any) -> str | None:
+    """Says by example what a tuple is, to a program that gives one value, or several as a flag takes them."""
+    if typing.get_origin(field.type) is not tuple or isinstance(value, tuple):
+        return None
+    kind, entries = typing.get_args(field.type)[0], value.split(",") if isinstance(value, str) else [value]
+    with contextlib.suppress(ValueError, TypeError):
+        entries = [kind(entry) for entry in entries]
+    return f"must be a tuple, such as {field.name}={tuple(entries)!r}"
+
+
 def _type_problem(annotation: Any, value: Any) -> str | None:
     """What is wrong with a value's type; annotations are bool, int, float, str, tuples of them, or with None."""
     if isinstance(annotation, types.UnionType):
@@ -169,8 +180,6 @@ def _type_problem(annotation: Any, value: Any) -> str | None:
             return None
         (annotation,) = (kind for kind in annotation.__args__ if kind is not types.NoneType)
     if typing.get_origin(annotation) is tuple:
-        if not isinstance(value, tuple):
-            return "must be a tuple"
         problems = [_type_problem(typing.get_args(annotation)[0], entry) for entry in value]
         return next((problem for problem in problems if problem), None)
     accepted, name = _KINDS[annotation]

@@ -7,6 +7,7 @@ value, skips a file that includes itself with no more than a warning, and follow
 installed (pyproject.toml puts it there).
 """
 
+import difflib
 import itertools
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
@@ -61,6 +62,11 @@ def flagfile_path(value: str, folder: Path) -> Path:
         known = recipes()
         name = value.removeprefix(RECIPE)
         if name not in known:
+            if near := difflib.get_close_matches(name, known, n=1, cutoff=0.5):
+                raise UserError(
+                    f"--flagfile={value}: there is no recipe {name!r}; did you mean {RECIPE}{near[0]}? "
+                    f"(--flagfile={RECIPE} lists all)"
+                )
             what = f"there is no recipe {name!r}" if name else "name a recipe"
             raise UserError(f"--flagfile={value}: {what}; there are {_by_folder(known)}.")
         return known[name]
