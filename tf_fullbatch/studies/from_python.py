@@ -205,7 +205,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if name.endswith("_options") and isinstance(value, Mapping):
-        return options_text(value)
+        return options_text(name.removesuffix("_options"), value)
     if name in FILE_SETTINGS and not isinstance(value, str):
         return _where_imported(name, value)
     if isinstance(value, list):
@@ -215,17 +215,18 @@ def _text(name: str, value: Any) -> str:
 
 def _where_imported(name: str, value: Any) -> str:
     """Where a function can be imported; other objects, and functions of the program itself, stay in this process."""
-    module = inspect.getmodule(value) if inspect.isfunction(value) else None
+    module: Any = inspect.getmodule(value) if inspect.isfunction(value) else None
+    label = getattr(value, "__name__", "")
     importable = module is not None and module.__name__ != "__main__"
-    if module is None or not importable or getattr(module, value.__name__, None) is not value:
+    if module is None or not importable or getattr(module, label, None) is not value:
         raise UserError(
             f"{name} is an object of this program ({type(value).__name__}), but the runs of a study are processes of "
             f"their own: give where they import it from, {name}='FILE.py:function' or 'package.module:function'."
         )
     file = getattr(module, "__file__", None) or ""
     if "." not in module.__name__ and file.endswith(".py"):  # its folder may not be on the path of the runs
-        return f"{file}:{value.__name__}"
-    return f"{module.__name__}:{value.__name__}"
+        return f"{file}:{label}"
+    return f"{module.__name__}:{label}"
 
 
 def _result(folder: Path, conduct: StudyConduct) -> StudyResult:
