@@ -77,6 +77,9 @@ def train(
         RunInterrupt: Ctrl-C ended it, a KeyboardInterrupt; the same call goes on from the last completed step.
         TypeError: An unknown setting.
     """
+    for name, part in (("model", model), ("train", train), ("output_dir", output_dir)):
+        if part is None:
+            raise UserError(f"{name} is None: give one.")
     parts = parts_of(
         model=model,
         train=train,
