@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
+import pytest
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 
 from tf_fullbatch.benchmark import fresh_process, gpu_parts, gpu_report, gpu_suite
@@ -253,6 +254,7 @@ class ReportTest(unittest.TestCase):
         self.assertAlmostEqual(gpu_report.difference(first, first | {"losses": [2.0, 1.5]}), 0.25)
 
 
+@pytest.mark.slow
 class PartTest(unittest.TestCase):
     def test_union_of_intervals(self):
         self.assertEqual(gpu_parts.union_length([]), 0)

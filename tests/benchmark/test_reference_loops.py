@@ -2,6 +2,8 @@
 
 import unittest
 
+import pytest
+
 from tests.float64 import Float64Case
 from tf_fullbatch.benchmark import loops, workloads
 from tf_fullbatch.benchmark.comparisons import Workload
@@ -25,6 +27,7 @@ def trained(make: loops.Maker, work: Workload) -> list:
     return [v.numpy() for v in net.trainable_variables]
 
 
+@pytest.mark.slow
 class SameWorkTest(Float64Case):
     def test_a_full_batch_step(self):
         start = [v.numpy() for v in workloads.network(WORK).trainable_variables]

@@ -9,6 +9,7 @@ import unittest
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +18,7 @@ def relative_error(found: list[float], expected: list[float]) -> float:
     return float(np.linalg.norm(np.subtract(found, expected)) / np.linalg.norm(expected))
 
 
+@pytest.mark.slow
 class ReplicasTest(unittest.TestCase):
     """One process trains on 1, 2 and 3 replicas."""
 
