@@ -71,7 +71,7 @@ class GridTest(unittest.TestCase):
             (['model="linear,mlp'], "unexpected end of data. Separate values by commas"),
             (["epochs=5,10", "schedule_epochs=5,none"], "the trials epochs=5, schedule_epochs=5 and epochs=5, "
              "schedule_epochs=none are one run"),
-            (["micro_batch_size=32,129"], "arm 'a', trial micro_batch_size=128: .* larger than the training set"),
+            (["micro_batch_size=32,129"], "arm 'a', trial micro_batch_size=129: .* larger than the training set"),
             ([f"learning_rate={','.join(map(str, range(1, 41)))}",
               f"momentum={','.join(f'0.{k}' for k in range(11, 41))}"],
              "its sweeps make 1,200 trials; at most 1,000"),

@@ -130,8 +130,8 @@ def _function(argument: str, function: Any) -> Part:
         return function
     if not callable(function):
         raise UserError(
-            f"{argument} is of type {type(function).__name__}: give a name as on the command line, a function, or what Keras "
-            "has."
+            f"{argument} is of type {type(function).__name__}: give a name as on the command line, a function, or "
+            "what Keras has."
         )
     module, name = getattr(function, "__module__", None) or "", getattr(function, "__qualname__", "")
     if (
