@@ -238,6 +238,11 @@ def settings_fields() -> list[tuple[str, dataclasses.Field]]:
     return [(name, field_) for name, group in _GROUPS.items() for field_ in group.flat_fields()]
 
 
+def fields_by_name() -> dict[str, dataclasses.Field]:
+    """Setting -> its field, of every setting."""
+    return {field_.name: field_ for _, field_ in settings_fields()}
+
+
 def result_settings(config: Config) -> dict[str, Any]:
     """name -> value of every setting that affects a run's results, the schedule's horizon resolved."""
     values = config.values()

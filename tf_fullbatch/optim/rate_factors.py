@@ -30,7 +30,7 @@ def parsed_factors(text: str | None) -> list[tuple[re.Pattern, float]]:
 
 def factors_text(factors: Mapping[str, float]) -> str:
     """Pattern -> factor as the setting has it."""
-    return ",".join(f"{pattern}={float(factor)}" for pattern, factor in factors.items())
+    return ",".join(f"{pattern}={factor}" for pattern, factor in factors.items())
 
 
 def rate_factors(text: str | None, paths: Sequence[str]) -> list[float]:

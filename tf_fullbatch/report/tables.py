@@ -6,7 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings, differing_settings, settings_fields
+from tf_fullbatch.config.run import (
+    FILE_SETTINGS,
+    compared_settings,
+    differing_settings,
+    fields_by_name,
+    settings_fields,
+)
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.aggregate import column
@@ -156,7 +162,7 @@ def settings_of_arms(comparison: Comparison) -> list[dict[str, str]]:
 
     Where a value names files or objects that are not the same in all arms, `SETTING (SHA-256)` tells them apart.
     """
-    fields = {field.name: field for _, field in settings_fields()}
+    fields = fields_by_name()
     names = [name for name in differing_settings([arm.config for arm in comparison.arms]) if name != "seed"]
     settings = [compared_settings(arm.config) for arm in comparison.arms]
     shown = [{name: flag_text(fields[name], one[name]) for name in names} for one in settings]

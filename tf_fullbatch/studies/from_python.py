@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch.config.run import FILE_SETTINGS, settings_fields
+from tf_fullbatch.config.run import FILE_SETTINGS, fields_by_name
 from tf_fullbatch.errors import UserError, raising_interrupts
 from tf_fullbatch.records.study_file import SWEEP_SEED
 from tf_fullbatch.records.summary import read_summary
@@ -198,7 +198,7 @@ def _sweeps(sweep: Mapping[str, Any], arms: Mapping[str, Settings]) -> list[str]
 
 def _text(name: str, value: Any) -> str:
     """A value as its flag takes it."""
-    fields = {field.name: field for _, field in settings_fields()}
+    fields = fields_by_name()
     if name not in fields:
         near = difflib.get_close_matches(name, fields, 1)
         raise UserError(f"there is no setting {name!r}{f'; {near[0]!r} is one' if near else ''}.")

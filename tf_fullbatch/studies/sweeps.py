@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config, compared_settings, settings_fields
+from tf_fullbatch.config.run import Config, compared_settings, fields_by_name, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Arm, Axis
 from tf_fullbatch.settings.flag_parsing import flag_text
@@ -76,7 +76,7 @@ def points_of(arm: Arm) -> list[tuple[Point, Config]]:
 
 def point_in(config: Config, names: Sequence[str]) -> Point:
     """Where settings stand in a grid of these names."""
-    fields, values = {f.name: f for _, f in settings_fields()}, config.values()
+    fields, values = fields_by_name(), config.values()
     return tuple((name, flag_text(fields[name], values[name])) for name in names)
 
 
@@ -136,7 +136,7 @@ def _asked(text: str, arms: Sequence[str], choose_by: str | None) -> _Asked:
 
 
 def _check_setting(text: str, name: str, choose_by: str | None) -> None:
-    fields = {field.name: field for _, field in settings_fields()}
+    fields = fields_by_name()
     if name not in fields:
         near = difflib.get_close_matches(name, fields, 1)
         raise UserError(

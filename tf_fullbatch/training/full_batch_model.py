@@ -18,6 +18,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.collect import Samples, with_class_weight
 from tf_fullbatch.errors import in_pythons_words
 from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
+from tf_fullbatch.optim.rate_factors import factors_text
 from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
 from tf_fullbatch.training.evaluation import mirror_average
@@ -66,9 +67,7 @@ class FullBatchModel(keras.Model):
         self.network = network
         factors = settings.get("learning_rate_factors")
         if isinstance(factors, Mapping):
-            settings["learning_rate_factors"] = ",".join(
-                f"{pattern}={factor}" for pattern, factor in factors.items()
-            )
+            settings["learning_rate_factors"] = factors_text(factors)
         self.settings = StepConfig.of(**settings)
         self.augmentation_function = augmentation_function
         self.chunk_listeners: list[ChunkListener] = []
