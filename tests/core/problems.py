@@ -154,6 +154,8 @@ def objective(
     when: StepScalars | None = None,
     step: int = 0,
     micro_batch_size: int = 128,
+    statistics: str = "batch",
+    stopped_by: Callable[[], str | None] = lambda: None,
     **batches: Any,
 ) -> Objective:
     """An objective of update batches on the current strategy; `batches` are settings of `UpdateBatches`."""
@@ -170,7 +172,16 @@ def objective(
         )
 
     when = scalars() if when is None else when
-    return Objective(problem.loss, make_pass, source, step, when, source.plan.micro_batches(step))
+    return Objective(
+        problem.loss,
+        make_pass,
+        source,
+        step,
+        when,
+        source.plan.micro_batches(step),
+        statistics=statistics,
+        stopped_by=stopped_by,
+    )
 
 
 def micro_batches(inputs: np.ndarray, targets: np.ndarray, size: int) -> list[MicroBatch]:

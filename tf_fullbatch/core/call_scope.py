@@ -33,7 +33,7 @@ def layer_of(network: keras.Model, name: str) -> str:
 
 
 class CallScope(keras.StatelessScope):
-    """One training call's values of variables: what is read, what is assigned, what cannot be.
+    """One call's values of variables: what is read, what is assigned, what cannot be.
 
     Args:
         network: The network.
@@ -66,15 +66,15 @@ class CallScope(keras.StatelessScope):
         self._refusals: list[str] = []
         self._active = False
 
-    def run(self, inputs: Any) -> tuple[Any, list[tf.Tensor]]:
-        """The network's (outputs, losses).
+    def run(self, inputs: Any, training: bool = True) -> tuple[Any, list[tf.Tensor]]:
+        """The network's (outputs, losses), of a training call or one in inference.
 
         Raises:
             UserError: A layer does what cannot be made pure.
         """
         try:
             with self._entered():
-                outputs = self._network(inputs, training=True)
+                outputs = self._network(inputs, training=training)
                 losses = [tf.reduce_sum(loss) if loss.shape.rank else loss for loss in self._network.losses]
         except Exception as error:
             if self._refusals:  # the error may be no more than its consequence

@@ -16,21 +16,62 @@ from tf_fullbatch.core.micro_batch import (
 )
 from tf_fullbatch.core.trees import Tree
 
-CurvatureProduct = Callable[
-    [MicroBatchLoss, Tree, Tree, MicroBatch, StepScalars, Tree], tuple[Tree, tf.Tensor]
-]
-"""Maps (loss, theta, state, batch, scalars, direction v) to (the product, a tree like v; the micro-batch's weight)."""
+CurvatureProduct = Callable[..., tuple[Tree, tf.Tensor]]
+"""Maps (loss, theta, state, batch, scalars, directions ...) to (the product, a tree; the micro-batch's weight)."""
 
 
 def hessian_product(
     loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
 ) -> tuple[Tree, tf.Tensor]:
     """`H_b v` by nested tapes (Pearlmutter 1994)."""
+    return _product(_loss_function(loss, state, batch, scalars), theta, direction)
 
-    def loss_function(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
-        return loss.value(parameters, state, batch, scalars, derivatives=2)
 
-    point = penalties.nested_tape(loss_function, theta, lambda _: direction, 0.0)
+def penalised_hessian_product(
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+) -> tuple[Tree, tf.Tensor]:
+    """The product of the Hessian of `L_b + (lr s / 8) |g_b|^2`, the penalised loss, by tapes three deep."""
+    plain = _loss_function(loss, state, batch, scalars)
+
+    def penalised(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
+        point = penalties.value_and_gradient(plain, parameters)
+        added = penalties.penalty_value(scalars, trees.squared_norm(point.gradient), None)
+        return point.loss + tf.cast(added, point.loss.dtype), point.auxiliary
+
+    return _product(penalised, theta, direction)
+
+
+def hessian_derivative(
+    loss: MicroBatchLoss,
+    theta: Tree,
+    state: Tree,
+    batch: MicroBatch,
+    scalars: StepScalars,
+    left: Tree,
+    right: Tree,
+) -> tuple[Tree, tf.Tensor]:
+    """The gradient of `u^T H_b v` in the parameters, by tapes three deep; u and v may change places."""
+    plain = _loss_function(loss, state, batch, scalars)
+
+    def slope(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
+        point = penalties.value_and_gradient(plain, parameters)
+        return trees.dot(point.gradient, right), point.auxiliary
+
+    return _product(slope, theta, left)
+
+
+def _loss_function(
+    loss: MicroBatchLoss, state: Tree, batch: MicroBatch, scalars: StepScalars
+) -> penalties.LossFunction:
+    """The micro-batch's loss as a function of the parameters, right in derivatives of every order."""
+    return lambda parameters: loss.value(parameters, state, batch, scalars, derivatives=2)
+
+
+def _product(
+    function: penalties.LossFunction, theta: Sequence[tf.Tensor], direction: Tree
+) -> tuple[Tree, tf.Tensor]:
+    """(the product of a function's Hessian, the micro-batch's weight)."""
+    point = penalties.nested_tape(function, theta, lambda _: direction, 0.0)
     assert point.product is not None
     return point.product, point.auxiliary.of_outputs.weight
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals, penalties, trees
-from tf_fullbatch.core.curvature import CURVATURES
+from tf_fullbatch.core.curvature import CurvatureProduct
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
-from tf_fullbatch.core.passes import Contribution, Scored
+from tf_fullbatch.core.passes import Contribution, Kernel, Scored
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
 from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.transforms import clip_by_norm
@@ -199,25 +199,61 @@ class LossKernel:
 
 
 class ProductKernel:
-    """The product of a micro-batch's curvature with a direction.
+    """The product of a micro-batch's derivatives with directions.
 
     Args:
         loss: The micro-batch's loss.
-        curvature: A key of `curvature.CURVATURES`.
+        product: One of `curvature`'s functions.
     """
 
-    def __init__(self, loss: MicroBatchLoss, curvature: str):
+    def __init__(self, loss: MicroBatchLoss, product: CurvatureProduct):
         self._loss = loss
-        self._product = CURVATURES[curvature]
+        self._product = product
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, tuple]:
         """See `passes.Kernel`: the product."""
         return [tf.TensorSpec(v.shape) for v in self._loss.call.weights], (), ()
 
     def __call__(
-        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *directions: Tree
     ) -> Contribution:
-        """See `passes.Kernel`; `direction` is a tree like theta."""
+        """See `passes.Kernel`; `directions` are trees like theta."""
         batch = self._loss.prepared(batch, scalars)
-        product, weight = self._product(self._loss, theta, state, batch, scalars, direction)
+        product, weight = self._product(self._loss, theta, state, batch, scalars, *directions)
         return Contribution(product, (), (), weight, samples_of(batch.sample_ids))
+
+
+class StatisticsKernel:
+    """What a micro-batch makes of the network's statistics, by a forward pass in training."""
+
+    def __init__(self, loss: MicroBatchLoss):
+        self._loss = loss
+
+    def like(self) -> tuple[tuple, list[tf.TensorSpec], tuple]:
+        """See `passes.Kernel`: `NetworkState.measurements`."""
+        return (), [tf.TensorSpec(v.shape) for v in self._loss.call.state.updated_variables], ()
+
+    def __call__(self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars) -> Contribution:
+        """See `passes.Kernel`."""
+        batch = self._loss.prepared(batch, scalars)
+        samples = samples_of(batch.sample_ids)
+        called = self._loss.called(theta, state, batch, scalars, derivatives=0)
+        return Contribution((), called.measurements, (), samples, samples)
+
+
+class WithState:
+    """A kernel that is told the values of the non-trainable variables, in place of their present ones."""
+
+    def __init__(self, kernel: Kernel):
+        self._kernel = kernel
+
+    def like(self) -> tuple[Any, Any, Any]:
+        """See `passes.Kernel`."""
+        return self._kernel.like()
+
+    def __call__(
+        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, given: Tree, *extra: Any
+    ) -> Contribution:
+        """See `passes.Kernel`; `given` are the values."""
+        del state
+        return self._kernel(theta, list(given), batch, scalars, *extra)

@@ -115,6 +115,12 @@ class MicroBatchLoss:
         calm._noise = 0.0
         return calm
 
+    def in_inference(self) -> "MicroBatchLoss":
+        """The same losses of the network in inference."""
+        calm = copy.copy(self)
+        calm.call = self.call.in_inference()
+        return calm
+
     def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
         """The micro-batch as the network gets it in this step: augmented, with noise on its losses."""
         if self._augmentation is not None:

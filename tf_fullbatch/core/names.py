@@ -21,3 +21,10 @@ EXACT = ("nested_tape", "forward_over_reverse")
 
 NOT_BY_XLA = ("forward_over_reverse",)
 """Operators that XLA does not compile: some of its operations (XlaDynamicUpdateSlice) have no forward mode."""
+
+STATISTICS = ("batch", "frozen", "recalibrated")
+"""What batch normalisation normalises by where an objective is evaluated: the micro-batch's own statistics, as training
+does; the moving averages as they are; or the mean over the set of the micro-batches' statistics at those weights."""
+
+CURVATURES = ("hessian", "ggn")
+"""Matrices whose products an objective gives."""

@@ -5,6 +5,7 @@
 its own or of Keras (the same numbers in every step), or assigns a trainable weight.
 """
 
+import copy
 import functools
 from collections import Counter
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ class NetworkCall:
     def __init__(self, network: keras.Model, inputs: Any):
         self.network = network
         self.weights = list(network.trainable_variables)
+        self._training = True
         self._generator = keras.random.SeedGenerator(0, name="unseeded")
         uses = self._uses(inputs)
         if len(network.trainable_variables) != len(self.weights):
@@ -68,6 +70,12 @@ class NetworkCall:
                 "once with training=True before it is trained."
             )
         self.state = NetworkState(network, *uses)
+
+    def in_inference(self) -> "NetworkCall":
+        """The same network's call in inference: normalised by the statistics that its state holds, nothing dropped."""
+        calm = copy.copy(self)
+        calm._training = False
+        return calm
 
     def call(
         self, theta: Sequence[tf.Tensor], state: Sequence[tf.Tensor], seed: Seed, inputs: Any
@@ -80,7 +88,7 @@ class NetworkCall:
             seed: Makes the seed of this call.
             inputs: `[batch, ...]`, or a structure of such tensors.
         """
-        fed = self.state.feed(state, seed)
+        fed = self.state.feed(state, seed, training=self._training)
         scope = CallScope(
             self.network,
             dict(zip(map(id, self.weights), theta, strict=True)),
@@ -88,7 +96,9 @@ class NetworkCall:
             functools.partial(self.state.further_stream, seed),
             self._generator,
         )
-        outputs, losses = scope.run(inputs)
+        outputs, losses = scope.run(inputs, self._training)
+        if not self._training:
+            return NetworkOutput(outputs, losses, self.state.no_measurements())
         # A weight that was assigned in the first trace alone keeps the value it had.
         returned = [
             *(scope.state_mapping[id(v)] for v in self.state.variables),

@@ -69,20 +69,21 @@ class NetworkState:
         """The present values of `variables`, the `state` argument of `feed`."""
         return [tf.convert_to_tensor(v.value) for v in self.variables]
 
-    def feed(self, state: Sequence[tf.Tensor], seed: Seed) -> Tree:
+    def feed(self, state: Sequence[tf.Tensor], seed: Seed, *, training: bool = True) -> Tree:
         """What the network is given as its non-trainable variables in one micro-batch of a step.
 
         Args:
             state: Present values, one per variable.
             seed: Makes the seed of the micro-batch.
+            training: Whether it is for a training call.
 
         Returns:
-            BatchNorm statistics that nothing else reads as zeros, so that `m * 0 + (1 - m) * measured` comes back;
-            seeds derived from `seed`; everything else as it is.
+            For a training call BatchNorm statistics that nothing else reads as zeros, so that
+            `m * 0 + (1 - m) * measured` comes back; seeds derived from `seed`; everything else as it is.
         """
         fed = []
         for variable, value in zip(self.variables, state, strict=True):
-            if self._is_measured(variable) and self._is_updated(variable):
+            if training and self._is_measured(variable) and self._is_updated(variable):
                 value = tf.zeros_like(value)
             elif id(variable) in self._seeds:
                 value = stream(seed(), self._seeds.index(id(variable)))
@@ -106,6 +107,28 @@ class NetworkState:
                 measurements.append(value / (1.0 - self._momentum[id(variable)]) if measured else value)
         return measurements
 
+    def no_measurements(self) -> Tree:
+        """Zeros in the place of `measurements`: of a call in inference, which measures nothing."""
+        return [tf.zeros(v.shape, v.dtype) for v in self.updated_variables]
+
+    def recalibrated(self, state: Sequence[tf.Tensor], means: Sequence[tf.Tensor]) -> Tree:
+        """Values of `variables` as a step over the whole set would leave them if nothing older counted.
+
+        Batch normalisation's moving averages become what the micro-batches measured, averaged over the samples.
+
+        Args:
+            state: Values of `variables` that the measurements were made with.
+            means: Sample-weighted means of `measurements`.
+        """
+        measured = {id(v): mean for v, mean in zip(self.updated_variables, means, strict=True)}
+        values = []
+        for variable, value in zip(self.variables, state, strict=True):
+            mean = measured.get(id(variable))
+            if mean is not None:
+                value = self._of_the_pass(variable, tf.cast(mean, value.dtype), value)
+            values.append(value)
+        return values
+
     def updated_values(self, means: Sequence[tf.Tensor], micro_batches: int | tf.Tensor) -> Tree:
         """New values of the `updated_variables`, to be assigned before the optimizer's update.
 
@@ -118,13 +141,19 @@ class NetworkState:
             mean = tf.cast(mean, variable.dtype)
             momentum = self._momentum.get(id(variable))
             if momentum is not None:
-                if not self._is_measured(variable):
-                    mean = (mean - momentum * variable.value) / (1.0 - momentum)
+                mean = self._of_the_pass(variable, mean, variable.value)
                 kept = trees.scalar(momentum, tf.float64) ** tf.cast(micro_batches, tf.float64)
                 kept = tf.cast(kept, mean.dtype)
                 mean = kept * variable.value + (1.0 - kept) * mean
             values.append(mean)
         return values
+
+    def _of_the_pass(self, variable: keras.Variable, mean: tf.Tensor, old: tf.Tensor) -> tf.Tensor:
+        """The mean of what a pass measured, without the part of the old value that BatchNorm has mixed into it."""
+        momentum = self._momentum.get(id(variable))
+        if momentum is None or self._is_measured(variable):
+            return mean
+        return (mean - momentum * old) / (1.0 - momentum)
 
     def _is_measured(self, variable: keras.Variable) -> bool:
         """Whether a training call gives what a BatchNorm layer measured, and nothing of the old statistics."""

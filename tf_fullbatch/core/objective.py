@@ -5,22 +5,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from scipy.sparse.linalg import LinearOperator
 
 from tf_fullbatch.core.audit import refuse_assigned_weights
-from tf_fullbatch.core.curvature import CURVATURES
+from tf_fullbatch.core.curvature import CURVATURES, hessian_derivative, penalised_hessian_product
 from tf_fullbatch.core.full_pass import FullPass
-from tf_fullbatch.core.kernels import GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
+from tf_fullbatch.core.kernels import (
+    GradientKernel,
+    LossKernel,
+    MicroBatchFigures,
+    ProductKernel,
+    StatisticsKernel,
+    WithState,
+)
 from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
-from tf_fullbatch.core.passes import Kernel, PassMeans, Source
+from tf_fullbatch.core.names import STATISTICS
+from tf_fullbatch.core.operators import CurvatureOperator
+from tf_fullbatch.core.passes import Kernel, PassMeans, Place, Source
 from tf_fullbatch.core.penalties import Penalty, penalty_value
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import RunInterruptedError, UserError
 
 FORWARD_EVALUATIONS = 1 / 3
 """Gradient evaluations that a forward pass alone counts for."""
 PRODUCT_EVALUATIONS = 2
 """Gradient evaluations that an exact product counts for, the gradient on its way included."""
+THIRD_EVALUATIONS = 4
+"""Gradient evaluations that a product of third derivatives counts for: twice a product's."""
 
 
 class Point(NamedTuple):
@@ -49,9 +59,9 @@ class Objective:
     """Answers questions about one update batch at any parameters, over all samples and replicas.
 
     Samples, augmentation and dropout are fixed: those of one step of one epoch, so it is one deterministic function
-    as long as the network's non-trainable variables stay as they are (a layer may read them; training moves them). It
-    is the function that training descends: batch normalisation takes the statistics of each micro-batch, dropout
-    drops. Noise, clipping and weight decay are not part of it. Nothing is assigned: neither weights nor moving
+    as long as the network's non-trainable variables stay as they are (a layer may read them; training moves them). By
+    default it is the function that training descends: batch normalisation takes the statistics of each micro-batch,
+    dropout drops. Noise, clipping and weight decay are not part of it. Nothing is assigned: neither weights nor moving
     averages change.
 
     Args:
@@ -63,8 +73,14 @@ class Objective:
         micro_batches: How many the step has.
         refuse_inexact: Raises where exact products of this network cannot be had; asked before the first.
         keep_noise: Keep the random factors on the losses: the value is then not the gradient's function.
+        statistics: What batch normalisation normalises by: "batch", each micro-batch's own statistics, as in training;
+            "frozen", the moving averages, the network being in inference; "recalibrated", in inference too, the mean
+            over the set of the micro-batches' statistics at the very parameters asked about, which derivatives take as
+            constants and which costs a forward pass more for each new point.
+        stopped_by: Asked before each call; says who or what asks for a stop, or None to go on.
 
     Attributes:
+        statistics: As given.
         evaluations: Gradient evaluations per sample spent so far; a forward pass alone counts a third, an exact
             product two.
     """
@@ -79,15 +95,24 @@ class Objective:
         micro_batches: int,
         refuse_inexact: Callable[[], None] = lambda: None,
         keep_noise: bool = False,
+        *,
+        statistics: str = "batch",
+        stopped_by: Callable[[], str | None] = lambda: None,
     ):
-        self._loss = loss if keep_noise else loss.without_noise()
+        if statistics not in STATISTICS:
+            raise UserError(f"statistics={statistics!r}: accepted are {', '.join(STATISTICS)}.")
+        self.statistics = statistics
+        self._in_training = loss if keep_noise else loss.without_noise()
+        self._loss = self._in_training if statistics == "batch" else self._in_training.in_inference()
         self._make_pass = make_pass
         self._source = source
         self._step = step
         self._scalars = scalars
         self._micro_batches = micro_batches
         self._refuse_inexact = refuse_inexact
+        self._stopped_by = stopped_by
         self._passes: dict[tuple, FullPass] = {}
+        self._calibrated: tuple[list[tf.Tensor], Tree] | None = None
         self.evaluations = 0.0
 
     def __repr__(self) -> str:
@@ -146,6 +171,7 @@ class Objective:
         theta: Sequence[tf.Tensor] | None,
         v: Sequence[tf.Tensor],
         curvature: str = "hessian",
+        penalty: Penalty | None = None,
     ) -> Tree:
         """An exact product of the loss's curvature with a direction, whatever penalty a run has.
 
@@ -154,22 +180,53 @@ class Objective:
                 order (`objective.variables`; `objective.theta()` gives their values); None for the present weights.
             v: Tree, the direction, such a list too; `linear_operator` takes a vector of all numbers instead.
             curvature: "hessian", `H v`, or "ggn", `J^T H_L J v` (the generalised Gauss-Newton matrix).
+            penalty: An exact gradient penalty with this step's strength and rate: then the Hessian is that of the
+                penalised loss, the Jacobian of the gradient that is descended. It counts four gradient evaluations.
 
         Returns:
             Tree in the variables' dtypes.
 
         Raises:
-            UserError: theta or v does not fit the variables, the curvature is unknown, or the network has none.
+            UserError: theta or v does not fit the variables, the curvature is unknown, or the network has none; the
+                penalty is none whose gradient is a gradient of anything, or is one on the whole gradient.
         """
         _refuse_unknown(curvature)
         direction = self._tree("v", v)
-        means = self._run(("product", curvature), lambda: self._product_kernel(curvature), theta, direction)
-        self.evaluations += PRODUCT_EVALUATIONS
+        if penalty is not None:
+            self._refuse_asymmetric(penalty, curvature)
+            kernel = self._product_kernel(penalised_hessian_product)
+            means = self._run(("penalised product",), kernel, theta, direction)
+        else:
+            kernel = self._product_kernel(CURVATURES[curvature])
+            means = self._run(("product", curvature), kernel, theta, direction)
+        self.evaluations += PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS
+        return _like(means.weighted, self.variables)
+
+    def hessian_derivative(
+        self, theta: Sequence[tf.Tensor] | None, u: Sequence[tf.Tensor], v: Sequence[tf.Tensor]
+    ) -> Tree:
+        """The gradient of `u^T H(theta) v` in theta, u and v held fixed: a product of third derivatives.
+
+        Args:
+            theta: Tree, one array or tensor per trainable variable; None for the present weights.
+            u: Tree, a direction.
+            v: Tree, a direction.
+
+        Raises:
+            UserError: theta, u or v does not fit the variables, or the network has no exact products.
+        """
+        kernel = self._product_kernel(hessian_derivative)
+        means = self._run(("third",), kernel, theta, self._tree("u", u), self._tree("v", v))
+        self.evaluations += THIRD_EVALUATIONS
         return _like(means.weighted, self.variables)
 
     def linear_operator(
-        self, theta: Sequence[tf.Tensor] | None = None, curvature: str = "hessian"
-    ) -> LinearOperator:
+        self,
+        theta: Sequence[tf.Tensor] | None = None,
+        curvature: str = "hessian",
+        penalty: Penalty | None = None,
+        variables: Sequence[tf.Variable] | None = None,
+    ) -> CurvatureOperator:
         """The curvature as a symmetric SciPy operator on vectors of all parameters, one leaf after the other.
 
         `scipy.sparse.linalg.eigsh(operator, k=3, which="LA")` gives its largest eigenvalues; each product is a pass
@@ -178,23 +235,18 @@ class Objective:
         Args:
             theta: Tree, one array or tensor per trainable variable; None for the present weights.
             curvature: "hessian" or "ggn".
+            penalty: As of `hvp`.
+            variables: Some of `objective.variables`: the block of the matrix that is theirs alone. None for all.
 
         Raises:
-            UserError: theta does not fit the variables, or the curvature is unknown.
+            UserError: theta does not fit the variables, or the curvature is unknown; `variables` has others.
         """
         _refuse_unknown(curvature)
+        if penalty is not None:
+            self._refuse_asymmetric(penalty, curvature)
         at = self.theta() if theta is None else self._tree("theta", theta)
-        shapes = [tuple(v.shape) for v in self.variables]
-        sizes = [int(np.prod(shape)) for shape in shapes]
-        dtype = np.result_type(*(tf.as_dtype(v.dtype).as_numpy_dtype for v in self.variables))
-
-        def matvec(vector: np.ndarray) -> np.ndarray:
-            cuts = np.split(np.ravel(vector), np.cumsum(sizes)[:-1])
-            leaves = [np.reshape(cut, shape) for cut, shape in zip(cuts, shapes, strict=True)]
-            product = self.hvp(at, leaves, curvature)
-            return np.concatenate([np.ravel(leaf).astype(dtype) for leaf in product])
-
-        return LinearOperator((sum(sizes), sum(sizes)), matvec=matvec, rmatvec=matvec, dtype=dtype)
+        only = None if variables is None else self._positions(variables)
+        return CurvatureOperator(lambda v: self.hvp(at, v, curvature, penalty), self.variables, only)
 
     def micro_batches(
         self,
@@ -217,7 +269,6 @@ class Objective:
             lambda: GradientKernel(self._loss, penalty, each=True),
             theta,
             None if full_gradient is None else list(full_gradient),
-            room=self._micro_batches,
         )
         self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         return MicroBatchFigures(*np.asarray(means.each).T)
@@ -244,10 +295,30 @@ class Objective:
         self.evaluations += evaluations
         return means
 
-    def _product_kernel(self, curvature: str) -> ProductKernel:
-        self._refuse_inexact()
-        refuse_assigned_weights(self._loss.call)
-        return ProductKernel(self._loss, curvature)
+    def _product_kernel(self, product: Callable) -> Callable[[], ProductKernel]:
+        def kernel() -> ProductKernel:
+            self._refuse_inexact()
+            refuse_assigned_weights(self._loss.call)
+            return ProductKernel(self._loss, product)
+
+        return kernel
+
+    def _refuse_asymmetric(self, penalty: Penalty, curvature: str) -> None:
+        """Refuses a penalty whose gradient has no symmetric Jacobian that can be had by micro-batches."""
+        if curvature != "hessian":
+            raise UserError(
+                f"curvature={curvature!r} with a penalty: the penalised loss has its Hessian alone."
+            )
+        if not penalty.exact:
+            raise UserError(
+                f"penalty={penalty.name!r} has no symmetric curvature: finite differences give no gradient of anything. "
+                "Take an exact penalty, such as nested_tape, or none."
+            )
+        if float(self._scalars.full_penalty):
+            raise UserError(
+                "the penalty on the whole gradient has a curvature that is no mean over micro-batches: ask for the "
+                "loss's own."
+            )
 
     def _run(
         self,
@@ -255,15 +326,53 @@ class Objective:
         kernel: Callable[[], Kernel],
         theta: Sequence[tf.Tensor] | None,
         *extra: object,
-        room: int = 0,
     ) -> PassMeans:
-        if key not in self._passes:
-            self._passes[key] = self._make_pass(kernel(), room)
         at = None
         if theta is not None:
             refuse_assigned_weights(self._loss.call)
             at = self._tree("theta", theta)
-        return self._passes[key].run(self._source, self._step, self._scalars, at, *extra)
+        if self.statistics != "recalibrated":
+            return self._pass(key, kernel, at, *extra)
+        state = self._recalibrated(at)
+        return self._pass(("recalibrated", *key), lambda: WithState(kernel()), at, state, *extra)
+
+    def _recalibrated(self, theta: Tree | None) -> Tree:
+        """The values of the non-trainable variables at theta, as a training pass over the set would make them."""
+        at = self.theta() if theta is None else theta
+        if self._calibrated is not None and all(a is b for a, b in zip(at, self._calibrated[0], strict=True)):
+            return self._calibrated[1]
+        network = self._loss.call.state
+        means = self._pass(("statistics",), lambda: StatisticsKernel(self._in_training), at)
+        self.evaluations += FORWARD_EVALUATIONS
+        state = network.recalibrated(network.values(), means.sampled)
+        self._calibrated = at, state
+        return state
+
+    def _pass(
+        self, key: tuple, kernel: Callable[[], Kernel], theta: Tree | None, *extra: object
+    ) -> PassMeans:
+        if key not in self._passes:
+            made = kernel()
+            room = self._micro_batches if tf.nest.flatten(made.like()[2]) else 0
+            self._passes[key] = self._make_pass(made, room)
+        run = self._passes[key].run
+        means = run(self._source, self._step, self._scalars, theta, *extra, between=self._goes_on)
+        if float(means.stop_votes):
+            raise RunInterruptedError(self._stopped_by() or "another worker")
+        return means
+
+    def _goes_on(self, place: Place) -> bool:
+        del place
+        return self._stopped_by() is None
+
+    def _positions(self, variables: Sequence[tf.Variable]) -> list[int]:
+        every = [id(v) for v in self.variables]
+        for variable in variables:
+            if id(variable) not in every:
+                raise UserError(f"variables has {variable!r}, which is none of the trainable variables.")
+        if not variables:
+            raise UserError("variables is empty: name some of the trainable variables, or None for all.")
+        return [every.index(id(v)) for v in variables]
 
     def _tree(self, name: str, tree: Sequence[tf.Tensor]) -> Tree:
         """The leaves as tensors of the variables' dtypes."""

@@ -288,7 +288,16 @@ class FullBatchModel(keras.Model):
         return results
 
     @in_pythons_words()
-    def objective(self, x: Any, y: Any = None, sample_weight: Any = None, *, step: int = 0) -> Objective:
+    def objective(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        *,
+        step: int = 0,
+        statistics: str = "batch",
+        micro_batch_size: int | None = None,
+    ) -> Objective:
         """The training objective of an update batch: loss, gradient and curvature at any parameters.
 
             objective = model.objective(images, labels)
@@ -300,6 +309,9 @@ class FullBatchModel(keras.Model):
             sample_weight: As for `fit`.
             step: Whose samples of an epoch, where `UpdateBatches` have several steps; dropout is always that of the
                 next update.
+            statistics: What batch normalisation normalises by: "batch" as training does, "frozen" or "recalibrated"
+                in inference, see `Objective`.
+            micro_batch_size: Samples per micro-batch; None for the model's.
         """
         keras_internals.assert_compiled(self, "objective")
         self._refuse_scope("objective")
@@ -309,7 +321,7 @@ class FullBatchModel(keras.Model):
             else fit_data.evaluation_data(self.settings, x, y, sample_weight)
         )
         self.prepare(data, training=True)
-        return self._trainer.objective(data, step)
+        return self._trainer.objective(data, step, statistics=statistics, micro_batch_size=micro_batch_size)
 
     @in_pythons_words()
     def prepare(self, data: UpdateBatches, *, training: bool) -> None:

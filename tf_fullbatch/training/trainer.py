@@ -172,16 +172,23 @@ class Trainer:
         figures = {"loss": loss, "cross_entropy": cross_entropy, "accuracy": means.sampled}
         return self._results({name: float(value) for name, value in figures.items()})
 
-    def objective(self, data: UpdateBatches, step: int, epoch: int | None = None) -> Objective:
+    def objective(
+        self,
+        data: UpdateBatches,
+        step: int,
+        epoch: int | None = None,
+        *,
+        statistics: str = "batch",
+        micro_batch_size: int | None = None,
+    ) -> Objective:
         """The objective of a step's update batch; by default in the epoch that the next update would be of."""
         steps = data.steps_per_epoch
         if not 0 <= step < steps:
             raise UserError(f"step={step}: the data have {steps} step(s) per epoch, counted from 0.")
         if epoch is None:
             epoch = self._model.steps_completed // steps
-        return self._objective(
-            data, step, self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
-        )
+        scalars = self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
+        return self._objective(data, step, scalars, statistics=statistics, micro_batch_size=micro_batch_size)
 
     def reset_metrics(self) -> None:
         """Forgets the epoch's means, and resets the metrics given to `compile` on each replica by itself."""
@@ -189,17 +196,35 @@ class Trainer:
             self._model.distribute_strategy.run(self._metrics.reset)
         self._means = EpochMeans()
 
-    def _source(self, data: UpdateBatches, repeats: int = 1) -> ResidentSource | StreamSource:
+    def _source(
+        self, data: UpdateBatches, repeats: int = 1, micro_batch_size: int | None = None
+    ) -> ResidentSource | StreamSource:
         model = self._model
-        return source_of(data, model.settings.micro_batch_size, model.distribute_strategy, repeats)
+        size = micro_batch_size or model.settings.micro_batch_size
+        return source_of(data, size, model.distribute_strategy, repeats)
 
     def _objective(
-        self, data: UpdateBatches, step: int, scalars: StepScalars, keep_noise: bool = False
+        self,
+        data: UpdateBatches,
+        step: int,
+        scalars: StepScalars,
+        keep_noise: bool = False,
+        *,
+        statistics: str = "batch",
+        micro_batch_size: int | None = None,
     ) -> Objective:
-        source, trained = self._source(data), self.training
-        micro_batches, refuse = source.plan.micro_batches(step), trained.refuse_inexact_products
+        source, trained = self._source(data, micro_batch_size=micro_batch_size), self.training
         return Objective(
-            trained.loss, trained.make_pass, source, step, scalars, micro_batches, refuse, keep_noise
+            trained.loss,
+            trained.make_pass,
+            source,
+            step,
+            scalars,
+            source.plan.micro_batches(step),
+            trained.refuse_inexact_products,
+            keep_noise,
+            statistics=statistics,
+            stopped_by=self._model.stop_requested,
         )
 
     def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
