@@ -311,7 +311,7 @@ class Objective:
             )
         if not penalty.exact:
             raise UserError(
-                f"penalty={penalty.name!r} has no symmetric curvature: finite differences give no gradient of anything. "
+                f"penalty={penalty.name!r} has no symmetric curvature: differences are no gradient of anything. "
                 "Take an exact penalty, such as nested_tape, or none."
             )
         if float(self._scalars.full_penalty):
