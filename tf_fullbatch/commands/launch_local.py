@@ -19,7 +19,7 @@ from typing import IO
 
 from tf_fullbatch.commands import console
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.run import processes
+from tf_fullbatch.run import interruption, processes
 from tf_fullbatch.settings import flag_parsing
 from tf_fullbatch.settings.fields import check_ranges, setting
 
@@ -93,14 +93,12 @@ class Launcher:
 
     def run(self) -> int:
         """Runs the workers to their end; the exit code of the first that failed, 0 where none did."""
-        before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            self._start()
-            return self._wait()
-        finally:
-            self._kill_all()
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        with interruption.handled_by(self._pass_on):
+            try:
+                self._start()
+                return self._wait()
+            finally:
+                self._kill_all()
 
     def _start(self) -> None:
         for index, config in enumerate(cluster_configs(free_ports(self._count))):

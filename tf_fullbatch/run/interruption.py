@@ -1,15 +1,16 @@
-"""Signals that ask a run to stop, heard while TensorFlow is at work.
+"""Signals that ask to stop; those of a run are heard while TensorFlow is at work.
 
 Python runs its signal handlers between two bytecodes of the main thread, so not within a call that takes
 seconds. Here a thread reads what Python's C-level handler writes the moment a signal arrives.
 """
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -17,6 +18,17 @@ from tf_fullbatch.errors import Outcome, RunInterruptedError
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _END = b"\0"
+
+
+@contextlib.contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Within, SIGINT and SIGTERM call this handler; then those that were there before do again."""
+    before = {number: signal.signal(number, handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
 class StopRequests:
@@ -53,7 +65,8 @@ class StopRequests:
             return self
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
-        self._handlers = {number: signal.signal(number, self._handle) for number in SIGNALS}
+        self._handling = contextlib.ExitStack()
+        self._handling.enter_context(handled_by(self._handle))
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._thread = threading.Thread(target=self._listen, name="stop requests", daemon=True)
         self._thread.start()
@@ -65,8 +78,7 @@ class StopRequests:
         if not self._hears:
             return
         signal.set_wakeup_fd(self._wakeup)
-        for number, handler in self._handlers.items():
-            signal.signal(number, handler)
+        self._handling.close()
         self._writer.send(_END)
         self._thread.join()
         self._reader.close()

@@ -1,5 +1,6 @@
 """Runs the runs of a study as jobs of a cluster, by submitit: --launcher=slurm."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.display.text import counted
 from tf_fullbatch.errors import Outcome, RunInterruptedError, UserError
 from tf_fullbatch.records.files import read_json, write_json
+from tf_fullbatch.run import interruption
 from tf_fullbatch.settings import part_options
 from tf_fullbatch.studies.cluster_job import RunJob
 from tf_fullbatch.studies.execution import Failure, figures_text
@@ -99,9 +101,7 @@ class ClusterExecution:
         Raises:
             RunInterruptedError: A signal ended the waiting; the jobs go on.
         """
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
+        with contextlib.closing(self._progress), interruption.handled_by(self._on_signal):
             for run in self._runs:
                 if self._signal is None and not run.is_finished():
                     self._begin(run)
@@ -113,10 +113,6 @@ class ClusterExecution:
                         self._on_end()
                 self._progress.update([run for run in self._jobs if run.fraction() > 0])
                 time.sleep(_POLL_SECONDS)
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._progress.close()
         if self._signal is not None:
             raise RunInterruptedError(
                 self._signal.name,

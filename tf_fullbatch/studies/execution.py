@@ -19,7 +19,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_log import note_duration
 from tf_fullbatch.records.tables import read_table
-from tf_fullbatch.run import processes, processor
+from tf_fullbatch.run import interruption, processes, processor
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.progress import StudyProgress
 
@@ -81,18 +81,14 @@ class StudyExecution:
         Raises:
             RunInterruptedError: A signal came; the runs under way saved their last completed step.
         """
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
+        with contextlib.closing(self._progress), interruption.handled_by(self._on_signal):
             left = self._unfinished()
             self._jobs = max(1, min(self._jobs, len(left)))
-            self._work_off(deque(left))
-        finally:
-            for active in self._active.values():
-                active.process.terminate()
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._progress.close()
+            try:
+                self._work_off(deque(left))
+            finally:
+                for active in self._active.values():
+                    active.process.terminate()
         if self._signal is not None:
             raise RunInterruptedError(
                 self._signal.name,
