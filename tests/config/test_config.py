@@ -56,6 +56,20 @@ class FieldsTest(unittest.TestCase):
         )
         self.assertEqual({name for _, name in listed}, {field.name for _, field in HOLDERS})
 
+    def test_names_of_code_and_options_are_checked_as_soon_as_they_are_there(self) -> None:
+        for group, of in (
+            (ModelConfig, "model"), (OptimizerConfig, "optimizer"), (OptimizerConfig, "loss"),
+            (StepConfig, "augmentation"), (DataConfig, "dataset"),
+        ):  # fmt: skip
+            options = {f"{of}_options": "a"}
+            with self.subTest(of):
+                group.of(**{of: "package.module:name"})
+                with self.assertRaisesRegex(UserError, f"^--{of}_options=a: 'a' is no key=value"):
+                    group.of(**{of: "package.module:name"}, **options)
+                if of != "dataset":  # others are names of TFDS
+                    with self.assertRaisesRegex(UserError, f"^--{of}=a-b:name: accepted are .*keras:NAME"):
+                        group.of(**{of: "a-b:name"})
+
     def test_groups_are_frozen_keyword_only_and_have_no_other_attributes(self) -> None:
         for group in [*GROUPS.values(), Config, *COMPONENTS]:
             needed = {"decay_epochs": (3.0,)} if group is SCHEDULES["steps"] else {}

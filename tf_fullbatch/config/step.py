@@ -109,9 +109,6 @@ class StepConfig(Group):
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
-        if isinstance(self.chosen_augmentation, OwnAugmentation):
-            own_parts.source_of("augmentation", self.augmentation)
-            self.chosen_augmentation.options  # noqa: B018, refuses what is no option
         parsed_factors(self.learning_rate_factors)
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
         if self.penalty == "none" and strengths:

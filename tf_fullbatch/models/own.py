@@ -36,6 +36,7 @@ class OwnModel(Settings):
         None,
         "Options of a --model that is not built in: key=value,key=value. A value is a Python literal or text; commas "
         "within quotes and brackets belong to it.",
+        options=True,
     )
 
     @property

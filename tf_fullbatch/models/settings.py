@@ -25,9 +25,3 @@ class ModelConfig(Group):
         "--mode=evaluate. Unset: the last.",
         minimum=0,
     )
-
-    def __post_init__(self) -> None:
-        Group.__post_init__(self)
-        if isinstance(self.chosen_model, OwnModel):
-            own_parts.source_of("model", self.model)
-            self.chosen_model.options  # noqa: B018, refuses what is no option

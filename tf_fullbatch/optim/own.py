@@ -17,7 +17,9 @@ class OwnOptimizer(Settings):
     """A Keras optimizer, or one of the user's own code."""
 
     optimizer_options: str | None = setting(
-        None, "Options of an --optimizer that is not built in, as --model_options, such as weight_decay=0.01."
+        None,
+        "Options of an --optimizer that is not built in, as --model_options, such as weight_decay=0.01.",
+        options=True,
     )
 
     @property

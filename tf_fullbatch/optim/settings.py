@@ -104,10 +104,6 @@ class OptimizerConfig(Group):
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
-        for name, chosen in (("optimizer", self.chosen_optimizer), ("loss", self.chosen_loss)):
-            if isinstance(chosen, OwnOptimizer | OwnLoss):
-                own_parts.source_of(name, getattr(self, name))
-                chosen.options  # noqa: B018, refuses what is no option
         for name in _OF_EACH:
             given = getattr(self, f"extend_{name}")
             if len(given) not in (0, len(self.extend_epochs)):

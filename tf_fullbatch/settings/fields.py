@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_options
 
 
 def setting(
@@ -23,6 +23,7 @@ def setting(
     *,
     choices: tuple[str, ...] = (),
     or_code: bool = False,
+    options: bool = False,
     minimum: float | None = None,
     above: float | None = None,
     below: float | None = None,
@@ -38,6 +39,7 @@ def setting(
         help_text: One or two sentences with the unit and, where there is one, the source.
         choices: Accepted strings; empty for no restriction.
         or_code: Accept names of code too, see `own_parts`.
+        options: Of a text named X_options: it must be `key=value,key=value`, see `part_options`.
         minimum: Smallest accepted number.
         above: Numbers must be larger than this.
         below: Numbers must be smaller than this.
@@ -50,6 +52,7 @@ def setting(
         "help": help_text,
         "choices": choices,
         "or_code": or_code,
+        "options": options,
         "minimum": minimum,
         "above": above,
         "below": below,
@@ -99,6 +102,8 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     problem = _tuple_problem(field, value) or _type_problem(field.type, value) or _problem(field, value)
     if problem:
         raise UserError(f"--{field.name}={_shown(value)}: {problem}.")
+    if field.metadata["options"]:
+        part_options.parsed_options(field.name.removesuffix("_options"), value)
 
 
 def refuse_without_effect(group: Any, names: tuple[str, ...], reason: str) -> None:

@@ -45,7 +45,7 @@ class Source(NamedTuple):
 
 def names_code(value: str) -> bool:
     """Whether a setting's value names code, rather than a built-in part."""
-    return ":" in value
+    return _parsed(value) is not None
 
 
 def is_users_code(value: str) -> bool:

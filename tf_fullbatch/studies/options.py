@@ -72,6 +72,7 @@ class Options:
         None,
         "What sbatch takes, 'key=value,...', such as 'partition=gpu,gpus_per_node=1,cpus_per_task=8,timeout_min=600'. "
         "Unset: 240 minutes a job, after which the run goes on in another.",
+        options=True,
     )
     dry_run: bool = setting(
         False,

@@ -24,7 +24,9 @@ class OwnAugmentation(AugmentationSettings):
     """A function `(seed, **options)` that returns a function (inputs, sample_ids, epoch) -> inputs; or that itself."""
 
     augmentation_options: str | None = setting(
-        None, "Options of an --augmentation that is a function, as --model_options, such as degrees=15."
+        None,
+        "Options of an --augmentation that is a function, as --model_options, such as degrees=15.",
+        options=True,
     )
 
     @property

@@ -18,7 +18,9 @@ class OwnData(SourceSettings):
     """A function `(**options)` that returns "train", "validation" and "test" -> (inputs, targets)."""
 
     dataset_options: str | None = setting(
-        None, "Options of a --dataset that is a function, as --model_options, such as noise=0.1."
+        None,
+        "Options of a --dataset that is a function, as --model_options, such as noise=0.1.",
+        options=True,
     )
 
     def load(self, name: str, data_dir: str | None) -> "Dataset":

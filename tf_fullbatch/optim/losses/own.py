@@ -19,7 +19,9 @@ class OwnLoss(LossSettings):
     """A loss of Keras, or of the user's own code."""
 
     loss_options: str | None = setting(
-        None, "Options of a --loss that is not built in, as --model_options, such as from_logits=True."
+        None,
+        "Options of a --loss that is not built in, as --model_options, such as from_logits=True.",
+        options=True,
     )
 
     @property
