@@ -1,10 +1,14 @@
 """Names of code, its options, and what becomes of mistakes in it."""
 
+import functools
+import json
+import sys
 import tempfile
 import textwrap
 import unittest
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 from absl.testing import parameterized
@@ -105,6 +109,18 @@ class FunctionsTest(unittest.TestCase):
         self.refused(r"ModuleNotFoundError: No module named 'absent'", self.written("import absent\n"))
         self.refused(r"own.py has no function 'f'; it has g, h", self.written("def h(): ...\ndef g(): ...\n"))
         self.refused(r"has no function 'f'; it has none", self.written("f = 3\n"))
+
+    def test_modules_that_other_processes_find_functions_in(self) -> None:
+        def within() -> None: ...
+
+        self.assertIs(own_parts.module_of(json.dumps), json)
+        self.assertIs(own_parts.module_of(json.JSONEncoder), json.encoder)
+        for other in (within, lambda: None, functools.partial(json.dumps), json.JSONEncoder(), "dumps"):
+            self.assertIsNone(own_parts.module_of(other))
+        with mock.patch.object(json.dumps, "__module__", "__main__"):
+            sys.modules["__main__"].dumps = json.dumps
+            self.addCleanup(delattr, sys.modules["__main__"], "dumps")
+            self.assertIsNone(own_parts.module_of(json.dumps))
 
     def test_calls_that_do_not_fit_or_fail(self) -> None:
         value = self.written("def f(a):\n    def inner():\n        raise KeyError('k')\n    inner()\n")

@@ -1,10 +1,9 @@
 """What a Python program gives in the place of flags: names of parts, and objects under the names `python:NAME`."""
 
-import importlib.machinery
 import inspect
 import re
-import sys
 from collections.abc import Mapping
+from importlib.machinery import PathFinder
 from typing import Any, NamedTuple
 
 import keras
@@ -13,6 +12,7 @@ import tensorflow as tf
 from tf_fullbatch.data.collect import collected
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run.fingerprint import fingerprint
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.given_parts import Given
 
 
@@ -133,12 +133,8 @@ def _function(argument: str, function: Any) -> Part:
             f"{argument} is of type {type(function).__name__}: give a name as on the command line, a function, or "
             "what Keras has."
         )
-    module, name = getattr(function, "__module__", None) or "", getattr(function, "__qualname__", "")
-    if (
-        name.isidentifier()
-        and getattr(sys.modules.get(module), name, None) is function
-        and importlib.machinery.PathFinder.find_spec(module.partition(".")[0]) is not None
-    ):
-        return f"{module}:{name}"
+    module = own_parts.module_of(function)
+    if module is not None and PathFinder.find_spec(module.__name__.partition(".")[0]) is not None:
+        return f"{module.__name__}:{function.__name__}"
     label = re.sub(r"\W", "", getattr(function, "__name__", "")) or "function"
     return f"python:{label}", Given(function, fingerprint(function))

@@ -176,6 +176,16 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
     return function
 
 
+def module_of(function: Any) -> types.ModuleType | None:
+    """The module that has a function under its name, so that another process finds it there; else None.
+
+    That is of functions within others, of those of the program itself (`__main__`), and of what has no name.
+    """
+    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    there = module is not None and getattr(module, getattr(function, "__name__", ""), None) is function
+    return module if there and function.__module__ != "__main__" else None
+
+
 def is_part_itself(
     function: Callable[..., Any], ours: Iterable[str], of_the_part: Iterable[str], options: Mapping[str, Any]
 ) -> bool:

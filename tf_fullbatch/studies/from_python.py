@@ -16,6 +16,7 @@ from tf_fullbatch.errors import UserError, raising_interrupts
 from tf_fullbatch.records.study_file import SWEEP_SEED
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.trials_file import read_trials
+from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.flag_parsing import flag_text
 from tf_fullbatch.settings.part_options import options_text
 from tf_fullbatch.studies import definition
@@ -215,18 +216,16 @@ def _text(name: str, value: Any) -> str:
 
 def _where_imported(name: str, value: Any) -> str:
     """Where a function can be imported; other objects, and functions of the program itself, stay in this process."""
-    module: Any = inspect.getmodule(value) if inspect.isfunction(value) else None
-    label = getattr(value, "__name__", "")
-    importable = module is not None and module.__name__ != "__main__"
-    if module is None or not importable or getattr(module, label, None) is not value:
+    module = own_parts.module_of(value) if inspect.isfunction(value) else None
+    if module is None:
         raise UserError(
             f"{name} is an object of this program ({type(value).__name__}), but the runs of a study are processes of "
             f"their own: give where they import it from, {name}='FILE.py:function' or 'package.module:function'."
         )
     file = getattr(module, "__file__", None) or ""
     if "." not in module.__name__ and file.endswith(".py"):  # its folder may not be on the path of the runs
-        return f"{file}:{label}"
-    return f"{module.__name__}:{label}"
+        return f"{file}:{value.__name__}"
+    return f"{module.__name__}:{value.__name__}"
 
 
 def _result(folder: Path, conduct: StudyConduct) -> StudyResult:
