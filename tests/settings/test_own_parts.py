@@ -1,4 +1,4 @@
-"""Names of code, its options, and what becomes of mistakes in it."""
+"""Code of the user's, its options, and what becomes of mistakes in it."""
 
 import functools
 import json
@@ -15,31 +15,6 @@ from absl.testing import parameterized
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import own_parts, part_options
-
-
-class NamesTest(parameterized.TestCase):
-    @parameterized.parameters(
-        ("keras:Adam", ("keras", "", "Adam"), False),
-        ("a/b.py:f", ("file", "a/b.py", "f"), True),
-        ("C:/a.py:f", ("file", "C:/a.py", "f"), True),
-        ("package.module:f", ("module", "package.module", "f"), True),
-    )
-    def test_kinds(self, value: str, expected: tuple, users: bool) -> None:
-        found = own_parts.source_of("model", value)
-        self.assertEqual((tuple(found), found.is_users), (expected, users))
-
-    @parameterized.parameters("mlp", ":f", "a.py:", "a.py:f()", "a-b:f", "a.py", "keras:", "keras:a.b")
-    def test_names_of_nothing(self, value: str) -> None:
-        with self.assertRaisesRegex(UserError, r"^--model=.*: give a built-in name, keras:NAME"):
-            own_parts.source_of("model", value)
-
-    def test_paths_are_made_absolute_and_shown_short(self) -> None:
-        self.assertEqual(own_parts.absolute("a.py:f"), f"{Path('a.py').resolve()}:f")
-        self.assertEqual(own_parts.absolute("~/a.py:f"), f"{Path.home().resolve() / 'a.py'}:f")
-        self.assertEqual(own_parts.absolute("b/../a.py:f"), own_parts.absolute("a.py:f"))
-        self.assertEqual(own_parts.shortened("/x/a.py:f"), "a.py:f")
-        for other in ("keras:Adam", "package.module:f", "mlp"):
-            self.assertEqual((own_parts.absolute(other), own_parts.shortened(other)), (other, other))
 
 
 class OptionsTest(parameterized.TestCase):

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_fullbatch.config.run import FILE_SETTINGS, Config, settings_fields
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import flag_parsing, own_parts
+from tf_fullbatch.settings import flag_parsing, part_names
 from tf_fullbatch.settings.flag_parsing import flag_text
 
 GROUP_TITLES = {
@@ -67,7 +67,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
         if values[name] is not None:
             values[name] = resolved_path(name, values[name])
     for name in FILE_SETTINGS:
-        values[name] = own_parts.absolute(values[name])
+        values[name] = part_names.absolute(values[name])
     groups: dict[str, dict[str, Any]] = {}
     for group, setting in settings_fields():
         groups.setdefault(group, {})[setting.name] = values[setting.name]
@@ -106,7 +106,7 @@ def flagfile_text(config: Config) -> str:
     """A flagfile that repeats a run; of one on objects of a Python program, its settings."""
     comment = "# Repeats this run in another folder: python -m tf_fullbatch.main --flagfile=THIS_FILE --output_dir=NEW"
     values = config.values()
-    if any(own_parts.is_object(values[name]) for name in FILE_SETTINGS):
+    if any(part_names.is_object(values[name]) for name in FILE_SETTINGS):
         comment = "# The settings of a run on objects of a Python program: tf_fullbatch.train repeats it, given these"
     return "\n".join([comment, *map(shlex.quote, arguments(config))]) + "\n"
 

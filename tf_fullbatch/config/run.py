@@ -226,7 +226,7 @@ _GROUPS: dict[str, type[Group]] = {
 
 
 FILE_SETTINGS = ("dataset", "model", "optimizer", "loss", "augmentation")
-"""The settings that may name a file of the user's, see `settings.own_parts`."""
+"""The settings that may name a file of the user's, see `settings.part_names`."""
 
 
 LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing")

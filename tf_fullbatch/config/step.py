@@ -11,7 +11,7 @@ from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.rate_factors import parsed_factors
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
@@ -83,7 +83,7 @@ class StepConfig(Group):
         or_code=True,
     )
     chosen_augmentation: AugmentationSettings = chosen_by(
-        "augmentation", AUGMENTATIONS, (own_parts.names_code, OwnAugmentation)
+        "augmentation", AUGMENTATIONS, (part_names.names_code, OwnAugmentation)
     )
     accumulate_dtype: str = setting(
         "float32",

@@ -9,7 +9,7 @@ from tf_fullbatch.data.sources.npz import Npz
 from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.registry import SOURCES
 from tf_fullbatch.data.sources.tfds_source import TfdsSource
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
 
@@ -32,9 +32,9 @@ class DataConfig(Group):
     chosen_dataset: SourceSettings = chosen_by(
         "dataset",
         SOURCES,
-        (own_parts.is_npz, Npz),
-        (own_parts.is_users_code, OwnData),
-        (own_parts.is_folder, ImageFolder),
+        (part_names.is_npz, Npz),
+        (part_names.is_users_code, OwnData),
+        (part_names.is_folder, ImageFolder),
         (lambda name: True, TfdsSource),
     )
     train_size: int | None = setting(

@@ -9,7 +9,7 @@ import numpy as np
 from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
-from tf_fullbatch.settings.own_parts import is_users_code
+from tf_fullbatch.settings.part_names import is_users_code
 
 _PIXEL_RANGE = 255.0
 

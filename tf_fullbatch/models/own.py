@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts, part_options
+from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def application(
 
     import keras
 
-    name = own_parts.source_of("model", value).name
+    name = part_names.source_of("model", value).name
     function = getattr(keras.applications, name, None)
     if not inspect.isfunction(function):
         there = [n for n, member in vars(keras.applications).items() if inspect.isfunction(member)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from tf_fullbatch.models.base import NetworkSettings
 from tf_fullbatch.models.own import OwnModel
 from tf_fullbatch.models.registry import MODELS
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by
 from tf_fullbatch.settings.fields import setting
 
@@ -15,7 +15,7 @@ class ModelConfig(Group):
     """The network."""
 
     model: str = setting("resnet8", "Network.", choices=tuple(MODELS), or_code=True)
-    chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, (own_parts.names_code, OwnModel))
+    chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, (part_names.names_code, OwnModel))
     initial_weights: str | None = setting(
         None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.base import LearningRate
-from tf_fullbatch.settings import own_parts, part_options
+from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class OwnOptimizer(Settings):
         """
         import keras
 
-        source = own_parts.source_of("optimizer", value)
+        source = part_names.source_of("optimizer", value)
         if source.is_users:
             function: Any = own_parts.function_of("optimizer", value)
         else:

@@ -14,7 +14,7 @@ from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
 from tf_fullbatch.optim.schedules.run_rates import RunRates, Stretch
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
 
@@ -54,7 +54,7 @@ class OptimizerConfig(Group):
     )
     shuffle: bool = setting(False, "Draw a new order of the samples each epoch.")
     loss: str = setting("cross_entropy", f"{described(LOSSES)}.", choices=tuple(LOSSES), or_code=True)
-    chosen_loss: LossSettings = chosen_by("loss", LOSSES, (own_parts.names_code, OwnLoss))
+    chosen_loss: LossSettings = chosen_by("loss", LOSSES, (part_names.names_code, OwnLoss))
     optimizer: str = setting(
         "gradient_descent", f"{described(OPTIMIZERS)}.", choices=tuple(OPTIMIZERS), or_code=True
     )
@@ -65,7 +65,7 @@ class OptimizerConfig(Group):
         choices=("none", "linear"),
     )
     chosen_optimizer: OptimizerSettings | OwnOptimizer = chosen_by(
-        "optimizer", OPTIMIZERS, (own_parts.names_code, OwnOptimizer)
+        "optimizer", OPTIMIZERS, (part_names.names_code, OwnOptimizer)
     )
     decay_norm_and_bias: bool = setting(True, "Decay normalisation scales and biases too, as published.")
     schedule: str = setting(

@@ -20,7 +20,7 @@ from tf_fullbatch.report.arms import ComparedArm, Comparison
 from tf_fullbatch.report.ranking import BEST, FEW, ranked
 from tf_fullbatch.report.run_reading import read_run
 from tf_fullbatch.report.run_records import RecordedRun, Status
-from tf_fullbatch.settings.own_parts import shortened
+from tf_fullbatch.settings.part_names import shortened
 
 _MOST_NAMED = 30
 _SEED = re.compile(r"[-_/. ]?seed[-_=]?\d+$")

@@ -26,7 +26,7 @@ from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights
 from tf_fullbatch.run.splits import Splits, load_splits, training_batches
 from tf_fullbatch.settings import own_parts
-from tf_fullbatch.settings.own_parts import is_users_code
+from tf_fullbatch.settings.part_names import is_users_code
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.state import TrainingState

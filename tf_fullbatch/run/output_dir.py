@@ -21,7 +21,7 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.own_files import check_unchanged
-from tf_fullbatch.settings.own_parts import shortened
+from tf_fullbatch.settings.part_names import shortened
 
 Difference = tuple[str, Any, Any]
 """The name of a setting, and its value there and now."""

@@ -6,7 +6,7 @@ from typing import Any
 from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_names
 
 
 def file_hashes(config: Config) -> dict[str, str]:
@@ -30,7 +30,7 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     for name, digest in now.items():
         if then.get(name) != digest:
             what, mend = "file", "Restore it"
-            if own_parts.is_object(values[name]):
+            if part_names.is_object(values[name]):
                 what, mend = "object", "Give all that was given then (model, train, validation, test, ...)"
             raise UserError(
                 f"--{name}={values[name]}: the {what} is not what it was when the run in {folder.path} began (SHA-256 "
@@ -52,9 +52,9 @@ def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any])
     there = trained.values()
     for name in FILE_SETTINGS:
         value = there[name]
-        if own_parts.is_object(value):
+        if part_names.is_object(value):
             own_parts.file_hash(name, value)  # refuses one that is not given now
-        elif own_parts.is_users_code(value) and named.get(name) != value:
+        elif part_names.is_users_code(value) and named.get(name) != value:
             raise UserError(
                 f"{folder.path} uses code, --{name}={value}, which a record alone does not run: name it too, by the "
                 f"same --{name} (in Python: open_run(folder, own_code=True)). Its model.keras loads without."

@@ -35,7 +35,7 @@ from tf_fullbatch.run.network_file import save_network
 from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
-from tf_fullbatch.settings.own_parts import shortened
+from tf_fullbatch.settings.part_names import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
 

@@ -10,7 +10,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.divergence import exploded
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import read_table
-from tf_fullbatch.settings.own_parts import is_users_code
+from tf_fullbatch.settings.part_names import is_users_code
 
 
 def refuse_divergence(folder: RunFolder, config: Config, network: keras.Model, classes: int | None) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts, part_options
+from tf_fullbatch.settings import part_names, part_options
 
 
 def setting(
@@ -38,7 +38,7 @@ def setting(
         default: The value where nothing is said.
         help_text: One or two sentences with the unit and, where there is one, the source.
         choices: Accepted strings; empty for no restriction.
-        or_code: Accept names of code too, see `own_parts`.
+        or_code: Accept names of code too, see `part_names`.
         options: Of a text named X_options: it must be `key=value,key=value`, see `part_options`.
         minimum: Smallest accepted number.
         above: Numbers must be larger than this.
@@ -203,9 +203,9 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if not items:
             return None if field.default == () else f"name at least one of {', '.join(choices)}"
         others = [item for item in items if item not in choices]
-        if limits["or_code"] and all(own_parts.names_code(item) for item in others):
+        if limits["or_code"] and all(part_names.names_code(item) for item in others):
             return next((problem for problem in map(_no_text, others) if problem), None)
-        code = f", {own_parts.ACCEPTED}" if limits["or_code"] else ""
+        code = f", {part_names.ACCEPTED}" if limits["or_code"] else ""
         return f"accepted are {', '.join(choices)}{code}" if others else None
     for number in items:
         if isinstance(number, str):

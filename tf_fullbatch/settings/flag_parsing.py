@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.flagfiles import located_arguments
 
 Field = dataclasses.Field
@@ -125,7 +125,7 @@ def help_lines(field: Field) -> list[str]:
     """A flag with its default and accepted values, and what it means."""
     choices, shown = field.metadata["choices"], flag_text(field, field.default)
     some = "any" if isinstance(field.default, tuple) else "one"
-    code = f" or {own_parts.ACCEPTED}" if field.metadata["or_code"] else ""
+    code = f" or {part_names.ACCEPTED}" if field.metadata["or_code"] else ""
     accepted = f"{some} of {', '.join(choices)}{code}; " if choices else ""
     return [f"  --{field.name}=({accepted}default {shown or 'unset'})", f"      {field.metadata['help']}"]
 

@@ -12,7 +12,7 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Study, folder_of
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.output_dir import finished_summary
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_names
 from tf_fullbatch.studies.cost import Cost, cost_of
 from tf_fullbatch.studies.sweeps import Point, point_text
 
@@ -108,10 +108,10 @@ def _check_parts(config: Config) -> None:
     values = config.values()
     for name in FILE_SETTINGS:
         value = values[name]
-        if own_parts.is_object(value):
+        if part_names.is_object(value):
             raise UserError(
                 f"--{name}={value} stands for an object of a Python program, but the runs of a study are processes of "
                 "their own: give FILE.py:function or package.module:function."
             )
-        if own_parts.is_users_code(value):
+        if part_names.is_users_code(value):
             own_parts.file_of(name, value)

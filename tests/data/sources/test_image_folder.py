@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts
+from tf_fullbatch.settings import own_parts, part_names
 
 
 def pixels(seed: int, height: int = 5, width: int = 6, channels: int = 3) -> np.ndarray:
@@ -79,13 +79,13 @@ class ImageFolderTest(unittest.TestCase):
 
     def test_names_of_folders(self) -> None:
         for value in ("a/", "./a", "../a", "/a", "~/a"):
-            self.assertTrue(own_parts.is_folder(value))
-            self.assertTrue(own_parts.absolute(value).endswith("a/"))
+            self.assertTrue(part_names.is_folder(value))
+            self.assertTrue(part_names.absolute(value).endswith("a/"))
         for value in ("cifar10", "cifar10_corrupted/blur", "cifar10:3.0.2"):
-            self.assertFalse(own_parts.is_folder(value))
-            self.assertEqual(own_parts.absolute(value), value)
-        self.assertEqual(own_parts.absolute("/x/a.py:f"), "/x/a.py:f")
-        self.assertEqual(own_parts.shortened("/x/images/"), "images")
+            self.assertFalse(part_names.is_folder(value))
+            self.assertEqual(part_names.absolute(value), value)
+        self.assertEqual(part_names.absolute("/x/a.py:f"), "/x/a.py:f")
+        self.assertEqual(part_names.shortened("/x/images/"), "images")
 
     def test_its_hash_is_of_names_and_sizes(self) -> None:
         self.image("a/0.png", pixels(0))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.data.augment.base import AugmentationSettings
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts, part_options
+from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class OwnAugmentation(AugmentationSettings):
             UserError: It cannot be had or fails; its result has another shape, differs from call to call, or depends
                 on which samples are together.
         """
-        if not own_parts.source_of("augmentation", value).is_users:
+        if not part_names.source_of("augmentation", value).is_users:
             raise UserError(
                 f"--augmentation={value}: Keras' random layers draw from a state of their own: no step could be "
                 "repeated. Give FILE.py:function with tf.random.stateless_*, or put the layer into the network."

@@ -8,7 +8,7 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.losses.base import LossSettings
-from tf_fullbatch.settings import own_parts, part_options
+from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import setting
 
 _OF_A_LOSS = ("targets", "outputs")
@@ -36,7 +36,7 @@ class OwnLoss(LossSettings):
         Raises:
             UserError: It cannot be had, does not take these options, or is no loss.
         """
-        source, options = own_parts.source_of("loss", name), self.options
+        source, options = part_names.source_of("loss", name), self.options
         function = own_parts.function_of("loss", name) if source.is_users else _of_keras(name, source.name)
         if not inspect.isclass(function) and own_parts.is_part_itself(function, {}, _OF_A_LOSS, options):
             return functools.partial(function, **options) if options else function
