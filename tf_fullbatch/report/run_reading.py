@@ -1,5 +1,6 @@
 """A run read from its folder; whatever is wrong with its records becomes its status."""
 
+import dataclasses
 import itertools
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,47 +28,61 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         seed: The seed it should have; None takes that of its settings.
         expected: The settings it should have, but for the seed; None for any.
     """
-    path = folder.path
     try:
         _refuse_lost_files(folder)
         if not folder.config.exists():
-            said = folder.last_error()
-            reason = "not started" if said is None else f"failed at its start: {said}"
-            return RecordedRun(folder=path, seed=seed, status=Status.NOT_STARTED, reason=reason)
-        config, file_hashes = folder.read_config(), folder.read_file_hashes()
-        if expected is not None:
-            _refuse_other_settings(config, expected, seed)
-        planned = (expected or config).total_epochs
-        if not folder.metrics.exists():
-            return RecordedRun(
-                folder=path, seed=config.step.seed, status=Status.NOT_STARTED, reason=_NO_STEP, planned_passes=planned,
-                config=config, file_hashes=file_hashes,
-            )  # fmt: skip
-        metrics = _metrics(folder.metrics, config)
-        evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
-        has_cross_entropy = _with_cross_entropy(metrics, evaluations)
-        _refuse_impossible(folder.evaluations, evaluations)
-        _refuse_longer(metrics, planned)
+            return _without_settings(folder, seed)
+        run = _with_settings(folder, seed, expected)
+        return _with_tables(run, folder) if folder.metrics.exists() else run
     except UserError as error:
-        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=str(error))
+        reason = str(error)
     except OSError as error:
         reason = f"cannot read {error.filename}: {error.strerror}"
-        return RecordedRun(folder=path, seed=seed, status=Status.LEFT_OUT, reason=reason)
+    return RecordedRun(folder=folder.path, seed=seed, status=Status.LEFT_OUT, reason=reason)
+
+
+def _without_settings(folder: RunFolder, seed: int | None) -> RecordedRun:
+    """A run that has not come as far as to write its settings."""
+    said = folder.last_error()
+    reason = "not started" if said is None else f"failed at its start: {said}"
+    return RecordedRun(folder=folder.path, seed=seed, status=Status.NOT_STARTED, reason=reason)
+
+
+def _with_settings(folder: RunFolder, seed: int | None, expected: Config | None) -> RecordedRun:
+    """A run by its settings alone."""
+    config = folder.read_config()
+    if expected is not None:
+        _refuse_other_settings(config, expected, seed)
+    return RecordedRun(
+        folder=folder.path,
+        seed=config.step.seed,
+        status=Status.NOT_STARTED,
+        reason=_NO_STEP,
+        planned_passes=(expected or config).total_epochs,
+        config=config,
+        file_hashes=folder.read_file_hashes(),
+    )
+
+
+def _with_tables(run: RecordedRun, folder: RunFolder) -> RecordedRun:
+    """A run of known settings with its tables and its summary, and how far it got by them."""
+    assert run.config is not None
+    metrics = _metrics(folder.metrics, run.config)
+    evaluations = read_table(folder.evaluations, EVALUATION_COLUMNS, as_floats=True)
+    has_cross_entropy = _with_cross_entropy(metrics, evaluations)
+    _refuse_impossible(folder.evaluations, evaluations)
+    _refuse_longer(metrics, run.planned_passes)
     summary, notes = _summary(folder)
-    status, reason = _status(planned, metrics, evaluations, summary)
+    status, reason = _status(run.planned_passes, metrics, evaluations, summary)
     finals = _finals(evaluations)
     if status is Status.COMPLETED:
-        notes = (*notes, *_final_notes(finals))
-    if status is Status.COMPLETED and not folder.summary.exists():
-        notes = (*notes, "it has no summary.json: its device and versions are not shown")
-    return RecordedRun(
-        folder=path,
-        seed=config.step.seed,
+        notes += _final_notes(finals)
+        if not folder.summary.exists():
+            notes += ("it has no summary.json: its device and versions are not shown",)
+    return dataclasses.replace(
+        run,
         status=status,
         reason=reason,
-        planned_passes=planned,
-        config=config,
-        file_hashes=file_hashes,
         metrics=metrics,
         evaluations=evaluations,
         has_cross_entropy=has_cross_entropy,
