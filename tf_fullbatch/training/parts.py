@@ -14,7 +14,7 @@ from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
-from tf_fullbatch.core.names import EXACT, NOT_BY_XLA
+from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
 from tf_fullbatch.core.penalties import Penalty
@@ -28,6 +28,7 @@ from tf_fullbatch.training.compiled_loss import training_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
+from tf_fullbatch.training.xla import use_xla
 
 
 class Trainable(Protocol):
@@ -279,36 +280,3 @@ def network_outputs(network: keras.Model, inputs: Any) -> Any:
 def symbolic(specs: Any) -> Any:
     """A spec, or a structure of specs, as Keras has them."""
     return tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), specs)
-
-
-def use_xla(settings: StepConfig, report: audit.AuditReport) -> bool:
-    """Whether the micro-batch's gradient is compiled by XLA; `auto`: where there is a GPU and it is exact.
-
-    XLA's second derivative of max pooling confuses nearly equal pixels (errors of about 1 % were seen in TensorFlow
-    2.21), so exact penalties of networks with max pooling go without. Some of its operations have no forward mode, and
-    there are operations that it does not compile.
-
-    Raises:
-        UserError: `jit_compile="on"` for such a network or penalty.
-    """
-    with_penalty = f"--jit_compile=on with --penalty={settings.penalty}"
-    refusal = None
-    if report.not_by_xla is not None:
-        refusal = (
-            f"--jit_compile=on: {report.not_by_xla}, which XLA does not compile. Use --jit_compile=off, or exchange "
-            "the layer."
-        )
-    elif report.has_max_pooling and settings.penalty in EXACT:
-        refusal = (
-            f"{with_penalty}: XLA's second derivative of max pooling is wrong. Use --jit_compile=off, another "
-            "--penalty, or --stem=cifar."
-        )
-    elif settings.penalty in NOT_BY_XLA:
-        refusal = (
-            f"{with_penalty}: some of XLA's operations have no forward mode. Use --jit_compile=off, or another "
-            "--penalty."
-        )
-    if settings.jit_compile == "on" and refusal is not None:
-        raise UserError(refusal)
-    wanted = settings.jit_compile == "on" or bool(tf.config.list_physical_devices("GPU"))
-    return wanted and settings.jit_compile != "off" and refusal is None
