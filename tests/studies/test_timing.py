@@ -32,7 +32,10 @@ FAKE = (sys.executable, str(Path(__file__).with_name("fake_run.py")))
 
 
 def write_steps(folder: RunFolder, epochs: int, every: int) -> float:
-    """Tables of a run of 0.5 s per pass and 0.2 s per evaluation, 3 s more in the first pass; its last wall seconds."""
+    """Tables of a run of 0.5 s per pass and 0.2 s per evaluation, whose first ones take 3 s and 1 s more.
+
+    Its last wall seconds.
+    """
     folder.create()
     wall = 3.0
     with (
@@ -43,14 +46,16 @@ def write_steps(folder: RunFolder, epochs: int, every: int) -> float:
             wall += 0.5
             metrics.append({"step": step, "epoch": float(step), "samples_seen": step, "wall_seconds": wall})
             if step % every == 0 or step == epochs:
-                for split in ("validation", "test"):
-                    seconds = 0.1 if step > every else 0.6  # the first one compiles
+                for split, samples in (("validation", 100), ("test", 300)):
+                    compiling = 1.0 if step == every and split == "validation" else 0.0
+                    seconds = samples * 0.0005 + compiling
                     table.append(
                         {
                             "step": step,
                             "epoch": float(step),
                             "split": split,
                             "weights": "raw",
+                            "samples": samples,
                             "seconds": seconds,
                         }
                     )
@@ -72,6 +77,23 @@ class PaceTest(unittest.TestCase):
         self.assertAlmostEqual(7.0 + 3.0 + 1.0, pace.beside)  # and what the first evaluation took more
         (arm,) = study("a", epochs=200, evaluate_every=30).arms
         self.assertAlmostEqual(11.0 + 200 * 0.5 + 7 * 0.2, pace.seconds(arm.config))
+
+    def test_of_one_evaluation(self):
+        folder = RunFolder(self.folder / "run")
+        wall = write_steps(folder, 20, 20)
+        pace = pace_of(folder, wall + 7.0)
+        assert pace is not None
+        self.assertAlmostEqual(0.2, pace.per_evaluation)
+        self.assertAlmostEqual(7.0 + 3.0 + 1.0, pace.beside)
+
+    def test_one_evaluation_of_one_split_compiles_and_tells_nothing(self):
+        folder = RunFolder(self.folder / "run")
+        write_steps(folder, 20, 20)
+        *rows, _test = folder.evaluations.read_text().splitlines(keepends=True)
+        folder.evaluations.write_text("".join(rows))
+        pace = pace_of(folder, 30.0)
+        assert pace is not None
+        self.assertEqual(0.0, pace.per_evaluation)
 
     def test_too_few_steps(self):
         folder = RunFolder(self.folder / "run")

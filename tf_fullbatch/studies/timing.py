@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, compared_settings
@@ -21,6 +22,9 @@ from tf_fullbatch.records.tables import last_row, read_table
 from tf_fullbatch.run import processes
 from tf_fullbatch.studies.execution import environment_of_job
 from tf_fullbatch.studies.planned_runs import Run
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CALIBRATION_SECONDS = 4.0
 """How long a kind of run is watched after its first step."""
@@ -88,9 +92,21 @@ def pace_of(folder: RunFolder, seconds: float) -> Pace | None:
     per_pass = max(0.0, last["wall_seconds"] - first["wall_seconds"] - between) / (
         last["epoch"] - first["epoch"]
     )
-    per_evaluation = float(rounds.iloc[1:].median()) if len(rounds) > 1 else 0.0
+    per_evaluation = (
+        float(rounds.iloc[1:].median()) if len(rounds) > 1 else _seconds_of_the_only_evaluation(evaluations)
+    )
     beside = seconds - last["epoch"] * per_pass - len(rounds) * per_evaluation
     return Pace(beside=max(0.0, beside), per_pass=per_pass, per_evaluation=per_evaluation)
+
+
+def _seconds_of_the_only_evaluation(evaluations: "pd.DataFrame") -> float:
+    """What it would take once it is compiled: all its samples at the pace of the rows after the first, which compiles.
+
+    0 where there is no such row to tell.
+    """
+    compiled = evaluations.iloc[1:]
+    samples = compiled["samples"].sum()
+    return float(compiled["seconds"].sum() / samples * evaluations["samples"].sum()) if samples else 0.0
 
 
 def paces_of_finished(runs: Sequence[Run]) -> dict[Kind, Pace]:
