@@ -1,6 +1,6 @@
 /*
-iframe-worker 1.0.4 (npm), its shim: lets the site be searched where it is opened as a file. Material for MkDocs would load it
-from a CDN.
+iframe-worker 1.0.4 (npm), its shim, under the MIT licence below: lets the site be searched where it is opened as a file.
+Material for MkDocs would load it from a CDN.
 
 Copyright (c) 2020-2022 Martin Donath <martin.donath@squidfunk.com>
 
