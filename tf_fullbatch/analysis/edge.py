@@ -58,10 +58,11 @@ def find_edge(
 
     A measured step is at the edge where, in the window centred on it (at the ends of the series: in the first or last
     whole window), the mean of sharpness over threshold lies in the band and the loss rises at least once from one
-    recorded step to the next, by more than 1e-6 of itself. Stretches shorter than a window are left out: the ratio only
-    passed through. So an edge that is reached less than a window before the end is not found yet. Late in training the
-    loss may fall for more than a window between bursts, which counts as leaving the edge; a wider window joins them.
-    Where sharpness is measured so rarely that a window does not hold three measurements, it is widened until it does.
+    recorded step to the next, by more than 1e-6 of itself. A stretch of such steps begins and ends with a ratio that is
+    in the band itself; one shorter than a window is left out: the ratio only passed through. So an edge that is reached
+    less than a window before the end is not found yet. Late in training the loss may fall for more than a window
+    between bursts, which counts as leaving the edge; a wider window joins them. Where sharpness is measured so rarely
+    that a window does not hold three measurements, it is widened until it does.
 
     Args:
         steps: `[measurements]`, ascending, where sharpness was measured.
@@ -88,7 +89,8 @@ def find_edge(
     if len(at) < 2:
         return None
     window = max(window, int(SPACINGS * np.median(np.diff(at))))
-    at_edge = _long_stretches(at, _is_at_edge(at, ratios, loss_at, losses, window, band), window)
+    at_edge = _is_at_edge(at, ratios, loss_at, losses, window, band)
+    at_edge = _long_stretches(at, at_edge, (band[0] <= ratios) & (ratios <= band[1]), window)
     if not at_edge.any():
         return None
     found = np.flatnonzero(at_edge)
@@ -161,13 +163,14 @@ def _ends(steps: np.ndarray, centres: np.ndarray, window: int) -> tuple[np.ndarr
     )
 
 
-def _long_stretches(at: np.ndarray, at_edge: np.ndarray, window: int) -> np.ndarray:
-    """Leaves out stretches at the edge that are shorter than a window."""
+def _long_stretches(at: np.ndarray, at_edge: np.ndarray, in_band: np.ndarray, window: int) -> np.ndarray:
+    """Stretches at the edge from the first to the last ratio in the band, those shorter than a window left out."""
     padded = np.concatenate([[False], at_edge, [False]])
-    starts, ends = np.flatnonzero(np.diff(padded.astype(int))).reshape(-1, 2).T
     kept = np.zeros_like(at_edge)
-    for start, end in zip(starts, ends, strict=True):
-        kept[start:end] = at[min(end, len(at) - 1)] - at[start] >= window
+    for start, end in np.flatnonzero(np.diff(padded.astype(int))).reshape(-1, 2):
+        inside = start + np.flatnonzero(in_band[start:end])
+        if len(inside) and at[min(inside[-1] + 1, len(at) - 1)] - at[inside[0]] >= window:
+            kept[inside[0] : inside[-1] + 1] = True
     return kept
 
 
