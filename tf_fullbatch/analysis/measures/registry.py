@@ -1,5 +1,8 @@
 """The measures there are."""
 
 from tf_fullbatch.analysis.measures.base import MeasureSettings
+from tf_fullbatch.analysis.measures.noise_scale import NoiseScaleSettings
 
-MEASURES: dict[str, type[MeasureSettings]] = {}
+MEASURES: dict[str, type[MeasureSettings]] = {
+    "noise_scale": NoiseScaleSettings,
+}
