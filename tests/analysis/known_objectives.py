@@ -16,6 +16,9 @@ TARGETS = GENERATOR.normal(size=(SAMPLES, OUTPUTS))
 class Parabola:
     """The squared error of a linear network with a bias: a quadratic function of its weights.
 
+    Args:
+        targets: `[SAMPLES, OUTPUTS]`.
+
     Attributes:
         objective: Its loss in micro-batches of 5 samples.
         hessian: `[parameters, parameters]`, of vectors of the kernel `[FEATURES, OUTPUTS]` and the bias.
@@ -23,18 +26,18 @@ class Parabola:
         lowest: The loss there.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, targets: np.ndarray = TARGETS) -> None:
         keras.utils.set_random_seed(2)
         network = keras.Sequential([keras.Input((FEATURES,)), keras.layers.Dense(OUTPUTS)])
         self.objective: Objective = objective(
-            Problem(network, mean_squares), INPUTS, TARGETS, micro_batch_size=5
+            Problem(network, mean_squares), INPUTS, targets, micro_batch_size=5
         )
         design = np.concatenate([INPUTS, np.ones([SAMPLES, 1])], axis=1)
         # The bias is a row beneath the kernel, so the rows of both one after the other are the vector.
         self.hessian = np.kron(2 / (SAMPLES * OUTPUTS) * design.T @ design, np.eye(OUTPUTS))
-        best = np.linalg.lstsq(design, TARGETS, rcond=None)[0]
+        best = np.linalg.lstsq(design, targets, rcond=None)[0]
         self.minimum = best.ravel()
-        self.lowest = float(np.mean((design @ best - TARGETS) ** 2))
+        self.lowest = float(np.mean((design @ best - targets) ** 2))
 
     def loss(self, vector: np.ndarray) -> float:
         """By the parabola, not by the network."""
