@@ -1,0 +1,1 @@
+"""Continuous-time and two-point counterparts of gradient descent, as pure steps on an objective."""
