@@ -1,0 +1,149 @@
+"""An objective seen from vectors of all parameters, and what flows ask of one."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+from tf_fullbatch.errors import UserError
+
+
+class Differentiable(Protocol):
+    """What flows ask of an objective: three derivatives. `core.objective.Objective` has them; so may a toy function.
+
+    Attributes:
+        evaluations: Gradient evaluations spent so far.
+    """
+
+    evaluations: float
+
+    def value_and_gradient(self, theta: Sequence[Any]) -> Any:
+        """What has the loss as `loss`, and its gradient, a tree, as `gradient`."""
+
+    def hvp(self, theta: Sequence[Any], v: Sequence[Any]) -> Sequence[Any]:
+        """Tree, `H(theta) v`."""
+
+    def hessian_derivative(self, theta: Sequence[Any], u: Sequence[Any], v: Sequence[Any]) -> Sequence[Any]:
+        """Tree, the gradient of `u^T H(theta) v` in theta."""
+
+
+class Slope(NamedTuple):
+    """A loss and its gradient.
+
+    Attributes:
+        loss: Without penalties.
+        gradient: `[parameters]`.
+    """
+
+    loss: float
+    gradient: np.ndarray
+
+
+EigenSolver = Callable[[np.ndarray, int, np.ndarray | None], Sequence[Any]]
+"""(theta `[parameters]`, k, start `[parameters, at most k]` or None) -> the k largest eigenvalues `[k]` of the Hessian
+at theta, with their sign, their eigenvectors `[parameters, k]`, and anything more, which is left alone."""
+
+
+class FlatObjective:
+    """An objective's derivatives at vectors `[parameters]`, one leaf after the other, as `CurvatureOperator` has them.
+
+    Vectors may be wider than the objective's weights: a flow in float64 whose loss is taken in float32.
+
+    Args:
+        objective: What is differentiated.
+        like: Tree whose leaves have the parameters' shapes, such as `objective.theta()`.
+    """
+
+    def __init__(self, objective: Differentiable, like: Sequence[Any]):
+        self._objective = objective
+        self._shapes = [np.shape(leaf) for leaf in like]
+        self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+
+    @property
+    def evaluations(self) -> float:
+        """Gradient evaluations that the objective has spent so far."""
+        return self._objective.evaluations
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return int(self._ends[-1])
+
+    def vector(self, tree: Sequence[Any]) -> np.ndarray:
+        """A tree as a vector `[parameters]`, in the widest of its leaves' dtypes."""
+        return np.concatenate([np.ravel(leaf) for leaf in tree])
+
+    def tree(self, vector: np.ndarray) -> list[np.ndarray]:
+        """The inverse of `vector`.
+
+        Raises:
+            UserError: The vector's shape is not `[parameters]`.
+        """
+        if np.shape(vector) != (self.size,):
+            raise UserError(
+                f"theta has the shape {np.shape(vector)}, but there are {self.size} parameters: give one vector of all."
+            )
+        cuts = np.split(vector, self._ends[:-1])
+        return [cut.reshape(shape) for cut, shape in zip(cuts, self._shapes, strict=True)]
+
+    def value_and_gradient(self, theta: np.ndarray) -> Slope:
+        """Loss and gradient.
+
+        Raises:
+            UserError: They are not finite: whatever follows this flow has left the region where it means something.
+        """
+        point = self._objective.value_and_gradient(self.tree(theta))
+        slope = Slope(float(point.loss), self.vector(point.gradient))
+        if not (np.isfinite(slope.loss) and np.isfinite(slope.gradient).all()):
+            raise UserError(
+                "the loss or its gradient is not finite along the flow: lower the rate, or stop earlier."
+            )
+        return slope
+
+    def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """`H(theta) v`, `[parameters]`."""
+        return self.vector(self._objective.hvp(self.tree(theta), self.tree(v)))
+
+    def hessian_derivative(self, theta: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """The gradient of `u^T H(theta) v` in theta, `[parameters]`."""
+        product = self._objective.hessian_derivative(self.tree(theta), self.tree(u), self.tree(v))
+        return self.vector(product)
+
+
+class Eigenpairs(NamedTuple):
+    """Some of the largest eigenvalues of a Hessian.
+
+    Attributes:
+        values: `[k]`, largest first.
+        vectors: `[parameters, k]`, of length 1.
+    """
+
+    values: np.ndarray
+    vectors: np.ndarray
+
+
+def largest_pairs(eigenpairs: EigenSolver, theta: np.ndarray, k: int, start: np.ndarray | None) -> Eigenpairs:
+    """What a solver finds, largest first.
+
+    Args:
+        eigenpairs: The solver.
+        theta: `[parameters]`.
+        k: How many.
+        start: `[parameters, at most k]`, eigenvectors nearby; None where none are known.
+
+    Raises:
+        UserError: It gave another number of pairs, or some that are not finite.
+    """
+    values, vectors, *_ = eigenpairs(theta, k, start)
+    values, vectors = np.asarray(values, np.float64), np.asarray(vectors, np.float64)
+    if values.shape != (k,) or vectors.shape != (len(theta), k):
+        raise UserError(
+            f"eigenpairs gave arrays of shapes {values.shape} and {vectors.shape}: values [{k}] and vectors "
+            f"[{len(theta)}, {k}] were asked for."
+        )
+    if not (np.isfinite(values).all() and np.isfinite(vectors).all()):
+        raise UserError(
+            "the Hessian's eigenvalues are not finite along the flow: lower the rate, or stop earlier."
+        )
+    order = np.argsort(-values, kind="stable")
+    return Eigenpairs(values[order], vectors[:, order])
