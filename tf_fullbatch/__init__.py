@@ -20,10 +20,13 @@ if TYPE_CHECKING:
     from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
+    from tf_fullbatch.training.measure import Measure
+    from tf_fullbatch.training.objective_of import objective_of
 
 __all__ = [
     "FullBatchModel",
     "GradientDescent",
+    "Measure",
     "RunError",
     "RunInterrupt",
     "SparseCrossentropy",
@@ -31,6 +34,7 @@ __all__ = [
     "UserError",
     "build_network",
     "build_schedule",
+    "objective_of",
     "open_run",
     "run_study",
     "run_sweep",
@@ -41,6 +45,7 @@ __all__ = [
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
     "GradientDescent": "optim.keras_gradient_descent",
+    "Measure": "training.measure",
     "RunError": "errors",
     "RunInterrupt": "errors",
     "SparseCrossentropy": "core.losses",
@@ -48,6 +53,7 @@ _HOMES = {
     "UserError": "errors",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
+    "objective_of": "training.objective_of",
     "open_run": "run.opened",
     "train": "run.from_python",
     "run_study": "studies.from_python",

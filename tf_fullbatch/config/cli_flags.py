@@ -15,6 +15,7 @@ GROUP_TITLES = {
     "model": "Network",
     "step": "Step: micro-batches, penalty, clipping, noise, augmentation, precision",
     "optimizer": "Update batches, loss, optimizer, learning rate",
+    "measures": "Measurements along training",
     "runtime": "Length, devices, evaluation, output",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tf_fullbatch.analysis.settings import MeasureConfig
 from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.settings import DataConfig
@@ -28,6 +29,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     step: StepConfig = field(default_factory=StepConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    measures: MeasureConfig = field(default_factory=MeasureConfig)
     runtime: RuntimeConfig = field(default_factory=RuntimeConfig)
 
     def __post_init__(self) -> None:
@@ -163,6 +165,8 @@ class Config:
         Raises:
             UserError: Unknown or missing groups or fields, or values of another type or out of range.
         """
+        if isinstance(groups, dict):
+            groups = _LATER_GROUPS | groups
         if not isinstance(groups, dict) or set(groups) != set(_GROUPS):
             raise UserError(
                 f"a configuration has the groups {', '.join(_GROUPS)}; this one has {_names(groups)}."
@@ -208,6 +212,10 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
 """What the runs of version 0.1.0 did where they had no setting for it."""
 
 
+_LATER_GROUPS: dict[str, dict[str, Any]] = {"measures": MeasureConfig().to_flat()}
+"""Groups of settings that runs of version 0.1.0 lack."""
+
+
 def _listed(names: set[str]) -> str:
     return ", ".join(sorted(names))[:200] or "nothing"
 
@@ -221,6 +229,7 @@ _GROUPS: dict[str, type[Group]] = {
     "model": ModelConfig,
     "step": StepConfig,
     "optimizer": OptimizerConfig,
+    "measures": MeasureConfig,
     "runtime": RuntimeConfig,
 }
 

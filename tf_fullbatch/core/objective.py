@@ -78,6 +78,8 @@ class Objective:
             over the set of the micro-batches' statistics at the very parameters asked about, which derivatives take as
             constants and which costs a forward pass more for each new point.
         stopped_by: Asked before each call; says who or what asks for a stop, or None to go on.
+        passes: Compiled passes, shared by objectives of the same loss, statistics and number of micro-batches;
+            None for its own.
 
     Attributes:
         statistics: As given.
@@ -98,6 +100,7 @@ class Objective:
         *,
         statistics: str = "batch",
         stopped_by: Callable[[], str | None] = lambda: None,
+        passes: dict[tuple, FullPass] | None = None,
     ):
         if statistics not in STATISTICS:
             raise UserError(f"statistics={statistics!r}: accepted are {', '.join(STATISTICS)}.")
@@ -111,7 +114,7 @@ class Objective:
         self._micro_batches = micro_batches
         self._refuse_inexact = refuse_inexact
         self._stopped_by = stopped_by
-        self._passes: dict[tuple, FullPass] = {}
+        self._passes = {} if passes is None else passes
         self._calibrated: tuple[list[tf.Tensor], Tree] | None = None
         self.evaluations = 0.0
 

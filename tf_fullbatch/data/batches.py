@@ -88,6 +88,7 @@ class UpdateBatches:
         self.chunk_micro_batches = chunk_micro_batches
         self.on_device = on_device
         self.sources: dict[Any, Any] = {}
+        self._whole: UpdateBatches | None = None
         if chunk_micro_batches is not None and not 1 <= chunk_micro_batches <= MOST:
             raise ValueError(
                 f"chunk_micro_batches must be at least 1 and at most {MOST} (2^30), but it is {chunk_micro_batches}."
@@ -139,6 +140,22 @@ class UpdateBatches:
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
             part = slice(rows[0], rows[-1] + 1)
         return tf.nest.map_structure(lambda array: array[part], self.rows)
+
+    def whole(self) -> "UpdateBatches":
+        """All samples as one update batch, in their fixed order unless they are one already."""
+        if self.batch_size == len(self):
+            return self
+        if self._whole is None:
+            rows = self.rows
+            self._whole = UpdateBatches(
+                rows.inputs,
+                rows.targets,
+                rows.given_weights,
+                sample_ids=rows.sample_ids,
+                chunk_micro_batches=self.chunk_micro_batches,
+                on_device=self.on_device,
+            )
+        return self._whole
 
     def select(self, rows: np.ndarray) -> "UpdateBatches":
         """Some rows, as one update batch."""

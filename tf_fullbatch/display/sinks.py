@@ -25,6 +25,10 @@ class RecordSink(abc.ABC):
         """Takes an evaluation: a record with the keys of `EVALUATION_COLUMNS`."""
 
     @abc.abstractmethod
+    def write_measurements(self, step: int, records: Sequence[Record]) -> None:
+        """Takes what was measured after so many steps: records with the keys of `MEASUREMENT_COLUMNS`."""
+
+    @abc.abstractmethod
     def write_histograms(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Takes the entries of arrays whose distribution is shown; nothing where a sink shows none."""
 
@@ -55,6 +59,10 @@ class Sinks(RecordSink):
         for sink in self._sinks:
             sink.write_evaluation(record)
 
+    def write_measurements(self, step: int, records: Sequence[Record]) -> None:
+        for sink in self._sinks:
+            sink.write_measurements(step, records)
+
     def write_histograms(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         for sink in self._sinks:
             sink.write_histograms(step, arrays)
@@ -66,6 +74,17 @@ class Sinks(RecordSink):
     def close(self, outcome: Outcome | None = None) -> None:
         for sink in self._sinks:
             sink.close(outcome)
+
+
+def measured_values(records: Sequence[Record]) -> dict[str, tuple[float, Record]]:
+    """ "sharpness/eigenvalue/1" -> (value, record) of what was measured and can be drawn."""
+    found = {}
+    for record in records:
+        value = record.get("value")
+        if value is not None and math.isfinite(float(value)):
+            parts = (record["measure"], record["quantity"], record["of"])
+            found["/".join(str(part) for part in parts if part)] = float(value), record
+    return found
 
 
 def evaluation_run(split: str, weights: str) -> str:

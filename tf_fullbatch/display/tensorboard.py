@@ -12,9 +12,10 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.histogram.summary_v2 import histogram_pb
 from tensorboard.plugins.text.summary_v2 import text_pb
 
+from tf_fullbatch.analysis.measures.registry import quantity
 from tf_fullbatch.display import hparams, step_axes
 from tf_fullbatch.display.event_file import PATTERN, EventFile
-from tf_fullbatch.display.sinks import RecordSink, evaluation_run, is_drawn
+from tf_fullbatch.display.sinks import RecordSink, evaluation_run, is_drawn, measured_values
 from tf_fullbatch.display.step_axes import Position
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Record
@@ -126,6 +127,15 @@ class TensorBoardWriter(RecordSink):
         run = evaluation_run(str(record["split"]), str(record["weights"]))
         self._write_along_axes(run, record, _scalars(record, _EVALUATION_DESCRIPTIONS))
         self._write_results(run, record)
+        self.flush()
+
+    def write_measurements(self, step: int, records: Sequence[Record]) -> None:
+        """Writes what was measured under the tags "measure/quantity/of", and flushes."""
+        shown = [
+            (tag, value, quantity(str(record["measure"]), str(record["quantity"])).description)
+            for tag, (value, record) in measured_values(records).items()
+        ]
+        self._file("train").write_scalars(step, self._clock(), shown)
         self.flush()
 
     def write_histograms(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:

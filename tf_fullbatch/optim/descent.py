@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
 
@@ -40,12 +41,24 @@ class Descent(Protocol):
         """Everything that the method keeps from step to step; part of a checkpoint."""
 
     @property
+    def momentum(self) -> Tree | None:
+        """The running mean or sum of gradients that the method keeps; None where it keeps none."""
+
+    @property
     def learning_rate(self) -> tf.Tensor:
         """The rate of the step to come, a scalar."""
 
     @property
     def steps_completed(self) -> tf.Tensor:
         """int64 scalar, updates made so far."""
+
+    def stability(self, learning_rate: float, clip_factor: float) -> Stability | None:
+        """The largest curvature that the method bears at a constant rate; None where that is not known.
+
+        Args:
+            learning_rate: The rate.
+            clip_factor: What clipping multiplies the gradient by, in (0, 1].
+        """
 
     def step(self, at: At, objective: Objective | None) -> Accepted:
         """Makes one step; cross-replica context, in a graph. Variables are assigned once, here.

@@ -5,8 +5,15 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import Accepted, At
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.stability import stability_of
+
+_MEANS_OF_GRADIENTS = tuple(getattr(keras.optimizers, name) for name in ("Adam", "Nadam", "Lion", "Lamb"))
+"""Optimizers of Keras' that keep a running mean of gradients; AdamW is an Adam."""
 
 
 class KerasDescent:
@@ -27,13 +34,26 @@ class KerasDescent:
     ):
         self._optimizer = optimizer
         self._trainable = list(trainable)
-        given = [1.0] * len(self._trainable) if factors is None else factors
-        self._scaled = [(v, f) for v, f in zip(self._trainable, given, strict=True) if f != 1]
+        self._factors = [1.0] * len(self._trainable) if factors is None else list(factors)
+        self._scaled = [(v, f) for v, f in zip(self._trainable, self._factors, strict=True) if f != 1]
 
     @property
     def variables(self) -> Sequence[keras.Variable]:
         """The optimizer's variables."""
         return self._optimizer.variables
+
+    @property
+    def momentum(self) -> Tree | None:
+        """The optimizer's running mean or sum of gradients, in the weights' order; None where it keeps none."""
+        optimizer, sign = self._optimizer, 1.0
+        kept: Sequence[keras.Variable] = ()
+        if isinstance(optimizer, GradientDescent):
+            kept = optimizer.buffers
+        elif isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum:
+            kept, sign = optimizer.momentums, -1.0  # its buffer is a change of the weights
+        elif isinstance(optimizer, _MEANS_OF_GRADIENTS):
+            kept = optimizer._momentums
+        return [sign * tf.convert_to_tensor(v.value) for v in kept] or None
 
     @property
     def learning_rate(self) -> tf.Tensor:
@@ -44,6 +64,10 @@ class KerasDescent:
     def steps_completed(self) -> tf.Tensor:
         """The optimizer's iterations, int64."""
         return tf.cast(tf.convert_to_tensor(self._optimizer.iterations.value), tf.int64)
+
+    def stability(self, learning_rate: float, clip_factor: float) -> Stability | None:
+        """The largest curvature that the optimizer bears, as `optim.stability.stability_of` derives it."""
+        return stability_of(self._optimizer, learning_rate, self._trainable, clip_factor, self._factors)
 
     def step(self, at: At, objective: Objective | None) -> Accepted:
         """`optimizer.apply_gradients`, outside of any replica: there it would all-reduce the gradient once more."""

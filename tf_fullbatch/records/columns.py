@@ -112,3 +112,25 @@ EVALUATION_COLUMNS = (
     Column(name="samples", kind=int, unit="samples", description="Samples evaluated."),
     Column(name="seconds", unit="s", description="Duration of the evaluation."),
 )
+
+MEASUREMENT_COLUMNS = (
+    Column(
+        name="step",
+        kind=int,
+        unit="steps",
+        description="Optimizer updates completed when measured; 0 before any.",
+    ),
+    Column(name="epoch", unit="passes", description="Passes over the training set completed."),
+    Column(name="measure", kind=str, description="What was asked for by --measure."),
+    Column(
+        name="quantity",
+        kind=str,
+        description="Which of its figures; `gradient_evaluations` is what it spent.",
+    ),
+    Column(
+        name="of",
+        kind=str,
+        description="What the figure is of where there are several: 1 for the largest eigenvalue, a variable's path.",
+    ),
+    Column(name="value", description="The figure; blank where it has no meaning."),
+)

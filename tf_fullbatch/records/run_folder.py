@@ -32,6 +32,7 @@ class RunFolder:
         self.flags = self.path / "run.flags"
         self.metrics = self.path / "metrics.csv"
         self.evaluations = self.path / "evaluations.csv"
+        self.measurements = self.path / "measurements.csv"
         self.summaries = self.path / "summaries"
         self.checkpoints = self.path / "checkpoints"
         self.model = self.path / "model.keras"

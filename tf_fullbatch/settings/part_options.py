@@ -7,11 +7,16 @@ from typing import Any
 from tf_fullbatch.errors import UserError
 
 
-def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
+def parsed_options(setting: str, text: str | None, *, dotted: bool = False) -> dict[str, Any]:
     """The options that `--SETTING_options` has: `key=value,key=value`.
 
     A value is a Python literal (`3`, `0.1`, `True`, `None`, `[1, 2]`, `'a, b'`) or, where it is none, text. Commas
     within quotes and brackets belong to the value.
+
+    Args:
+        setting: Which.
+        text: The options; None for none.
+        dotted: Whether keys may have parts, `part.key`.
 
     Raises:
         UserError: Something is no option, or comes twice.
@@ -20,7 +25,8 @@ def parsed_options(setting: str, text: str | None) -> dict[str, Any]:
     for part in _split(setting, text or ""):
         key, equals, value = part.partition("=")
         key = key.strip()
-        if not equals or not key.isidentifier():
+        names = key.split(".") if dotted else [key]
+        if not equals or not all(name.isidentifier() for name in names):
             raise UserError(
                 f"--{setting}_options={text}: {part.strip()!r} is no key=value. Give key=value,key=value."
             )

@@ -7,7 +7,8 @@ from typing import Any
 from tf_fullbatch.records.checkpoints import prune, save_checkpoint
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.callbacks import BlockCallback, Evaluator, Recorder
-from tf_fullbatch.training.state import TrainingState
+from tf_fullbatch.training.measuring import Measurements
+from tf_fullbatch.training.state import TrainingState, with_measures
 
 
 class Checkpointer(BlockCallback):
@@ -25,6 +26,7 @@ class Checkpointer(BlockCallback):
         ends: Passes after which it saves in any case: the last, and before others are appended.
         keep: Newest checkpoints kept, beside the best.
         best_step: Step of the best checkpoint so far, or None.
+        measurements: For what measures keep; None without measures.
     """
 
     def __init__(
@@ -39,6 +41,7 @@ class Checkpointer(BlockCallback):
         ends: Collection[int],
         keep: int,
         best_step: int | None,
+        measurements: Measurements | None = None,
     ):
         super().__init__()
         self._folder = folder
@@ -50,6 +53,7 @@ class Checkpointer(BlockCallback):
         self._ends = ends
         self._keep = keep
         self._best_step = best_step
+        self._measurements = measurements
         self._saved_at = time.monotonic()
         self._unsaved: dict[str, Any] | None = None
 
@@ -82,13 +86,16 @@ class Checkpointer(BlockCallback):
             self._folder.checkpoints,
             step=self.model.steps_completed,
             epoch=self._unsaved["epoch"],
-            arrays=self._state.capture(),
+            arrays=with_measures(
+                self._state.capture(), {} if self._measurements is None else self._measurements.arrays()
+            ),
             metadata={
                 "epoch_ended": self._unsaved["epoch_ended"],
                 "samples_seen": self._recorder.samples_seen,
                 "wall_seconds": self._recorder.wall_seconds,
                 "best": self._evaluator.best,
                 "best_step": self._best_step,
+                "measured_step": None if self._measurements is None else self._measurements.measured_step,
             },
         )
         protected = () if self._best_step is None else (self._best_step,)

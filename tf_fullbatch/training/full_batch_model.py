@@ -81,6 +81,11 @@ class FullBatchModel(keras.Model):
         return self.network.output_names
 
     @property
+    def trainer(self) -> Trainer:
+        """What trains the model, for callbacks that ask more of it than its figures."""
+        return self._trainer
+
+    @property
     def last_steps(self) -> list[dict[str, float]]:
         """Figures of the steps made by the last call: loss, gradient_norm, ... (`records.columns.STEP_COLUMNS`)."""
         return self._trainer.last_steps

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import keras
@@ -28,6 +28,7 @@ from tf_fullbatch.training.compiled_loss import training_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
+from tf_fullbatch.training.trial_step import TrialStep
 from tf_fullbatch.training.xla import use_xla
 
 
@@ -51,18 +52,22 @@ class TrainingParts:
         penalty: The gradient penalty; None for none.
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
         steps: The compiled steps.
+        trial: Tries a step.
         refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
         trained: What trained in the network when they were made (`keras_internals.what_trains`).
         key: What they were made for.
+        passes: Compiled passes of objectives, by what they have in common.
     """
 
     loss: MicroBatchLoss
     penalty: Penalty | None
     make_pass: Callable[[Kernel, int], FullPass]
     steps: StepLoop
+    trial: TrialStep
     refuse_inexact_products: Callable[[], None]
     trained: tuple
     key: tuple
+    passes: dict[tuple, dict[tuple, FullPass]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -131,8 +136,23 @@ def build_training(
         if penalty is None or not penalty.exact:  # else the audit has looked already
             audit.check(call, of_outputs, samples, second_derivatives=True)
 
-    trained = keras_internals.what_trains(network)
-    return TrainingParts(loss, penalty, make_pass, StepLoop(steps), refuse_inexact_products, trained, key)
+    trial = TrialStep(
+        lambda: make_pass(penalised),
+        (lambda: make_pass(GradientKernel(loss, jit_compile=jit_compile))) if whole else None,
+        steps.clip,
+        steps.descent,
+        network.trainable_variables,
+    )
+    return TrainingParts(
+        loss=loss,
+        penalty=penalty,
+        make_pass=make_pass,
+        steps=StepLoop(steps),
+        trial=trial,
+        refuse_inexact_products=refuse_inexact_products,
+        trained=keras_internals.what_trains(network),
+        key=key,
+    )
 
 
 def _factors(model: Trainable) -> list[float]:

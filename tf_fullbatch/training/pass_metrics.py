@@ -35,6 +35,11 @@ class PassMetrics:
         ]
         return [*first, *sorted(set(found) - set(first))]
 
+    @property
+    def any(self) -> bool:
+        """Whether there is a metric."""
+        return bool(self._metrics())
+
     def update(self, scored: Scored) -> None:
         """Takes a micro-batch in; replica context."""
         if self._compiled is not None:

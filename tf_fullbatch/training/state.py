@@ -8,6 +8,7 @@ the last parts of its path without those numbers, for the reader:
     optimizer/000/gradient_descent/iteration              steps, learning rate
     optimizer/004/gradient_descent/conv/kernel/momentum   buffers, by the weight they belong to
     ema/002/conv/kernel, ema/updates                      the moving average, if there is one
+    measures/sharpness/largest                            what measures keep: not of the training, see `of_measures`
 
 Seeds of dropout and the like are left out: `NetworkState` derives them anew from (seed, step, micro-batch).
 So are the means a progress line shows, which begin anew with each epoch.
@@ -22,6 +23,22 @@ import numpy as np
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+
+_OF_MEASURES = "measures/"
+
+
+def of_measures(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a checkpoint has of measures, under the names that they gave."""
+    return {
+        name.removeprefix(_OF_MEASURES): array
+        for name, array in arrays.items()
+        if name.startswith(_OF_MEASURES)
+    }
+
+
+def with_measures(arrays: Mapping[str, np.ndarray], kept: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a checkpoint has: a training's arrays, and what measures keep."""
+    return {**arrays, **{f"{_OF_MEASURES}{name}": array for name, array in kept.items()}}
 
 
 class TrainingState:
@@ -65,13 +82,15 @@ class TrainingState:
         """Assigns every variable on every replica; nothing where a single array does not fit.
 
         Args:
-            arrays: What `capture` returned, for a model, optimizer and average of the same make.
+            arrays: What `capture` returned, for a model, optimizer and average of the same make; what there is of
+                measures is left alone.
 
         Raises:
             UserError: Arrays are missing, unknown, or of another shape or dtype.
             RuntimeError: Inside `EmaWeights.applied`.
         """
         self._refuse_while_swapped("restored")
+        arrays = {name: array for name, array in arrays.items() if not name.startswith(_OF_MEASURES)}
         self._check(arrays)
         with self._strategy.scope():
             for name, variable in self._variables.items():

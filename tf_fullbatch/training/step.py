@@ -80,7 +80,8 @@ class StepFunctions:
         self._state = state
         self._settings = settings
         self._trainable = list(trainable)
-        self._transforms = [transforms.clipping(settings.clip_norm, settings.clip_norm_type)]
+        self.clip = transforms.clipping(settings.clip_norm, settings.clip_norm_type)
+        self._transforms = [self.clip]
         if settings.additive_noise:
             self._transforms.append(transforms.langevin_noise(settings.additive_noise, settings.seed))
         self._full_gradient: list[tf.Variable] = []

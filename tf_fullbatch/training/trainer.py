@@ -1,5 +1,6 @@
 """What a model holds while it trains or evaluates, and no file keeps: compiled parts, samples, the epoch."""
 
+import functools
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -31,6 +32,7 @@ from tf_fullbatch.training.figures import (
 from tf_fullbatch.training.pass_metrics import PassMetrics
 from tf_fullbatch.training.step import WATCHED
 from tf_fullbatch.training.timeline import Timeline
+from tf_fullbatch.training.trial_step import Trial
 
 
 class Trained(parts.Trainable, Protocol):
@@ -60,6 +62,7 @@ class Trainer:
         self._evaluation: parts.EvaluationParts | None = None
         self._metrics: PassMetrics | None = None
         self._metrics_key: tuple = ()
+        self._reset: Callable[[], Any] = lambda: None
         self._meaningless: list[str] = []
         self._timeline: Timeline | None = None
         self._driver: Driver | None = None
@@ -129,6 +132,23 @@ class Trainer:
         per_epoch = plan.steps_per_epoch
         return per_epoch, lambda: per_epoch - timeline.step_in_epoch(model.steps_completed)
 
+    @property
+    def batches(self) -> UpdateBatches:
+        """The update batches that are trained on; after `begin`."""
+        assert self._driver is not None
+        return self._driver.source.batches
+
+    @property
+    def timeline(self) -> Timeline:
+        """Where the present training stands; after `begin`."""
+        assert self._timeline is not None
+        return self._timeline
+
+    def trial(self, epoch: int, step: int) -> Trial:
+        """The step `step` of an epoch on the update batches that are trained on, made and taken back."""
+        scalars = self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
+        return self.training.trial.made(self._source(self.batches), step, scalars)
+
     def step(self, most: int) -> tuple[int, dict[str, float]]:
         """See `FullBatchModel.train_step`."""
         model, timeline, driver = self._model, self._timeline, self._driver
@@ -192,8 +212,8 @@ class Trainer:
 
     def reset_metrics(self) -> None:
         """Forgets the epoch's means, and resets the metrics given to `compile` on each replica by itself."""
-        if self._metrics is not None:
-            self._model.distribute_strategy.run(self._metrics.reset)
+        if self._metrics is not None and self._metrics.any:
+            self._reset()
         self._means = EpochMeans()
 
     def _source(
@@ -214,17 +234,19 @@ class Trainer:
         micro_batch_size: int | None = None,
     ) -> Objective:
         source, trained = self._source(data, micro_batch_size=micro_batch_size), self.training
+        micro_batches = source.plan.micro_batches(step)
         return Objective(
             trained.loss,
             trained.make_pass,
             source,
             step,
             scalars,
-            source.plan.micro_batches(step),
+            micro_batches,
             trained.refuse_inexact_products,
             keep_noise,
             statistics=statistics,
             stopped_by=self._model.stop_requested,
+            passes=trained.passes.setdefault((statistics, keep_noise, micro_batches), {}),
         )
 
     def _refuse_non_finite(self, row: np.ndarray, epoch: int, step: int) -> None:
@@ -264,6 +286,10 @@ class Trainer:
         if self._metrics is None or self._metrics_key != key:
             self._metrics = PassMetrics(keras_internals.compiled_metrics(self._model), loss.names, figures)
             self._metrics_key = key
+            strategy, reset = self._model.distribute_strategy, self._metrics.reset
+            self._reset = functools.partial(strategy.run, reset)
+            if strategy.num_replicas_in_sync > 1:  # TensorFlow warns of such calls that are not compiled
+                self._reset = keras_internals.compiled(self._reset)
 
 
 def sample_specs(data: UpdateBatches) -> SampleSpecs:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # settings import neither TensorFlow nor NumPy
     from tf_fullbatch.analysis.stability import Stability
     from tf_fullbatch.core.kernels import MicroBatchFigures
     from tf_fullbatch.core.objective import Objective, Point
+    from tf_fullbatch.core.penalties import Penalty
     from tf_fullbatch.core.trees import Tree
 
 
@@ -43,6 +44,17 @@ class Quantity:
     unit: str = ""
 
 
+COST: Mapping[str, Quantity] = {
+    "gradient_evaluations": Quantity(
+        "Gradient evaluations per sample of the training set that the measure spent; what several measures need is "
+        "counted for the first.",
+        "per sample",
+    ),
+    "seconds": Quantity("Time that the measure took.", "s"),
+}
+"""What every measure records beside its figures."""
+
+
 class Moment(Protocol):
     """A training between two steps, as measures see it. What several measures ask for is computed once.
 
@@ -53,13 +65,21 @@ class Moment(Protocol):
             clipping and weight decay.
         learning_rate: Rate of the next step; of the last one where there is no next.
         stability: Where the next step's method loses its stability; None where that is not known.
+        penalty: The run's gradient penalty, where the penalised loss has a Hessian (`Objective.hvp`); else None.
     """
 
     step: int
     seed: int
-    objective: "Objective"
     learning_rate: float
-    stability: "Stability | None"
+    penalty: "Penalty | None"
+
+    @property
+    def objective(self) -> "Objective":
+        """See above."""
+
+    @property
+    def stability(self) -> "Stability | None":
+        """See above."""
 
     def point(self) -> "Point":
         """Loss and gradient of `objective` at the present weights; one gradient evaluation, once."""

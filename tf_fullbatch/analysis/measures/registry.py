@@ -1,6 +1,6 @@
 """The measures there are."""
 
-from tf_fullbatch.analysis.measures.base import MeasureSettings
+from tf_fullbatch.analysis.measures.base import COST, MeasureSettings, Quantity
 from tf_fullbatch.analysis.measures.noise_scale import NoiseScaleSettings
 from tf_fullbatch.analysis.measures.snr import SnrSettings
 
@@ -8,3 +8,9 @@ MEASURES: dict[str, type[MeasureSettings]] = {
     "noise_scale": NoiseScaleSettings,
     "snr": SnrSettings,
 }
+
+
+def quantity(measure: str, name: str) -> Quantity:
+    """What a figure of a measure is; of a version that knew others, its name alone."""
+    known = COST if measure not in MEASURES else {**COST, **MEASURES[measure].quantities}
+    return known.get(name, Quantity(name))

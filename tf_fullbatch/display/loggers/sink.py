@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tf_fullbatch.display.loggers.base import LoggedRun, Logger
-from tf_fullbatch.display.sinks import RecordSink, evaluation_run, is_drawn
+from tf_fullbatch.display.sinks import RecordSink, evaluation_run, is_drawn, measured_values
 from tf_fullbatch.errors import Outcome, RunInterruptedError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column, Record
 from tf_fullbatch.records.files import read_json, write_json
@@ -34,12 +34,14 @@ class LoggerSink(RecordSink):
         self._logger: Logger | None = logger
         self._id: str | None = None
         self._step = self._evaluated_step = self._evaluating = 0
+        self._measured_step = -1
         self._try(lambda: self._begin(logger, run))
 
     def _begin(self, logger: Logger, run: LoggedRun) -> None:
         if self._note.exists():
             known = read_json(self._note)
             self._id, self._step, self._evaluated_step = known["id"], known["step"], known["evaluated_step"]
+            self._measured_step = known.get("measured_step", -1)
         self._id = logger.begin(run, self._id)
         self._write_note()
 
@@ -55,6 +57,11 @@ class LoggerSink(RecordSink):
         if step > self._evaluated_step:
             self._log(step, _figures(record, run, EVALUATION_COLUMNS))
             self._evaluating = step
+
+    def write_measurements(self, step: int, records: Sequence[Record]) -> None:
+        if step > self._measured_step:
+            self._log(step, {f"train/{name}": value for name, (value, _) in measured_values(records).items()})
+            self._measured_step = step
 
     def write_histograms(self, step: int, arrays: Mapping[str, np.ndarray]) -> None:
         """Nothing: they are in TensorBoard alone."""
@@ -79,7 +86,8 @@ class LoggerSink(RecordSink):
             self._try(lambda: logger.log(step, values))
 
     def _write_note(self) -> None:
-        write_json(self._note, {"id": self._id, "step": self._step, "evaluated_step": self._evaluated_step})
+        steps = {"evaluated_step": self._evaluated_step, "measured_step": self._measured_step}
+        write_json(self._note, {"id": self._id, "step": self._step, **steps})
 
     def _try(self, action: Callable[[], None]) -> None:
         if self._logger is None:

@@ -1,0 +1,77 @@
+"""The step that would come next, made and taken back."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tf_fullbatch.core import keras_internals, trees
+from tf_fullbatch.core.full_pass import FullPass
+from tf_fullbatch.core.kernels import GradientMeans
+from tf_fullbatch.core.micro_batch import StepScalars
+from tf_fullbatch.core.passes import PassMeans, Source
+from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.optim.descent import At, Descent
+
+
+class Trial(NamedTuple):
+    """A step that was tried.
+
+    Attributes:
+        update: Tree, what it would add to the weights.
+        clip_factor: What clipping multiplies the gradient by; 1 where it changes nothing.
+    """
+
+    update: Tree
+    clip_factor: float
+
+
+class TrialStep:
+    """Steps without noise, after which everything is as it was, to the last bit.
+
+    Args:
+        penalised_pass: Makes the pass for the gradient that is descended; of no metrics.
+        plain_pass: Makes the pass for the whole gradient; None where no penalty needs it.
+        clip: (gradient, step) -> (clipped gradient, figures), `transforms.clipping`.
+        descent: Moves the weights.
+        trainable: The trainable variables.
+    """
+
+    def __init__(
+        self,
+        penalised_pass: Callable[[], FullPass],
+        plain_pass: Callable[[], FullPass] | None,
+        clip: Callable[..., Any],
+        descent: Descent,
+        trainable: Sequence[keras.Variable],
+    ):
+        # Made when first needed: their sums take as much memory as the weights.
+        self._penalised_pass = functools.cache(penalised_pass)
+        self._plain_pass = None if plain_pass is None else functools.cache(plain_pass)
+        self._clip, self._descent, self._trainable = clip, descent, list(trainable)
+        self._moved = keras_internals.compiled(self._moved_and_back)
+
+    def made(self, source: Source, step: int, scalars: StepScalars) -> Trial:
+        """The step on a step's samples of an epoch; cross-replica context, from Python."""
+        whole: Tree | None = None
+        if self._plain_pass is not None:
+            found: GradientMeans = self._plain_pass().run(source, step, scalars).weighted
+            whole = [tf.cast(g, v.dtype) for g, v in zip(found.gradient, self._trainable, strict=True)]
+        means: PassMeans = self._penalised_pass().run(source, step, scalars, None, whole)
+        update, factor = self._moved(means.weighted.loss, means.weighted.gradient, scalars.step)
+        return Trial(update, float(factor))
+
+    def _moved_and_back(self, loss: tf.Tensor, gradient: Tree, step: tf.Tensor) -> tuple[Tree, tf.Tensor]:
+        clipped, figures = self._clip(gradient, step)
+        ratio = tf.math.divide_no_nan(trees.global_norm(clipped), trees.global_norm(gradient))
+        factor = tf.where(figures["clipped"], ratio, tf.ones([], ratio.dtype))
+        at = At(loss, [tf.cast(g, v.dtype) for g, v in zip(clipped, self._trainable, strict=True)])
+        moving = [*self._trainable, *self._descent.variables]
+        before = [tf.identity(v.value) for v in moving]
+        self._descent.step(at, None)
+        after = [tf.identity(v.value) for v in self._trainable]
+        for variable, value in zip(moving, before, strict=True):
+            variable.assign(value)
+        return trees.subtract(after, before[: len(after)]), factor
