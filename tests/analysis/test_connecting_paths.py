@@ -153,7 +153,7 @@ class CurveTest(ObjectiveCase):
         best = 7.5 * (self.known.minimum / 3 - 0.1 * (flat(self.start) + flat(self.end)))
         lowest = self.mean_loss(best)
         begun = self.mean_loss(0.5 * (flat(self.start) + flat(self.end)))
-        for steps, settings, share in ((80, {"nodes": 3}, 0.02), (150, {"seed": 0, "momentum": 0}, 0.2)):
+        for steps, settings, share in ((50, {"nodes": 3}, 0.02), (100, {"seed": 0, "momentum": 0}, 0.2)):
             trained = trained_curve(
                 self.known.objective, self.start, self.end, steps=steps, learning_rate=0.3, **settings
             )

@@ -11,13 +11,17 @@ from absl.testing import parameterized
 from tests.analysis.known_objectives import Parabola
 from tests.core.objectives import INPUTS, LABELS, SAMPLES, ObjectiveCase, asked, random_tree
 from tests.core.problems import cross_entropy, flat, smooth
+from tests.networks import softplus_network
+from tests.training.small_models import X, Y, model_of
 from tf_fullbatch.analysis import landscape
 from tf_fullbatch.analysis.directions import random_directions
+from tf_fullbatch.analysis.filters import filter_axes
 from tf_fullbatch.analysis.landscape import surface
 from tf_fullbatch.analysis.surfaces import Surface, axis, axis_around
 from tf_fullbatch.analysis.values import value
 from tf_fullbatch.core import trees
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 
 GRID = (axis(3), axis(5, 0.5))
 
@@ -89,6 +93,16 @@ class StatisticsTest(ObjectiveCase):
                 variable.assign(old)
         for one, other in (("batch", "frozen"), ("batch", "recalibrated"), ("frozen", "recalibrated")):
             self.assertGreater(np.abs(found[one] - found[other]).min(), 1e-4)
+
+    def test_of_a_model(self) -> None:
+        network = softplus_network(keras.layers.BatchNormalization())
+        model = model_of(network, GradientDescent(0.1), micro_batch_size=5)
+        objective = model.objective(X, Y, statistics="recalibrated")
+        theta = objective.theta()
+        for axes, variable in zip(filter_axes(network), objective.variables, strict=True):
+            self.assertEqual(axes, (1,) if "kernel" in variable.path else ())
+        found = surface(objective, theta, random_directions(theta, 0, axes=filter_axes(network)), GRID)
+        self.assertAllClose(found.loss[1, 2], objective.loss(), rtol=1e-12, atol=0)
 
     def test_accuracy(self) -> None:
         problem = smooth()

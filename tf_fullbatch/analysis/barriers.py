@@ -15,7 +15,7 @@ class Barrier(NamedTuple):
     """What a path between two networks rises to.
 
     Attributes:
-        loss: `max_a L(a) - ((1 - a) L(0) + a L(1))`, at least 0 (Entezari et al. 2022, arXiv 2110.06296, definition 1).
+        loss: `max_a L(a) - ((1 - a) L(0) + a L(1))`, at least 0 (Entezari et al. 2022, arXiv 2110.06296, section 2).
         error: `max_a E(a) - (E(0) + E(1)) / 2`, of the error E = 1 - accuracy, a share of the samples (Frankle et al.
             2020, arXiv 1912.05671, section 2); nan where accuracy has no meaning.
         highest: The largest loss of the path.

@@ -134,7 +134,7 @@ def trained_curve(
     Raises:
         UserError: The curve's loss is not finite: a smaller rate is needed. Or the trees do not fit the variables.
 
-    Source: Garipov et al. 2018 (arXiv 1802.10026), equations 2 and 4 and section 3.2.
+    Source: Garipov et al. 2018 (arXiv 1802.10026), sections 3.1 and 3.2.
     """
     w_0, w_1 = _tensors(start), _tensors(end)
     c = (

@@ -77,8 +77,9 @@ def worst_case_sharpness(
     Raises:
         UserError: rho or steps are not positive, the norm is unknown, or theta does not fit the variables.
 
-    Source: Foret et al. 2021 (arXiv 2010.01412), equation 2; Kwon et al. 2021 (arXiv 2102.11600), definition 1 and
-        equation 6, here without their eta added to |w|; Andriushchenko et al. 2023 (arXiv 2302.07011), section 2.
+    Source: Foret et al. 2021 (arXiv 2010.01412), equation 2, one step; Kwon et al. 2021 (arXiv 2102.11600), section 3,
+        adaptive sharpness, here without the eta that their code adds to |w|; Andriushchenko et al. 2023
+        (arXiv 2302.07011), worst-case adaptive sharpness with c = |w|, by 20 steps of another ascent (Auto-PGD).
     """
     _refuse(rho, "steps", steps)
     if norm not in NORMS:
@@ -128,7 +129,7 @@ def average_case_sharpness(
     Raises:
         UserError: rho or draws are not positive, the seed is negative, or theta does not fit the variables.
 
-    Source: Andriushchenko et al. 2023 (arXiv 2302.07011), section 2.
+    Source: Andriushchenko et al. 2023 (arXiv 2302.07011), average-case adaptive sharpness with c = |w|.
     """
     _refuse(rho, "draws", draws)
     w, scale = _weights_and_scale(theta, adaptive)

@@ -38,7 +38,8 @@ def surface(
         theta: Tree, the weights at the centre.
         directions: One or more trees, see `directions.random_directions` and `paths.plane_of`.
         coordinates: Of each direction the points along it; None for 51 on [-1, 1].
-        known: An earlier surface of the same grid: only what it lacks is computed.
+        known: An earlier surface of the same grid, weights and statistics: only the points whose loss is nan are
+            computed. That the samples are the same, and the moving averages of "frozen" ones, is the caller's to know.
         progress: Called after each point.
 
     Returns:
