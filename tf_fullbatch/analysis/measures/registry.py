@@ -1,6 +1,7 @@
 """The measures there are."""
 
 from tf_fullbatch.analysis.measures.base import COST, MeasureSettings, Quantity
+from tf_fullbatch.analysis.measures.batch_sharpness import BatchSharpnessSettings
 from tf_fullbatch.analysis.measures.critical_sharpness import CriticalSharpnessSettings
 from tf_fullbatch.analysis.measures.gradient_flow_angle import GradientFlowAngleSettings
 from tf_fullbatch.analysis.measures.momentum_similarity import MomentumSimilaritySettings
@@ -8,6 +9,7 @@ from tf_fullbatch.analysis.measures.noise_scale import NoiseScaleSettings
 from tf_fullbatch.analysis.measures.snr import SnrSettings
 
 MEASURES: dict[str, type[MeasureSettings]] = {
+    "batch_sharpness": BatchSharpnessSettings,
     "critical_sharpness": CriticalSharpnessSettings,
     "gradient_flow_angle": GradientFlowAngleSettings,
     "momentum_similarity": MomentumSimilaritySettings,
