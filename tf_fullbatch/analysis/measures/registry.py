@@ -6,6 +6,7 @@ from tf_fullbatch.analysis.measures.critical_sharpness import CriticalSharpnessS
 from tf_fullbatch.analysis.measures.gradient_flow_angle import GradientFlowAngleSettings
 from tf_fullbatch.analysis.measures.momentum_similarity import MomentumSimilaritySettings
 from tf_fullbatch.analysis.measures.noise_scale import NoiseScaleSettings
+from tf_fullbatch.analysis.measures.sharpness import SharpnessSettings
 from tf_fullbatch.analysis.measures.snr import SnrSettings
 
 MEASURES: dict[str, type[MeasureSettings]] = {
@@ -14,6 +15,7 @@ MEASURES: dict[str, type[MeasureSettings]] = {
     "gradient_flow_angle": GradientFlowAngleSettings,
     "momentum_similarity": MomentumSimilaritySettings,
     "noise_scale": NoiseScaleSettings,
+    "sharpness": SharpnessSettings,
     "snr": SnrSettings,
 }
 
