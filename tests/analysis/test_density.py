@@ -118,7 +118,7 @@ class QuadratureTest(tf.test.TestCase, parameterized.TestCase):
     def test_spaces_of_different_lengths_side_by_side(self) -> None:
         # Probes that begin (1, 1) are eigenvectors; those that begin (1, -1) are none.
         matrix = scipy.linalg.block_diag([[0.0, 1.0], [1.0, 0.0]], 1.0)
-        found = density(matrix, probes=6)
+        found = density(matrix, probes=12)
         self.assertEqual({tuple(nodes) for nodes in found.nodes.round(12)}, {(1, 1), (-1, 1)})
         self.assertIn((1, 0), {tuple(weights) for weights in found.weights.round(12)})
         for kind in (matrix, np.zeros((3, 3)), np.eye(5), np.diag([1.0, 1.0, 2.0])):
