@@ -3,20 +3,24 @@
 from tf_fullbatch.analysis.measures.base import COST, MeasureSettings, Quantity
 from tf_fullbatch.analysis.measures.batch_sharpness import BatchSharpnessSettings
 from tf_fullbatch.analysis.measures.critical_sharpness import CriticalSharpnessSettings
+from tf_fullbatch.analysis.measures.density import DensitySettings
 from tf_fullbatch.analysis.measures.gradient_flow_angle import GradientFlowAngleSettings
 from tf_fullbatch.analysis.measures.momentum_similarity import MomentumSimilaritySettings
 from tf_fullbatch.analysis.measures.noise_scale import NoiseScaleSettings
 from tf_fullbatch.analysis.measures.sharpness import SharpnessSettings
 from tf_fullbatch.analysis.measures.snr import SnrSettings
+from tf_fullbatch.analysis.measures.trace import TraceSettings
 
 MEASURES: dict[str, type[MeasureSettings]] = {
     "batch_sharpness": BatchSharpnessSettings,
     "critical_sharpness": CriticalSharpnessSettings,
+    "density": DensitySettings,
     "gradient_flow_angle": GradientFlowAngleSettings,
     "momentum_similarity": MomentumSimilaritySettings,
     "noise_scale": NoiseScaleSettings,
     "sharpness": SharpnessSettings,
     "snr": SnrSettings,
+    "trace": TraceSettings,
 }
 
 
