@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.core.losses import SparseCrossentropy, SparseSquaredError
 
 BATCH, CLASSES = 6, 5
 
@@ -154,6 +154,31 @@ class ArgumentsTest(tf.test.TestCase):
         x, y = np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([0, 1])
         losses = model.fit(x, y, epochs=3, verbose=0).history["loss"]
         self.assertLess(losses[-1], losses[0])
+
+
+class SquaredErrorTest(tf.test.TestCase):
+    def test_is_half_the_squared_distance_from_one_hot_targets(self):
+        labels, outputs = sample()
+        weights = tf.constant([0.0, 2.0, 1.0, 0.5, 3.0, 0.0], tf.float64)
+        distances = 0.5 * np.sum((outputs.numpy() - np.eye(CLASSES)[labels.numpy()]) ** 2, axis=1)
+        loss = SparseSquaredError()
+        self.assertAllClose(loss.call(labels, outputs), distances, rtol=1e-15, atol=0)
+        self.assertAllClose(loss(labels, outputs, weights), np.sum(weights * distances) / BATCH, rtol=1e-14)
+        self.assertEqual(loss(labels, outputs).dtype, tf.float64)
+
+    def test_of_places_and_label_shapes(self):
+        labels, outputs = sample()
+        loss = SparseSquaredError()
+        self.assertAllEqual(loss(labels, outputs), loss(labels[:, None], outputs))
+        places = tf.reshape(outputs, [2, 3, CLASSES])
+        self.assertAllEqual(
+            loss.call(tf.reshape(labels, [2, 3]), places), tf.reshape(loss.call(labels, outputs), [2, 3])
+        )
+
+    def test_is_loaded_again(self):
+        labels, outputs = sample()
+        again = keras.losses.deserialize(keras.losses.serialize(SparseSquaredError()))
+        self.assertAllEqual(again(labels, outputs), SparseSquaredError()(labels, outputs))
 
 
 if __name__ == "__main__":

@@ -88,6 +88,14 @@ class ParameterCountTest(tf.test.TestCase, parameterized.TestCase):
         widths = [network.get_layer(f"stage{stage}_block0_conv1").filters for stage in (1, 2, 3)]
         self.assertEqual(widths, [4, 8, 16])
         self.assertEqual(build("mlp", width=5).get_layer("hidden").units, 5)
+        deep = build("mlp", width=200, hidden_layers=2, activation="tanh")
+        self.assertEqual(
+            [layer.name for layer in deep.layers if "hidden" in layer.name],
+            ["hidden", "hidden_tanh", "hidden_2", "hidden_2_tanh"],
+        )
+        kernels = [deep.get_layer(name).kernel for name in ("hidden", "hidden_2")]
+        for kernel in kernels:
+            self.assertAllClose(np.std(kernel), kernel.shape[0] ** -0.5, rtol=0.02)
 
     @parameterized.parameters((95, 1), (96, 4))
     def test_auto_stem_goes_by_image_side(self, side: int, stem_stride: int):
@@ -165,7 +173,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         ({"stem": "tall"}, "--stem=tall: accepted are auto, cifar, imagenet, efficient"),
         ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
         ({"norm": "layer"}, "--norm=layer: accepted are batch, group, none"),
-        ({"activation": "tanh"}, "--activation=tanh: accepted are relu, silu, gelu, softplus"),
+        ({"activation": "elu"}, "--activation=elu: accepted are relu, silu, gelu, softplus, tanh"),
         ({"num_classes": 0}, "num_classes must be at least 1: got 0"),
         ({"width": 0}, "--width=0: must be at least 1"),
         ({"seed": -1}, "seed must be at least 0: got -1"),
@@ -197,7 +205,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(STEMS, ("auto", "cifar", "imagenet", "efficient"))
         self.assertEqual(SHORTCUTS, ("auto", "pad", "conv", "conv_norm", "pool_conv_norm"))
         self.assertEqual(NORMS, ("batch", "group", "none"))
-        self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus"))
+        self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus", "tanh"))
         depths = (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 8)
         self.assertLessEqual({f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"}, {*MODELS})
 

@@ -28,6 +28,7 @@ VARIANTS = tuple(
         ("imagenet", "conv", "none", "gelu"),
         ("efficient", "conv_norm", "batch", "softplus"),
         ("imagenet", "pool_conv_norm", "group", "relu"),
+        ("cifar", "pad", "batch", "tanh"),
     )
 )
 NUM_CLASSES = 5

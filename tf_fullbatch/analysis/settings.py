@@ -40,7 +40,7 @@ class MeasureConfig(Group):
     )
     measure_options: str | None = setting(
         None,
-        "Options of measures, MEASURE.KEY=VALUE,...: sharpness.k=3,trace.probes=20.",
+        "Options of measures, MEASURE.KEY=VALUE,...: sharpness.k=3,trace.products=20.",
         affects_results=False,
     )
 

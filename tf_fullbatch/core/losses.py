@@ -1,4 +1,4 @@
-"""Cross-entropy of integer labels and logits, with label smoothing; what losses take, and are without it."""
+"""Losses of integer labels: cross-entropy with label smoothing, squared error; what losses take, and are without it."""
 
 from typing import Any
 
@@ -6,8 +6,31 @@ import keras
 import tensorflow as tf
 
 
+class SparseLoss(keras.losses.Loss):
+    """A loss of integer labels, in the precision of the outputs."""
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
+        """The reduced loss, see `keras.losses.Loss.__call__`."""
+        widest = keras.backend.result_type(self.dtype, tf.convert_to_tensor(y_pred).dtype.name, "float32")
+        if widest == self.dtype:
+            return super().__call__(y_true, y_pred, sample_weight)
+        # Keras casts to the loss's own dtype before `call`: float64 outputs need a float64 loss.
+        wider = self.from_config({**self.get_config(), "dtype": widest})
+        return wider(y_true, y_pred, sample_weight)
+
+    @staticmethod
+    def labels(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Labels `[batch]` or `[batch, 1]`, or of every place, as int64 of the shape of the outputs without classes."""
+        places = [-1] if y_pred.shape.rank == 2 else tf.shape(y_pred)[:-1]
+        return tf.cast(tf.reshape(y_true, places), tf.int64)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**super().get_config(), "dtype": self.dtype}
+
+
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
-class SparseCrossentropy(keras.losses.Loss):
+class SparseCrossentropy(SparseLoss):
     """Cross-entropy from logits and integer labels, smoothed over all classes.
 
     With C classes, `p = softmax(z)` and smoothing s, the loss of a sample of class y is
@@ -42,15 +65,6 @@ class SparseCrossentropy(keras.losses.Loss):
             raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1).")
         self.label_smoothing = label_smoothing
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
-        """The reduced loss, see `keras.losses.Loss.__call__`."""
-        widest = keras.backend.result_type(self.dtype, tf.convert_to_tensor(y_pred).dtype.name, "float32")
-        if widest == self.dtype:
-            return super().__call__(y_true, y_pred, sample_weight)
-        # Keras casts to the loss's own dtype before `call`: float64 logits need a float64 loss.
-        wider = SparseCrossentropy(self.label_smoothing, self.reduction, self.name, dtype=widest)
-        return wider(y_true, y_pred, sample_weight)
-
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of every sample.
 
@@ -61,8 +75,7 @@ class SparseCrossentropy(keras.losses.Loss):
         Returns:
             `[batch]` or `[batch, ...]`, in the dtype of `y_pred`.
         """
-        places = [-1] if y_pred.shape.rank == 2 else tf.shape(y_pred)[:-1]
-        labels = tf.cast(tf.reshape(y_true, places), tf.int64)
+        labels = self.labels(y_true, y_pred)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=y_pred)
         if self.label_smoothing == 0:
             return loss
@@ -71,12 +84,49 @@ class SparseCrossentropy(keras.losses.Loss):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing, "dtype": self.dtype}
+        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+
+
+@keras.saving.register_keras_serializable(package="tf_fullbatch")
+class SparseSquaredError(SparseLoss):
+    """Half the squared distance of outputs from the one-hot targets of integer labels.
+
+    With C classes, outputs z and class y, the loss of a sample is `1/2 sum_k (z_k - [k = y])^2`: summed over the
+    classes, not averaged.
+
+    Args:
+        reduction: As in `keras.losses.Loss`; by default the mean of `sample_weight * loss` over the batch.
+        name: Name of the loss.
+        dtype: Precision, by default `keras.config.floatx()`.
+
+    Source: the square loss of Cohen et al. 2021 (arXiv 2103.00065).
+    """
+
+    def __init__(
+        self,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "sparse_squared_error",
+        dtype: str | None = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of every sample.
+
+        Args:
+            y_true: `[batch]` or `[batch, 1]`, the class of every sample, 0 to C - 1; or `[batch, ...]`, of every place.
+            y_pred: `[batch, classes]` or `[batch, ..., classes]`.
+
+        Returns:
+            `[batch]` or `[batch, ...]`, in the dtype of `y_pred`.
+        """
+        targets = tf.one_hot(self.labels(y_true, y_pred), tf.shape(y_pred)[-1], dtype=y_pred.dtype)
+        return tf.reduce_sum(tf.square(y_pred - targets), axis=-1) / 2
 
 
 def takes_class_numbers(loss: Any) -> bool:
     """Whether a loss takes targets as class numbers from 0."""
-    return isinstance(loss, SparseCrossentropy | keras.losses.SparseCategoricalCrossentropy)
+    return isinstance(loss, SparseLoss | keras.losses.SparseCategoricalCrossentropy)
 
 
 def takes_logits(loss: Any) -> bool | None:

@@ -8,7 +8,7 @@ from tf_fullbatch.settings.fields import Settings, setting
 if TYPE_CHECKING:
     import keras
 
-ACTIVATIONS = ("relu", "silu", "gelu", "softplus")
+ACTIVATIONS = ("relu", "silu", "gelu", "softplus", "tanh")
 
 
 class NetworkSettings(Settings, ABC):

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.core.losses import SparseCrossentropy, without_smoothing
+from tf_fullbatch.core.losses import SparseLoss, without_smoothing
 from tf_fullbatch.core.training_loss import OutputLoss, SampleLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
 
@@ -117,7 +117,7 @@ def _classes_of(loss: Any, outputs: keras.KerasTensor) -> tuple[int | None, int 
     loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.SparseCategoricalCrossentropy):
         return outputs.shape[-1], loss.get_config().get("ignore_class")
-    if isinstance(loss, SparseCrossentropy) or loss is keras.losses.sparse_categorical_crossentropy:
+    if isinstance(loss, SparseLoss) or loss is keras.losses.sparse_categorical_crossentropy:
         return outputs.shape[-1], None
     return None, None
 
@@ -157,7 +157,7 @@ def _resolved(loss: Any, target: Any, output: Any) -> keras.losses.Loss:
             f"The loss {resolved.name!r} {how}, but the full-batch gradient is a mean over samples: "
             "use reduction='sum_over_batch_size'."
         )
-    if type(resolved).__call__ not in (keras.losses.Loss.__call__, SparseCrossentropy.__call__):
+    if type(resolved).__call__ not in (keras.losses.Loss.__call__, SparseLoss.__call__):
         raise UserError(
             f"The loss {resolved.name!r} ({type(resolved).__name__}) has a __call__ of its own, which steps of "
             "micro-batches would not use: override call(), which returns a loss per sample."
@@ -175,7 +175,7 @@ def _refuse_other_shapes(loss: keras.losses.Loss, target: Any, output: Any) -> N
     """Refuses targets that one of Keras' losses would broadcast against the outputs, each with every one."""
     function: Any = getattr(loss, "fn", None)
     wanted, given = list(output.shape), list(target.shape)
-    if isinstance(loss, SparseCrossentropy | keras.losses.SparseCategoricalCrossentropy):
+    if isinstance(loss, SparseLoss | keras.losses.SparseCategoricalCrossentropy):
         places = given[:-1] if len(given) == len(wanted) and given[-1] == 1 else given
         if len(places) != len(wanted) - 1:
             raise UserError(
