@@ -5,12 +5,14 @@ import numpy as np
 from absl.testing import parameterized
 
 from tests.analysis.moments import GivenMoment, gradients, measured, sizes
-from tests.core.objectives import SAMPLES, ObjectiveCase, asked
-from tests.core.problems import HIDDEN, Problem, smooth
+from tests.core.objectives import INPUTS, LABELS, SAMPLES, ObjectiveCase, asked
+from tests.core.problems import HIDDEN, Problem, cross_entropy, objective, smooth
 from tests.networks import CLASSES, FEATURES
 from tf_fullbatch.analysis import jackknife
 from tf_fullbatch.analysis.measures.snr import SnrSettings
+from tf_fullbatch.analysis.noise_scale import noise_scale
 from tf_fullbatch.analysis.snr import signal_to_noise
+from tf_fullbatch.core.training_loss import OutputLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
 
 
@@ -72,6 +74,26 @@ class SignalToNoiseTest(ObjectiveCase):
         variance = each.var(axis=0, ddof=1)
         self.assertAllClose(found.snr, np.linalg.norm(each.mean(0)) / np.sqrt(variance.sum()), rtol=1e-12)
         self.assertAllClose(found.gsnr, np.mean(each.mean(0) ** 2 / variance), rtol=1e-12)
+
+    def test_micro_batches_count_by_what_the_loss_divides_by(self) -> None:
+        problem, weights = smooth(), np.random.default_rng(2).uniform(0.2, 3.0, SAMPLES)
+        by_weights = OutputLoss(cross_entropy, by_weights=True)
+        problem.loss.training_loss = TrainingLoss({"output": by_weights})
+        found = objective(problem, INPUTS, LABELS, micro_batch_size=4, sample_weight=weights)
+        of_samples, cuts = gradients(problem, 1), np.cumsum(sizes())[:-1]
+        of_batches = np.split(weights, cuts)
+        each = np.stack(
+            [w @ part / w.sum() for w, part in zip(of_batches, np.split(of_samples, cuts), strict=True)]
+        )
+        totals = np.array([w.sum() for w in of_batches])
+        snr = signal_to_noise(found)
+        self.assertAllClose(snr.snr, snr_of(each, totals), rtol=1e-12, atol=0)
+        self.assertAllClose(snr.gsnr, gsnr_of(each, totals), rtol=1e-12, atol=0)
+        self.assertAllClose(snr.snr_standard_error, jackknifed(snr_of, each, totals), rtol=1e-11, atol=0)
+        # The same spread, of all parameters, is what the noise scale is made of.
+        _, variance = moments(each, totals)
+        trace = noise_scale(found).covariance_trace
+        self.assertAllClose(trace, variance.sum() * SAMPLES / len(each), rtol=1e-12, atol=0)
 
     def test_parameters_without_noise_are_left_out(self) -> None:
         problem = unused_weights()

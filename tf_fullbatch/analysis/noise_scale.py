@@ -94,4 +94,4 @@ def noise_scale(objective: Objective, theta: Sequence[tf.Tensor] | None = None) 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Their quotient; nan where the denominator is not positive."""
     positive = np.greater(denominator, 0)
-    return np.where(positive, numerator / np.where(positive, denominator, 1), np.nan)
+    return np.where(positive, numerator / np.where(positive, denominator, 1), np.nan)[()]
