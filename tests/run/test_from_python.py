@@ -18,6 +18,7 @@ import tf_fullbatch
 from tests.command import CommandTestCase, command, contents, evaluations_of, steps_of
 from tf_fullbatch.errors import NonFiniteError, UserError
 from tf_fullbatch.report.loading import load
+from tf_fullbatch.run.given import parts_of
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(120, 4)), RNG.integers(0, 3, 120)
@@ -124,6 +125,15 @@ class TrainTest(CommandTestCase):
         self.assert_done(command(f"--flagfile={folder / 'run.flags'}", f"--output_dir={again}"))
         self.assertEqual(steps_of(again), steps_of(folder))
         self.assertEqual(tf_fullbatch.open_run(folder, own_code=True).step, 2)
+
+    def test_names_that_keras_compile_takes(self) -> None:
+        for optimizer, loss, recorded in (
+            ("adam", "mse", {"optimizer": "keras:Adam", "loss": "keras:MeanSquaredError"}),
+            ("SGD", "Huber", {"optimizer": "keras:SGD", "loss": "keras:Huber"}),
+            ("adamw", "kld", {"optimizer": "adamw", "loss": "keras:KLDivergence"}),
+            ("keras:Lion", "cross_entropy", {"optimizer": "keras:Lion", "loss": "cross_entropy"}),
+        ):
+            self.assertEqual(parts_of(optimizer=optimizer, loss=loss).values, recorded)
 
     def test_batches_losses_and_augmentations(self) -> None:
         batches = tf.data.Dataset.from_tensor_slices((np.float32(X[:60]), np.float32(X[:60, :1]))).batch(7)
@@ -234,7 +244,13 @@ class TrainTest(CommandTestCase):
             ({"model_options": {"units": 3}}, "does not take that"),
             ({"optimizer": keras.optimizers.SGD(0.1)}, "^optimizer is SGD with a rate of its own"),
             ({"loss": 3}, "^loss is of type int"),
-            ({"loss": "mse"}, "^loss=mse: accepted are cross_entropy"),
+            (
+                {"loss": "msle2"},
+                "^loss=msle2: accepted are cross_entropy, keras:NAME, [^;]*module:function.$",
+            ),
+            ({"loss": "mean_square_error"}, "^loss=mean.*function; did you mean keras:MeanSquaredError or"),
+            ({"loss": "keras:mse"}, "keras.losses has no loss mse; did you mean keras:MeanSquaredError"),
+            ({"optimizer": "gradient_decent"}, "; did you mean gradient_descent"),
             ({"loss": lambda a: a}, "does not take that"),
             ({"train": (X, Y, Y)}, "^train has 3 entries: give"),
             ({"train": X}, "^train has no targets"),

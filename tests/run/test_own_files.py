@@ -119,11 +119,11 @@ class OwnCodeTest(CommandTestCase):
         for arguments, words in (
             ((self.own[0], "--model_options=unit=3"), "unexpected keyword argument 'unit'"),
             ((self.own[0], "--model_options=units"), "'units' is no key=value"),
-            (("--model=keras:Nothing",), "keras.applications has no Nothing; it has ConvNeXtBase"),
+            (("--model=keras:Nothing",), "keras.applications has no model Nothing; it has ConvNeXtBase"),
             (("--model=nothing",), "keras:NAME, FILE.py:function or package.module:function"),
             (("--model=mlp", "--model_options=units=3"), "has no effect with --model=mlp"),
             ((self.own[0], "--width=3"), "--width=3 has no effect with --model="),
-            (("--optimizer=keras:Nothing",), "keras.optimizers has no Nothing; it has Adadelta"),
+            (("--optimizer=keras:Nothing",), "keras.optimizers has no optimizer Nothing; it has Adadelta"),
             (("--optimizer=keras:SGD", "--optimizer_options=momentu=1"), "momentu"),
             (("--optimizer=keras:SGD", "--weight_decay=0.1"), "has no effect with --optimizer=keras:SGD"),
             ((f"--optimizer={self.file}:rate",), "returned a float: return a keras.optimizers.Optimizer"),

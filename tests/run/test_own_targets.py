@@ -210,7 +210,7 @@ class OwnTargetsTest(CommandTestCase):
             ((*digits, "--loss=keras:SparseCategoricalCrossentropy"), "add --loss_options=from_logits=True"),
             (
                 (*digits, "--loss=keras:Nothing"),
-                "keras.losses has no class Nothing; it has BinaryCrossentropy",
+                "keras.losses has no loss Nothing; it has BinaryCrossentropy",
             ),
             ((*digits, "--loss=nothing"), "accepted are cross_entropy, keras:NAME, FILE.py:function"),
             ((*digits, *own(loss="nothing")), "returned a int: return a keras.losses.Loss or a function"),

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.settings import own_parts, part_names, part_options
+from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.settings.keras_parts import KerasParts
 
 if TYPE_CHECKING:
     import keras
@@ -68,15 +69,9 @@ def application(
 
     import keras
 
-    name = part_names.source_of("model", value).name
-    function = getattr(keras.applications, name, None)
-    if not inspect.isfunction(function):
-        there = [n for n, member in vars(keras.applications).items() if inspect.isfunction(member)]
-        raise UserError(
-            f"--model={value}: keras.applications has no {name}; it has {', '.join(sorted(there))}."
-        )
+    function = KerasParts("model", keras.applications, inspect.isfunction).part(value)
     # EfficientNet's first family normalises pixels within, whatever is asked for.
-    inputs = pixels if name.startswith("EfficientNetB") else normalised
+    inputs = pixels if function.__name__.startswith("EfficientNetB") else normalised
     ours = {"weights": None, "input_tensor": inputs, "classes": classes, "classifier_activation": None}
     if "include_preprocessing" in inspect.signature(function).parameters:
         ours["include_preprocessing"] = False

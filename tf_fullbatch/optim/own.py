@@ -7,6 +7,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.base import LearningRate
 from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.settings.keras_parts import KerasParts
 
 if TYPE_CHECKING:
     import keras
@@ -35,20 +36,10 @@ class OwnOptimizer(Settings):
         """
         import keras
 
-        source = part_names.source_of("optimizer", value)
-        if source.is_users:
+        if part_names.is_users_code(value):
             function: Any = own_parts.function_of("optimizer", value)
         else:
-            function = getattr(keras.optimizers, source.name, None)
-            if not (isinstance(function, type) and issubclass(function, keras.optimizers.Optimizer)):
-                there = [
-                    name
-                    for name, member in vars(keras.optimizers).items()
-                    if isinstance(member, type) and issubclass(member, keras.optimizers.Optimizer)
-                ]
-                raise UserError(
-                    f"--optimizer={value}: keras.optimizers has no {source.name}; it has {', '.join(sorted(there))}."
-                )
+            function = of_keras().part(value)
         optimizer = own_parts.called(
             "optimizer", value, function, {"learning_rate": learning_rate}, self.options
         )
@@ -62,3 +53,15 @@ class OwnOptimizer(Settings):
                 "a schedule; --learning_rate and --schedule say it."
             )
         return optimizer
+
+
+def of_keras() -> KerasParts:
+    """Keras' optimizers."""
+    import keras
+
+    base = keras.optimizers.Optimizer
+    return KerasParts(
+        "optimizer",
+        keras.optimizers,
+        lambda member: isinstance(member, type) and issubclass(member, base) and member is not base,
+    )

@@ -60,10 +60,10 @@ def train(
         validation: As `train`, where that is arrays or batches.
         test: As `validation`.
         optimizer: A class of `keras.optimizers`, a function `(learning_rate, **optimizer_options)` that returns an
-            optimizer, or a name as `--optimizer` takes it. Default "gradient_descent".
+            optimizer, or a name as `--optimizer` or Keras' `compile` takes it ("adam"). Default "gradient_descent".
         loss: A Keras loss, or its class, or a function (targets, outputs) of losses per sample, of several outputs a
-            list or dictionary of such; or a name as `--loss` takes it. Default "cross_entropy", of class numbers and
-            logits.
+            list or dictionary of such; or a name as `--loss` or Keras' `compile` takes it ("mse"). Default
+            "cross_entropy", of class numbers and logits.
         augmentation: A function (inputs, sample_ids, epoch) of those alone, or one `(seed, **augmentation_options)`
             that returns it; or a name as `--augmentation` takes it.
         **settings: The flags of the command line, by name. Options of parts may be dictionaries.

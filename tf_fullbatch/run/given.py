@@ -11,6 +11,10 @@ import tensorflow as tf
 
 from tf_fullbatch.data.collect import collected
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.losses.own import of_keras as keras_losses
+from tf_fullbatch.optim.losses.registry import LOSSES
+from tf_fullbatch.optim.own import of_keras as keras_optimizers
+from tf_fullbatch.optim.registry import OPTIMIZERS
 from tf_fullbatch.run.fingerprint import fingerprint
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.given_parts import Given
@@ -107,6 +111,8 @@ def _optimizer(optimizer: Any) -> Part:
         )
     if name := _name_within(keras.optimizers, optimizer):
         return f"keras:{name}"
+    if isinstance(optimizer, str):
+        return keras_optimizers().value(optimizer, OPTIMIZERS)
     return _function("optimizer", optimizer)
 
 
@@ -115,6 +121,8 @@ def _loss(loss: Any) -> Part:
         return f"keras:{name}"
     if isinstance(loss, keras.losses.Loss | Mapping | list | tuple):
         return "python:loss", Given(lambda: loss, fingerprint(loss))
+    if isinstance(loss, str):
+        return keras_losses().value(loss, LOSSES)
     return _function("loss", loss)
 
 

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.losses.base import LossSettings
 from tf_fullbatch.settings import own_parts, part_names, part_options
 from tf_fullbatch.settings.fields import setting
+from tf_fullbatch.settings.keras_parts import KerasParts
 
 _OF_A_LOSS = ("targets", "outputs")
 
@@ -36,8 +37,8 @@ class OwnLoss(LossSettings):
         Raises:
             UserError: It cannot be had, does not take these options, or is no loss.
         """
-        source, options = part_names.source_of("loss", name), self.options
-        function = own_parts.function_of("loss", name) if source.is_users else _of_keras(name, source.name)
+        options, is_users = self.options, part_names.is_users_code(name)
+        function = own_parts.function_of("loss", name) if is_users else of_keras().part(name)
         if not inspect.isclass(function) and own_parts.is_part_itself(function, {}, _OF_A_LOSS, options):
             return functools.partial(function, **options) if options else function
         loss = own_parts.called("loss", name, function, {}, options)
@@ -50,18 +51,27 @@ class OwnLoss(LossSettings):
         return loss
 
 
-def _of_keras(value: str, name: str) -> Callable[..., Any]:
+def of_keras() -> KerasParts:
+    """Keras' classes of losses."""
     import keras
 
-    found = getattr(keras.losses, name, None)
-    if inspect.isclass(found) and issubclass(found, keras.losses.Loss) and found is not keras.losses.Loss:
-        return found
-    there = [
-        name
-        for name, member in vars(keras.losses).items()
-        if inspect.isclass(member) and issubclass(member, keras.losses.Loss) and name != "Loss"
-    ]
-    raise UserError(f"--loss={value}: keras.losses has no class {name}; it has {', '.join(sorted(there))}.")
+    base = keras.losses.Loss
+    return KerasParts(
+        "loss",
+        keras.losses,
+        lambda member: inspect.isclass(member) and issubclass(member, base) and member is not base,
+        _spelled_out,
+    )
+
+
+def _spelled_out(name: str) -> str:
+    """Of a short name of Keras, such as "mse", that of its function; other names as they are."""
+    import keras
+
+    try:
+        return getattr(keras.losses.get(name), "__name__", name)
+    except ValueError:  # there is none
+        return name
 
 
 def _is_loss(candidate: Any) -> bool:
