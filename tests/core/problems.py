@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.accuracy import of_class_numbers
 from tf_fullbatch.core.curvature import CURVATURES
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientKernel
@@ -84,7 +85,9 @@ class Problem:
     ):
         self.network = network
         spec = tf.TensorSpec([None, FEATURES], tf.float64) if inputs is None else inputs
-        self.loss = MicroBatchLoss(NetworkCall(network, spec), TrainingLoss.of_one(sample_loss), **settings)
+        correct = of_class_numbers if sample_loss is cross_entropy else None
+        loss = TrainingLoss.of_one(sample_loss, correct)
+        self.loss = MicroBatchLoss(NetworkCall(network, spec), loss, **settings)
 
     @property
     def theta(self) -> trees.Tree:

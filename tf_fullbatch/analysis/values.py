@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core.kernels import classifies, fraction_correct
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
@@ -40,8 +39,8 @@ class LossAndAccuracy:
         """See `passes.Kernel`."""
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
-        accuracy = fraction_correct(batch.targets, evaluated.outputs)
-        meant = tf.constant(float(classifies(batch.targets, evaluated.outputs)))
+        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
+        meant = tf.constant(float(self._loss.training_loss.has_accuracy))
         samples = samples_of(batch.sample_ids)
         return Contribution(evaluated.loss, (accuracy, meant), (), evaluated.of_outputs.weight, samples)
 

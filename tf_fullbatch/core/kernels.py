@@ -59,27 +59,6 @@ class MicroBatchFigures(NamedTuple):
     samples: tf.Tensor
 
 
-def classifies(targets: Any, outputs: Any) -> bool:
-    """Whether accuracy has a meaning: targets are class indices `[batch]`, outputs are `[batch, classes]`."""
-    return (
-        not tf.nest.is_nested(targets)
-        and not tf.nest.is_nested(outputs)
-        and targets.dtype.is_integer
-        and targets.shape.rank == 1
-        and len(outputs.shape) == 2
-        and outputs.shape[1] > 1
-    )
-
-
-def fraction_correct(targets: Any, outputs: Any) -> tf.Tensor:
-    """Share of the samples whose largest output is at the target; 0 where `classifies` is false."""
-    if not classifies(targets, outputs):
-        return tf.zeros([])
-    index = targets.dtype if targets.dtype in (tf.int32, tf.int64) else tf.int64
-    correct = tf.argmax(outputs, axis=-1, output_type=index) == tf.cast(targets, index)
-    return tf.reduce_mean(tf.cast(correct, outputs.dtype))
-
-
 class GradientKernel:
     """The loss and the (penalised) gradient of a micro-batch.
 
@@ -140,7 +119,7 @@ class GradientKernel:
             gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
         # Kept off the backward pass's way, see `trees.in_turn`.
         with tf.control_dependencies(gradient):
-            accuracy = fraction_correct(batch.targets, evaluated.outputs)
+            accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
             cross_entropy = self._loss.training_loss.cross_entropy(
                 batch.targets, evaluated.outputs, batch.weights, evaluated.of_outputs
             )
@@ -192,7 +171,7 @@ class LossKernel:
         """See `passes.Kernel`."""
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
-        accuracy = fraction_correct(batch.targets, evaluated.outputs)
+        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
         return Contribution(
             evaluated.loss, accuracy, (), evaluated.of_outputs.weight, samples_of(batch.sample_ids)
         )

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core.accuracy import Correct
 from tf_fullbatch.errors import UserError
 
 SampleLoss = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -23,6 +24,7 @@ class OutputLoss(NamedTuple):
         name: The loss's own name.
         cross_entropy: The loss per sample without label smoothing, the same function where there is none; None where
             the loss is no cross-entropy of classes.
+        correct: Whether each sample is classified correctly, see `accuracy.correct_by`; None where that has no meaning.
     """
 
     function: SampleLoss
@@ -30,6 +32,7 @@ class OutputLoss(NamedTuple):
     by_weights: bool = False
     name: str = "loss"
     cross_entropy: SampleLoss | None = None
+    correct: Correct | None = None
 
 
 class MeanLoss(NamedTuple):
@@ -62,6 +65,7 @@ class TrainingLoss:
         losses: The same.
         names: Of the outputs that have a loss.
         has_cross_entropy: Whether there is one loss, and it is a cross-entropy of classes.
+        has_accuracy: Whether there is one loss, and its samples are classified correctly or not.
     """
 
     def __init__(self, outputs: Mapping[str, OutputLoss | None]):
@@ -69,11 +73,12 @@ class TrainingLoss:
         given = {name: loss for name, loss in outputs.items() if loss is not None}
         self.names = list(given)
         self.has_cross_entropy = [loss.cross_entropy is None for loss in given.values()] == [False]
+        self.has_accuracy = [loss.correct is None for loss in given.values()] == [False]
 
     @classmethod
-    def of_one(cls, function: SampleLoss) -> "TrainingLoss":
+    def of_one(cls, function: SampleLoss, correct: Correct | None = None) -> "TrainingLoss":
         """The loss of a network of one output."""
-        return cls({"output": OutputLoss(function)})
+        return cls({"output": OutputLoss(function, correct=correct)})
 
     def __call__(
         self, targets: Any, outputs: Any, weights: Any = None, noise: tf.Tensor | None = None
@@ -131,19 +136,38 @@ class TrainingLoss:
         """
         if not self.has_cross_entropy:
             return tf.zeros([])
-        (name,) = self.names
-        of_output = self.losses[name]
-        assert of_output is not None
+        of_output, at = self._only()
         assert of_output.cross_entropy is not None
         if of_output.cross_entropy is of_output.function:
             return loss.of_outputs[0]
-        at = list(self.losses).index(name)
         output = self.leaves(outputs, "outputs")[at]
         if not (weights is None or tf.is_tensor(weights)):
             weights = self.leaves(weights, "weights")[at]
         losses = of_output.cross_entropy(self.leaves(targets, "targets", partial=True)[at], output)
         counts = counted(keras_internals.mask_of(output), losses)
         return mean_loss(losses, counts, output, weights, of_output.by_weights)[0]
+
+    def accuracy(self, targets: Any, outputs: Any) -> tf.Tensor:
+        """The share of a micro-batch's samples that are classified correctly; 0 where `has_accuracy` is false.
+
+        Args:
+            targets: As of `__call__`.
+            outputs: As of `__call__`.
+        """
+        if not self.has_accuracy:
+            return tf.zeros([])
+        of_output, at = self._only()
+        assert of_output.correct is not None
+        output = self.leaves(outputs, "outputs")[at]
+        correct = of_output.correct(self.leaves(targets, "targets", partial=True)[at], output)
+        return tf.reduce_mean(tf.cast(correct, output.dtype))
+
+    def _only(self) -> tuple[OutputLoss, int]:
+        """The only loss, and which of the outputs has it."""
+        (name,) = self.names
+        loss = self.losses[name]
+        assert loss is not None
+        return loss, list(self.losses).index(name)
 
     def leaves(self, structure: Any, what: str, *, partial: bool = False) -> list[Any]:
         """What a structure has for each output, in their order.

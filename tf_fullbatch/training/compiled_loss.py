@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core.accuracy import correct_by
 from tf_fullbatch.core.losses import SparseLoss, without_smoothing
 from tf_fullbatch.core.training_loss import OutputLoss, SampleLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
@@ -83,7 +84,8 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
             function, plain = _sample_loss(resolved), without_smoothing(resolved)
             if plain is not None:
                 plain = function if plain is resolved else _sample_loss(plain)
-            found[name] = OutputLoss(function, weight, by_weights, resolved.name, plain)
+            correct = correct_by(resolved, target, output)
+            found[name] = OutputLoss(function, weight, by_weights, resolved.name, plain, correct)
     return TrainingLoss(found)
 
 

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core.kernels import fraction_correct
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, added_losses, as_full_precision
 from tf_fullbatch.core.passes import Contribution, Scored
 from tf_fullbatch.core.training_loss import TrainingLoss, samples_of
@@ -58,7 +57,7 @@ class EvaluationKernel:
         cross_entropy = self._training_loss.cross_entropy(batch.targets, outputs, batch.weights, found)
         return Contribution(
             EvaluationMeans(loss, cross_entropy),
-            fraction_correct(batch.targets, outputs),
+            self._training_loss.accuracy(batch.targets, outputs),
             (),
             found.weight,
             samples_of(batch.sample_ids),

@@ -10,7 +10,6 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.gradient_trace import SampleSpecs
-from tf_fullbatch.core.kernels import classifies
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.training_loss import TrainingLoss
@@ -112,7 +111,7 @@ class Trainer:
         if not training and (self._evaluation is None or self._evaluation.key != key):
             self._evaluation = parts.build_evaluation(model, loss, self._metrics, key)
         meaning = {
-            "accuracy": classifies(samples.targets, outputs),
+            "accuracy": loss.has_accuracy,
             "cross_entropy": loss.has_cross_entropy,
         }
         self._meaningless = [name for name, has_one in meaning.items() if not has_one]
