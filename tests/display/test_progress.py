@@ -63,7 +63,7 @@ class TerminalTest(ProgressTest):
         self.run_steps(progress, range(1, 11), 2.0)
         progress.close()
         progress.close()
-        line = "step 10/10 100% in 20s objective 0.5000 acc 93.85% |g| 0.25 61.2k images/s lr 0.4 "
+        line = "step 10/10 100% in 20s objective 0.5000 acc 93.85% |g| 0.25 61.2k samples/s lr 0.4 "
         line += "█" * (119 - len(line))
         self.assertEqual(screen(self.stream.getvalue()), [line, ""])
         self.assertEqual(self.stream.getvalue().count("\n"), 1)

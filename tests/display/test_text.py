@@ -101,7 +101,7 @@ class SummaryTableTest(unittest.TestCase):
             test                      accuracy 90.12 %, objective 0.3
             best by validation        step 2: accuracy 93.00 %, objective 0.3; test accuracy 92.00 %, objective 0.3
             wall time                 1h02m
-            speed                     61.2k images/s
+            speed                     61.2k samples/s
             device                    1 x CPU
             output                    runs/a"""
         self.assertEqual(summary_table(summary), textwrap.dedent(expected))

@@ -20,7 +20,7 @@ _LOG_SILENCE_SECONDS = 600.0
 _QUANTITIES: dict[str, Callable[[float], str]] = {
     "accuracy": lambda accuracy: f"acc {100 * accuracy:.2f}%",
     "gradient_norm": "|g| {:.3g}".format,
-    "images_per_second": lambda speed: f"{format_count(speed)} images/s",
+    "images_per_second": lambda speed: f"{format_count(speed)} samples/s",
     "learning_rate": "lr {:.3g}".format,
 }
 

@@ -98,7 +98,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
         lines.append(("best by validation", _best_line(summary["best"])))
     lines.append(("wall time", format_duration(float(summary["wall_seconds"]))))
     if summary["images_per_second"] is not None:
-        lines.append(("speed", f"{format_count(float(summary['images_per_second']))} images/s"))
+        lines.append(("speed", f"{format_count(float(summary['images_per_second']))} samples/s"))
     lines += [("device", summary["device"]), ("output", summary["output_dir"])]
     width = max(len(name) for name, _ in lines)
     return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)

@@ -77,7 +77,9 @@ STEP_COLUMNS = (
     ),
     Column(name="parameter_norm", description="L2 norm of all trainable parameters after the update."),
     Column(name="update_norm", description="L2 norm of the change the update made to the parameters."),
-    Column(name="images_per_second", unit="images/s", description="Training samples per second of the step."),
+    Column(
+        name="images_per_second", unit="samples/s", description="Training samples per second of the step."
+    ),
     Column(name="step_seconds", unit="s", description="Duration of the step."),
     Column(
         name="wall_seconds",

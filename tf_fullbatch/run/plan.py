@@ -89,7 +89,7 @@ def _cost(
         (
             "time",
             f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s per micro-batch "
-            f"(one measured), {format_count(micro_batch_size * replicas / seconds)} images/s",
+            f"(one measured), {format_count(micro_batch_size * replicas / seconds)} samples/s",
         ),
     ]
 
