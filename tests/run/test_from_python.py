@@ -270,10 +270,15 @@ class TrainTest(CommandTestCase):
             self.assertNotRegex(str(caught.exception), "--(?!help)[a-z]")
         with self.assertRaisesRegex(TypeError, "no setting 'epoch'; did you mean epochs"):
             self.train(folder, epoch=3)
-        with self.assertRaisesRegex(
-            UserError, "^dataset=python:data stands for an object of a Python program"
-        ):
+        both = (
+            "dataset=python:data, {}model=python:model stand for objects of a Python program: give them there"
+        )
+        with self.assertRaisesRegex(UserError, f"^{both.format('')}"):
             tf_fullbatch.open_run(folder)
+        with self.assertRaisesRegex(
+            UserError, "^model=python:model stands for an object of a Python program"
+        ):
+            tf_fullbatch.open_run(folder, **DATA)
         with self.assertRaisesRegex(UserError, "Give all that was given then .model, train, validation"):
             tf_fullbatch.open_run(folder, model=network(), train=DATA["train"])
         with self.assertRaisesRegex(TypeError, "^open_run.. got an unexpected keyword argument 'foo'"):
@@ -281,4 +286,4 @@ class TrainTest(CommandTestCase):
         self.assertEqual(contents(folder), before)
         self.assertFalse((self.folder / "new").exists())
         evaluated = command("--mode=evaluate", f"--output_dir={folder}")
-        self.assert_refused(evaluated, "--dataset=python:data stands for an object of a Python program")
+        self.assert_refused(evaluated, f"--{both.format('--')}")

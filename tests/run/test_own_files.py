@@ -91,18 +91,19 @@ class OwnCodeTest(CommandTestCase):
         self.assert_done(self.train(1))
         before = contents(self.run)
         self.assert_refused(
-            command("--mode=evaluate", f"--output_dir={self.run}"), "a record alone does not run", "--model="
+            command("--mode=evaluate", f"--output_dir={self.run}"),
+            f"uses code, {' '.join(self.own)}, which a record alone does not run: name it too, by the same flags",
         )
         self.assert_refused(
             command("--mode=evaluate", f"--output_dir={self.run}", self.own[0]),
-            "--optimizer=",
-            "record alone",
+            f"uses code, {self.own[1]}, which a record alone does not run: name it too, by the same flag (",
         )
         with self.assertRaisesRegex(UserError, "record alone does not run"):
             open_run(self.run)
         self.file.write_text(self.file.read_text() + "\n# another\n")
         for ended in (self.train(2), command("--mode=evaluate", f"--output_dir={self.run}", *self.own)):
-            self.assert_refused(ended, "the file is not what it was", "Restore it")
+            for part in self.own:
+                self.assert_refused(ended, f"{part}: the file is not what it was", "now). Restore them, or")
         self.assertEqual(contents(self.run), before)
 
     def test_what_is_refused_before_anything_is_written(self) -> None:

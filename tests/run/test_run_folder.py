@@ -179,6 +179,13 @@ class RunFolderTest(CommandTestCase):
             command("--mode=evaluate", f"--output_dir={self.run_folder}", "--flip_averaging")
         )
         self.assertNotEqual(ended.out, flipped.out)
+        others = ("--seed=41", "--momentum=0.3")
+        refused = command("--mode=evaluate", f"--output_dir={self.run_folder}", *others)
+        self.assert_refused(
+            refused,
+            *(f"{other} (there " for other in others),
+            "): --mode=evaluate takes a run's own settings. Leave them out.",
+        )
         self.assertEqual(self.whole, contents(self.run_folder))
 
     def test_initial_weights(self):

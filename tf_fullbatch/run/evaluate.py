@@ -53,15 +53,15 @@ def evaluate(config: Config) -> Outcome:
 def _refuse_other_settings(config: Config, trained: Config) -> None:
     """Refuses settings that the run was not trained with; defaults count as not given."""
     default, there = result_settings(Config()), result_settings(trained)
-    for name, value in result_settings(config).items():
-        if value not in (default[name], there[name]) and name not in (
-            "flip_averaging",
-            "schedule_epochs",
-            "step",
-        ):
-            raise UserError(
-                f"--{name}={value}: --mode=evaluate takes a run's own settings, here {there[name]}. Leave it out."
-            )
+    others = [
+        f"--{name}={value} (there {there[name]})"
+        for name, value in result_settings(config).items()
+        if value not in (default[name], there[name])
+        and name not in ("flip_averaging", "schedule_epochs", "step")
+    ]
+    if others:
+        them = "them" if len(others) > 1 else "it"
+        raise UserError(f"{', '.join(others)}: --mode=evaluate takes a run's own settings. Leave {them} out.")
 
 
 def _row(split: str, weights: str, model: FullBatchModel, batches: UpdateBatches) -> list[object]:

@@ -7,6 +7,7 @@ from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.settings import own_parts, part_names
+from tf_fullbatch.settings.given_parts import not_given
 
 
 def file_hashes(config: Config) -> dict[str, str]:
@@ -24,18 +25,22 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     """Refuses to go on with a run whose files are others by now.
 
     Raises:
-        UserError: A file that the run used has changed.
+        UserError: Files that the run used have changed; all of them are named.
     """
     then, now, values = folder.read_file_hashes(), file_hashes(config), config.values()
-    for name, digest in now.items():
-        if then.get(name) != digest:
-            what, mend = "file", "Restore it"
-            if part_names.is_object(values[name]):
-                what, mend = "object", "Give all that was given then (model, train, validation, test, ...)"
-            raise UserError(
-                f"--{name}={values[name]}: the {what} is not what it was when the run in {folder.path} began (SHA-256 "
-                f"{str(then.get(name))[:12]} there, {digest[:12]} now). {mend}, or choose another --output_dir."
-            )
+    changed = [name for name, digest in now.items() if then.get(name) != digest]
+    if not changed:
+        return
+    kinds = {name: "object" if part_names.is_object(values[name]) else "file" for name in changed}
+    parts = [
+        f"--{name}={values[name]}: the {kind} is not what it was when the run began (SHA-256 "
+        f"{str(then.get(name))[:12]} then, {now[name][:12]} now)"
+        for name, kind in kinds.items()
+    ]
+    files = f"Restore {'them' if len(changed) > 1 else 'it'}"
+    objects = "Give all that was given then (model, train, validation, test, ...)"
+    mend = " and ".join(dict.fromkeys(objects if kind == "object" else files for kind in kinds.values()))
+    raise UserError(f"{'; '.join(parts)}. {mend}, or choose another --output_dir than {folder.path}.")
 
 
 def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any]) -> None:
@@ -47,15 +52,22 @@ def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any])
         named: Setting -> value, as the command or the program names it.
 
     Raises:
-        UserError: The run uses code of somebody's own that is not named now.
+        UserError: The run uses objects that are not given now, or code of somebody's own that is not named now; all of
+            them are named.
     """
-    there = trained.values()
-    for name in FILE_SETTINGS:
-        value = there[name]
-        if part_names.is_object(value):
-            own_parts.file_hash(name, value)  # refuses one that is not given now
-        elif part_names.is_users_code(value) and named.get(name) != value:
-            raise UserError(
-                f"{folder.path} uses code, --{name}={value}, which a record alone does not run: name it too, by the "
-                f"same --{name} (in Python: open_run(folder, own_code=True)). Its model.keras loads without."
-            )
+    there = {name: trained.values()[name] for name in FILE_SETTINGS}
+    objects = {name: value for name, value in there.items() if part_names.is_object(value)}
+    code = [
+        f"--{name}={value}"
+        for name, value in there.items()
+        if name not in objects and part_names.is_users_code(value) and named.get(name) != value
+    ]
+    problems = [not_given(objects)]
+    if code:
+        problems.append(
+            f"{folder.path} uses code, {' '.join(code)}, which a record alone does not run: name it too, by the same "
+            f"{'flags' if len(code) > 1 else 'flag'} (in Python: open_run(folder, own_code=True)). Its model.keras "
+            "loads without."
+        )
+    if message := " ".join(filter(None, problems)):
+        raise UserError(message)

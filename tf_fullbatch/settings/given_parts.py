@@ -39,10 +39,18 @@ def given(setting: str, value: str) -> Given:
     Raises:
         UserError: None is given now.
     """
-    found = (_GIVEN.get() or {}).get(setting)
-    if found is None:
-        raise UserError(
-            f"--{setting}={value} stands for an object of a Python program: give it there, to tf_fullbatch.train() or "
-            "open_run()."
-        )
-    return found
+    if problem := not_given({setting: value}):
+        raise UserError(problem)
+    return (_GIVEN.get() or {})[setting]
+
+
+def not_given(values: Mapping[str, str]) -> str:
+    """A line for the user on the settings, of values `python:NAME`, that have no object now; "" where all have one."""
+    lacking = [
+        f"--{setting}={value}" for setting, value in values.items() if setting not in (_GIVEN.get() or {})
+    ]
+    if not lacking:
+        return ""
+    stand, them = ("stand for objects", "them") if len(lacking) > 1 else ("stands for an object", "it")
+    where = f"give {them} there, to tf_fullbatch.train() or open_run()"
+    return f"{', '.join(lacking)} {stand} of a Python program: {where}."
