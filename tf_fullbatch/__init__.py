@@ -71,4 +71,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("tf_fullbatch.errors")
     if name not in _HOMES:
         raise AttributeError(f"module 'tf_fullbatch' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"tf_fullbatch.{_HOMES[name]}"), name)
+    if _HOMES[name] == "errors":
+        return getattr(importlib.import_module("tf_fullbatch.errors"), name)
+    from tf_fullbatch.display.tensorflow_log import quiet_unless_asked
+
+    with quiet_unless_asked():
+        return getattr(importlib.import_module(f"tf_fullbatch.{_HOMES[name]}"), name)

@@ -45,9 +45,7 @@ class FlagSetsTest(unittest.TestCase):
         self.enterContext(mock.patch.dict(sys.modules, {"tf_fullbatch.run.execute": run}))
         self.enterContext(mock.patch.object(tf_fullbatch.run, "execute", run, create=True))
         self.enterContext(mock.patch.object(sys, "meta_path", [Blocker(), *sys.meta_path]))
-        self.enterContext(
-            mock.patch("tf_fullbatch.commands.console.quiet_tensorflow", contextlib.nullcontext)
-        )
+        self.enterContext(mock.patch("tf_fullbatch.commands.train.quiet_tensorflow", contextlib.nullcontext))
 
     def test_a_configuration_or_one_line(self):
         @settings(max_examples=EXAMPLES, deadline=None, derandomize=True, database=None)

@@ -1,6 +1,7 @@
 """How the house stands, beside the order of imports that import-linter keeps (pyproject.toml)."""
 
 import ast
+import os
 import subprocess
 import sys
 import unittest
@@ -151,6 +152,27 @@ class FastImportsTest(unittest.TestCase):
         self.assertEqual(0, done.returncode, done.stderr)
         self.assertIn("tensorflow", done.stdout)
         self.assertNotIn("False", done.stdout)
+
+    def test_tensorflow_says_nothing_of_itself_unless_it_is_asked(self):
+        variable = "TF_CPP_MIN_LOG_LEVEL"
+        code = f"import os, sys\n{{}}\nfrom tf_fullbatch import UserError\nbefore = os.environ.get('{variable}')\n"
+        code += f"from tf_fullbatch import FullBatchModel\nprint(before, os.environ.get('{variable}'))\n"
+        code += "print('a line', file=sys.stderr)"
+        plain = {name: value for name, value in os.environ.items() if name != variable}
+        for first, environment, levels, quiet in (
+            ("", plain, "None 3", True),
+            ("", plain | {variable: "1"}, "1 1", False),
+            ("import tensorflow", plain, "None None", False),
+        ):
+            done = subprocess.run(
+                [sys.executable, "-c", code.format(first)],
+                capture_output=True, text=True, check=True, env=environment,
+            )  # fmt: skip
+            with self.subTest(first=first, levels=levels):
+                self.assertEqual(done.stdout, f"{levels}\n")
+                self.assertEqual(done.stderr.splitlines()[-1], "a line")
+                if quiet:
+                    self.assertEqual(done.stderr, "a line\n")
 
 
 if __name__ == "__main__":

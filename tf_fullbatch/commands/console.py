@@ -1,10 +1,9 @@
-"""A command's way out: exit codes, closed pipes, streams of any encoding, and a silent TensorFlow."""
+"""A command's way out: exit codes, closed pipes, and streams of any encoding."""
 
-import contextlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -54,24 +53,6 @@ def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], inte
     except KeyboardInterrupt:
         print(f"error: {interrupted}", file=sys.stderr)
         return Outcome.INTERRUPTED.exit_code
-
-
-@contextlib.contextmanager
-def quiet_tensorflow() -> Iterator[None]:
-    """Keeps TensorFlow's log to errors, and what it prints while it loads, before its log is set up, away.
-
-    Those lines are written by C++ to file descriptor 2; Python's exceptions pass.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-            yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _make_streams_usable() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tf_fullbatch.commands import console, report
+from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Study
 from tf_fullbatch.studies import definition
@@ -38,7 +39,7 @@ def execute(options: Options, study: Study) -> int:
     executor = None
     if options.launcher == "slurm":
         executor = slurm_executor(Path(options.output_dir) / JOBS_FOLDER, options.slurm_options)
-    with console.quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
+    with quiet_tensorflow():  # TFDS, which knows how many samples a set has, loads it
         conduct = StudyConduct(study, options.output_dir, options.jobs, sys.stderr, executor)
     if options.dry_run:
         jobs = len(conduct.runs) if executor else options.jobs

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tf_fullbatch.commands import console
 from tf_fullbatch.config import cli_flags
+from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 
 
 def main(argv: Sequence[str]) -> int:
@@ -22,6 +23,6 @@ def _run(argv: Sequence[str]) -> int:
         print(cli_flags.help_text())
         return 0
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
-    with contextlib.nullcontext() if config.runtime.tensorflow_log else console.quiet_tensorflow():
+    with contextlib.nullcontext() if config.runtime.tensorflow_log else quiet_tensorflow():
         from tf_fullbatch.run import execute  # TensorFlow takes seconds to import
     return execute.execute(config).exit_code
