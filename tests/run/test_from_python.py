@@ -216,6 +216,19 @@ class TrainTest(CommandTestCase):
         self.assertEqual(json.loads((folder / "summary.json").read_text())["outcome"], "INTERRUPTED")
         self.assertEqual(self.train(folder, epochs=4).step, 4)
 
+    def test_ctrl_c_before_the_first_step_passes_too(self) -> None:
+        def interrupted(*_: Any) -> keras.Model:
+            signal.raise_signal(signal.SIGINT)
+            self.fail("it went on")
+
+        for part in ({"model": interrupted}, {"augmentation": interrupted}):
+            with self.assertRaisesRegex(KeyboardInterrupt, "^interrupted by SIGINT: no step was under way"):
+                try:
+                    self.train(self.folder / "run", epochs=4, **part)
+                except Exception as error:
+                    self.fail(f"{error!r} is an Exception")
+        self.assertEqual(contents(self.folder), {})
+
     def test_a_network_that_cannot_be_saved_is_refused_before_it_is_trained(self) -> None:
         model = keras.Sequential([keras.Input((4,)), Scaled(3, lambda outputs: 2 * outputs)])
         with self.assertRaisesRegex(UserError, "cannot be saved as model.keras: .*Define get_config"):

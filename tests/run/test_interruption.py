@@ -41,6 +41,13 @@ class StopRequestsTest(unittest.TestCase):
             ):
                 signal.raise_signal(number)
 
+    def test_no_except_of_others_takes_it_for_an_error_of_its_own(self):
+        with self.assertRaisesRegex(RunInterruptedError, "by SIGINT"), StopRequests():
+            try:
+                signal.raise_signal(signal.SIGINT)
+            except Exception as error:
+                self.fail(f"{error!r} is an Exception")
+
     def test_at_work_the_first_signal_is_a_request(self):
         said = []
         with StopRequests() as stops:

@@ -31,12 +31,16 @@ def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
             signal.signal(number, earlier)
 
 
+class _Interrupted(KeyboardInterrupt):
+    """What a signal raises where it arrives: within the user's functions, whose errors are taken for their own, too."""
+
+
 class StopRequests:
     """Listens for SIGINT and SIGTERM; a context manager. In another thread than the main one it hears nothing.
 
     The first signal sets `requested`, and training stops after the call under way. A second one ends the process
-    at once: whatever is being written is written aside and never read. Before `working`, the first one raises
-    `RunInterruptedError` where it arrives: there is nothing to save yet.
+    at once: whatever is being written is written aside and never read. Before `working`, the first one ends what is
+    under way, and `RunInterruptedError` leaves the context: there is nothing to save yet.
 
     Attributes:
         requested: The name of the first signal, such as "SIGTERM"; None before it.
@@ -77,6 +81,13 @@ class StopRequests:
     ) -> None:
         if not self._hears:
             return
+        self._stop_listening()
+        if isinstance(error, _Interrupted):
+            raise RunInterruptedError(
+                str(error), "no step was under way. The same command starts again"
+            ) from error
+
+    def _stop_listening(self) -> None:
         signal.set_wakeup_fd(self._wakeup)
         self._handling.close()
         self._writer.send(_END)
@@ -89,9 +100,7 @@ class StopRequests:
         if self._announce is None:
             # TensorFlow may be in the midst of starting; what it says of its half-built objects is of no use.
             sys.unraisablehook = lambda unraisable: None
-            raise RunInterruptedError(
-                signal.Signals(number).name, "no step was under way. The same command starts again"
-            )
+            raise _Interrupted(signal.Signals(number).name)
 
     def _listen(self) -> None:
         while (byte := self._reader.recv(1)) not in (b"", _END):
