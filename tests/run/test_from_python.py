@@ -18,6 +18,7 @@ import tf_fullbatch
 from tests.command import CommandTestCase, command, contents, evaluations_of, steps_of
 from tf_fullbatch.errors import NonFiniteError, UserError
 from tf_fullbatch.report.loading import load
+from tf_fullbatch.run.fingerprint import fingerprint
 from tf_fullbatch.run.given import parts_of
 
 RNG = np.random.default_rng(0)
@@ -125,6 +126,19 @@ class TrainTest(CommandTestCase):
         self.assert_done(command(f"--flagfile={folder / 'run.flags'}", f"--output_dir={again}"))
         self.assertEqual(steps_of(again), steps_of(folder))
         self.assertEqual(tf_fullbatch.open_run(folder, own_code=True).step, 2)
+
+    def test_the_weights_it_began_with_are_recorded_once(self) -> None:
+        def began_with(name: str, epochs: int = 1, **more: Any) -> str:
+            self.train(self.folder / name, epochs=epochs, **more)
+            return json.loads((self.folder / name / "config.json").read_text())["initial_weights_sha256"]
+
+        model = network()
+        expected = fingerprint(model.get_weights())
+        self.assertEqual(began_with("one", model=model), expected)
+        self.assertNotEqual(fingerprint(model.get_weights()), expected)
+        self.assertEqual(began_with("one", epochs=2), expected)  # it goes on
+        self.assertEqual(began_with("two", seed=7), expected)  # made already: no seed decides it
+        self.assertNotEqual(began_with("three", model=model), expected)  # it goes on from what it has learned
 
     def test_names_that_keras_compile_takes(self) -> None:
         for optimizer, loss, recorded in (

@@ -17,6 +17,7 @@ from tf_fullbatch.records.files import (
 )
 
 _FILES = "files_sha256"
+_WEIGHTS = "initial_weights_sha256"
 """Where config.json has the hashes, beside the groups of settings."""
 
 
@@ -55,15 +56,18 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         return self
 
-    def write_config(self, config: Config, file_hashes: Mapping[str, str]) -> None:
+    def write_config(
+        self, config: Config, file_hashes: Mapping[str, str], initial_weights: str | None = None
+    ) -> None:
         """Writes the settings: config.json, and run.flags, which repeats the run.
 
         Args:
             config: The settings.
             file_hashes: Setting -> SHA-256 of the user's file that it names.
+            initial_weights: SHA-256 of the network's weights before the first step; None where that is not known.
         """
-        files = {_FILES: dict(file_hashes)} if file_hashes else {}
-        write_json(self.config, config.to_dict() | files)
+        hashes = {_FILES: dict(file_hashes), _WEIGHTS: initial_weights}
+        write_json(self.config, config.to_dict() | {key: found for key, found in hashes.items() if found})
         write_text(self.flags, cli_flags.flagfile_text(config))
 
     def read_config(self) -> Config:
@@ -79,7 +83,8 @@ class RunFolder:
         try:
             content = read_json(self.config)
             if isinstance(content, dict):
-                content.pop(_FILES, None)
+                for key in (_FILES, _WEIGHTS):
+                    content.pop(key, None)
             return Config.from_dict(content)
         except UserError as error:
             raise UserError(
@@ -90,6 +95,10 @@ class RunFolder:
         """Setting -> SHA-256 of the user's file that it named when the run began."""
         found = read_json(self.config).get(_FILES, {})
         return found if isinstance(found, dict) else {}
+
+    def read_initial_weights_hash(self) -> str | None:
+        """SHA-256 of the weights that the run began with; None where the run did not record it."""
+        return read_json(self.config).get(_WEIGHTS)
 
     def last_error(self, offset: int = 0) -> str | None:
         """What a failed run last said in its log, from a byte on; None where it did not say why."""

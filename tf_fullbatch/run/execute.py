@@ -12,11 +12,12 @@ from tf_fullbatch.config.run import Config
 from tf_fullbatch.display.loggers.registry import check_installed
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome
-from tf_fullbatch.records.checkpoints import load_latest
+from tf_fullbatch.records.checkpoints import Checkpoint, load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build, devices, plan
 from tf_fullbatch.run.evaluate import evaluate
 from tf_fullbatch.run.failures import naming_memory_failures
+from tf_fullbatch.run.fingerprint import fingerprint
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
@@ -91,7 +92,8 @@ def train(
         refuse_unsavable(parts.model.network)
         if chief:
             folder.create()
-            folder.write_config(config, file_hashes(config))
+            weights = _initial_weights_hash(folder, parts, checkpoint)
+            folder.write_config(config, file_hashes(config), weights)
             for note in notes:  # also with --quiet: damage is an error
                 print(f"warning: {note}", file=sys.stderr)
         if not quiet:
@@ -102,6 +104,15 @@ def train(
         with _written_to(folder, chief=chief) as written:
             session = RunSession(config, written, parts, checkpoint, stops, chief=chief, raises=raises)
             return Trained(session.run(), parts)
+
+
+def _initial_weights_hash(
+    folder: RunFolder, parts: build.Assembly, checkpoint: Checkpoint | None
+) -> str | None:
+    """SHA-256 of the weights that the run begins with, or began with; None where it is not known any more."""
+    if checkpoint is None:
+        return fingerprint(parts.model.network.get_weights())
+    return folder.read_initial_weights_hash()
 
 
 @contextlib.contextmanager
