@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.analysis.by_samples import SampleKernel, of_each_sample
-from tf_fullbatch.core.kernels import classifies
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, as_full_precision
 from tf_fullbatch.core.objective import FORWARD_EVALUATIONS, Objective
 from tf_fullbatch.core.trees import Tree
@@ -67,9 +66,10 @@ def _labels(targets: Any, outputs: Any) -> tf.Tensor:
         raise UserError(f"{_TAKES}; this network has several outputs, or several targets.")
     if targets.dtype.is_integer and targets.shape.rank == 2 and targets.shape[1] == 1:
         targets = tf.squeeze(targets, -1)
-    if classifies(targets, outputs):
+    of_classes = outputs.shape.rank == 2 and outputs.shape[1] > 1
+    if of_classes and targets.dtype.is_integer and targets.shape.rank == 1:
         return tf.one_hot(targets, outputs.shape[1], dtype=outputs.dtype)
-    if outputs.shape.rank == 2 and outputs.shape[1] > 1 and targets.shape.is_compatible_with(outputs.shape):
+    if of_classes and targets.shape.is_compatible_with(outputs.shape):
         return tf.cast(targets, outputs.dtype)
     raise UserError(f"{_TAKES}; these are outputs {outputs.shape} and targets {targets.shape}.")
 
