@@ -5,7 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tf_fullbatch.analysis.flows.flat_objective import Differentiable, Eigenpairs, EigenSolver, FlatObjective
+from tf_fullbatch.analysis.flows.flat_objective import (
+    Differentiable,
+    EigenSolver,
+    FlatObjective,
+    LargestPairs,
+)
 
 
 class Point(NamedTuple):
@@ -100,9 +105,9 @@ def flat(objective: Differentiable, size: int = 2) -> FlatObjective:
 def dense_pairs(objective: FlatObjective) -> EigenSolver:
     """By all columns of the Hessian."""
 
-    def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> Eigenpairs:
+    def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
         columns = [objective.hvp(theta, unit) for unit in np.eye(len(theta))]
         values, vectors = np.linalg.eigh(np.array(columns))
-        return Eigenpairs(values[-k:], vectors[:, -k:])
+        return LargestPairs(values[-k:], vectors[:, -k:])
 
     return solve

@@ -10,7 +10,7 @@ from tests.analysis.flow_objectives import EdgeToy, Quadratic, Separate, dense_p
 from tests.core.objectives import ObjectiveCase, asked
 from tests.core.problems import smooth
 from tf_fullbatch.analysis.flows.central_flow import Prediction, central_flow_step
-from tf_fullbatch.analysis.flows.flat_objective import FlatObjective
+from tf_fullbatch.analysis.flows.flat_objective import FlatObjective, LargestPairs
 from tf_fullbatch.errors import UserError
 
 RATE = 0.1
@@ -101,8 +101,8 @@ class SeveralDirectionsTest(ObjectiveCase):
         def step(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             rest = np.eye(4)[:, [1]]
 
-            def solve(at: np.ndarray, k: int, start: np.ndarray | None) -> tuple:
-                return [20.0, 20.0, 0.002][:k], np.hstack([vectors, rest])[:, :k]
+            def solve(at: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
+                return LargestPairs(np.array([20.0, 20.0, 0.002])[:k], np.hstack([vectors, rest])[:, :k])
 
             found = central_flow_step(objective, theta, rate=RATE, eigenpairs=solve, substeps=1)
             sigma = (found.prediction.directions * found.prediction.variances) @ found.prediction.directions.T
@@ -156,7 +156,7 @@ class NetworkTest(ObjectiveCase):
         # One step in four substeps takes the first of them from here.
         states = []
 
-        def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> tuple:
+        def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
             states.append(theta)
             return dense_pairs(self.network)(theta, k, start)
 
@@ -191,7 +191,7 @@ class NetworkTest(ObjectiveCase):
             self.network,
             self.theta,
             rate=1.97 / pairs[0][-2],
-            eigenpairs=lambda *_: (pairs[0][-3:], pairs[1][:, -3:]),
+            eigenpairs=lambda *_: LargestPairs(pairs[0][-3:], pairs[1][:, -3:]),
             start=pairs[1][:, -3:],
             substeps=1,
         )

@@ -3,11 +3,12 @@
 import numpy as np
 import scipy.linalg
 from absl.testing import parameterized
+from scipy.sparse.linalg import eigsh
 
 from tests.analysis.flow_objectives import Quadratic, dense_pairs, flat
 from tests.core.objectives import ObjectiveCase, asked
 from tests.core.problems import smooth
-from tf_fullbatch.analysis.flows.flat_objective import FlatObjective
+from tf_fullbatch.analysis.flows.flat_objective import FlatObjective, LargestPairs
 from tf_fullbatch.analysis.flows.gradient_flow import gradient_flow, runge_kutta_step
 from tf_fullbatch.errors import UserError
 
@@ -58,9 +59,9 @@ class GradientFlowTest(ObjectiveCase):
         objective = flat(Quadratic(MATRIX), 3)
         solve, starts = dense_pairs(objective), []
 
-        def counted(theta: np.ndarray, k: int, start: np.ndarray | None) -> tuple:
+        def counted(theta: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
             starts.append(start)
-            return (*solve(theta, k, start), "residuals", True)
+            return solve(theta, k, start)
 
         found = gradient_flow(
             objective, START, rate=1.5, eigenpairs=counted, start=START[:, None], solve_every=solve_every
@@ -68,6 +69,17 @@ class GradientFlowTest(ObjectiveCase):
         self.assertEqual((found.substeps, len(starts)), (7, solves))
         np.testing.assert_array_equal(starts[0], START[:, None])
         self.assertTrue(all(s.shape == (3, 1) for s in starts))
+
+    def test_any_solver_does(self) -> None:
+        """A Krylov method, over SciPy's view of the Hessian, beside all of its columns."""
+        objective = flat(Quadratic(MATRIX), 3)
+
+        def krylov(theta: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
+            return LargestPairs(*eigsh(objective.hessian(theta), k, which="LA", v0=np.ravel(start)))
+
+        found = gradient_flow(objective, START, rate=0.25, steps=6, eigenpairs=krylov, start=START[:, None])
+        expected = gradient_flow(objective, START, rate=0.25, steps=6, eigenpairs=dense_pairs(objective))
+        self.assertAllClose(found.theta, expected.theta, rtol=1e-12)
 
     def test_a_network_descends_as_far_as_gradient_descent_does(self) -> None:
         """Gradient descent at a rate r is the flow but for O(r), whatever time is counted in."""
@@ -93,11 +105,25 @@ class GradientFlowTest(ObjectiveCase):
         with self.assertRaisesRegex(UserError, "time has to be positive"):
             gradient_flow(objective, START, rate=0.0, eigenpairs=solve)
         with self.assertRaisesRegex(UserError, r"shape \(2,\), but there are 3"):
-            gradient_flow(objective, START[:2], rate=0.1, eigenpairs=lambda *_: ([1.0], np.ones((2, 1))))
+            gradient_flow(
+                objective,
+                START[:2],
+                rate=0.1,
+                eigenpairs=lambda *_: LargestPairs(np.ones(1), np.ones((2, 1))),
+            )
         with self.assertRaisesRegex(UserError, r"values \[1\] and vectors \[3, 1\] were asked for"):
-            gradient_flow(objective, START, rate=0.1, eigenpairs=lambda *_: ([1.0], np.ones(3)))
+            gradient_flow(
+                objective, START, rate=0.1, eigenpairs=lambda *_: LargestPairs(np.ones(1), np.ones(3))
+            )
         with self.assertRaisesRegex(UserError, "eigenvalues are not finite"):
-            gradient_flow(objective, START, rate=0.1, eigenpairs=lambda *_: ([np.inf], np.ones((3, 1))))
+            gradient_flow(
+                objective,
+                START,
+                rate=0.1,
+                eigenpairs=lambda *_: LargestPairs(np.full(1, np.inf), np.ones((3, 1))),
+            )
         broken = flat(Quadratic(MATRIX * np.nan), 3)
         with self.assertRaisesRegex(UserError, "loss or its gradient is not finite"):
-            gradient_flow(broken, START, rate=0.1, eigenpairs=lambda *_: ([1.0], np.ones((3, 1))))
+            gradient_flow(
+                broken, START, rate=0.1, eigenpairs=lambda *_: LargestPairs(np.ones(1), np.ones((3, 1)))
+            )

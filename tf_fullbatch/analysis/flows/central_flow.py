@@ -8,9 +8,9 @@ import numpy as np
 
 from tf_fullbatch.analysis.flows.complementarity import complementarity
 from tf_fullbatch.analysis.flows.flat_objective import (
-    Eigenpairs,
     EigenSolver,
     FlatObjective,
+    LargestPairs,
     Slope,
     largest_pairs,
 )
@@ -121,7 +121,7 @@ def _tracked_pairs(
     rate: float,
     eigenpairs: EigenSolver,
     start: np.ndarray | None,
-) -> Eigenpairs:
+) -> LargestPairs:
     """As many as were tracked, and more until the smallest is far enough from being critical."""
     k = 1 if start is None else start.shape[1]
     pairs = largest_pairs(eigenpairs, theta, k, start)
@@ -137,7 +137,7 @@ def _oscillation(
     rate: float,
     dt: float,
     slope: Slope,
-    pairs: Eigenpairs,
+    pairs: LargestPairs,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(X `[k, k]`, `grad <H, U X U^T> = sum_ij X_ij G_ij` `[parameters]`), U the first k eigenvectors."""
@@ -165,7 +165,7 @@ def _oscillation(
 
 
 def _predicted(
-    rate: float, slope: Slope, pairs: Eigenpairs, critical: np.ndarray, x: np.ndarray
+    rate: float, slope: Slope, pairs: LargestPairs, critical: np.ndarray, x: np.ndarray
 ) -> Prediction:
     variances, turn = np.linalg.eigh(x) if x.size else (np.zeros(0), x)
     square = float(np.sum(slope.gradient.astype(np.float64) ** 2))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
+from scipy.sparse.linalg import LinearOperator
 
 from tf_fullbatch.errors import UserError
 
@@ -39,15 +40,32 @@ class Slope(NamedTuple):
     gradient: np.ndarray
 
 
-EigenSolver = Callable[[np.ndarray, int, np.ndarray | None], Sequence[Any]]
-"""(theta `[parameters]`, k, start `[parameters, at most k]` or None) -> the k largest eigenvalues `[k]` of the Hessian
-at theta, with their sign, their eigenvectors `[parameters, k]`, and anything more, which is left alone."""
+class Pairs(Protocol):
+    """Eigenvalues and eigenvectors, in any order."""
+
+    @property
+    def values(self) -> np.ndarray:
+        """`[k]`."""
+
+    @property
+    def vectors(self) -> np.ndarray:
+        """`[parameters, k]`."""
+
+
+EigenSolver = Callable[[np.ndarray, int, np.ndarray | None], Pairs]
+"""(theta `[parameters]`, k, start `[parameters, at most k]` or None) -> the k largest eigenvalues of the Hessian at
+theta, by sign and not by magnitude."""
 
 
 class FlatObjective:
     """An objective's derivatives at vectors `[parameters]`, one leaf after the other, as `CurvatureOperator` has them.
 
     Vectors may be wider than the objective's weights: a flow in float64 whose loss is taken in float32.
+
+        network = FlatObjective(objective, objective.theta())
+
+        def largest(theta, k, start):  # an `EigenSolver`
+            return eigenpairs(network.hessian(theta), k, start=start)
 
     Args:
         objective: What is differentiated.
@@ -58,6 +76,7 @@ class FlatObjective:
         self._objective = objective
         self._shapes = [np.shape(leaf) for leaf in like]
         self._ends = np.cumsum([int(np.prod(shape)) for shape in self._shapes])
+        self._dtype = np.result_type(*map(np.asarray, like))
 
     @property
     def evaluations(self) -> float:
@@ -104,13 +123,19 @@ class FlatObjective:
         """`H(theta) v`, `[parameters]`."""
         return self.vector(self._objective.hvp(self.tree(theta), self.tree(v)))
 
+    def hessian(self, theta: np.ndarray) -> LinearOperator:
+        """The Hessian at theta as SciPy has matrices, in the dtype of the objective's weights."""
+        return LinearOperator(
+            (self.size, self.size), matvec=lambda v: self.hvp(theta, np.ravel(v)), dtype=self._dtype
+        )
+
     def hessian_derivative(self, theta: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
         """The gradient of `u^T H(theta) v` in theta, `[parameters]`."""
         product = self._objective.hessian_derivative(self.tree(theta), self.tree(u), self.tree(v))
         return self.vector(product)
 
 
-class Eigenpairs(NamedTuple):
+class LargestPairs(NamedTuple):
     """Some of the largest eigenvalues of a Hessian.
 
     Attributes:
@@ -122,7 +147,9 @@ class Eigenpairs(NamedTuple):
     vectors: np.ndarray
 
 
-def largest_pairs(eigenpairs: EigenSolver, theta: np.ndarray, k: int, start: np.ndarray | None) -> Eigenpairs:
+def largest_pairs(
+    eigenpairs: EigenSolver, theta: np.ndarray, k: int, start: np.ndarray | None
+) -> LargestPairs:
     """What a solver finds, largest first.
 
     Args:
@@ -134,8 +161,8 @@ def largest_pairs(eigenpairs: EigenSolver, theta: np.ndarray, k: int, start: np.
     Raises:
         UserError: It gave another number of pairs, or some that are not finite.
     """
-    values, vectors, *_ = eigenpairs(theta, k, start)
-    values, vectors = np.asarray(values, np.float64), np.asarray(vectors, np.float64)
+    found = eigenpairs(theta, k, start)
+    values, vectors = np.asarray(found.values, np.float64), np.asarray(found.vectors, np.float64)
     if values.shape != (k,) or vectors.shape != (len(theta), k):
         raise UserError(
             f"eigenpairs gave arrays of shapes {values.shape} and {vectors.shape}: values [{k}] and vectors "
@@ -146,4 +173,4 @@ def largest_pairs(eigenpairs: EigenSolver, theta: np.ndarray, k: int, start: np.
             "the Hessian's eigenvalues are not finite along the flow: lower the rate, or stop earlier."
         )
     order = np.argsort(-values, kind="stable")
-    return Eigenpairs(values[order], vectors[:, order])
+    return LargestPairs(values[order], vectors[:, order])

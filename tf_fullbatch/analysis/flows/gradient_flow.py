@@ -86,7 +86,7 @@ def gradient_flow(
         if substeps % solve_every == 0:
             values, vectors = largest_pairs(eigenpairs, theta, 1, vectors)
             sharpness = max(sharpness, float(values[0]))
-            longest = 1 / values[0] if values[0] > 0 else np.inf
+            longest = 1 / float(values[0]) if values[0] > 0 else np.inf
         length = min(longest, left)
         theta = runge_kutta_step(objective, theta, length)
         left -= length

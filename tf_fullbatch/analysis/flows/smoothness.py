@@ -28,10 +28,8 @@ _CHOICE = "chooses among its inputs"
 
 WITHOUT_THIRD_DERIVATIVES = {
     "Abs": _KINK,
-    "ArgMax": _CHOICE,
     "Ceil": _STEPS,
     "ClipByValue": _KINK,
-    "Cummax": _CHOICE,
     "Dilation2D": _CHOICE,
     "Elu": _BEND,
     "Floor": _STEPS,
@@ -57,6 +55,8 @@ WITHOUT_THIRD_DERIVATIVES = {
     "Selu": _BEND,
     "Sign": _STEPS,
     "Softsign": _BEND,
+    "TensorScatterMax": _CHOICE,
+    "TensorScatterMin": _CHOICE,
     "TopKV2": _CHOICE,
     "UnsortedSegmentMax": _CHOICE,
     "UnsortedSegmentMin": _CHOICE,
