@@ -22,8 +22,9 @@ CRITICAL = 1.95
 """Eigenvalues above this over the rate may oscillate."""
 TRACKED = 1.5
 """One more eigenvalue is tracked where the smallest tracked one is above this over the rate."""
-LARGEST_RESIDUAL = 1e-6
-"""Of a complementarity problem's solution, at size 1, that a step goes on with."""
+LARGEST_RESIDUAL = 1e-3
+"""Residual of a complementarity problem, where it has been brought to size 1, that a step goes on with: larger ones
+have no solution."""
 
 
 class Prediction(NamedTuple):
@@ -175,7 +176,7 @@ def _predicted(
         squared_gradient_norm=square,
         mean_loss=slope.loss + trace / rate,
         mean_squared_gradient_norm=square + 4 / rate**2 * trace,
-        variances=variances[::-1],
+        variances=np.maximum(variances[::-1], 0.0),  # rounding may leave some below
         directions=(critical @ turn)[:, ::-1],
         eigenvalues=pairs.values,
     )
