@@ -13,7 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from tests.rows import read_rows
 from tf_fullbatch.commands.train import main
-from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, MEASUREMENT_COLUMNS, STEP_COLUMNS
 
 TINY = ("--train_size=200", "--model=resnet_tiny", "--micro_batch_size=64")
 """A run of 0.2 s per pass once it is compiled, with a ragged last micro-batch of 8."""
@@ -55,6 +55,12 @@ def steps_of(folder: Path) -> list[dict]:
 def evaluations_of(folder: Path) -> list[dict]:
     """evaluations.csv without what a clock decides."""
     return [without_times(row) for row in read_rows(folder / "evaluations.csv", EVALUATION_COLUMNS)]
+
+
+def measurements_of(folder: Path) -> list[dict]:
+    """measurements.csv without what a clock decides; values as text, since nan does not equal itself."""
+    rows = read_rows(folder / "measurements.csv", MEASUREMENT_COLUMNS)
+    return [row | {"value": repr(row["value"])} for row in rows if row["quantity"] != "seconds"]
 
 
 def without_times(row: dict) -> dict:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
-from tests.command import Ended, evaluations_of, steps_of
+from tests.command import Ended, evaluations_of, measurements_of, steps_of
 from tests.faults.processes import finish
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 
@@ -63,6 +63,8 @@ class FaultTestCase(unittest.TestCase):
         """Weights, records and TensorBoard's reading are those of the undisturbed run, bit for bit."""
         self.assertEqual(steps_of(whole), steps_of(other))
         self.assertEqual(evaluations_of(whole), evaluations_of(other))
+        if (whole / "measurements.csv").exists():
+            self.assertEqual(measurements_of(whole), measurements_of(other))
         expected, found = (load_checkpoint(list_checkpoints(f / "checkpoints")[0]) for f in (whole, other))
         self.assertEqual(expected.step, found.step)
         self.assertEqual(list(expected.arrays), list(found.arrays))

@@ -54,6 +54,14 @@ CASES = {
             "--multiplicative_noise=0.1", "--checkpoint_every=1", "--histograms_every=10", "--evaluate_every=5",
         ),
     ),
+    "measured": Case(
+        60,
+        (
+            "--epochs=60", "--checkpoint_every=1", "--clip_norm=0.4", "--evaluate_every=10", "--activation=softplus",
+            "--measure=sharpness,noise_scale,critical_sharpness", "--measure_every=4",
+            "--measure_options=sharpness.k=2,sharpness.smallest=1",
+        ),
+    ),
     "AdamW, one checkpoint each 3 steps": Case(
         152, (*STEPWISE, "--optimizer=adamw", "--learning_rate=1e-3", "--checkpoint_every=3")
     ),
@@ -133,6 +141,9 @@ class KilledTest(FaultTestCase):
 
     def test_penalty_noise_and_devices(self):
         self.assert_survived("penalty, noise, two devices")
+
+    def test_measured(self):
+        self.assert_survived("measured")
 
     def test_adamw(self):
         self.assert_survived("AdamW, one checkpoint each 3 steps")

@@ -77,11 +77,11 @@ class Sinks(RecordSink):
 
 
 def measured_values(records: Sequence[Record]) -> dict[str, tuple[float, Record]]:
-    """ "sharpness/eigenvalue/1" -> (value, record) of what was measured and can be drawn."""
+    """MEASURE/QUANTITY/OF -> (value, record) of what was measured and can be drawn; the time it took is left out."""
     found = {}
     for record in records:
         value = record.get("value")
-        if value is not None and math.isfinite(float(value)):
+        if value is not None and math.isfinite(float(value)) and record["quantity"] != "seconds":
             parts = (record["measure"], record["quantity"], record["of"])
             found["/".join(str(part) for part in parts if part)] = float(value), record
     return found
