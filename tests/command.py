@@ -103,7 +103,7 @@ class CommandTestCase(unittest.TestCase):
         super().setUp()
         self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
         if not self.draws_curves:
-            self.enterContext(mock.patch("tf_fullbatch.run.train.plot_curves"))
+            self.enterContext(mock.patch("tf_fullbatch.run.conclusion.plot_curves"))
 
     def assert_done(self, ended: Ended) -> Ended:
         self.assertEqual(0, ended.code, ended.err)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tests.rows import table_of
 from tf_fullbatch.display import curves
-from tf_fullbatch.display.curves import decimate
+from tf_fullbatch.display.lines import decimate
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 

@@ -48,7 +48,7 @@ class ExtensionTest(CommandTestCase):
     def setUpClass(cls) -> None:
         super().setUpClass()
         cls.run_folder = cls.shared / "run"
-        with mock.patch("tf_fullbatch.run.train.plot_curves", lambda *given: Path(given[2]).touch()):
+        with mock.patch("tf_fullbatch.run.conclusion.plot_curves", lambda *given: Path(given[2]).touch()):
             cls.ended = [tiny(cls.run_folder, *RUN)]
             cls.ended += [interrupted_after(7, cls.run_folder), tiny(cls.run_folder, *RUN, *ONCE)]
             cls.ended += [tiny(cls.run_folder, *RUN, *TWICE)]

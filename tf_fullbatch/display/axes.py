@@ -6,11 +6,22 @@ from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullLocator
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterSciNotation,
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    SymmetricalLogLocator,
+)
 
 GREY = "#555555"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 """Tick labels without powers of ten."""
+_DECADES = 20.0
+"""Where the largest of values is so many times the smallest, their axis is logarithmic."""
+_MOST_DECADES = 1e6
+"""The largest of values over the end of an axis' linear part."""
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -42,6 +53,31 @@ def log_y(panel: Axes, ends: tuple[float, float] | None = None) -> None:
         panel.set_ylim(*_log_limits(panel.yaxis, low, high))
 
 
+def fit_y(panel: Axes, values: np.ndarray) -> None:
+    """A y axis that suits what is drawn: logarithmic over decades, with a linear part where there are both signs.
+
+    Args:
+        panel: Where it is drawn.
+        values: All of it; what is not finite does not count.
+    """
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    if not len(sizes):
+        return
+    # A few values next to 0 among others are no range.
+    low, high = float(np.quantile(sizes, 0.05)), float(sizes.max())
+    if low * _DECADES >= high:
+        return
+    if np.nanmin(values) > 0:
+        log_y(panel)
+    else:
+        linear = max(low, high / _MOST_DECADES)
+        locator = SymmetricalLogLocator(base=10, linthresh=linear)
+        locator.set_params(numticks=8)
+        panel.set_yscale("symlog", linthresh=linear, linscale=0.5)
+        panel.yaxis.set_major_locator(locator)
+        panel.yaxis.set_minor_locator(NullLocator())
+
+
 def spans(panel: Axes, decades: float) -> bool:
     """Whether the positive values drawn in a panel span more than so many powers of ten, by their largest each."""
     tops = [
@@ -58,6 +94,12 @@ def falling_log_x(panel: Axes) -> None:
     if np.isfinite(low) and 0 < low <= high:
         panel.set_xscale("log", nonpositive="mask")
         panel.set_xlim(*reversed(_log_limits(panel.xaxis, low, high)))
+
+
+def pass_axis(panel: Axes, last: float) -> None:
+    """The x axis of passes over the training set, from 0 to the last."""
+    panel.set_xlim(0, 1.02 * last if last > 0 else 1)
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=last >= 3, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _log_limits(axis: Axis, low: float, high: float) -> tuple[float, float]:

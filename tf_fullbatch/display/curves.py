@@ -13,9 +13,10 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, NullLocator
 
-from tf_fullbatch.display.axes import GREY, PLAIN, finish, log_y, new_figure
+from tf_fullbatch.display.axes import GREY, PLAIN, finish, log_y, new_figure, pass_axis
+from tf_fullbatch.display.lines import draw_curve
 from tf_fullbatch.records.files import write_bytes
 
 # Okabe and Ito's colours, told apart by colour-blind readers (jfly.uni-koeln.de/color, 2002).
@@ -24,9 +25,6 @@ _OBJECTIVE, _MICRO_BATCHES = "#56B4E9", "#CC79A7"
 # What a step has, where there are no splits to tell apart.
 _STEP = "#000000"
 
-_MOST_POINTS = 4000
-_BINS = 500
-_FEWEST_WITHOUT_MARKERS = 40
 # Below a tenth of a percent the error axis is linear, so that 0 has a place on it.
 _ERROR_LINEAR_BELOW = 0.1
 
@@ -84,7 +82,7 @@ def draw_curves(
     for panel in panels:
         finish(panel)
         panel.tick_params(labelbottom=True)
-    _pass_axis(rate, float(pd.concat([pd.Series([0.0]), metrics["epoch"], evaluations["epoch"]]).max()))
+    pass_axis(rate, float(pd.concat([pd.Series([0.0]), metrics["epoch"], evaluations["epoch"]]).max()))
     _shared_legend(figure, [loss, second] if has_accuracy else [loss])
     if title:
         figure.suptitle(title, fontsize=12, fontweight="bold")
@@ -102,10 +100,10 @@ def _loss_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame, o
     has_one = _any(metrics["cross_entropy"], evaluations["cross_entropy"])
     shown = _cross_entropy(metrics)
     if _differs(penalised, objective):
-        _curve(panel, epoch, penalised, _PENALISED, label="training, objective with penalty")
+        draw_curve(panel, epoch, penalised, _PENALISED, label="training, objective with penalty")
     if _differs(objective, shown):
-        _curve(panel, epoch, objective, _OBJECTIVE, label="training, objective", linestyle=":")
-    _curve(panel, epoch, shown, _TRAIN, label="training")
+        draw_curve(panel, epoch, objective, _OBJECTIVE, label="training, objective", linestyle=":")
+    draw_curve(panel, epoch, shown, _TRAIN, label="training")
     _evaluation_curves(panel, evaluations, _cross_entropy)
     panel.set_ylabel("Cross-entropy (nats)" if has_one else otherwise)
     log_y(panel)
@@ -123,7 +121,7 @@ def _differs(curve: pd.Series, other: pd.Series) -> bool:
 
 def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) -> None:
     error = 100 * (1 - metrics["accuracy"])
-    _curve(panel, metrics["epoch"], error, _TRAIN, label="training")
+    draw_curve(panel, metrics["epoch"], error, _TRAIN, label="training")
     _evaluation_curves(panel, evaluations, lambda rows: 100 * (1 - rows["accuracy"]))
     panel.set_ylabel("Classification error (%)")
     if not panel.lines:
@@ -139,7 +137,7 @@ def _error_panel(panel: Axes, metrics: pd.DataFrame, evaluations: pd.DataFrame) 
 
 
 def _update_panel(panel: Axes, metrics: pd.DataFrame) -> None:
-    _curve(panel, metrics["epoch"], metrics["update_norm"], _STEP, label="update")
+    draw_curve(panel, metrics["epoch"], metrics["update_norm"], _STEP, label="update")
     panel.set_ylabel("Update norm (L2)")
     log_y(panel)
 
@@ -147,8 +145,8 @@ def _update_panel(panel: Axes, metrics: pd.DataFrame) -> None:
 def _gradient_panel(panel: Axes, metrics: pd.DataFrame, clip_norm: float | None) -> None:
     epoch = metrics["epoch"]
     rms = np.sqrt(metrics["mean_squared_micro_batch_gradient_norm"])
-    _curve(panel, epoch, rms, _MICRO_BATCHES, label="micro-batches (RMS)")
-    _curve(panel, epoch, metrics["gradient_norm"], _STEP, label="update batch")
+    draw_curve(panel, epoch, rms, _MICRO_BATCHES, label="micro-batches (RMS)")
+    draw_curve(panel, epoch, metrics["gradient_norm"], _STEP, label="update batch")
     if clip_norm is not None:
         panel.axhline(
             clip_norm, color=GREY, linestyle="--", linewidth=1.2, label=f"clipping threshold {clip_norm:g}"
@@ -171,16 +169,11 @@ def _gradient_panel(panel: Axes, metrics: pd.DataFrame, clip_norm: float | None)
 
 def _rate_panel(panel: Axes, metrics: pd.DataFrame) -> None:
     rate = metrics["learning_rate"]
-    _curve(panel, metrics["epoch"], rate, _STEP, label="learning rate")
+    draw_curve(panel, metrics["epoch"], rate, _STEP, label="learning rate")
     panel.set_ylabel("Learning rate")
     if panel.lines:
         top = 1.05 * np.nanmax(rate) or 1.0
         panel.set_ylim(-0.02 * top, top)
-
-
-def _pass_axis(panel: Axes, last: float) -> None:
-    panel.set_xlim(0, 1.02 * last if last > 0 else 1)
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=last >= 3, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _shared_legend(figure: Figure, panels: Sequence[Axes]) -> None:
@@ -202,44 +195,4 @@ def _evaluation_curves(
 ) -> None:
     for (split, weights), (color, style, label) in _STYLES.items():
         rows = evaluations[(evaluations["split"] == split) & (evaluations["weights"] == weights)]
-        _curve(panel, rows["epoch"], figure(rows), color, label=label, linestyle=style, zorder=3)
-
-
-def _curve(
-    panel: Axes,
-    x: pd.Series,
-    y: pd.Series,
-    color: str,
-    label: str,
-    linestyle: str = "-",
-    zorder: float = 2,
-) -> None:
-    """One curve, or nothing where no point is finite; many points become local means in a band."""
-    finite = np.isfinite(x) & np.isfinite(y)
-    if not finite.any():
-        return
-    if finite.sum() > _MOST_POINTS:
-        bins = decimate(x[finite], y[finite], _BINS)
-        x, y = bins["x"], bins["y"]
-        panel.fill_between(
-            x, bins["low"], bins["high"], color=color, alpha=0.2, linewidth=0, zorder=zorder - 1
-        )
-    marker = "o" if finite.sum() < _FEWEST_WITHOUT_MARKERS else ""
-    panel.plot(
-        x,
-        y,
-        color=color,
-        label=label,
-        linestyle=linestyle,
-        linewidth=1.7,
-        marker=marker,
-        markersize=4,
-        zorder=zorder,
-    )
-
-
-def decimate(x: pd.Series, y: pd.Series, bins: int) -> pd.DataFrame:
-    """Cuts a curve into `bins` stretches of neighbouring points: mean x, mean y, and as low and high its 5 and 95 %."""
-    stretches = pd.DataFrame({"x": x, "y": y}).groupby((np.arange(1, len(x) + 1) * bins - 1) // len(x))
-    low, high = (stretches["y"].quantile(share) for share in (0.05, 0.95))
-    return stretches.mean().assign(low=low, high=high)
+        draw_curve(panel, rows["epoch"], figure(rows), color, label=label, linestyle=style, zorder=3)

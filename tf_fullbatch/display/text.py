@@ -96,6 +96,7 @@ def summary_table(summary: Mapping[str, Any]) -> str:
             lines.append((f"{split}{_suffix(weights)}{step}", _figures(figures)))
     if summary["best"]:
         lines.append(("best by validation", _best_line(summary["best"])))
+    lines += _measuring_lines(summary.get("measuring"))
     lines.append(("wall time", format_duration(float(summary["wall_seconds"]))))
     if summary["images_per_second"] is not None:
         lines.append(("speed", f"{format_count(float(summary['images_per_second']))} samples/s"))
@@ -150,6 +151,44 @@ def loss_texts(figures: Mapping[str, Any], digits: str) -> list[str]:
     if len(set(written.values())) == 1:  # no smoothing, nothing regularised
         written = dict([next(iter(written.items()))])
     return [f"{name} {text}" for name, text in written.items()]
+
+
+def _measuring_lines(measuring: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """What was measured last, what measuring took beside training, and the time at the edge of stability."""
+    if not measuring:
+        return []
+    names = {name: [figure["quantity"], figure["of"]] for name, figure in measuring["last"].items()}
+    words = {name: " ".join(dict.fromkeys([name, *parts])).strip() for name, parts in names.items()}
+    figures = [
+        f"{words[name].replace('_', ' ')} {float(figure['value']):.4g}"
+        for name, figure in measuring["last"].items()
+    ]
+    spent, trained = (
+        format_count(float(measuring[key]))
+        for key in ("gradient_evaluations", "training_gradient_evaluations")
+    )
+    took = format_duration(float(measuring["seconds"]))
+    lines = [
+        ("measured last", ", ".join(figures)),
+        (
+            "measuring",
+            f"{counted(measuring['measurements'], 'time')}: {spent} gradient evaluations per sample (training: "
+            f"{trained}), {took}",
+        ),
+    ]
+    return lines + ([("edge of stability", _edge(measuring["edge"]))] if "edge" in measuring else [])
+
+
+def _edge(edge: Mapping[str, Any] | None) -> str:
+    if edge is None:
+        return "not found"
+    low, high = (float(end) for end in edge["interval"])
+    interval = f" (95 % interval {low:.3g} to {high:.3g})" if math.isfinite(low) else ""
+    end = "the end" if edge["exit_step"] is None else f"step {edge['exit_step']}"
+    return (
+        f"from step {edge['entry_step']} to {end}, {counted(edge['dwell'], 'step')} at it; sharpness "
+        f"{float(edge['mean_ratio']):.4g} of the threshold{interval}"
+    )
 
 
 def _best_line(best: Mapping[str, Any]) -> str:

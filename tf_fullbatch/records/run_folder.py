@@ -39,6 +39,7 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.summary = self.path / "summary.json"
         self.curves = self.path / "curves.png"
+        self.measured_curves = self.path / "measurements.png"
         self.lock = self.path / ".lock"
 
     def logger_note(self, logger: str) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
 from tf_fullbatch.records.files import read_json
+from tf_fullbatch.records.measured import measuring_summary
 from tf_fullbatch.version import __version__
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def run_summary(
     outcome: Outcome,
     metrics: "pd.DataFrame",
     evaluations: "pd.DataFrame",
+    measurements: "pd.DataFrame | None" = None,
     output_dir: str | Path,
     device: str,
     message: str = "",
@@ -57,6 +59,7 @@ def run_summary(
         outcome: How the run ended.
         metrics: metrics.csv, whole.
         evaluations: evaluations.csv, whole.
+        measurements: measurements.csv, whole; None for none.
         output_dir: The run's folder.
         device: What it ran on, in words, such as "2 x NVIDIA H200".
         message: The sentence about the end; by default the outcome's own.
@@ -66,13 +69,14 @@ def run_summary(
         `wall_seconds` of the last step; `images_per_second`, the median over the steps but the first of the
         rows; `final`: `train` (loss, cross-entropy and accuracy of the last step, at the weights before its
         update) and, for `validation` and `test`, the last evaluation of each kind of weights; `best`, see
-        `best_evaluation`; `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an
-        empty dictionary.
+        `best_evaluation`; `measuring`, see `measuring_summary`, where something was measured; `device`, `versions`,
+        `git_revision`, `output_dir`. Absent figures are None or an empty dictionary.
     """
     measured = metrics.dropna(axis="columns", how="all")
     last = measured[-1:].to_dict("records")[0] if len(metrics) else {}
     speeds = metrics["images_per_second"]
     speed = (speeds[1:] if len(speeds) > 1 else speeds).median()  # the first step of the rows compiles
+    measuring = None if measurements is None else measuring_summary(measurements, metrics)
     return {
         "format_version": FORMAT_VERSION,
         "outcome": outcome.name,
@@ -88,6 +92,7 @@ def run_summary(
             "test": _last_of_split(evaluations, "test"),
         },
         "best": best_evaluation(evaluations),
+        **({} if measuring is None else {"measuring": measuring}),
         "device": device,
         "versions": versions(),
         "git_revision": git_revision(Path(__file__).parent),

@@ -155,6 +155,14 @@ def read_table(
     return table.astype(lacking) if lacking else table
 
 
+def no_rows(columns: Iterable[Column]) -> "pd.DataFrame":
+    """A table as `read_table` gives it, without a row."""
+    import pandas as pd
+
+    kinds = {int: "Int64", float: "float64", str: "str"}
+    return pd.DataFrame({column.name: pd.Series(dtype=kinds[column.kind]) for column in columns})
+
+
 def last_row(path: str | os.PathLike[str]) -> dict[str, str]:
     """The last whole row of a table, column -> cell, from the file's two ends alone; empty where there is none."""
     try:

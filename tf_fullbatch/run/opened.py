@@ -15,6 +15,7 @@ from tf_fullbatch.errors import UserError, in_pythons_words
 from tf_fullbatch.records import tables
 from tf_fullbatch.records.checkpoints import Checkpoint, load_latest, load_step
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.measured import read_measurements
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy
@@ -72,6 +73,11 @@ class OpenedRun:
         """evaluations.csv: one row per evaluated split and kind of weights."""
         return tables.read_table(self._folder.evaluations, EVALUATION_COLUMNS)
 
+    @functools.cached_property
+    def measurements(self) -> "pd.DataFrame":
+        """measurements.csv: one row per figure that was measured along training; none where nothing was."""
+        return read_measurements(self._folder)
+
     def objective(self, *, step: int = 0) -> Objective:
         """What the run's next update would descend, its augmentation and dropout included.
 
@@ -111,7 +117,8 @@ def open_run(
             `train`, ...); a model gets the checkpoint's weights.
 
     Returns:
-        The run: `network`, `splits`, `config`, `history`, `evaluations`, `loss`, `objective()` (see `OpenedRun`).
+        The run: `network`, `splits`, `config`, `history`, `evaluations`, `measurements`, `loss`, `objective()` (see
+        `OpenedRun`).
 
     Raises:
         UserError: There is no run or no such checkpoint, its data are not to be had, or its code is not what it was.

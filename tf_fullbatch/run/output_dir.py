@@ -148,7 +148,12 @@ def finished_summary(
         )
     if checkpoint.epoch > config.total_epochs:
         raise UserError(f"--epochs={own}: {has_more}. Give more --epochs, or another --output_dir.")
-    if checkpoint.epoch < config.total_epochs or not (folder.model.exists() and folder.curves.exists()):
+    files = [
+        folder.model,
+        folder.curves,
+        *([folder.measured_curves] if last_row(folder.measurements) else []),
+    ]
+    if checkpoint.epoch < config.total_epochs or not all(file.exists() for file in files):
         return None
     try:
         summary = read_summary(folder.summary)
@@ -170,13 +175,15 @@ def _check_tables(folder: RunFolder, step: int) -> None:
         UserError: One of them is, or does.
     """
     restore = "Restore it, or delete the folder to train anew."
-    for table in (folder.metrics, folder.evaluations):
+    measured = [folder.measurements] if folder.read_config().measures.measure else []
+    for table in (folder.metrics, folder.evaluations, *measured):
         if not table.exists():
             raise UserError(
                 f"--output_dir={folder.path} holds a finished run without its {table.name}. {restore}"
             )
-    if last_row(folder.metrics).get("step") != str(step):
-        raise UserError(
-            f"--output_dir={folder.path} holds a finished run whose metrics.csv does not end with its last step, "
-            f"{step}. {restore}"
-        )
+    for table in (folder.metrics, *measured):
+        if last_row(table).get("step") != str(step):
+            raise UserError(
+                f"--output_dir={folder.path} holds a finished run whose {table.name} does not end with its last step, "
+                f"{step}. {restore}"
+            )

@@ -7,7 +7,7 @@ import numpy as np
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.display.text import format_count, format_duration
+from tf_fullbatch.display.text import counted, format_count, format_duration
 from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
@@ -42,6 +42,9 @@ def plan(config: Config) -> str:
     rows.append(("parameters", f"{trainable:,} trainable"))
     rows += memory_rows(config, model, splits)
     rows += _cost(config, model, batches, replicas)
+    if config.measures.measure:
+        steps_per_epoch = batches.plan(config.step.micro_batch_size, replicas).steps_per_epoch
+        rows.append(("measuring", _measuring(config, steps_per_epoch)))
     width = max(len(name) for name, _ in rows)
     return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in rows])
 
@@ -92,6 +95,19 @@ def _cost(
             f"(one measured), {format_count(micro_batch_size * replicas / seconds)} samples/s",
         ),
     ]
+
+
+def _measuring(config: Config, steps_per_epoch: int) -> str:
+    """How often is measured; what a measurement takes depends on what is found."""
+    every, ends = config.measures.measure_every, config.stretch_ends
+    steps = {
+        *range(0, config.total_epochs * steps_per_epoch + 1, every),
+        *(e * steps_per_epoch for e in ends),
+    }
+    return (
+        f"{counted(len(steps), 'time')} ({', '.join(config.measures.measure)}; every {counted(every, 'step')}, before "
+        "the first and after the last), beside that cost and time"
+    )
 
 
 def _micro_batch_seconds(model: FullBatchModel, batches: UpdateBatches) -> float:

@@ -8,7 +8,6 @@ from typing import Any
 import keras
 
 from tf_fullbatch.config.run import Config, compared_settings
-from tf_fullbatch.display.curves import plot_curves
 from tf_fullbatch.display.progress import ProgressLine
 from tf_fullbatch.display.sinks import Sinks
 from tf_fullbatch.display.tensorboard import code_block
@@ -22,12 +21,11 @@ from tf_fullbatch.errors import (
     WorkerLostError,
 )
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
-from tf_fullbatch.records.columns import EVALUATION_COLUMNS, MEASUREMENT_COLUMNS, STEP_COLUMNS
-from tf_fullbatch.records.files import write_json
+from tf_fullbatch.records.columns import MEASUREMENT_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.summary import run_summary
-from tf_fullbatch.records.tables import TableWriter, read_table
+from tf_fullbatch.records.tables import TableWriter
 from tf_fullbatch.run import build
+from tf_fullbatch.run.conclusion import conclude
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.failures import naming_lost_workers, naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
@@ -35,7 +33,6 @@ from tf_fullbatch.run.network_file import save_network
 from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
-from tf_fullbatch.settings.part_names import shortened
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
 from tf_fullbatch.training.measuring import Measured, Measurements
@@ -280,25 +277,13 @@ class RunSession:
             print(f"error: {message}", file=sys.stderr)
 
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
-        metrics = read_table(self._folder.metrics, STEP_COLUMNS)
-        evaluations = read_table(self._folder.evaluations, EVALUATION_COLUMNS)
         if not self._weights_lost:
             save_network(self._parts.model.network, self._folder.model)
-        summary = run_summary(
-            outcome=outcome,
-            metrics=metrics,
-            evaluations=evaluations,
-            output_dir=self._folder.path,
-            device=describe_devices(self._parts.strategy),
-            message=message,
+        summary = conclude(
+            self._folder, self._config, outcome, message, describe_devices(self._parts.strategy)
         )
-        write_json(self._folder.summary, summary)
-        plot_curves(metrics, evaluations, self._folder.curves, self._title(), self._config.step.clip_norm)
         if not self._quiet:
             print(summary_table(summary))
-
-    def _title(self) -> str:
-        return f"{shortened(self._config.model.model)} on {shortened(self._config.data.dataset)}"
 
     def _back_to_checkpoint(self) -> str:
         """Takes the last checkpoint's weights in place of lost ones; words for what is kept."""

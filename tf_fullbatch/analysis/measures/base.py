@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Protocol
 
 from tf_fullbatch.settings.fields import Settings
 
@@ -38,10 +38,17 @@ class Quantity:
     Attributes:
         description: What is measured, with its formula.
         unit: Its unit; empty for pure numbers.
+        panel: What it shares a panel of figures under with others of its measure; empty where it has one of its own.
+        drawn: How figures draw it: a "line", a "bound" of the others in its panel, or "not": what only says how another
+            was found stands in the table alone.
+        level: A value that means something, drawn as a line; None for none.
     """
 
     description: str
     unit: str = ""
+    panel: str = ""
+    drawn: Literal["line", "bound", "not"] = "line"
+    level: float | None = None
 
 
 COST: Mapping[str, Quantity] = {

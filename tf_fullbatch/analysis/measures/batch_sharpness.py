@@ -7,6 +7,8 @@ from typing import ClassVar
 from tf_fullbatch.analysis.measures.base import Figure, Measure, MeasureSettings, Moment, Quantity
 from tf_fullbatch.settings.fields import setting
 
+_CURVATURES = "curvature along gradients"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchSharpnessSettings(MeasureSettings):
@@ -19,18 +21,28 @@ class BatchSharpnessSettings(MeasureSettings):
     quantities: ClassVar[Mapping[str, Quantity]] = {
         "batch_sharpness": Quantity(
             "E_b[g_b.H_b g_b / |g_b|^2] over all micro-batches of the set, each with its own loss: with batch "
-            "normalisation and augmentation as training takes it. Under SGD of such batches it settles at 2 / lr."
+            "normalisation and augmentation as training takes it. Under SGD of such batches it settles at 2 / lr.",
+            panel=_CURVATURES,
         ),
-        "batch_sharpness_standard_error": Quantity("Its standard error by the jackknife over micro-batches."),
-        "batch_sharpness_ratio": Quantity("E_b[g_b.H_b g_b] / E_b[|g_b|^2] over all micro-batches."),
+        "batch_sharpness_standard_error": Quantity(
+            "Its standard error by the jackknife over micro-batches.", drawn="not"
+        ),
+        "batch_sharpness_ratio": Quantity(
+            "E_b[g_b.H_b g_b] / E_b[|g_b|^2] over all micro-batches.", panel=_CURVATURES
+        ),
         "batch_sharpness_ratio_standard_error": Quantity(
-            "Its standard error by the jackknife over micro-batches."
+            "Its standard error by the jackknife over micro-batches.", drawn="not"
         ),
-        "gradient_sharpness": Quantity("g.H g / |g|^2 of the whole set; at most the largest eigenvalue."),
+        "gradient_sharpness": Quantity(
+            "g.H g / |g|^2 of the whole set; at most the largest eigenvalue.", panel=_CURVATURES
+        ),
         "gradient_noise_interaction": Quantity(
-            "E_b[g_b.H g_b] / |g|^2, H of the whole set, by random signs of the micro-batches."
+            "E_b[g_b.H g_b] / |g|^2, H of the whole set, by random signs of the micro-batches.",
+            panel=_CURVATURES,
         ),
-        "gradient_noise_interaction_standard_error": Quantity("Its standard error over the random signs."),
+        "gradient_noise_interaction_standard_error": Quantity(
+            "Its standard error over the random signs.", drawn="not"
+        ),
     }
     needs_second_derivatives: ClassVar[bool] = True
 

@@ -30,7 +30,7 @@ class CriticalSharpnessSettings(MeasureSettings):
             "a quadratic g.Hg / |g|^2: directional, at most the sharpness. Exact to 1/17, from below. "
             "nan where no t was found within 2^-12 and 2^32 rates: the update is 0, no descent, or meets no rise."
         ),
-        "forward_passes": Quantity("Forward passes over the training set that the search took."),
+        "forward_passes": Quantity("Forward passes over the training set that the search took.", drawn="not"),
     }
 
     def build(self) -> "CriticalSharpness":

@@ -18,7 +18,7 @@ class GradientFlowAngleSettings(MeasureSettings):
             "for gradient descent; from 90 on the step is no descent. nan where one of them is 0.",
             "degrees",
         ),
-        "gradient_flow_cosine": Quantity("Its cosine, -u . g / (|u| |g|)."),
+        "gradient_flow_cosine": Quantity("Its cosine, -u . g / (|u| |g|).", drawn="not"),
     }
 
     def build(self) -> "GradientFlowAngle":

@@ -17,7 +17,8 @@ class MomentumSimilaritySettings(MeasureSettings):
         "momentum_similarity": Quantity(
             "m . g / (|m| |g|), m the optimizer's running mean or sum of gradients and g the gradient of the training "
             "loss: 1 where gradients keep their direction, negative where they turn round, as at the edge of "
-            "stability. nan where the optimizer keeps none, or before its first step."
+            "stability. nan where the optimizer keeps none, or before its first step.",
+            level=0.0,
         ),
     }
 

@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from tf_fullbatch.analysis.measures.base import Figure, Measure, MeasureSettings, Moment, Quantity
 
+_SCALE, _PARTS = "noise scale", "noise and signal"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NoiseScaleSettings(MeasureSettings):
@@ -20,16 +22,21 @@ class NoiseScaleSettings(MeasureSettings):
             "Simple noise scale B = S / |G|^2, per micro-batch: with batch normalisation or augmentation of the "
             "gradients that training takes, not of samples by themselves. nan where |G|^2 is not positive.",
             "samples",
+            panel=_SCALE,
         ),
         "noise_scale_of_the_set": Quantity(
-            "S / |g|^2, g the gradient of the whole set, which is taken for the distribution.", "samples"
+            "S / |g|^2, g the gradient of the whole set, which is taken for the distribution.",
+            "samples",
+            panel=_SCALE,
         ),
         "gradient_covariance_trace": Quantity(
             "S = N (mean_b |g_b|^2 - |g|^2) / (K - 1) over the K micro-batches of N samples: the trace of the "
-            "covariance of the samples' gradients, per micro-batch as the noise scale."
+            "covariance of the samples' gradients, per micro-batch as the noise scale.",
+            panel=_PARTS,
         ),
         "squared_signal": Quantity(
-            "|G|^2 = |g|^2 - S / N, of the distribution that the set is drawn from; may be negative."
+            "|G|^2 = |g|^2 - S / N, of the distribution that the set is drawn from; may be negative.",
+            panel=_PARTS,
         ),
     }
 

@@ -19,6 +19,7 @@ critical, as in the central flows of Cohen et al. 2024 (arXiv 2410.24206)."""
 
 
 _TRACKED = "tracked"
+_EIGENVALUES = "eigenvalues"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,25 +32,33 @@ class SharpnessSettings(MeasureSettings):
     summary: ClassVar[str] = "largest Hessian eigenvalues and the stability threshold of the method in use"
     needs_second_derivatives: ClassVar[bool] = True
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "eigenvalue": Quantity("The i-th largest eigenvalue of the loss's Hessian."),
+        "eigenvalue": Quantity("The i-th largest eigenvalue of the loss's Hessian.", panel=_EIGENVALUES),
         "residual": Quantity(
-            "|Hu - lu| of the i-th eigenpair, as a share of the largest |l| of those tracked."
+            "|Hu - lu| of the i-th eigenpair, as a share of the largest |l| of those tracked.", drawn="not"
         ),
-        "converged": Quantity("1 where the i-th residual is within the tolerance, else 0."),
+        "converged": Quantity("1 where the i-th residual is within the tolerance, else 0.", drawn="not"),
         "smallest_eigenvalue": Quantity("The i-th smallest eigenvalue of the loss's Hessian."),
         "smallest_residual": Quantity(
-            "|Hu - lu| of the i-th smallest eigenpair, as a share of the largest |l| of them."
+            "|Hu - lu| of the i-th smallest eigenpair, as a share of the largest |l| of them.", drawn="not"
         ),
-        "smallest_converged": Quantity("1 where the i-th smallest residual is within the tolerance, else 0."),
+        "smallest_converged": Quantity(
+            "1 where the i-th smallest residual is within the tolerance, else 0.", drawn="not"
+        ),
         "preconditioned_eigenvalue": Quantity(
-            "The largest eigenvalue of P^-1/2 H P^-1/2, P the diagonal that the optimizer divides by."
+            "The largest eigenvalue of P^-1/2 H P^-1/2, P the diagonal that the optimizer divides by.",
+            panel=_EIGENVALUES,
         ),
-        "penalised_eigenvalue": Quantity("The largest eigenvalue of the penalised loss's Hessian."),
+        "penalised_eigenvalue": Quantity(
+            "The largest eigenvalue of the penalised loss's Hessian.", panel=_EIGENVALUES
+        ),
         "threshold": Quantity(
-            "Largest curvature at which the method is stable on a quadratic, at the present rate, decay and clipping."
+            "Largest curvature at which the method is stable on a quadratic, at the present rate, decay and clipping.",
+            panel=_EIGENVALUES,
+            drawn="bound",
         ),
         "ratio": Quantity(
-            "What descends (penalised, preconditioned) has as its largest eigenvalue, as a share of the threshold."
+            "What descends (penalised, preconditioned) has as its largest eigenvalue, as a share of the threshold.",
+            level=1.0,
         ),
         "gradient_along_top": Quantity(
             "|u . g| / |g|, u the first eigenvector: below 1e-12 descent sits on an unstable manifold, and may pass "

@@ -23,13 +23,17 @@ class SnrSettings(MeasureSettings):
             "K - 1): per micro-batch, of the gradients that training takes, batch normalisation and augmentation "
             "included."
         ),
-        "snr_standard_error": Quantity("Standard error of snr by the jackknife over micro-batches."),
+        "snr_standard_error": Quantity(
+            "Standard error of snr by the jackknife over micro-batches.", drawn="not"
+        ),
         "gsnr": Quantity(
             "Mean over parameters with noise of g_i^2 / var_i; about 1 / K where there is no signal."
         ),
-        "gsnr_standard_error": Quantity("Standard error of gsnr by the jackknife over micro-batches."),
+        "gsnr_standard_error": Quantity(
+            "Standard error of gsnr by the jackknife over micro-batches.", drawn="not"
+        ),
         "noiseless_parameters": Quantity(
-            "Parameters whose gradient is the same in all micro-batches.", "parameters"
+            "Parameters whose gradient is the same in all micro-batches.", "parameters", drawn="not"
         ),
     }
 
