@@ -3,7 +3,7 @@
 import unittest
 from dataclasses import dataclass
 
-from tf_fullbatch.display.time_left import Evaluations, TimeLeft
+from tf_fullbatch.display.time_left import Recurring, TimeLeft
 
 
 @dataclass
@@ -19,6 +19,9 @@ class MadeUpRun:
         every: Steps between evaluations; None for none.
         evaluation: Seconds of an evaluation.
         compiling_evaluation: Seconds of the first one besides.
+        measure_every: Steps between measurements, which begin before the first step; None for none.
+        measurement: Seconds of a measurement.
+        compiling_measurement: Seconds of the first one besides.
         begun: Steps made by an earlier process.
     """
 
@@ -30,16 +33,25 @@ class MadeUpRun:
     every: int | None = None
     evaluation: float = 0.0
     compiling_evaluation: float = 0.0
+    measure_every: int | None = None
+    measurement: float = 0.0
+    compiling_measurement: float = 0.0
     begun: int = 0
 
     def errors(self) -> list[tuple[float, float]]:
         """(share of the steps done, estimate / what really follows - 1) after each call but the first and the last."""
         evaluations = None
         if self.every is not None:  # a computed cost that is a third too low
-            evaluations = Evaluations(every=self.every, in_steps=self.evaluation / self.step / 1.5)
-        left, now, done, estimates = TimeLeft(self.begun, self.steps, 0.0, evaluations), 0.0, self.begun, []
+            evaluations = Recurring(every=self.every, in_steps=self.evaluation / self.step / 1.5)
+        measurements = None if self.measure_every is None else Recurring(every=self.measure_every)
+        left = TimeLeft(self.begun, self.steps, 0.0, evaluations, measurements)
+        now, done, estimates = 0.0, self.begun, []
+        if self.measure_every is not None and not self.begun:
+            now += self.measured(left)
         while done < self.steps:
             made = min(self.per_call, self.per_epoch - done % self.per_epoch)
+            if self.measure_every is not None:
+                made = min(made, self.measure_every - done % self.measure_every)
             now += made * self.step + (self.compiling if done == self.begun else 0)
             done += made
             if self.every is not None and (done % self.every == 0 or done == self.steps):
@@ -48,6 +60,8 @@ class MadeUpRun:
                 now += spent
                 left.evaluated(spent / 2)  # of two splits
                 left.evaluated(spent / 2)
+            if self.measure_every is not None and (done % self.measure_every == 0 or done == self.steps):
+                now += self.measured(left)
             left.step_done(done, now)
             estimates.append((done, now, left.seconds(self.steps - done)))
         begun, steps = self.begun, self.steps
@@ -55,6 +69,12 @@ class MadeUpRun:
             ((done - begun) / (steps - begun), estimate / (now - at) - 1)
             for done, at, estimate in estimates[1:-1]
         ]
+
+    def measured(self, left: TimeLeft) -> float:
+        """Measures, and returns the seconds that it took; what is computed is said to be a third of what it is."""
+        spent, self.compiling_measurement = self.measurement + self.compiling_measurement, 0.0
+        left.measured(spent, self.measurement / self.step / 3)
+        return spent
 
 
 class TimeLeftTest(unittest.TestCase):
@@ -89,6 +109,36 @@ class TimeLeftTest(unittest.TestCase):
         )  # fmt: skip
         self.assert_right(run, 0.15)
 
+    def test_slow_measurements_at_a_cadence(self):
+        for step, measurement, every in ((1.0, 30.0, 5), (20.0, 400.0, 10), (0.01, 3.0, 100), (0.05, 0.5, 3)):
+            with self.subTest(step=step, measurement=measurement, every=every):
+                run = MadeUpRun(
+                    1000, per_call=20, per_epoch=100, step=step, compiling=10.0, measure_every=every,
+                    measurement=measurement, compiling_measurement=15.0,
+                )  # fmt: skip
+                self.assert_right(run, 1e-9)
+
+    def test_slow_measurements_between_long_steps(self):
+        """As a part of the steps they would be off by up to 0.7 here."""
+        run = MadeUpRun(300, step=5.0, compiling=10.0, measure_every=20, measurement=300.0)
+        self.assert_right(run, 1e-9)
+
+    def test_slow_measurements_between_evaluations(self):
+        run = MadeUpRun(
+            400, step=0.5, compiling=20.0, every=10, evaluation=2.0, compiling_evaluation=4.0,
+            measure_every=25, measurement=40.0, compiling_measurement=10.0,
+        )  # fmt: skip
+        self.assert_right(run, 0.15)
+
+    def test_before_a_second_measurement_what_is_computed_counts_not_what_was_compiled(self):
+        run = MadeUpRun(100, measure_every=50, measurement=3.0, compiling_measurement=1000.0)
+        early = [error for share, error in run.errors() if share < 0.5]
+        self.assertLess(max(map(abs, early)), 0.1)
+
+    def test_a_resumed_run_learns_of_its_measurements_when_the_first_is_made(self):
+        run = MadeUpRun(200, begun=100, compiling=30.0, measure_every=5, measurement=10.0)
+        self.assert_right(run, 1e-9)
+
     def test_a_resumed_run_compiles_again(self):
         run = MadeUpRun(200, begun=100, compiling=30.0, every=10, evaluation=1.0, compiling_evaluation=6.0)
         self.assert_right(run, 0.15)
@@ -118,9 +168,9 @@ class TimeLeftTest(unittest.TestCase):
         self.assertEqual(left.seconds(1), 1.0)
 
 
-class EvaluationsTest(unittest.TestCase):
+class RecurringTest(unittest.TestCase):
     def test_how_many_are_left(self):
-        plan = Evaluations(every=10, in_steps=1.0)
+        plan = Recurring(every=10, in_steps=1.0)
         self.assertEqual([10, 10, 9, 1, 0], [plan.left(step, 100) for step in (0, 9, 10, 99, 100)])
         self.assertEqual([10, 1, 1, 0], [plan.left(step, 95) for step in (0, 90, 94, 95)])
 

@@ -270,9 +270,10 @@ class FilesTest(RecordsTest):
         self.assertTrue(run.path.is_dir())
         names = {path.name for path in vars(run).values()} - {"b"}
         expected = (
-            "config.json run.flags metrics.csv evaluations.csv summaries checkpoints model.keras summary.json"
+            "config.json run.flags metrics.csv evaluations.csv measurements.csv summaries checkpoints model.keras "
+            "summary.json curves.png measurements.png .lock"
         )
-        self.assertEqual(names, {*expected.split(), "curves.png", ".lock"})
+        self.assertEqual(names, set(expected.split()))
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def fit_y(panel: Axes, values: np.ndarray) -> None:
         linear = max(low, high / _MOST_DECADES)
         locator = SymmetricalLogLocator(base=10, linthresh=linear)
         locator.set_params(numticks=8)
-        panel.set_yscale("symlog", linthresh=linear, linscale=0.5)
+        panel.set_yscale("symlog", linthresh=linear, linscale=1.0)
         panel.yaxis.set_major_locator(locator)
         panel.yaxis.set_minor_locator(NullLocator())
 

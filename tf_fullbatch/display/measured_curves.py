@@ -120,8 +120,11 @@ def _draw(panel: Axes, content: MeasuredPanel, curves: Curves) -> None:
     bounds = [kind for kind, what in content.kinds.items() if what.drawn == "bound"]
     shown = lines[:_MOST_LINES]
     drawn = [curves[kind]["value"].to_numpy(float) for kind in (*shown, *bounds)]
-    for kind, colour in zip(shown, _colours(len(shown)), strict=True):
-        _curve(panel, kind, content, curves, colour)
+    colours = dict(zip(shown, _colours(len(shown)), strict=True))
+    for kind, colour in colours.items():
+        rows = curves[kind]
+        values = rows["value"].where(np.isfinite(rows["value"]))
+        draw_curve(panel, rows["epoch"], values, colour, _name(kind, content))
     for kind in bounds:
         rows = curves[kind]
         draw_curve(panel, rows["epoch"], rows["value"], GREY, kind.quantity.replace("_", " "), "--")
@@ -129,20 +132,23 @@ def _draw(panel: Axes, content: MeasuredPanel, curves: Curves) -> None:
         panel.axhline(level or 0.0, color=GREY, linestyle="--", linewidth=1.0, zorder=1)
     panel.set_ylabel(content.label)
     fit_y(panel, np.concatenate(drawn) if drawn else np.empty(0))
+    for kind, colour in colours.items():
+        _band(panel, kind, curves, colour)
     notes = [f"{len(lines) - len(shown)} more in {_ALL_IN}"] if len(lines) > len(shown) else []
     notes += list(_not_converged(shown, curves))
     panel.set_title("; ".join(notes), fontsize=8.5, color=GREY, loc="right", pad=3)
 
 
-def _curve(panel: Axes, kind: Kind, content: MeasuredPanel, curves: Curves, colour: str) -> None:
-    rows = curves[kind]
-    draw_curve(
-        panel, rows["epoch"], rows["value"].where(np.isfinite(rows["value"])), colour, _name(kind, content)
-    )
+def _band(panel: Axes, kind: Kind, curves: Curves, colour: str) -> None:
+    """A standard error on either side of a quantity that has one; it does not reach below a logarithmic axis."""
     errors = curves.get(kind._replace(quantity=kind.quantity + _STANDARD_ERROR))
-    if errors is not None and len(errors) == len(rows):
-        low, high = rows["value"] - errors["value"], rows["value"] + errors["value"]
-        panel.fill_between(rows["epoch"], low, high, color=colour, alpha=0.2, linewidth=0, zorder=1)
+    rows = curves[kind]
+    if errors is None or len(errors) != len(rows):
+        return
+    low, high = rows["value"] - errors["value"], rows["value"] + errors["value"]
+    if panel.get_yscale() == "log":
+        low = np.maximum(low, panel.get_ylim()[0])
+    panel.fill_between(rows["epoch"], low, high, color=colour, alpha=0.2, linewidth=0, zorder=1)
 
 
 def _name(kind: Kind, content: MeasuredPanel) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from tf_fullbatch.display.text import format_count, format_duration, loss_texts
-from tf_fullbatch.display.time_left import Evaluations, TimeLeft
+from tf_fullbatch.display.time_left import Recurring, TimeLeft
 from tf_fullbatch.records.columns import Record
 
 _LOG_SECONDS = 10.0
@@ -109,6 +109,7 @@ class ProgressLine:
         initial_step: Steps already done by an earlier run that this one resumes.
         quiet: Show nothing at all, messages included.
         evaluations: The run's evaluations, for the time left; None for none.
+        measurements: The run's measurements, alike.
         clock: Monotonic seconds.
     """
 
@@ -119,7 +120,8 @@ class ProgressLine:
         *,
         initial_step: int = 0,
         quiet: bool = False,
-        evaluations: Evaluations | None = None,
+        evaluations: Recurring | None = None,
+        measurements: Recurring | None = None,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._total = total_steps
@@ -130,7 +132,7 @@ class ProgressLine:
         self._part_of_step = 0.0
         self._record: Record = {}
         self._evaluations: dict[str, str] = {}
-        self._time_left = TimeLeft(initial_step, total_steps, clock(), evaluations)
+        self._time_left = TimeLeft(initial_step, total_steps, clock(), evaluations, measurements)
         self._line: StatusLine | None = None
         if not quiet and stream.isatty():
             self._line = StatusLine(self._text, total_steps, stream, clock=clock)
@@ -161,6 +163,10 @@ class ProgressLine:
             self._evaluations[name] = f"{name} {100 * float(record['accuracy'] or 0):.2f}%"
         else:
             self._evaluations[name] = " ".join([name, *loss_texts(record, ".4f")])
+
+    def measured(self, seconds: float, in_steps: float) -> None:
+        """Notes a measurement, for the time left: its duration, and how many steps cost as much."""
+        self._time_left.measured(seconds, in_steps)
 
     def update_part(self, rounds_done: int, rounds: int) -> None:
         """Shows how far the step under way is: rounds done of the rounds it has."""

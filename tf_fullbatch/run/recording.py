@@ -1,6 +1,6 @@
 """What a run's records go to beside its tables and the progress line is told, so that they go on where the run does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.config.run import Config
@@ -10,8 +10,9 @@ from tf_fullbatch.display.loggers.sink import LoggerSink
 from tf_fullbatch.display.sinks import evaluation_run
 from tf_fullbatch.display.step_axes import Position
 from tf_fullbatch.display.tensorboard import TensorBoardWriter
-from tf_fullbatch.display.time_left import Evaluations
+from tf_fullbatch.display.time_left import Recurring
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Record
+from tf_fullbatch.records.measured import SPENT, TOOK
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.run.splits import Splits
@@ -50,16 +51,36 @@ def open_loggers(config: Config, folder: RunFolder, say: Callable[[str], None]) 
     ]
 
 
-def planned_evaluations(config: Config, splits: Splits, steps_per_epoch: int) -> Evaluations | None:
+def planned_evaluations(config: Config, splits: Splits, steps_per_epoch: int) -> Recurring | None:
     """What the progress line is to know of a run's evaluations; None where it has none."""
     samples = sum(len(split) for split in splits.evaluated.values())
     if not samples:
         return None
     forward = samples * (1 if config.runtime.ema_decay is None else 2) / 3  # in gradient evaluations
-    return Evaluations(
+    return Recurring(
         every=config.runtime.evaluate_every * steps_per_epoch,
         in_steps=forward * steps_per_epoch / (len(splits.train) * config.step.gradient_evaluations),
     )
+
+
+def planned_measurements(config: Config) -> Recurring | None:
+    """What the progress line is to know of a run's measurements; None where it has none."""
+    return Recurring(every=config.measures.measure_every) if config.measures.measure else None
+
+
+def measured_in_steps(records: Sequence[Record], config: Config, steps_per_epoch: int) -> tuple[float, float]:
+    """What a measurement took: seconds, and how many steps' gradients cost as much.
+
+    Args:
+        records: What was measured at a step, with the keys of `MEASUREMENT_COLUMNS`.
+        config: The run.
+        steps_per_epoch: Steps of a pass.
+    """
+    spent, took = (
+        sum(float(record["value"] or 0) for record in records if record["quantity"] == quantity)
+        for quantity in (SPENT, TOOK)
+    )
+    return took, spent * steps_per_epoch / config.step.gradient_evaluations
 
 
 def results_before(folder: RunFolder, first_step: int) -> Iterator[tuple[str, Record]]:

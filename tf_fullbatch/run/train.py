@@ -30,7 +30,14 @@ from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.failures import naming_lost_workers, naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.network_file import save_network
-from tf_fullbatch.run.recording import open_loggers, open_tensorboard, planned_evaluations, results_before
+from tf_fullbatch.run.recording import (
+    measured_in_steps,
+    open_loggers,
+    open_tensorboard,
+    planned_evaluations,
+    planned_measurements,
+    results_before,
+)
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
@@ -141,6 +148,9 @@ class RunSession:
         assert self._measured is not None
         self._measured.append_many(measured.records)
         self._writer.write_measurements(measured.step, measured.records)
+        self.progress.measured(
+            *measured_in_steps(measured.records, self._config, self._batches.steps_per_epoch)
+        )
 
     def _build_checkpointer(self, before: dict[str, Any]) -> Checkpointer:
         runtime = self._config.runtime
@@ -165,6 +175,7 @@ class RunSession:
             initial_step=self._first_step,
             quiet=self._quiet,
             evaluations=planned_evaluations(self._config, self._parts.splits, self._batches.steps_per_epoch),
+            measurements=planned_measurements(self._config),
         )
         if not self._quiet:
             self._say = progress.message
