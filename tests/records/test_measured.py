@@ -80,6 +80,10 @@ class CurvesOfTest(unittest.TestCase):
     def test_words(self):
         self.assertEqual(str(Kind("sharpness", "eigenvalue", "1")), "sharpness eigenvalue 1")
         self.assertEqual(str(Kind("noise_scale", "noise_scale")), "noise scale")
+        self.assertEqual(str(Kind("noise_scale", "noise_scale_of_the_set")), "noise scale of the set")
+        self.assertEqual(
+            str(Kind("trace", "of_variable", "layer_1/kernel")), "trace of variable layer_1/kernel"
+        )
 
 
 class EdgeOfTest(unittest.TestCase):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
+from tf_fullbatch.records.columns import EVALUATION_COLUMNS, MEASUREMENT_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.files import write_json
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Published, Study, folder_of, write_study
@@ -83,6 +83,29 @@ def write_run(
     if outcome is not None:
         write_json(run.summary, _summary(outcome, steps, device))
     return run
+
+
+def write_measurements(
+    folder: Path | RunFolder, figures: Mapping[tuple[str, str, str], Sequence[float]], every: int = 1
+) -> None:
+    """Writes a run's measurements.
+
+    Args:
+        folder: The run's folder, with its other records.
+        figures: (measure, quantity, of) -> its values, of which the first was measured before any step. Costs are
+            figures too.
+        every: Steps, that are whole passes, between them.
+    """
+    run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
+    count = max(map(len, figures.values()))
+    with TableWriter(run.measurements, MEASUREMENT_COLUMNS) as table:
+        table.append_many(
+            {"step": k * every, "epoch": float(k * every), "measure": measure, "quantity": quantity, "of": of,
+             "value": values[k]}
+            for k in range(count)
+            for (measure, quantity, of), values in figures.items()
+            if k < len(values)
+        )  # fmt: skip
 
 
 def _with_cross_entropy(line: dict[str, Any], below: float | None) -> dict[str, Any]:

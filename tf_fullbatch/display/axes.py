@@ -20,6 +20,8 @@ PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 """Tick labels without powers of ten."""
 _DECADES = 20.0
 """Where the largest of values is so many times the smallest, their axis is logarithmic."""
+_NEXT_TO_ZERO = 0.05
+"""So many of the smallest values make no range."""
 _MOST_DECADES = 1e6
 """The largest of values over the end of an axis' linear part."""
 
@@ -53,24 +55,26 @@ def log_y(panel: Axes, ends: tuple[float, float] | None = None) -> None:
         panel.set_ylim(*_log_limits(panel.yaxis, low, high))
 
 
-def fit_y(panel: Axes, values: np.ndarray) -> None:
-    """A y axis that suits what is drawn: logarithmic over decades, with a linear part where there are both signs.
+def scale_of(values: np.ndarray) -> str:
+    """The scale of an axis that suits values: linear; log over decades; symlog over decades of both signs.
 
     Args:
-        panel: Where it is drawn.
-        values: All of it; what is not finite does not count.
+        values: All that is drawn; what is not finite does not count.
     """
     sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not len(sizes):
-        return
-    # A few values next to 0 among others are no range.
-    low, high = float(np.quantile(sizes, 0.05)), float(sizes.max())
-    if low * _DECADES >= high:
-        return
-    if np.nanmin(values) > 0:
+    if not len(sizes) or np.quantile(sizes, _NEXT_TO_ZERO) * _DECADES >= sizes.max():
+        return "linear"
+    return "log" if np.nanmin(values) > 0 else "symlog"
+
+
+def fit_y(panel: Axes, values: np.ndarray) -> None:
+    """A y axis of the scale that suits `values`, all that is drawn."""
+    scale = scale_of(values)
+    if scale == "log":
         log_y(panel)
-    else:
-        linear = max(low, high / _MOST_DECADES)
+    elif scale == "symlog":
+        sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+        linear = max(float(np.quantile(sizes, _NEXT_TO_ZERO)), float(sizes.max()) / _MOST_DECADES)
         locator = SymmetricalLogLocator(base=10, linthresh=linear)
         locator.set_params(numticks=8)
         panel.set_yscale("symlog", linthresh=linear, linscale=1.0)

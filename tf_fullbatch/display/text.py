@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tf_fullbatch.errors import Outcome
+from tf_fullbatch.records.measured import Kind
 
 _THOUSANDS = ("", "k", "M", "G", "T", "P")
 
@@ -157,10 +158,8 @@ def _measuring_lines(measuring: Mapping[str, Any] | None) -> list[tuple[str, str
     """What was measured last, what measuring took beside training, and the time at the edge of stability."""
     if not measuring:
         return []
-    names = {name: [figure["quantity"], figure["of"]] for name, figure in measuring["last"].items()}
-    words = {name: " ".join(dict.fromkeys([name, *parts])).strip() for name, parts in names.items()}
     figures = [
-        f"{words[name].replace('_', ' ')} {float(figure['value']):.4g}"
+        f"{Kind(name, figure['quantity'], figure['of'])} {float(figure['value']):.4g}"
         for name, figure in measuring["last"].items()
     ]
     spent, trained = (

@@ -25,9 +25,10 @@ class Kind(NamedTuple):
     of: str = ""
 
     def __str__(self) -> str:
-        """Words: "sharpness eigenvalue 1", and the measure's name once where its quantity has the same."""
-        parts = [self.measure, self.quantity, self.of]
-        return " ".join(part for part in dict.fromkeys(parts) if part).replace("_", " ")
+        """Words: "sharpness eigenvalue 1", and the quantity alone where it begins with the measure's name."""
+        measure = "" if self.quantity.startswith(self.measure) else self.measure
+        words = " ".join(filter(None, (measure, self.quantity))).replace("_", " ")
+        return f"{words} {self.of}".strip()
 
 
 def read_measurements(folder: RunFolder) -> "pd.DataFrame":

@@ -67,9 +67,16 @@ def _line(arm: ComparedArm) -> dict[str, Any]:
         "samples_seen_mean": arm.mean_last("samples_seen") if completed else None,
         "gradient_evaluations_per_sample": arm.gradient_evaluations_per_sample,
         "gradient_evaluations_mean": arm.mean_last("spent") if completed else None,
+        "measuring_gradient_evaluations_mean": _mean(
+            [run.measuring_evaluations for run in completed if run.measuring_evaluations is not None]
+        ),
         "wall_seconds_mean": arm.mean_last("wall_seconds") if completed else None,
         "device": "; ".join(arm.devices) or None,
     }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
 
 
 def _over_seeds(name: str, values: Sequence[float]) -> dict[str, float | int | None]:

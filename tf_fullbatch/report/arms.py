@@ -125,6 +125,11 @@ class Comparison:
         """The runs of all arms."""
         return tuple(run for arm in self.arms for run in arm.runs)
 
+    @property
+    def measured(self) -> bool:
+        """Whether any run measured along training."""
+        return any(run.measurements is not None for run in self.runs)
+
     def arm(self, name: str) -> ComparedArm:
         """The arm of a name."""
         return next(arm for arm in self.arms if arm.name == name)

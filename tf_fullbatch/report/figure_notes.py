@@ -2,12 +2,17 @@
 
 from collections.abc import Sequence
 
-from tf_fullbatch.display.text import counted
+from tf_fullbatch.analysis.measures.registry import quantity
+from tf_fullbatch.display.text import counted, listed
+from tf_fullbatch.records.measured import Kind
 from tf_fullbatch.report import curve_plots
 from tf_fullbatch.report.arms import Comparison
 from tf_fullbatch.report.drawing import Drawing
+from tf_fullbatch.report.measured import kinds_of
 from tf_fullbatch.report.quantities import ACCURACY
 from tf_fullbatch.report.sweeps import Sweep
+
+_MOST_NAMED = 12
 
 
 def learning_curve_notes(drawing: Drawing) -> list[str]:
@@ -19,8 +24,9 @@ def learning_curve_notes(drawing: Drawing) -> list[str]:
         "logarithmic where one arm is at least four times as long as another.",
         "For equal compute, compare arms at the same place of the middle column. Before its end a curve is not what a "
         "shorter run would reach, whose learning rate would have decayed by then.",
-        "Wall time is that of training, compilation and the evaluations between steps included, loading of the data "
-        "not; the parts of a resumed run are added up.",
+        "Wall time is that of training, compilation and the evaluations between steps included, "
+        f"{'measurements and ' if drawing.comparison.measured else ''}loading of the data not; the parts of a resumed "
+        "run are added up.",
     ]
     return notes + _looks_note(drawing)
 
@@ -68,6 +74,27 @@ def along_training_notes(drawing: Drawing) -> list[str]:
     clips = curve_plots.clipping(drawing)
     notes.append("Clipped steps are shown for arms with a clipping threshold." if clips else "No arm clips.")
     return notes + _sizes_note(drawing.comparison)
+
+
+def measured_notes(drawing: Drawing, kinds: Sequence[Kind]) -> list[str]:
+    """Of `measured_plots.along_measures`."""
+    notes = [
+        "Of the whole training set, of the arms that measured it; measured.csv has a line for each of its figures."
+    ]
+    notes += [
+        f"{kind}: {quantity(kind.measure, kind.quantity).description}"
+        for kind in {(kind.measure, kind.quantity): kind._replace(of="") for kind in kinds}.values()
+    ]
+    left = [str(kind) for kind in kinds_of(drawing.comparison) if kind not in kinds]
+    if left:
+        notes.append(f"Not shown, but in measured.csv: {listed(left, _MOST_NAMED)}.")
+    if any(run.tells_edge for run in drawing.comparison.runs):
+        notes.append(
+            "At the edge of stability, in the table: the mean of sharpness over its threshold while it stays between "
+            "0.9 and 1.15 over at least 200 steps in which the loss also rises, with its 95 % interval (of one seed by "
+            "batch means, of several over seeds, Student's t), and the first step there. Full-batch runs alone."
+        )
+    return notes
 
 
 def sweep_notes(sweep: Sweep) -> list[str]:

@@ -12,6 +12,7 @@ from tf_fullbatch.report import latex, tables, wording
 from tf_fullbatch.report.aggregate import aggregated, aggregated_csv
 from tf_fullbatch.report.arms import Comparison
 from tf_fullbatch.report.differences import paired_differences
+from tf_fullbatch.report.measured import measured_csv
 from tf_fullbatch.report.pictures import Pictures
 from tf_fullbatch.report.run_results import results_csv
 from tf_fullbatch.report.sweeps import sweeps_of
@@ -57,6 +58,11 @@ def write_page(comparison: Comparison, folder: Path) -> Written:
         "arms.csv": aggregated_csv(table, tables.settings_of_arms(comparison)),
         "arms.tex": latex.arms_table(comparison, shown),
     }
+    along = measured_csv(comparison)
+    if along is not None:
+        texts["measured.csv"] = along
+    else:  # of a comparison that measured
+        (folder / "measured.csv").unlink(missing_ok=True)
     for name, text in texts.items():
         write_text(folder / name, text)
     pictures = Pictures(comparison, folder / _PLOTS)

@@ -13,6 +13,8 @@ from tf_fullbatch.report import (
     figure_notes,
     final_plots,
     gain_plots,
+    measured,
+    measured_plots,
     style,
     sweep_plots,
 )
@@ -21,8 +23,10 @@ from tf_fullbatch.report.differences import ONE_SEED, PairedDifference, interval
 from tf_fullbatch.report.drawing import Drawing
 from tf_fullbatch.report.quantities import ACCURACY, QUANTITIES
 from tf_fullbatch.report.sweeps import Sweep
+from tf_fullbatch.report.tables import Table
 
 _NARROW = 11.0
+_MEASURED = "Measured along training"
 MOST_PAIRS = 30
 """So many paired differences are drawn; the table has all."""
 
@@ -48,10 +52,11 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Section:
-    """Figures under one heading."""
+    """Figures under one heading, and a table where there is one."""
 
     title: str
     pictures: tuple[Picture, ...]
+    table: Table | None = None
 
 
 class Pictures:
@@ -77,9 +82,14 @@ class Pictures:
             ("Generalisation", self._generalisation()),
             ("At the same training loss", self._at_equal_loss()),
             ("Along training", self._along_training()),
+            (_MEASURED, self._measured()),
             (f"The gain{several} of each ingredient", self._waterfalls()),
         )
-        made = [Section(title=title, pictures=tuple(pictures)) for title, pictures in found]
+        tables = {_MEASURED: measured.finals_table(self._comparison)}
+        made = [
+            Section(title=title, pictures=tuple(pictures), table=tables.get(title))
+            for title, pictures in found
+        ]
         return [section for section in made if section.pictures]
 
     def differences(self, differences: Sequence[PairedDifference]) -> list[Picture]:
@@ -153,6 +163,13 @@ class Pictures:
         figure = curve_plots.along_training(self._drawing)
         alt = "Learning rate, gradient norms, clipped steps and penalty of every arm against passes"
         yield self._picture(figure, "along_training", alt, figure_notes.along_training_notes(self._drawing))
+
+    def _measured(self) -> Iterator[Picture]:
+        kinds = measured.shown_kinds(self._comparison)
+        if kinds:
+            figure = measured_plots.along_measures(self._drawing, kinds)
+            alt = f"What every arm measured along training, against passes: {', '.join(map(str, kinds))}"
+            yield self._picture(figure, "measured", alt, figure_notes.measured_notes(self._drawing, kinds))
 
     def _waterfalls(self) -> Iterator[Picture]:
         for number, names in enumerate(self._comparison.waterfalls, start=1):

@@ -15,6 +15,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.tables import read_table
+from tf_fullbatch.report.measured_reading import with_measurements
 from tf_fullbatch.report.run_records import LARGEST, SHOWN, Final, RecordedRun, Status
 
 _NO_STEP = "not started: no step yet"
@@ -79,7 +80,7 @@ def _with_tables(run: RecordedRun, folder: RunFolder) -> RecordedRun:
         notes += _final_notes(finals)
         if not folder.summary.exists():
             notes += ("it has no summary.json: its device and versions are not shown",)
-    return dataclasses.replace(
+    run = dataclasses.replace(
         run,
         status=status,
         reason=reason,
@@ -90,6 +91,7 @@ def _with_tables(run: RecordedRun, folder: RunFolder) -> RecordedRun:
         summary=summary,
         notes=notes,
     )
+    return with_measurements(run, folder)
 
 
 def _refuse_other_settings(config: Config, expected: Config, seed: int | None) -> None:

@@ -10,8 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from tf_fullbatch.analysis.edge import Edge
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
+from tf_fullbatch.records.measured import SPENT, Kind, cost_of
 from tf_fullbatch.report.quantities import Quantity
 
 SHOWN = (
@@ -62,6 +64,10 @@ class RecordedRun:
         finals: (split, weights) -> the last evaluation.
         summary: What is used of summary.json; empty where there is none.
         notes: What else is wrong with its records, one line each.
+        measurements: measurements.csv; None where nothing was measured.
+        measured: Its figures by kind, costs left out.
+        edge: When it was at the edge of stability; None where it never was, or that cannot be said.
+        tells_edge: Whether that can be said.
     """
 
     folder: Path
@@ -81,6 +87,10 @@ class RecordedRun:
     finals: Mapping[tuple[str, str], Final] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    measurements: pd.DataFrame | None = None
+    measured: Mapping[Kind, pd.DataFrame] = field(default_factory=dict)
+    edge: Edge | None = None
+    tells_edge: bool = False
 
     @property
     def completed(self) -> bool:
@@ -102,6 +112,21 @@ class RecordedRun:
     def last(self, column: str) -> float:
         """A column of metrics.csv at the last step; NaN before the first."""
         return float(self.metrics[column].iloc[-1]) if self.started else float("nan")
+
+    @property
+    def measuring_evaluations(self) -> float | None:
+        """Gradient evaluations of a sample that its measurements spent, beside training's; None without any."""
+        if self.measurements is None or not self.started:
+            return None
+        samples = self.last("samples_seen") / self.last("epoch")
+        return cost_of(self.measurements, SPENT) * samples
+
+    def last_measured(self, kind: Kind) -> float | None:
+        """The last figure of a kind; None where that is no finite number, or nothing."""
+        if kind not in self.measured:
+            return None
+        value = float(self.measured[kind]["value"].iloc[-1])
+        return value if abs(value) <= LARGEST else None
 
     def last_pass(self, column: str) -> float:
         """The mean of a column of metrics.csv over the steps of the last pass; NaN before the first."""

@@ -20,6 +20,7 @@ _WHOLE = (
     "samples_seen",
     "gradient_evaluations_per_sample",
     "gradient_evaluations",
+    "measuring_gradient_evaluations",
 )
 _FIGURES = (("test", "raw"), ("validation", "raw"), ("test", "ema"), ("validation", "ema"))
 
@@ -53,6 +54,7 @@ def _result(arm: ComparedArm, run: RecordedRun, settings: Mapping[str, str]) -> 
         "samples_seen": run.last("samples_seen"),
         "gradient_evaluations_per_sample": run.gradient_evaluations_per_sample,
         "gradient_evaluations": run.last("spent"),
+        "measuring_gradient_evaluations": run.measuring_evaluations,
         "wall_seconds": run.last("wall_seconds"),
         "published_accuracy_percent": published and published.accuracy,
         "published_spread_percentage_points": published and published.spread,

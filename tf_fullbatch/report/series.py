@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from tf_fullbatch.records.measured import Kind
 from tf_fullbatch.report.arms import ComparedArm
 from tf_fullbatch.report.run_records import LARGEST, RecordedRun
 
@@ -73,6 +74,10 @@ class ArmSeries:
             self._binned[bins] = [step_points(run, bins) for run in self.arm.runs]
         return self._curves(self._binned[bins], column)
 
+    def measured(self, kind: Kind) -> list[Curve]:
+        """Curves of what was measured along training."""
+        return self._curves([measured_points(run, kind) for run in self.arm.runs], "measured")
+
     def _curves(self, tables: Sequence[Points], name: str) -> list[Curve]:
         """One curve of the completed runs together, and one of each that is not completed."""
         together: list[Points] = []
@@ -98,16 +103,35 @@ def evaluated_points(run: RecordedRun, split: str) -> Points:
     rows = np.flatnonzero((table["split"] == split).to_numpy() & (table["weights"] == "raw").to_numpy())
     numbers = {name: table[name].to_numpy(float)[rows] for name in ("step", "epoch", "loss", "accuracy")}
     points = {"passes": numbers["epoch"], "loss": numbers["loss"], "error": 100 * (1 - numbers["accuracy"])}
-    metrics, nothing = run.metrics, np.full(len(rows), np.nan)
-    steps = metrics["step"].to_numpy()
-    for name in ("gradient_evaluations", "seconds"):
-        values = metrics[COSTS[name]].to_numpy()
-        points[name] = np.interp(numbers["step"], steps, values) if len(steps) else nothing
+    metrics = run.metrics
+    points |= _spent_at(run, numbers["step"])
     first, last = _pass_before(metrics["epoch"].to_numpy(), points["passes"])
     points["training_loss"] = _means(metrics["loss"].to_numpy(), first, last)
     points["error_gap"] = points["error"] - 100 * (1 - _means(metrics["accuracy"].to_numpy(), first, last))
     points["loss_gap"] = points["loss"] - points["training_loss"]
     return {name: bin_means(values, BINS) for name, values in points.items()}
+
+
+def measured_points(run: RecordedRun, kind: Kind) -> Points:
+    """What a run measured of a kind, of many the means over stretches, and what it is drawn against."""
+    if kind not in run.measured:
+        return dict.fromkeys(("measured", "training_loss", *COSTS), np.empty(0))
+    rows = run.measured[kind]
+    steps = rows["step"].to_numpy(float)
+    points = {"passes": rows["epoch"].to_numpy(float), "measured": rows["value"].to_numpy(float)}
+    points |= _spent_at(run, steps) | {"training_loss": np.full(len(steps), np.nan)}
+    return {name: bin_means(values, BINS) for name, values in points.items()}
+
+
+def _spent_at(run: RecordedRun, steps: np.ndarray) -> Points:
+    """What a run had spent at these steps."""
+    at = run.metrics["step"].to_numpy()
+    return {
+        name: np.interp(steps, at, run.metrics[COSTS[name]].to_numpy())
+        if len(at)
+        else np.full(len(steps), np.nan)
+        for name in ("gradient_evaluations", "seconds")
+    }
 
 
 def _pass_before(epochs: np.ndarray, passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

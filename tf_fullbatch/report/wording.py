@@ -68,6 +68,8 @@ def results_notes(comparison: Comparison) -> Iterator[str]:
         "as one more, though it takes the time of about two), 3 with central differences, 1 more for the penalty on "
         "the whole gradient; a forward pass alone counts 1/3."
     )
+    if comparison.measured:
+        yield "Costs are those of training; what measuring along training cost besides stands with what was measured."
     if comparison.side_by_side > 1:
         yield f"Up to {comparison.side_by_side} runs shared the machine, which their wall times include."
     if len(devices(comparison.runs)) > 1:
