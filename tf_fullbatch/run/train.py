@@ -21,14 +21,13 @@ from tf_fullbatch.errors import (
     WorkerLostError,
 )
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
-from tf_fullbatch.records.columns import MEASUREMENT_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.tables import TableWriter
 from tf_fullbatch.run import build
 from tf_fullbatch.run.conclusion import conclude
 from tf_fullbatch.run.devices import describe_devices, multi_worker
 from tf_fullbatch.run.failures import naming_lost_workers, naming_memory_failures
 from tf_fullbatch.run.interruption import StopRequests
+from tf_fullbatch.run.measuring import RunMeasurements
 from tf_fullbatch.run.network_file import save_network
 from tf_fullbatch.run.recording import (
     measured_in_steps,
@@ -42,8 +41,7 @@ from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
-from tf_fullbatch.training.measuring import Measured, Measurements
-from tf_fullbatch.training.state import of_measures
+from tf_fullbatch.training.measuring import Measured
 
 
 class RunSession:
@@ -92,8 +90,7 @@ class RunSession:
             wall_seconds=before.get("wall_seconds", 0.0),
         )
         self._evaluator = self._build_evaluator(before)
-        self._measured = self._open_measurements(before)
-        self._measurements = self._build_measurements(before, checkpoint)
+        self._measurements = RunMeasurements(config, folder, checkpoint, self._tell_measured)
         self._checkpointer = self._build_checkpointer(before)
         self._callbacks = self._in_order()
         self._weights_lost = False
@@ -115,38 +112,7 @@ class RunSession:
             best=before.get("best"),
         )
 
-    def _open_measurements(self, before: dict[str, Any]) -> TableWriter | None:
-        """The table of what is measured; it goes on where the run does, whether or not anything still is."""
-        if not self._config.measures.measure and not self._folder.measurements.exists():
-            return None
-        whole = before.get("measured_step") == self._first_step and bool(before)
-        return TableWriter(
-            self._folder.measurements,
-            MEASUREMENT_COLUMNS,
-            self._first_step if whole else self._first_step - 1,
-        )
-
-    def _build_measurements(
-        self, before: dict[str, Any], checkpoint: Checkpoint | None
-    ) -> Measurements | None:
-        asked = self._config.measures
-        if not asked.measure:
-            return None
-        measurements = Measurements(
-            {name: settings.build() for name, settings in asked.chosen().items()},
-            every=asked.measure_every,
-            statistics=asked.measure_statistics,
-            record=self._record_measured,
-            ends=self._config.stretch_ends,
-            measured_step=before.get("measured_step"),
-        )
-        if checkpoint is not None:
-            measurements.restore(of_measures(checkpoint.arrays))
-        return measurements
-
-    def _record_measured(self, measured: Measured) -> None:
-        assert self._measured is not None
-        self._measured.append_many(measured.records)
+    def _tell_measured(self, measured: Measured) -> None:
         self._writer.write_measurements(measured.step, measured.records)
         self.progress.measured(
             *measured_in_steps(measured.records, self._config, self._batches.steps_per_epoch)
@@ -164,7 +130,7 @@ class RunSession:
             ends=self._config.stretch_ends,
             keep=runtime.keep_checkpoints,
             best_step=before.get("best_step"),
-            measurements=self._measurements,
+            measurements=self._measurements.callback,
         )
 
     def _open_progress(self) -> ProgressLine:
@@ -192,8 +158,8 @@ class RunSession:
         if self._parts.ema is not None:
             callbacks.append(EmaUpdate(self._parts.ema))
         callbacks.append(self._evaluator)
-        if self._measurements is not None:
-            callbacks.append(self._measurements)
+        if self._measurements.callback is not None:
+            callbacks.append(self._measurements.callback)
         if runtime.histograms_every:
             callbacks.append(Histograms(self._writer, runtime.histograms_every))
         if self._chief:
@@ -232,8 +198,7 @@ class RunSession:
             self.progress.close()
             self._recorder.close()
             self._evaluator.close()
-            if self._measured is not None:
-                self._measured.close()
+            self._measurements.close()
             self._writer.close(outcome)
         self._finish(outcome, message)
         if failure is not None and self._raises:
@@ -246,10 +211,10 @@ class RunSession:
         model.stop_requested = lambda: self._stops.requested
         several = multi_worker(self._config.runtime.strategy) is not None
         with naming_lost_workers() if several else contextlib.nullcontext(), naming_memory_failures():
-            if self._measurements is not None and self._first_epoch >= epochs:  # no `fit` comes
+            if self._measurements.callback is not None and self._first_epoch >= epochs:  # no `fit` comes
                 model.trainer.begin(self._batches, 0)
-                self._measurements.set_model(model)
-                self._measurements.catch_up()
+                self._measurements.callback.set_model(model)
+                self._measurements.callback.catch_up()
             if not self._epoch_ended:  # the epoch's evaluation was interrupted
                 self._end_epoch(self._first_epoch - 1)
             if self._first_epoch < epochs:
