@@ -91,6 +91,17 @@ class MeasuredCurvesTest(unittest.TestCase):
         heights = panel.collections[0].get_paths()[0].vertices[:, 1]
         self.assertEqual(set(np.round(heights, 6)), {1.5, 2.5, 2.75, 3.25})
 
+    def test_a_standard_error_beyond_zero_does_not_move_a_logarithmic_axis(self):
+        values, errors = [10.0, 1.0, 0.1], [1.0, 0.9999, 0.2]
+        plain, banded = (
+            draw_measurements(table(("snr", "snr", "", values), *more)).axes[0]
+            for more in ((), [("snr", "snr_standard_error", "", errors)])
+        )
+        self.assertEqual(banded.get_yscale(), "log")
+        self.assertEqual(banded.get_ylim(), plain.get_ylim())
+        lowest = banded.collections[0].get_paths()[0].vertices[:, 1].min()
+        self.assertAlmostEqual(lowest, plain.get_ylim()[0])
+
     def test_what_has_no_meaning_leaves_a_gap_and_alone_a_word(self):
         signal, similarity = draw_measurements(
             table(

@@ -126,6 +126,8 @@ class MeasuredTest(unittest.TestCase):
         ):
             self.assertIn(kind, kinds)
         self.assertNotIn(Kind("sharpness", "eigenvalue", "11"), kinds)
+        eigenvalues = [name for name in finals_table(found).headers if "eigenvalue" in name]
+        self.assertEqual(eigenvalues, ["sharpness eigenvalue 1"])
         (left,) = [note for note in measured_notes(Drawing(found), kinds) if note.startswith("Not shown")]
         self.assertIn("sharpness eigenvalue 11", left)
         every = list(csv.DictReader(io.StringIO(measured_csv(found))))

@@ -74,7 +74,8 @@ def fit_y(panel: Axes, values: np.ndarray) -> None:
         log_y(panel)
     elif scale == "symlog":
         sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-        linear = max(float(np.quantile(sizes, _NEXT_TO_ZERO)), float(sizes.max()) / _MOST_DECADES)
+        smallest = max(float(np.quantile(sizes, _NEXT_TO_ZERO)), float(sizes.max()) / _MOST_DECADES)
+        linear = 10.0 ** np.ceil(np.log10(smallest))  # at a tick, so that none stands between it and 0
         locator = SymmetricalLogLocator(base=10, linthresh=linear)
         locator.set_params(numticks=8)
         panel.set_yscale("symlog", linthresh=linear, linscale=1.0)

@@ -79,7 +79,9 @@ def along_training_notes(drawing: Drawing) -> list[str]:
 def measured_notes(drawing: Drawing, kinds: Sequence[Kind]) -> list[str]:
     """Of `measured_plots.along_measures`."""
     notes = [
-        "Of the whole training set, of the arms that measured it; measured.csv has a line for each of its figures."
+        "Figures of the whole training set, of the arms that measured them; measured.csv has all, at every step. The "
+        "table has the last ones, means over completed seeds, ± the sample standard deviation; of several eigenvalues "
+        "or variables the first."
     ]
     notes += [
         f"{kind}: {quantity(kind.measure, kind.quantity).description}"

@@ -52,9 +52,10 @@ def shown_kinds(comparison: Comparison) -> list[Kind]:
 def finals_table(comparison: Comparison) -> Table | None:
     """The last figures of each arm with their spread over seeds, its time at the edge, and what measuring cost.
 
-    None where nothing was measured.
+    Of several eigenvalues, or variables, it has the first. None where nothing was measured.
     """
-    kinds = shown_kinds(comparison)
+    firsts = {(kind.measure, kind.quantity): kind for kind in reversed(shown_kinds(comparison))}
+    kinds = list(reversed(firsts.values()))
     if not kinds:
         return None
     arms = comparison.arms
@@ -87,16 +88,17 @@ def measured_csv(comparison: Comparison) -> str | None:
 
 
 def _line(arm: ComparedArm, kinds: Sequence[Kind]) -> dict[str, str | None]:
-    line: dict[str, str | None] = {"arm": arm.name}
+    spent = [run.measuring_evaluations for run in arm.completed if run.measuring_evaluations is not None]
+    line: dict[str, str | None] = {
+        "arm": arm.name,
+        "gradient evaluations of measuring": format_count(float(np.mean(spent))) if spent else None,
+        "at the edge of stability": _edge_cell(arm.completed),
+    }
     for kind in kinds:
         unit = quantity(kind.measure, kind.quantity).unit
         values = [run.last_measured(kind) for run in arm.completed]
         line[f"{kind}{f' ({unit})' if unit else ''}"] = _text([v for v in values if v is not None])
-    spent = [run.measuring_evaluations for run in arm.completed if run.measuring_evaluations is not None]
-    return line | {
-        "at the edge of stability": _edge_cell(arm.completed),
-        "gradient evaluations of measuring": format_count(float(np.mean(spent))) if spent else None,
-    }
+    return line
 
 
 def _text(values: Sequence[float]) -> str | None:
