@@ -71,7 +71,8 @@ def help_text() -> str:
         "usage: python -m tf_fullbatch.report STUDY_DIR... [--name=value ...]",
         "",
         "Writes from the records of runs (of studies, of single runs, or of all anywhere below a folder): report.html,",
-        "report.md, results.csv (a line per run), arms.csv and arms.tex (a line per arm), and plots/ as PNG, SVG, PDF.",
+        "report.md, results.csv (a line per run), arms.csv and arms.tex (a line per arm), measured.csv (what runs",
+        "measured along training, by arm and step), and plots/ as PNG, SVG, PDF.",
         "Runs that differ by their seed alone make one arm.",
         "",
     ]
