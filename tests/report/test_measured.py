@@ -110,6 +110,15 @@ class MeasuredTest(unittest.TestCase):
         (band,) = ratio.collections
         self.assertAlmostEqual(float(band.get_paths()[0].vertices[:, 1].max()), 1.1)
 
+    def test_a_run_that_measured_before_its_first_step_alone(self):
+        folder = self.write("slow", ratio=None, passes=1, outcome=None)
+        write_measurements(folder, {("snr", "snr", ""): [2.0]})
+        found = load([self.folder])
+        (panel,) = measured_plots.along_measures(Drawing(found), shown_kinds(found)).axes
+        self.assertEqual([list(line.get_xdata()) for line in panel.lines], [[0.0]])
+        self.assertIsNone(measured_csv(found))
+        self.assertIsNone(finals_table(found))
+
     def test_of_many_kinds_the_first_of_each_measure_are_shown_and_the_others_named(self):
         folder = self.write("slow", ratio=None)
         more = {("sharpness", "eigenvalue", str(k)): [1.0, 2.0, 3.0] for k in range(1, 12)}

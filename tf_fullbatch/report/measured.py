@@ -52,7 +52,7 @@ def shown_kinds(comparison: Comparison) -> list[Kind]:
 def finals_table(comparison: Comparison) -> Table | None:
     """The last figures of each arm with their spread over seeds, its time at the edge, and what measuring cost.
 
-    Of several eigenvalues, or variables, it has the first. None where nothing was measured.
+    Of several eigenvalues, or variables, it has the first. None where no completed run measured anything.
     """
     firsts = {(kind.measure, kind.quantity): kind for kind in reversed(shown_kinds(comparison))}
     kinds = list(reversed(firsts.values()))
@@ -62,6 +62,8 @@ def finals_table(comparison: Comparison) -> Table | None:
     order = ranked(arms) if len(arms) > FEW else range(len(arms))
     lines = [_line(arms[k], kinds) for k in order if any(run.measured for run in arms[k].runs)]
     shown = pd.DataFrame(lines).dropna(axis="columns", how="all").fillna("-")
+    if len(shown.columns) < 2:
+        return None
     return Table(
         tuple(shown), list(shown.itertuples(index=False, name=None)), "<" + ">" * (len(shown.columns) - 1)
     )

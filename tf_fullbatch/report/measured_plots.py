@@ -32,7 +32,8 @@ def along_measures(drawing: Drawing, kinds: Sequence[Kind]) -> Figure:
         _panel(panel, kind, drawn)
         everything += drawn
     last = ends(everything, "passes", 1.0)
-    style.x_axis(panels[0], last, "passes", least_share=_first(everything) / min(last, default=1.0))
+    shortest = min((end for end in last if end > 0), default=1.0)
+    style.x_axis(panels[0], last, "passes", least_share=_first(everything) / shortest)
     drawing.legend(figure, everything)
     return figure
 
