@@ -123,6 +123,21 @@ class TimeLeftTest(unittest.TestCase):
         run = MadeUpRun(300, step=5.0, compiling=10.0, measure_every=20, measurement=300.0)
         self.assert_right(run, 1e-9)
 
+    def test_a_measurement_that_took_long_once_is_soon_no_measure_of_the_others(self):
+        """Seconds of a run on a busy machine, whose second measurement found an eigenvalue more."""
+        left = TimeLeft(0, 60, 0.0, None, Recurring(every=10))
+        took, now = iter([17.6, 8.8, 3.2, 3.8, 2.7, 2.9, 2.1]), 0.0
+        for step in range(61):
+            now += 0.15 if step else 0.0
+            if step % 10 == 0:
+                spent = next(took)
+                left.measured(spent, 20.0)
+                now += spent
+            if step:
+                left.step_done(step, now)
+            if step == 20:
+                self.assertAlmostEqual(left.seconds(40), 40 * 0.15 + 3.8 + 2.7 + 2.9 + 2.1, delta=2.0)
+
     def test_slow_measurements_between_evaluations(self):
         run = MadeUpRun(
             400, step=0.5, compiling=20.0, every=10, evaluation=2.0, compiling_evaluation=4.0,

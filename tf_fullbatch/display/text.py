@@ -182,7 +182,7 @@ def _edge(edge: Mapping[str, Any] | None) -> str:
     if edge is None:
         return "not found"
     low, high = (float(end) for end in edge["interval"])
-    interval = f" (95 % interval {low:.3g} to {high:.3g})" if math.isfinite(low) else ""
+    interval = f" (95 % interval {low:.4g} to {high:.4g})" if math.isfinite(low) else ""
     end = "the end" if edge["exit_step"] is None else f"step {edge['exit_step']}"
     return (
         f"from step {edge['entry_step']} to {end}, {counted(edge['dwell'], 'step')} at it; sharpness "

@@ -1,11 +1,15 @@
 """How long a run will still take."""
 
+import collections
 import math
+import statistics
 from dataclasses import dataclass
 
 _MEMORY_SECONDS = 70.0
 _KEPT_PER_STEP = 0.85
 """How much of the earlier pace counts after a step that takes long."""
+_REMEMBERED = 5
+"""Evaluations, or measurements, whose durations count."""
 _COMPILED_IN_EVALUATION = 0.2
 """What an evaluation takes to compile, in what the first step did: 0.14 to 0.3 of five runs on two cores."""
 
@@ -92,7 +96,10 @@ class TimeLeft:
 
 
 class _Durations:
-    """How long what recurs takes: the first one compiles, of the later ones the last count most.
+    """How long what recurs takes: the first one compiles; of the last of the later ones the middle one counts.
+
+    The lower middle of two: eigensolvers take longer before they have vectors to begin at, and a machine that is busy
+    elsewhere makes some take long, never short.
 
     Args:
         plan: When it recurs; None for never.
@@ -103,7 +110,7 @@ class _Durations:
         self.in_steps = None if plan is None else plan.in_steps
         self._pending: float | None = None
         self._first: float | None = None
-        self._later = 0.0
+        self._later: collections.deque[float] = collections.deque(maxlen=_REMEMBERED)
 
     def note(self, seconds: float) -> None:
         """One since the last completed step, or a part of it."""
@@ -116,10 +123,8 @@ class _Durations:
             return 0.0
         if self._first is None:
             self._first = noted
-        elif not self._later:
-            self._later = noted
         else:
-            self._later = _KEPT_PER_STEP * self._later + (1 - _KEPT_PER_STEP) * noted
+            self._later.append(noted)
         return noted
 
     def to_come(self, step: int, total: int) -> bool:
@@ -132,7 +137,7 @@ class _Durations:
             return 0.0
         left = self._plan.left(step, total)
         if self._later:
-            return left * self._later
+            return left * statistics.median_low(self._later)
         computed = math.inf if self.in_steps is None else self.in_steps * pace
         each = min(computed, math.inf if self._first is None else self._first)
         return left * each if math.isfinite(each) else 0.0
