@@ -8,6 +8,7 @@ from unittest import mock
 import numpy as np
 
 from tests.command import CommandTestCase, measurements_of, scalars, steps_of, tiny
+from tf_fullbatch.analysis.settings import MeasureConfig
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.checkpoints import load_latest
@@ -87,6 +88,11 @@ class MeasurementsTest(CommandTestCase):
         self.assertEqual(steps(folder, "noise_scale"), [2, 4, 6])
         self.assertEqual(steps(folder, "snr"), [6])
         self.assertTrue(all(not math.isnan(float(row["value"])) for row in measurements_of(folder)))
+
+    def test_options_are_written_as_flags_or_as_python_has_them(self) -> None:
+        for text in ("false", "False"):
+            asked = MeasureConfig(measure=("sharpness",), measure_options=f"sharpness.grow={text}")
+            self.assertIs(asked.chosen()["sharpness"].grow, False)
 
     def test_refused(self) -> None:
         folder = self.folder / "refused"

@@ -15,7 +15,6 @@ import numpy as np
 from tests.command import TINY, CommandTestCase, command, contents, evaluations_of, scalars, summary_of, tiny
 from tests.rows import read_rows
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint, load_latest
 from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
@@ -98,7 +97,7 @@ class RunFolderTest(CommandTestCase):
 
     def test_run_flags_and_config_json_repeat_the_run(self):
         config = cli_flags.parse(["main", *TINY, f"--output_dir={self.run_folder}", *self.arguments])
-        self.assertEqual(config, Config.from_dict(json.loads((self.run_folder / "config.json").read_text())))
+        self.assertEqual(config, RunFolder(self.run_folder).read_config())
         self.assertEqual(config, cli_flags.parse(["main", f"--flagfile={self.run_folder / 'run.flags'}"]))
 
     def test_checkpoints_are_the_newest_and_the_best(self):

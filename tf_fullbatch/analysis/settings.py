@@ -89,8 +89,12 @@ def measures_of(names: tuple[str, ...], options: Mapping[str, Any]) -> dict[str,
                 f"--measure_options={key}={value}: {name} has no option {option!r}; it has "
                 f"{', '.join(accepted) or 'none'}."
             )
-        of_each[name][option] = value
+        of_each[name][option] = _WORDS.get(value, value) if isinstance(value, str) else value
     return {name: _with_options(name, given) for name, given in of_each.items()}
+
+
+_WORDS = {"true": True, "false": False}
+"""How flags write what Python has as True and False."""
 
 
 def _with_options(name: str, given: Mapping[str, Any]) -> MeasureSettings:
