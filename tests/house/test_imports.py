@@ -31,8 +31,13 @@ WITHOUT_TENSORFLOW = (
     "benchmark.options",
     "benchmark.fresh_process",
     "benchmark.gpu_suite",
+    "inspection.base",
+    "inspection.options",
+    "inspection.plan",
+    "inspection.result_folder",
     "main",
     "study",
+    "analyze",
     "launch_local",
 )
 ABSL_FLAGS = ("settings.flag_parsing",)

@@ -45,7 +45,7 @@ def parse(argv: Sequence[str]) -> tuple[list[str], Options] | None:
     Raises:
         UserError: An unknown flag, a value that is refused, no folder, or no place for the report.
     """
-    flags, folders = _separate(argv[1:])
+    flags, folders = flag_parsing.separated(argv[1:], dataclasses.fields(Options))
     values = flag_parsing.parse([argv[0], *flags], dataclasses.fields(Options))
     if values is None:
         return None
@@ -109,22 +109,3 @@ def _run(argv: Sequence[str]) -> int:
     else:
         execute(*parsed)
     return 0
-
-
-def _separate(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(flags, folders); a flag's value may follow it as an argument of its own."""
-    with_value = {"flagfile", *(field.name for field in dataclasses.fields(Options))}
-    flags: list[str] = []
-    folders: list[str] = []
-    remaining = list(arguments)
-    while remaining:
-        argument = remaining.pop(0)
-        if argument == "--":
-            return flags, folders + remaining
-        if not argument.startswith("-"):
-            folders.append(argument)
-            continue
-        flags.append(argument)
-        if argument.lstrip("-") in with_value and remaining:
-            flags.append(remaining.pop(0))
-    return flags, folders

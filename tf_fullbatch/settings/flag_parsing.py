@@ -121,6 +121,30 @@ def parse(
     return values
 
 
+def separated(arguments: Sequence[str], fields: Sequence[Field]) -> tuple[list[str], list[str]]:
+    """(flags, folders) of a command that takes both; a flag's value may follow it as an argument of its own.
+
+    Args:
+        arguments: Without the program's name; everything after "--" is a folder.
+        fields: The fields whose flags are accepted.
+    """
+    with_value = {"flagfile", *(field.name for field in fields if field.type is not bool)}
+    flags: list[str] = []
+    folders: list[str] = []
+    remaining = list(arguments)
+    while remaining:
+        argument = remaining.pop(0)
+        if argument == "--":
+            return flags, folders + remaining
+        if not argument.startswith("-"):
+            folders.append(argument)
+            continue
+        flags.append(argument)
+        if argument.lstrip("-") in with_value and remaining:
+            flags.append(remaining.pop(0))
+    return flags, folders
+
+
 def help_lines(field: Field) -> list[str]:
     """A flag with its default and accepted values, and what it means."""
     choices, shown = field.metadata["choices"], flag_text(field, field.default)

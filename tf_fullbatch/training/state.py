@@ -139,6 +139,24 @@ def restore_network(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> b
     return True
 
 
+def trainable_weights(network: keras.Model, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The values of a network's trainable weights, in their order, that a training's snapshot has.
+
+    Args:
+        network: A built network.
+        arrays: What `TrainingState.capture` returned.
+
+    Raises:
+        UserError: They are of another network.
+    """
+    names = {id(v): name for name, v in _named_weights(network).items()}
+    found = [arrays.get(names[id(v)]) for v in network.trainable_weights]
+    values = [array for array in found if array is not None]
+    if [a.shape for a in values] != [tuple(v.shape) for v in network.trainable_weights]:
+        raise UserError("the checkpoint is of another network: its weights are others.")
+    return values
+
+
 def _named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     # `weights` is `variables` without the seeds.
     return {f"network/{i:03d}/{_label(v)}": v for i, v in enumerate(network.weights)}
