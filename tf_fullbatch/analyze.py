@@ -4,6 +4,7 @@ import sys
 from types import ModuleType
 from typing import Any
 
+import tf_fullbatch
 from tf_fullbatch.commands import console
 from tf_fullbatch.commands.analyze import main
 
@@ -12,9 +13,7 @@ class _Callable(ModuleType):
     """Lets `tf_fullbatch.analyze(...)` be the function also where this file was imported, which takes its name."""
 
     def __call__(self, *arguments: Any, **settings: Any) -> Any:
-        from tf_fullbatch.inspection.from_python import analyze
-
-        return analyze(*arguments, **settings)
+        return tf_fullbatch.__getattr__("analyze")(*arguments, **settings)
 
 
 sys.modules[__name__].__class__ = _Callable

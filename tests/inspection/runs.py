@@ -41,7 +41,7 @@ _HOME = tempfile.TemporaryDirectory()
 def trained(name: str, *flags: str) -> Path:
     """The folder of a run, made once."""
     folder = Path(_HOME.name) / name
-    with mock.patch("tf_fullbatch.run.train.plot_curves"):
+    with mock.patch("tf_fullbatch.run.conclusion.plot_curves"):
         ended = command(*flags, f"--output_dir={folder}", "--quiet")
     if ended.code:
         raise AssertionError(ended.err)

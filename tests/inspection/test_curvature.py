@@ -24,10 +24,14 @@ class SpectrumTest(AnalysisCase):
                     value(answer, "eigenvalue", f"{name} {i + 1}"), exact[-1 - i], delta=1e-6
                 )
             with (answer.folder / "eigenvalues.csv").open() as file:
-                rows = [r for r in csv.DictReader(file) if (r["matrix"], r["end"]) == (name, "smallest")]
+                rows = [
+                    r
+                    for r in csv.DictReader(file)
+                    if (r["matrix"], r["quantity"]) == (name, "smallest_eigenvalue")
+                ]
             for i, row in enumerate(rows):
                 found = figure(answer, "smallest_eigenvalue", f"{name} {i + 1}")
-                self.assertEqual(found.value, float(row["eigenvalue"]))
+                self.assertEqual(found.value, float(row["value"]))
                 self.assertLess(abs(found.value - exact[i]), float(row["residual"]) * span)
                 # The Gauss-Newton matrix has many eigenvalues near 0, which no solver tells apart so finely.
                 self.assertIn(", converged" if name == "hessian" else "residual", found.remark)
@@ -61,7 +65,7 @@ class SpectrumTest(AnalysisCase):
         with (answer.folder / "eigenvalues.csv").open() as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([row["matrix"] for row in rows], ["hessian"] * 3 + ["ggn"] * 3)
-        self.assertEqual(float(rows[0]["eigenvalue"]), value(answer, "eigenvalue", "hessian 1"))
+        self.assertEqual(float(rows[0]["value"]), value(answer, "eigenvalue", "hessian 1"))
         with (answer.folder / "density.csv").open() as file:
             rows = [row for row in csv.DictReader(file) if row["matrix"] == "Hessian"]
         x, y = (np.array([float(row[name]) for row in rows]) for name in ("eigenvalue", "density"))
@@ -161,7 +165,9 @@ class NetworksTest(AnalysisCase):
         self.assertGreater(value(self.one(run, "flatness", what_options=options), "worst_case"), 0)
 
     def test_code_of_ones_own_runs_where_it_is_asked_for_alone(self):
-        with self.assertRaisesRegex(UserError, "uses code, model=.*networks_of_runs.py:network"):
+        with self.assertRaisesRegex(
+            UserError, "uses code, model=.*networks_of_runs.py:network.*give own_code"
+        ):
             self.one(normalised(), "trace", own_code=False)
 
     def test_samples_and_statistics_of_a_network_with_batch_normalisation(self):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tf_fullbatch.commands import console
 from tf_fullbatch.config import cli_flags
+from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 from tf_fullbatch.inspection.options import Options
 from tf_fullbatch.inspection.registry import QUESTIONS
 from tf_fullbatch.settings import flag_parsing
@@ -76,7 +77,7 @@ def _run(argv: Sequence[str]) -> int:
     places = places_of(folders, options.step)
     refuse_unlike(options.questions(), places)
     os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
-    with console.quiet_tensorflow():  # TensorFlow takes seconds to import
+    with quiet_tensorflow():  # TensorFlow takes seconds to import
         from tf_fullbatch.inspection.conduct import Conduct
         from tf_fullbatch.inspection.opening import Opener
         from tf_fullbatch.run.given import parts_of

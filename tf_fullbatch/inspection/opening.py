@@ -37,7 +37,9 @@ class Opener:
         """
         config = place.config
         if not self._options.own_code:
-            refuse_unnamed(place.folder, config, self._parts.values)
+            refuse_unnamed(
+                place.folder, config, self._parts.values, "give --own_code if you know where it is from."
+            )
         check_unchanged(place.folder, config)
         chosen = self._as_asked(config)
         if self._strategy is None:

@@ -93,36 +93,36 @@ class SpectrumQuestion(Question):
         """
         import numpy as np
 
+        largest = work.once(f"{name} largest", lambda: self._solved(operator, self.k, name, work))
+        parts = {"eigenvalue": largest}
+        if self.smallest:
+            top = float(largest["values"][0])
+            part = work.once(
+                f"{name} smallest",
+                lambda: self._solved(reflected(operator, top), self.smallest, name, work),
+            )
+            parts["smallest_eigenvalue"] = part | {"values": top - part["values"]}
+        for quantity, part in parts.items():
+            columns = (part[key].tolist() for key in ("values", "residuals", "converged"))
+            for number, (value, residual, converged) in enumerate(zip(*columns, strict=True), start=1):
+                remark = f"residual {residual:.1e}, {'converged' if converged else 'NOT converged'}"
+                figures.append(Figure(quantity, value, f"{name} {number}", remark=remark))
+                rows.add(name, quantity, number, value, residual, converged)
+        return np.concatenate([part["values"] for part in parts.values()])
+
+    def _solved(
+        self, operator: "LinearOperator", count: int, name: str, work: "Work"
+    ) -> Mapping[str, "np.ndarray"]:
         from tf_fullbatch.analysis.eigenvalues import eigenpairs
 
-        every: list[np.ndarray] = []
-        for which, count in (("largest", self.k), ("smallest", self.smallest)):
-            count = min(count, operator.shape[0])
-            if not count:
-                continue
-
-            def solved(which: str = which, count: int = count) -> Mapping[str, object]:
-                top = float(every[0][0]) if which == "smallest" else 0.0
-                found = eigenpairs(
-                    work.watched(reflected(operator, top) if which == "smallest" else operator, name),
-                    count,
-                    tolerance=self.tolerance,
-                    most_products=self.most_products,
-                    seed=self.seed,
-                )
-                values = top - found.values if which == "smallest" else found.values
-                return {"values": values, "residuals": found.residuals, "converged": found.converged}
-
-            part = work.once(f"{name} {which}", solved)
-            every.append(part["values"])
-            for i, (value, residual, converged) in enumerate(
-                zip(part["values"], part["residuals"], part["converged"], strict=True), start=1
-            ):
-                quantity = "eigenvalue" if which == "largest" else "smallest_eigenvalue"
-                remark = f"residual {residual:.1e}, {'converged' if converged else 'NOT converged'}"
-                figures.append(Figure(quantity, float(value), f"{name} {i}", remark=remark))
-                rows.add(name, which, i, float(value), float(residual), bool(converged))
-        return np.concatenate(every)
+        found = eigenpairs(
+            work.watched(operator, name),
+            min(count, operator.shape[0]),
+            tolerance=self.tolerance,
+            most_products=self.most_products,
+            seed=self.seed,
+        )
+        return {"values": found.values, "residuals": found.residuals, "converged": found.converged}
 
     def _density(
         self, name: str, operator: "LinearOperator", work: "Work", figures: list[Figure]
@@ -168,7 +168,7 @@ class _Rows:
 
     def __init__(self) -> None:
         self.columns: dict[str, list] = {
-            name: [] for name in ("matrix", "end", "number", "eigenvalue", "residual", "converged")
+            name: [] for name in ("matrix", "quantity", "number", "value", "residual", "converged")
         }
 
     def add(self, *cells: object) -> None:

@@ -43,13 +43,16 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     raise UserError(f"{'; '.join(parts)}. {mend}, or choose another --output_dir than {folder.path}.")
 
 
-def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any]) -> None:
+def refuse_unnamed(
+    folder: RunFolder, trained: Config, named: Mapping[str, Any], advice: str | None = None
+) -> None:
     """Refuses code that a record alone names: a folder from elsewhere could bring anything.
 
     Args:
         folder: The run's.
         trained: The run's settings.
         named: Setting -> value, as the command or the program names it.
+        advice: What to do about code; None for what commands that train or evaluate take.
 
     Raises:
         UserError: The run uses objects that are not given now, or code of somebody's own that is not named now; all of
@@ -64,10 +67,12 @@ def refuse_unnamed(folder: RunFolder, trained: Config, named: Mapping[str, Any])
     ]
     problems = [not_given(objects)]
     if code:
+        by_flags = (
+            f"name it too, by the same {'flags' if len(code) > 1 else 'flag'} (in Python: open_run(folder, "
+        )
+        advice = advice or f"{by_flags}own_code=True)). Its model.keras loads without."
         problems.append(
-            f"{folder.path} uses code, {' '.join(code)}, which a record alone does not run: name it too, by the same "
-            f"{'flags' if len(code) > 1 else 'flag'} (in Python: open_run(folder, own_code=True)). Its model.keras "
-            "loads without."
+            f"{folder.path} uses code, {' '.join(code)}, which a record alone does not run: {advice}"
         )
     if message := " ".join(filter(None, problems)):
         raise UserError(message)
