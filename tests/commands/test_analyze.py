@@ -93,7 +93,7 @@ class AnalyzeTest(AnalysisCase):
             (["--what=trace"], "no run to look at"),
             ([missing, "--what=trace"], "nowhere: there is no run"),
             ([mlp(), "--what=trace", "--step=9"], "--step=9: .* kept are the steps 1, 2, 3, 4"),
-            ([mlp(), "--what=spectrum", "--what_options=spectrum.k=200"], "k=200: there are 160 parameters"),
+            ([mlp(), "--what=spectrum", "--what_options=spectrum.k=200"], "k=200: there are 85 parameters"),
             ([mlp(), "--what=spectrum", "--what_options=trace.products=3"], "of one of spectrum"),
             ([mlp(), "--what=barrier"], "takes two trained networks, but 1 came"),
             ([mlp(), normalised(), "--what=landscape"], "runs of one network, but --model is mlp"),

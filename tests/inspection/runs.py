@@ -23,7 +23,7 @@ MLP = (
     "--train_size=60",
     "--validation_size=20",
     "--model=mlp",
-    "--width=2",
+    "--width=1",
     "--activation=softplus",
     "--micro_batch_size=32",
     "--dtype_policy=float64",
@@ -32,7 +32,7 @@ MLP = (
     "--checkpoint_every=1",
     "--keep_checkpoints=9",
 )
-"""A run of 160 parameters and 4 steps."""
+"""A run of 85 parameters and 4 steps."""
 
 _HOME = tempfile.TemporaryDirectory()
 

@@ -14,7 +14,7 @@ from tf_fullbatch.errors import UserError
 class SpectrumTest(AnalysisCase):
     def test_ends_density_and_blocks_are_the_matrixs(self):
         options = {"spectrum.k": 3, "spectrum.smallest": 2, "spectrum.tolerance": 1e-4, "spectrum.steps": 20}
-        options |= {"spectrum.probes": 8}
+        options |= {"spectrum.probes": 6}
         answer = self.one(mlp(), "spectrum", what_options=options | {"spectrum.blocks": "hidden/kernel+bias"})
         for name, matrix in (("hessian", dense(mlp())), ("ggn", dense(mlp(), curvature="ggn"))):
             exact = np.linalg.eigvalsh(matrix)
@@ -92,8 +92,8 @@ class SpectrumTest(AnalysisCase):
 
     def test_refused(self):
         for options, words in (
-            ({"spectrum.k": 161}, "spectrum.k=161: there are 160 parameters"),
-            ({"spectrum.smallest": 161}, "spectrum.smallest=161"),
+            ({"spectrum.k": 86}, "spectrum.k=86: there are 85 parameters"),
+            ({"spectrum.smallest": 86}, "spectrum.smallest=86"),
             ({"spectrum.blocks": "hiden"}, "spectrum.blocks=hiden: no variable"),
         ):
             with self.subTest(words), self.assertRaisesRegex(UserError, words):
@@ -111,7 +111,7 @@ class TraceTest(AnalysisCase):
             self.assertEqual((found.standard_error, found.remark), (0, "exact"))
         # hidden/kernel, hidden/bias, logits/kernel, logits/bias
         self.assertAlmostEqual(
-            value(answer, "trace", "block logits"), np.trace(matrices[0][130:, 130:]), delta=1e-9
+            value(answer, "trace", "block logits"), np.trace(matrices[0][65:, 65:]), delta=1e-9
         )
         self.assertTrue((answer.folder / "trace.png").stat().st_size)
 
@@ -171,7 +171,7 @@ class NetworksTest(AnalysisCase):
             self.one(normalised(), "trace", own_code=False)
 
     def test_samples_and_statistics_of_a_network_with_batch_normalisation(self):
-        options = {"flatness.steps": 1, "flatness.draws": 2}
+        options = {"landscape.dimensions": 1, "landscape.points": 3}
         found = {}
         for split, statistics, samples in (
             ("train", None, None),
@@ -180,7 +180,7 @@ class NetworksTest(AnalysisCase):
         ):
             answer = self.one(
                 normalised(),
-                "flatness",
+                "landscape",
                 split=split,
                 statistics=statistics,
                 samples=samples,

@@ -2,13 +2,14 @@
 
 import dataclasses
 import unittest
+from pathlib import Path
 
 from tests.inspection.runs import AnalysisCase, written
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.inspection.blocks import blocks_of
 from tf_fullbatch.inspection.options import Options
-from tf_fullbatch.inspection.plan import places_of, refuse_unlike
+from tf_fullbatch.inspection.plan import names_of, places_of, refuse_unlike
 from tf_fullbatch.inspection.registry import QUESTIONS
 
 BASE = Config().replacing(model="mlp")
@@ -86,6 +87,17 @@ class PlacesTest(AnalysisCase):
             with self.subTest(steps=steps):
                 found = places_of(folders, steps)
                 self.assertEqual([(p.folder.path.name, p.step) for p in found], expected)
+
+    def test_names_tell_runs_apart(self):
+        for paths, names in (
+            (["/x/a"], ["a"]),
+            (["/x/a", "/x/b"], ["a", "b"]),
+            (["/x/one/seed-0", "/x/two/seed-0"], ["one-seed-0", "two-seed-0"]),
+            (["/x/one/seed-0", "/x/one/seed-0"], ["seed-0", "seed-0"]),
+            (["/"], [""]),
+        ):
+            with self.subTest(paths):
+                self.assertEqual(names_of([Path(path) for path in paths]), names)
 
     def test_refused(self):
         a, b = (str(written(self.folder / name, BASE)) for name in "ab")

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+from tf_fullbatch.display.text import listed
 from tf_fullbatch.errors import UserError
 
 
@@ -28,6 +29,7 @@ def blocks_of(variables: Sequence[Any], wanted: str | None, setting: str) -> dic
         if not found[name]:
             paths = [v.path for v in variables]
             near = difflib.get_close_matches(name, paths, cutoff=0.3) or paths
-            raise UserError(f"{setting}={wanted}: no variable has {name!r} in its name; there are "
-                            f"{', '.join(near[:5])}.")  # fmt: skip
+            raise UserError(
+                f"{setting}={wanted}: no variable has {name!r} in its name; there are {listed(near, 5)}."
+            )
     return found

@@ -80,16 +80,19 @@ class Conduct:
         together = {name: q for name, q in self._questions.items() if q.weights != "each"}
         for place in places:
             subject = self._opener.open(place)
+            for question in alone.values():  # before the first of them takes its time
+                question.check([subject])
             found += [self._answer(name, question, [subject]) for name, question in alone.items()]
             if together:
                 kept.append(subject)
         if together:
             refuse_other_shapes(kept)
+            for question in together.values():
+                question.check(kept)
         return found + [self._answer(name, question, kept) for name, question in together.items()]
 
     def _answer(self, name: str, question: Question, subjects: list[Subject]) -> Answer:
         statistics = self._options.statistics or question.statistics(self._options.split)
-        question.check(subjects)
         folder = self._folder(name, question, subjects, statistics)
         self._say(self._out, f"\n{name} of {'; '.join(map(str, subjects))}")
         for line in _conditions(subjects, question.looked_at(statistics)):
@@ -128,7 +131,7 @@ class Conduct:
         label = f"step-{first.run.step:08d}-{name}"
         if self._options.output_dir is None:
             return ResultFolder.of(first.run.path / "analysis", label, settings)
-        return ResultFolder.of(Path(self._options.output_dir), f"{first.run.path.name}-{label}", settings)
+        return ResultFolder.of(Path(self._options.output_dir), f"{first.name}-{label}", settings)
 
     def _say(self, stream: TextIO | None, text: str) -> None:
         if stream is not None:
@@ -149,7 +152,7 @@ def _conditions(subjects: Sequence[Subject], kinds: Sequence[str]) -> list[str]:
 
 def _identity(subject: Subject, kinds: Sequence[str]) -> Mapping[str, Any]:
     return {
-        "run": subject.run.path.name,
+        "run": subject.run.path.resolve().name,
         "step": subject.run.step,
         "weights": subject.digest(),
         **subject.conditions(kinds),

@@ -47,7 +47,7 @@ class Opener:
                 raise UserError("TF_CONFIG names a cluster, but runs are looked at in one process: unset it.")
             self._strategy = choose_strategy(chosen.runtime)
         run = opened(place.folder, chosen, place.step, self._strategy)
-        return Subject(run, config, self._options.split, self._options.samples)
+        return Subject(run, config, place.name, self._options.split, self._options.samples)
 
     def _as_asked(self, config: Config) -> Config:
         options = self._options

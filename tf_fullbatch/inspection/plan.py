@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import UserError
@@ -20,11 +21,13 @@ class Place:
         folder: The run's.
         config: Its settings.
         step: Updates made before the checkpoint; None for the newest.
+        name: The run's, told from those of the other runs: the last parts of its path.
     """
 
     folder: RunFolder
     config: Config
     step: int | None
+    name: str
 
     def __str__(self) -> str:
         return str(self.folder.path) if self.step is None else f"{self.folder.path}, step {self.step}"
@@ -44,24 +47,35 @@ def places_of(run_dirs: Sequence[str], steps: Sequence[int]) -> list[Place]:
         raise UserError("no run to look at: name one or more folders of runs (--help says more).")
     folders = [RunFolder(path) for path in run_dirs]
     configs = [folder.read_config() for folder in folders]
+    names = names_of([folder.path.resolve() for folder in folders])
     if len(folders) == 1 and len(steps) > 1:
-        found = [Place(folders[0], configs[0], step) for step in steps]
+        found = [Place(folders[0], configs[0], step, names[0]) for step in steps]
     elif len(steps) in (0, 1, len(folders)):
         one_for_all = steps[0] if steps else None
         each = steps if len(steps) == len(folders) else [one_for_all] * len(folders)
-        found = [Place(*place) for place in zip(folders, configs, each, strict=True)]
+        found = [Place(*place) for place in zip(folders, configs, each, names, strict=True)]
     else:
         raise UserError(
             f"--step={','.join(map(str, steps))}: {len(steps)} steps for {len(folders)} runs; give one for all runs or "
             "one per run."
         )
-    names = [(place.folder.path.resolve(), place.step) for place in found]
-    for place, name in zip(found, names, strict=True):
-        if names.count(name) > 1:
+    keys = [(place.folder.path.resolve(), place.step) for place in found]
+    for place, key in zip(found, keys, strict=True):
+        if keys.count(key) > 1:
             raise UserError(f"{place} is named twice: name each once.")
         if place.step is not None:
             load_step(place.folder.checkpoints, place.step)
     return found
+
+
+def names_of(paths: Sequence[Path]) -> list[str]:
+    """As many of the last parts of each path, with dashes between them, as tell different paths apart."""
+    parts = 1
+    while True:
+        names = ["-".join(path.parts[-parts:]).replace("/", "") for path in paths]
+        if len(set(names)) == len(set(paths)) or parts >= max(len(path.parts) for path in paths):
+            return names
+        parts += 1
 
 
 def refuse_unlike(questions: Mapping[str, Question], places: Sequence[Place]) -> None:

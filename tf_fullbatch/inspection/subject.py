@@ -29,26 +29,28 @@ class Subject:
     Args:
         run: Opened at the step; where its samples are not to be augmented, without augmentation.
         trained: The settings that it was trained with.
+        name: What it is called.
         split: "train", "validation" or "test".
         samples: How many of them; None for all.
 
     Attributes:
         run: As given.
+        name: As given.
         split: As given.
 
     Raises:
         UserError: The run has no such samples or not as many, or its weights are not finite.
     """
 
-    def __init__(self, run: OpenedRun, trained: Config, split: str, samples: int | None):
-        self.run, self.split = run, split
+    def __init__(self, run: OpenedRun, trained: Config, name: str, split: str, samples: int | None):
+        self.run, self.name, self.split = run, name, split
         self._is_augmented_as_trained = run.config.step.augmentation == trained.step.augmentation
         self._chosen = _chosen(run, split, samples)
         self._objectives: dict[tuple[str, str], Objective] = {}
         _refuse_non_finite(run)
 
     def __str__(self) -> str:
-        return f"{self.run.path.name}, step {self.run.step}"
+        return f"{self.name}, step {self.run.step}"
 
     @property
     def theta(self) -> Tree:

@@ -155,5 +155,6 @@ class Work:
     def _tell_points(self, name: str, found: Surface, had: int, started: float) -> None:
         done = int(np.isfinite(found.loss).sum())
         passed = time.monotonic() - started
-        left = passed / max(done - had, 1) * (found.loss.size - done)
-        self.say_now_and_then(f"{name}: {done} of {found.loss.size} points, {format_duration(left)} left")
+        rest = format_duration(passed / max(done - had, 1) * (found.loss.size - done))
+        left = f", {rest} left" if done - had > 1 else ""  # the first point has the compilation in it
+        self.say_now_and_then(f"{name}: {done} of {found.loss.size} points{left}")
