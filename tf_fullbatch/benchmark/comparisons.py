@@ -1,6 +1,8 @@
 """What is compared with what, and the ratio that is wanted; imports no TensorFlow."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +47,36 @@ class Comparison:
     """The largest ratio of our seconds to the reference's that is wanted."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductComparison:
+    """A product of the whole set's curvature with a vector, beside the set's gradient, over the same micro-batches."""
+
+    work: Workload
+    curvature: str = "hessian"
+    """A key of `core.curvature.CURVATURES`."""
+    statistics: str = "batch"
+    """What batch normalisation normalises by, see `core.objective.Objective`."""
+    wanted: float | None = None
+    """The largest ratio of a product's seconds to a gradient's that is wanted; None where none is set."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spending:
+    """What a measure spends along full-batch training of a smooth `mlp` on some of the digits."""
+
+    measure: str
+    """A key of `analysis.measures.registry.MEASURES`."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """"measure.option" -> value; others have their defaults."""
+    every: int
+    """Steps between measurements."""
+    steps: int
+    samples: int = 500
+    learning_rate: float = 0.2
+    wanted: float
+    """The most gradient evaluations per sample that a measurement, but for the first, shall take."""
+
+
 _MLP = Workload(model="mlp", image_size=8, channels=1, samples=8192, micro_batch_size=32)
 _MLP_SGD = Workload(model="mlp", image_size=8, channels=1, samples=8192, micro_batch_size=32, batch_size=32)
 _TINY = Workload(model="resnet_tiny", image_size=8, channels=1, samples=4096, micro_batch_size=128)
@@ -72,3 +104,29 @@ PYTORCH: dict[str, Comparison] = {
     "resnet18_bfloat16": Comparison(work=_RESNET18_BFLOAT16, reference="PyTorch", wanted=1.0),
 }
 """Rows of --suite=pytorch: name -> comparison of processes in turn."""
+
+_PRODUCTS8 = Workload(model="resnet8", samples=256, micro_batch_size=32)
+_PRODUCTS18 = Workload(model="resnet18", samples=128, micro_batch_size=64)
+PRODUCTS: dict[str, ProductComparison] = {
+    "mlp_hessian": ProductComparison(work=_MLP, wanted=2.2),
+    "mlp_ggn": ProductComparison(work=_MLP, curvature="ggn"),
+    "resnet8_hessian": ProductComparison(work=_PRODUCTS8),
+    "resnet8_ggn": ProductComparison(work=_PRODUCTS8, curvature="ggn"),
+    "resnet8_frozen": ProductComparison(work=_PRODUCTS8, statistics="frozen"),
+    "resnet18_hessian": ProductComparison(work=_PRODUCTS18, wanted=3.0),
+    "resnet18_ggn": ProductComparison(work=_PRODUCTS18, curvature="ggn"),
+}
+"""Rows of --suite=curvature that are timed: name -> comparison."""
+
+_TOP = {"sharpness.k": 1, "sharpness.grow": False}
+SPENDING: dict[str, Spending] = {
+    # 25 products of two gradients each, and the gradient that is looked at along the eigenvector.
+    "sharpness_every_step": Spending(measure="sharpness", options=_TOP, every=1, steps=150, wanted=51),
+    "sharpness_every_10": Spending(measure="sharpness", options=_TOP, every=10, steps=400, wanted=51),
+    "density": Spending(measure="density", every=1, steps=1, wanted=320),
+    "trace": Spending(measure="trace", every=1, steps=1, wanted=60),
+}
+"""Rows of --suite=curvature that are counted: name -> what is measured along training."""
+
+CURVATURE: tuple[str, ...] = (*PRODUCTS, *SPENDING, "memory")
+"""Rows of --suite=curvature."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.benchmark.comparisons import PYTORCH, SMALL
+from tf_fullbatch.benchmark.comparisons import CURVATURE, PYTORCH, SMALL
 from tf_fullbatch.config.runtime import DTYPE_POLICIES
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.errors import UserError
@@ -25,10 +25,11 @@ SUITES: dict[str, tuple[str, ...]] = {
     "step": _STEP,
     "small": ("rows", "repeats", "seconds", "json"),
     "pytorch": ("torch_python", "rows", "repeats", "seconds", "json"),
+    "curvature": ("rows", "repeats", "seconds", "json"),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
-_ROWS = {"small": tuple(SMALL), "pytorch": tuple(PYTORCH)}
+_ROWS = {"small": tuple(SMALL), "pytorch": tuple(PYTORCH), "curvature": CURVATURE}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,8 @@ class Options:
     suite: str = setting(
         "step",
         "step: a full-batch step beside a bare loop; small: small networks beside loops written by hand and Keras' "
-        "fit; pytorch: beside plain PyTorch; gpu: everything worth knowing of a GPU, with a report.",
+        "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
+        "curvature spend; gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
     model: str = setting("resnet18", "Network (step).", choices=tuple(MODELS))
@@ -48,7 +50,8 @@ class Options:
     samples: int = setting(512, "Samples of one training step (step).", minimum=1)
     repeats: int = setting(
         5,
-        "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch).",
+        "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch, "
+        "curvature).",
         minimum=1,
     )
     penalties: tuple[str, ...] = setting(
@@ -85,11 +88,13 @@ class Options:
     )
     rows: tuple[str, ...] = setting(
         (),
-        f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}.",
+        f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}. "
+        f"curvature: {', '.join(CURVATURE)}.",
     )
     seconds: float = setting(
         2.0,
-        "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, --own_arrays).",
+        "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, "
+        "curvature, --own_arrays).",
         minimum=0,
     )
     torch_python: str | None = setting(
@@ -109,7 +114,7 @@ class Options:
         20.0, "Time for all; what did not fit is measured by the same command later (gpu).", above=0
     )
     fresh: bool = setting(False, "Measure again what lies finished in the report's folder (gpu).")
-    json: str | None = setting(None, "File to write every raw figure to (step, small, pytorch).")
+    json: str | None = setting(None, "File to write every raw figure to (step, small, pytorch, curvature).")
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -48,6 +48,8 @@ def execute(options: Options) -> dict[str, Any]:
     print(tables.header(results["machine"], results["versions"]))
     if options.suite == "step":
         return results | _step(options)
+    if options.suite == "curvature":
+        return results | _curvature(options)
     return results | _compared(options)
 
 
@@ -91,6 +93,22 @@ def _compared(options: Options) -> dict[str, Any]:
         print(
             f"mlp_sgd as a run of the command line: {1000 * found['recorded_seconds_per_step']:.4g} ms/step"
         )
+    return found
+
+
+def _curvature(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import curvature_suite, measure_costs
+
+    found: dict[str, Any] = {}
+    if products := curvature_suite.measure(options, _progress):
+        found["products"] = products
+        print(curvature_suite.table(products))
+    if spending := measure_costs.spending(options, _progress):
+        found["spending"] = spending
+        print(measure_costs.spending_table(spending))
+    if "memory" in (options.rows or ["memory"]):
+        found["memory"] = [measure_costs.tracked_memory(k) for k in measure_costs.TRACKED]
+        print(measure_costs.memory_table(found["memory"]))
     return found
 
 
