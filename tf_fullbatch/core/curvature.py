@@ -1,4 +1,7 @@
-"""Exact curvature of a micro-batch's loss along a direction: the Hessian and the generalised Gauss-Newton matrix."""
+"""Exact curvature of a micro-batch's loss along directions: the Hessian and the generalised Gauss-Newton matrix.
+
+Along several directions at once the forward pass and the first backward pass are made once.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,20 +20,21 @@ from tf_fullbatch.core.micro_batch import (
 from tf_fullbatch.core.trees import Tree
 
 CurvatureProduct = Callable[..., tuple[Tree, tf.Tensor]]
-"""Maps (loss, theta, state, batch, scalars, directions ...) to (the product, a tree; the micro-batch's weight)."""
+"""Maps (loss, theta, state, batch, scalars, directions ...) to (the products, a tree each, the leaves of one tree after
+those of the other; the micro-batch's weight)."""
 
 
 def hessian_product(
-    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *directions: Tree
 ) -> tuple[Tree, tf.Tensor]:
-    """`H_b v` by nested tapes (Pearlmutter 1994)."""
-    return _product(_loss_function(loss, state, batch, scalars), theta, direction)
+    """`H_b v` of each direction v by nested tapes (Pearlmutter 1994)."""
+    return _weighted(_loss_function(loss, state, batch, scalars), theta, directions)
 
 
 def penalised_hessian_product(
-    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *directions: Tree
 ) -> tuple[Tree, tf.Tensor]:
-    """The product of the Hessian of `L_b + (lr s / 8) |g_b|^2`, the penalised loss, by tapes three deep."""
+    """Products of the Hessian of `L_b + (lr s / 8) |g_b|^2`, the penalised loss, by tapes three deep."""
     plain = _loss_function(loss, state, batch, scalars)
 
     def penalised(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
@@ -38,7 +42,7 @@ def penalised_hessian_product(
         added = penalties.penalty_value(scalars, trees.squared_norm(point.gradient), None)
         return point.loss + tf.cast(added, point.loss.dtype), point.auxiliary
 
-    return _product(penalised, theta, direction)
+    return _weighted(penalised, theta, directions)
 
 
 def hessian_derivative(
@@ -57,7 +61,7 @@ def hessian_derivative(
         point = penalties.value_and_gradient(plain, parameters)
         return trees.dot(point.gradient, right), point.auxiliary
 
-    return _product(slope, theta, left)
+    return _weighted(slope, theta, [left])
 
 
 def _loss_function(
@@ -67,24 +71,49 @@ def _loss_function(
     return lambda parameters: loss.value(parameters, state, batch, scalars, derivatives=2)
 
 
-def _product(
-    function: penalties.LossFunction, theta: Sequence[tf.Tensor], direction: Tree
+def _weighted(
+    function: penalties.LossFunction, theta: Sequence[tf.Tensor], directions: Sequence[Tree]
 ) -> tuple[Tree, tf.Tensor]:
-    """(the product of a function's Hessian, the micro-batch's weight)."""
-    point = penalties.nested_tape(function, theta, lambda _: direction, 0.0)
-    assert point.product is not None
-    return point.product, point.auxiliary.of_outputs.weight
+    """(the products of a function's Hessian, the micro-batch's weight)."""
+    products, evaluated = _products(function, theta, directions)
+    return products, evaluated.of_outputs.weight
+
+
+def _products(
+    function: penalties.LossFunction, theta: Sequence[tf.Tensor], directions: Sequence[Tree]
+) -> tuple[Tree, Any]:
+    """(the products of a function's Hessian, what the function returned beside its value)."""
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as outer:
+        outer.watch(theta)
+        point = penalties.value_and_gradient(function, theta)
+
+    def product(direction: Tree) -> Tree:
+        # The derivative of `<gradient, direction>`, the direction held fixed.
+        v = [tf.cast(a, g.dtype) for a, g in zip(direction, point.gradient, strict=True)]
+        return penalties.dense(outer.gradient(point.gradient, theta, v, unconnected_gradients=_ZERO))
+
+    return _one_after_the_other(product, directions), point.auxiliary
+
+
+def _one_after_the_other(product: Callable[[Tree], Tree], directions: Sequence[Tree]) -> Tree:
+    """The leaves of all products; each begins when the last one is done, since side by side they take more memory."""
+    leaves: Tree = []
+    for direction in directions:
+        with tf.control_dependencies(leaves):
+            after = [tf.identity(leaf) for leaf in direction]
+        leaves += product(after)
+    return leaves
 
 
 def gauss_newton_product(
-    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, direction: Tree
+    loss: MicroBatchLoss, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *directions: Tree
 ) -> tuple[Tree, tf.Tensor]:
     """`G_b v = J^T H_L J v` (Schraudolph 2002): J of the network's outputs, H_L of the loss as a function of them.
 
     `J v` comes from differentiating `J^T u`, which is linear in u, so no forward mode is needed and every layer that
     trains is served. The losses that layers add by themselves (regularizers) enter by their own Hessian.
     """
-    with tf.GradientTape(watch_accessed_variables=False) as of_u:
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as of_u:
         with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
             tape.watch(theta)
             called = loss.called(theta, state, batch, scalars, derivatives=2)
@@ -93,20 +122,22 @@ def gauss_newton_product(
         u = [tf.zeros_like(output) for output in flat]
         of_u.watch(u)
         pulled = penalties.dense(tape.gradient(flat, theta, u, unconnected_gradients=_ZERO))
-        along = trees.dot(pulled, direction)
-    pushed = of_u.gradient(along, u, unconnected_gradients=_ZERO)
-    curved, weight = _output_curvature(loss, outputs, batch, pushed)
-    product = penalties.dense(tape.gradient(flat, theta, curved, unconnected_gradients=_ZERO))
+
+    def product(direction: Tree) -> Tree:
+        v = [tf.cast(a, p.dtype) for a, p in zip(direction, pulled, strict=True)]
+        pushed = of_u.gradient(pulled, u, v, unconnected_gradients=_ZERO)
+        curved = _output_curvature(loss, outputs, batch, pushed)
+        return penalties.dense(tape.gradient(flat, theta, curved, unconnected_gradients=_ZERO))
+
+    products = _one_after_the_other(product, directions)
     if called.losses:
 
         def added(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, tuple]:
             again = loss.called(parameters, state, batch, scalars, derivatives=2)
             return tf.convert_to_tensor(added_losses(again.losses, flat[0].dtype)), ()
 
-        of_added = penalties.nested_tape(added, theta, lambda _: direction, 0.0).product
-        assert of_added is not None
-        product = trees.add_scaled(product, 1.0, of_added)
-    return product, weight
+        products = trees.add_scaled(products, 1.0, _products(added, theta, directions)[0])
+    return products, loss.of_outputs(outputs, batch).weight
 
 
 def _output_curvature(
@@ -114,17 +145,17 @@ def _output_curvature(
     outputs: Any,
     batch: MicroBatch,
     direction: Tree,
-) -> tuple[Tree, tf.Tensor]:
-    """(`H_L direction`, the micro-batch's weight), H_L the Hessian of the loss in the outputs."""
+) -> Tree:
+    """`H_L direction`, H_L the Hessian of the loss in the outputs."""
     flat = tf.nest.flatten(outputs)
     with tf.GradientTape(watch_accessed_variables=False) as outer:
         outer.watch(flat)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(flat)
-            found = loss.of_outputs(outputs, batch)
-        gradient = inner.gradient(found.noisy, flat, unconnected_gradients=_ZERO)
+            noisy = loss.of_outputs(outputs, batch).noisy
+        gradient = inner.gradient(noisy, flat, unconnected_gradients=_ZERO)
         slope = trees.dot(gradient, [tf.stop_gradient(d) for d in direction])
-    return outer.gradient(slope, flat, unconnected_gradients=_ZERO), found.weight
+    return outer.gradient(slope, flat, unconnected_gradients=_ZERO)
 
 
 _ZERO = tf.UnconnectedGradients.ZERO

@@ -178,28 +178,30 @@ class LossKernel:
 
 
 class ProductKernel:
-    """The product of a micro-batch's derivatives with directions.
+    """Products of a micro-batch's derivatives with directions.
 
     Args:
         loss: The micro-batch's loss.
         product: One of `curvature`'s functions.
+        count: How many products it makes of the directions.
     """
 
-    def __init__(self, loss: MicroBatchLoss, product: CurvatureProduct):
+    def __init__(self, loss: MicroBatchLoss, product: CurvatureProduct, count: int = 1):
         self._loss = loss
         self._product = product
+        self._count = count
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, tuple]:
-        """See `passes.Kernel`: the product."""
-        return [tf.TensorSpec(v.shape) for v in self._loss.call.weights], (), ()
+        """See `passes.Kernel`: the products, the leaves of one after those of the other."""
+        return self._count * [tf.TensorSpec(v.shape) for v in self._loss.call.weights], (), ()
 
     def __call__(
         self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, *directions: Tree
     ) -> Contribution:
         """See `passes.Kernel`; `directions` are trees like theta."""
         batch = self._loss.prepared(batch, scalars)
-        product, weight = self._product(self._loss, theta, state, batch, scalars, *directions)
-        return Contribution(product, (), (), weight, samples_of(batch.sample_ids))
+        products, weight = self._product(self._loss, theta, state, batch, scalars, *directions)
+        return Contribution(products, (), (), weight, samples_of(batch.sample_ids))
 
 
 class StatisticsKernel:

@@ -31,6 +31,8 @@ PRODUCT_EVALUATIONS = 2
 """Gradient evaluations that an exact product counts for, the gradient on its way included."""
 THIRD_EVALUATIONS = 4
 """Gradient evaluations that a product of third derivatives counts for: twice a product's."""
+MOST_AT_ONCE = 4
+"""Most products of one pass: more gain little, and a compiled pass keeps the sums of all of its products."""
 
 
 class Point(NamedTuple):
@@ -194,16 +196,40 @@ class Objective:
                 penalty is none whose gradient is a gradient of anything, or is one on the whole gradient.
         """
         _refuse_unknown(curvature)
-        direction = self._tree("v", v)
-        if penalty is not None:
-            self._refuse_asymmetric(penalty, curvature)
-            kernel = self._product_kernel(penalised_hessian_product)
-            means = self._run(("penalised product",), kernel, theta, direction)
-        else:
-            kernel = self._product_kernel(CURVATURES[curvature])
-            means = self._run(("product", curvature), kernel, theta, direction)
-        self.evaluations += PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS
-        return _like(means.weighted, self.variables)
+        return self._products(theta, [self._tree("v", v)], curvature, penalty)[0]
+
+    def hvps(
+        self,
+        theta: Sequence[tf.Tensor] | None,
+        directions: Sequence[Sequence[tf.Tensor]],
+        curvature: str = "hessian",
+        penalty: Penalty | None = None,
+    ) -> list[Tree]:
+        """Products with several directions, up to four in one pass, which share what does not depend on them.
+
+        They count as many gradient evaluations as by `hvp` one by one, and take less time.
+
+        Args:
+            theta: As of `hvp`.
+            directions: Trees.
+            curvature: As of `hvp`.
+            penalty: As of `hvp`.
+
+        Returns:
+            A tree of each direction, in the variables' dtypes.
+
+        Raises:
+            UserError: As of `hvp`.
+        """
+        _refuse_unknown(curvature)
+        rest = [self._tree(f"directions[{i}]", v) for i, v in enumerate(directions)]
+        found: list[Tree] = []
+        while rest:
+            # Powers of two, so that few passes are compiled.
+            count = min(1 << (len(rest).bit_length() - 1), MOST_AT_ONCE)
+            block, rest = rest[:count], rest[count:]
+            found += self._products(theta, block, curvature, penalty)
+        return found
 
     def hessian_derivative(
         self, theta: Sequence[tf.Tensor] | None, u: Sequence[tf.Tensor], v: Sequence[tf.Tensor]
@@ -249,7 +275,7 @@ class Objective:
             self._refuse_asymmetric(penalty, curvature)
         at = self.theta() if theta is None else self._tree("theta", theta)
         only = None if variables is None else self._positions(variables)
-        return CurvatureOperator(lambda v: self.hvp(at, v, curvature, penalty), self.variables, only)
+        return CurvatureOperator(lambda v: self.hvps(at, v, curvature, penalty), self.variables, only)
 
     def micro_batches(
         self,
@@ -298,11 +324,30 @@ class Objective:
         self.evaluations += evaluations
         return means
 
-    def _product_kernel(self, product: Callable) -> Callable[[], ProductKernel]:
+    def _products(
+        self,
+        theta: Sequence[tf.Tensor] | None,
+        directions: Sequence[Tree],
+        curvature: str,
+        penalty: Penalty | None,
+    ) -> list[Tree]:
+        """The products with all directions, in one pass."""
+        if penalty is not None:
+            self._refuse_asymmetric(penalty, curvature)
+        count, size = len(directions), len(self.variables)
+        product = CURVATURES[curvature] if penalty is None else penalised_hessian_product
+        means = self._run(
+            ("product", product, count), self._product_kernel(product, count), theta, *directions
+        )
+        self.evaluations += count * (PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS)
+        cut = [means.weighted[i * size : (i + 1) * size] for i in range(count)]
+        return [_like(tree, self.variables) for tree in cut]
+
+    def _product_kernel(self, product: Callable, count: int = 1) -> Callable[[], ProductKernel]:
         def kernel() -> ProductKernel:
             self._refuse_inexact()
             refuse_assigned_weights(self._loss.call)
-            return ProductKernel(self._loss, product)
+            return ProductKernel(self._loss, product, count)
 
         return kernel
 

@@ -13,7 +13,7 @@ class CurvatureOperator(LinearOperator):
     """A symmetric matrix known by its products with trees, on vectors of all parameters, one leaf after the other.
 
     Args:
-        product: Tree -> tree, linear and symmetric.
+        products: Trees -> trees, the product of each, linear and symmetric.
         variables: The variables whose values a tree lists, in order.
         only: Positions of some of the variables: the block of the matrix that is theirs alone. None for all.
 
@@ -24,11 +24,11 @@ class CurvatureOperator(LinearOperator):
 
     def __init__(
         self,
-        product: Callable[[list[np.ndarray]], Tree],
+        products: Callable[[list[Tree]], list[Tree]],
         variables: Sequence[tf.Variable],
         only: Sequence[int] | None = None,
     ):
-        self._product = product
+        self._products = products
         self._every = list(variables)
         self._only = list(range(len(variables))) if only is None else list(only)
         self.variables = [self._every[i] for i in self._only]
@@ -53,12 +53,15 @@ class CurvatureOperator(LinearOperator):
         """The inverse of `tree`, in the operator's dtype; leaves that are not of the block are left out."""
         return np.concatenate([np.ravel(tree[i]).astype(self.dtype) for i in self._only])
 
-    def _matvec(self, vector: np.ndarray) -> np.ndarray:
-        self.products += 1
-        return self.vector(self._product(self.tree(vector)))
+    def _matmat(self, vectors: np.ndarray) -> np.ndarray:
+        self.products += vectors.shape[1]
+        found = self._products([self.tree(vector) for vector in vectors.T])
+        return np.stack([self.vector(tree) for tree in found], axis=1)
 
-    def _rmatvec(self, vector: np.ndarray) -> np.ndarray:
-        return self._matvec(vector)
+    def _matvec(self, vector: np.ndarray) -> np.ndarray:
+        return self._matmat(np.reshape(vector, (-1, 1)))[:, 0]
+
+    _rmatmat, _rmatvec = _matmat, _matvec
 
 
 def _numpy_dtype(variable: tf.Variable) -> type[np.generic]:
