@@ -48,6 +48,10 @@ class RowsTest(unittest.TestCase):
         self.assertEqual((row["seconds_per_gradient"], row["seconds_per_product"]), (1, 6))
         line = curvature_suite.table([row]).splitlines()[-1]
         self.assertEqual(line.split(), ["tiny", "6000", "1000", "2.00", "2.00", "9.00", "2.10", "<=", "2.2"])
+        four = ProductComparison(work=LINEAR, directions=4)
+        row = curvature_suite.result("four", four, {GRADIENT: timings((1, 1)), PRODUCT: timings((6, 5))})
+        self.assertEqual((row["ratio"]["median"], row["cpu_ratio"]["median"]), (1.5, 1.25))
+        self.assertEqual((row["seconds_per_product"], row["seconds"][PRODUCT]), (1.5, [1.5]))
         self.assertEqual(curvature_suite.table([{**row, "wanted": None}]).split()[-1], "-")
 
     def test_rows_name_what_there_is(self):
@@ -81,14 +85,14 @@ class ProductsTest(unittest.TestCase):
 
         def seen(name, call):
             def spy(self, theta, *rest):
-                asked.append((name, [id(leaf) for leaf in theta], self.statistics, rest[1:]))
+                asked.append((name, [id(leaf) for leaf in theta], self.statistics, rest))
                 return call(self, theta, *rest)
 
             return spy
 
-        comparison = ProductComparison(work=LINEAR, curvature="ggn", statistics="frozen")
+        comparison = ProductComparison(work=LINEAR, curvature="ggn", statistics="frozen", directions=2)
         with (
-            mock.patch.object(Objective, "hvp", seen(PRODUCT, Objective.hvp)),
+            mock.patch.object(Objective, "hvps", seen(PRODUCT, Objective.hvps)),
             mock.patch.object(Objective, "value_and_gradient", seen(GRADIENT, Objective.value_and_gradient)),
         ):
             timed = curvature_suite.timed(comparison)
@@ -98,7 +102,8 @@ class ProductsTest(unittest.TestCase):
         self.assertEqual([name for name, *_ in asked], [GRADIENT] * 2 + [PRODUCT] * 2)
         self.assertEqual(len({(tuple(place), statistics) for _, place, statistics, _ in asked}), 1)
         self.assertEqual(asked[0][2], "frozen")
-        self.assertEqual(asked[-1][3], ("ggn",))
+        directions, curvature = asked[-1][3]
+        self.assertEqual((len(directions), curvature), (2, "ggn"))
 
     def test_the_command(self):
         file = Path(self.enterContext(tempfile.TemporaryDirectory())) / "curvature.json"

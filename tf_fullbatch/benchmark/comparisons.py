@@ -56,6 +56,8 @@ class ProductComparison:
     """A key of `core.curvature.CURVATURES`."""
     statistics: str = "batch"
     """What batch normalisation normalises by, see `core.objective.Objective`."""
+    directions: int = 1
+    """Vectors whose products are asked for at once; the time of one is their share of it."""
     wanted: float | None = None
     """The largest ratio of a product's seconds to a gradient's that is wanted; None where none is set."""
 
@@ -110,9 +112,11 @@ _PRODUCTS18 = Workload(model="resnet18", samples=128, micro_batch_size=64)
 PRODUCTS: dict[str, ProductComparison] = {
     "mlp_hessian": ProductComparison(work=_MLP, wanted=2.2),
     "mlp_ggn": ProductComparison(work=_MLP, curvature="ggn"),
+    "mlp_four_at_once": ProductComparison(work=_MLP, directions=4),
     "resnet8_hessian": ProductComparison(work=_PRODUCTS8),
     "resnet8_ggn": ProductComparison(work=_PRODUCTS8, curvature="ggn"),
     "resnet8_frozen": ProductComparison(work=_PRODUCTS8, statistics="frozen"),
+    "resnet8_four_at_once": ProductComparison(work=_PRODUCTS8, directions=4),
     "resnet18_hessian": ProductComparison(work=_PRODUCTS18, wanted=3.0),
     "resnet18_ggn": ProductComparison(work=_PRODUCTS18, curvature="ggn"),
 }

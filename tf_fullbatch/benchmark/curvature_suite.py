@@ -36,13 +36,16 @@ def measure(options: Options, progress: Progress) -> list[dict[str, Any]]:
 
 
 def timed(comparison: ProductComparison) -> dict[str, Passes]:
-    """`GRADIENT` and `PRODUCT` of one objective at one place, along one random direction."""
+    """`GRADIENT` and `PRODUCT` of one objective at one place, along random directions."""
     work = comparison.work
     model = FullBatchModel(workloads.network(work), micro_batch_size=work.micro_batch_size)
     model.compile(optimizer=GradientDescent(workloads.LEARNING_RATE), loss=SparseCrossentropy())
     objective = model.objective(UpdateBatches(*workloads.random_data(work)), statistics=comparison.statistics)
     theta, random = objective.theta(), np.random.default_rng(0)
-    direction = [random.standard_normal(tuple(leaf.shape)).astype(np.float32) for leaf in theta]
+    directions = [
+        [random.standard_normal(tuple(leaf.shape)).astype(np.float32) for leaf in theta]
+        for _ in range(comparison.directions)
+    ]
 
     def gradients(passes: int) -> None:
         for _ in range(passes):
@@ -50,7 +53,7 @@ def timed(comparison: ProductComparison) -> dict[str, Passes]:
 
     def products(passes: int) -> None:
         for _ in range(passes):
-            objective.hvp(theta, direction, comparison.curvature)
+            objective.hvps(theta, directions, comparison.curvature)
 
     return {GRADIENT: loops.timed(gradients), PRODUCT: loops.timed(products)}
 
@@ -68,10 +71,11 @@ def result(
     Returns:
         `row`, `work`, `curvature`, `statistics`, `wanted`; `ratio` (`median`, `least`, `largest` over the rounds of a
         product's seconds / a gradient's) and `cpu_ratio`, the same of processor time, which other processes disturb
-        less; `seconds_per_product` and `seconds_per_gradient`, medians; `seconds`, all that came.
+        less; `seconds_per_product` and `seconds_per_gradient`, medians; `seconds` of one, all that came.
     """
-    seconds = timing.seconds_of(timings)
-    cpu = {side: [one.cpu_seconds for one in of_one] for side, of_one in timings.items()}
+    share = {GRADIENT: 1, PRODUCT: comparison.directions}
+    seconds = {side: [one.seconds / share[side] for one in of_one] for side, of_one in timings.items()}
+    cpu = {side: [one.cpu_seconds / share[side] for one in of_one] for side, of_one in timings.items()}
     return {
         "row": name,
         "work": str(comparison.work),
