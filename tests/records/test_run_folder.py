@@ -47,9 +47,9 @@ class ColumnsTest(unittest.TestCase):
             [column.name for column in STEP_COLUMNS],
             [
                 "step", "epoch", "samples_seen", "loss", "cross_entropy", "accuracy", "penalised_objective", "penalty",
-                "gradient_norm", "clipped", "mean_squared_micro_batch_gradient_norm", "learning_rate",
-                "gradient_evaluations",
-                "parameter_norm", "update_norm", "images_per_second", "step_seconds", "wall_seconds",
+                "gradient_norm", "clipped", "mean_squared_micro_batch_gradient_norm", "unpenalised_gradient_norm",
+                "noise_scale", "learning_rate", "gradient_evaluations", "parameter_norm", "update_norm",
+                "images_per_second", "step_seconds", "wall_seconds",
             ],
         )  # fmt: skip
         self.assertEqual(

@@ -52,8 +52,10 @@ class Version010Test(CommandTestCase):
         ended = load_latest(self.run / "checkpoints")[0]
         with np.load(DATA / "version_0_1_0_after_4_epochs.npz") as expected:
             np.testing.assert_equal(list(ended.arrays.values()), list(expected.values()))
-        evaluations = [row.get("gradient_evaluations") for row in steps_of(self.run)]
-        self.assertEqual(evaluations, [None] * 4 + [1.0] * 4)
+        steps = steps_of(self.run)
+        self.assertEqual([row.get("gradient_evaluations") for row in steps], [None] * 4 + [1.0] * 4)
+        norms = [row.get("unpenalised_gradient_norm") for row in steps]
+        self.assertEqual(norms, [None] * 4 + [row["gradient_norm"] for row in steps[4:]])
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def noise_scale_of(
 
     Args:
         mean_squared_norm: M, in metrics.csv `mean_squared_micro_batch_gradient_norm`.
-        squared_norm: `|g|^2` of the loss without penalty; in metrics.csv `gradient_norm` squared, of runs without one.
+        squared_norm: `|g|^2` of the loss without penalty; in metrics.csv `unpenalised_gradient_norm` squared.
         samples: N, samples of the update batch.
         micro_batches: K, its micro-batches.
 
@@ -72,6 +72,8 @@ def noise_scale_of(
 
 def noise_scale(objective: Objective, theta: Sequence[tf.Tensor] | None = None) -> NoiseScale:
     """The noise scale of an update batch, see `noise_scale_of`; one gradient evaluation per sample.
+
+    Training records it of every step at no cost (metrics.csv, `noise_scale`); this is for any other weights.
 
     Where batch normalisation or another layer mixes the samples of a micro-batch, and where augmentation or dropout
     draws, `g_b` is no mean of gradients that samples have by themselves: the figures are then per micro-batch, of the

@@ -23,12 +23,14 @@ class GradientMeans(NamedTuple):
         loss: Scalar, without noise weights.
         squared_norm: Scalar, of `|g_b|^2`, the unpenalised gradients.
         cross_entropy: Scalar, see `TrainingLoss.cross_entropy`; 0 where that has no meaning.
+        unpenalised: Tree, of `g_b` alone, not clipped; empty where it was not asked for.
     """
 
     gradient: Tree
     loss: tf.Tensor
     squared_norm: tf.Tensor
     cross_entropy: tf.Tensor
+    unpenalised: Tree
 
 
 class SampleMeans(NamedTuple):
@@ -69,6 +71,7 @@ class GradientKernel:
         clip_norm_type: "l2" or "inf".
         jit_compile: Compile the gradient with XLA.
         each: Keep `MicroBatchFigures` of each micro-batch.
+        unpenalised: Sum up the micro-batches' own gradients too, beside those with penalty and clipping.
     """
 
     def __init__(
@@ -80,12 +83,14 @@ class GradientKernel:
         clip_norm_type: str = "l2",
         jit_compile: bool = False,
         each: bool = False,
+        unpenalised: bool = False,
     ):
         self._loss = loss
         self._penalty = penalty
         self._clip_norm = clip_norm
         self._clip_norm_type = clip_norm_type
         self._each = each
+        self._unpenalised = unpenalised
         self._point = self._evaluate
         if jit_compile:
             self._point = tf.function(self._evaluate, jit_compile=True, autograph=False)
@@ -96,7 +101,8 @@ class GradientKernel:
         gradient = [tf.TensorSpec(v.shape) for v in call.weights]
         measured = [tf.TensorSpec(v.shape) for v in call.state.updated_variables]
         each = MicroBatchFigures(number, number, number, number) if self._each else ()
-        return GradientMeans(gradient, number, number, number), SampleMeans(number, measured), each
+        own = list(gradient) if self._unpenalised else []
+        return GradientMeans(gradient, number, number, number, own), SampleMeans(number, measured), each
 
     def __call__(
         self,
@@ -126,12 +132,13 @@ class GradientKernel:
         with tf.control_dependencies([accuracy]):
             squared_norm = trees.squared_norm(point.gradient)
         samples = samples_of(batch.sample_ids)
+        own = list(point.gradient) if self._unpenalised else []
         each: Any = ()
         if self._each:
             finite = [tf.reduce_all(tf.math.is_finite(x)) for x in (evaluated.loss, *gradient)]
             each = MicroBatchFigures(evaluated.loss, squared_norm, tf.reduce_all(finite), samples)
         return Contribution(
-            GradientMeans(gradient, evaluated.loss, squared_norm, cross_entropy),
+            GradientMeans(gradient, evaluated.loss, squared_norm, cross_entropy, own),
             SampleMeans(accuracy, evaluated.measurements),
             each,
             evaluated.of_outputs.weight,

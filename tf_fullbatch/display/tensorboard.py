@@ -32,6 +32,8 @@ TAGS = {
     "penalty": "objective/penalty",
     "gradient_norm": "gradient/gradient_norm",
     "mean_squared_micro_batch_gradient_norm": "gradient/mean_squared_micro_batch_gradient_norm",
+    "unpenalised_gradient_norm": "gradient/unpenalised_gradient_norm",
+    "noise_scale": "gradient/noise_scale",
     "learning_rate": "update/learning_rate",
     "update_norm": "update/update_norm",
     "parameter_norm": "update/parameter_norm",

@@ -68,6 +68,20 @@ STEP_COLUMNS = (
         name="mean_squared_micro_batch_gradient_norm",
         description="Mean over micro-batches, weighted by samples, of the squared L2 norm of each one's own gradient.",
     ),
+    Column(
+        name="unpenalised_gradient_norm",
+        description="L2 norm of the mean of the micro-batches' own gradients, weighted by samples: before penalty, "
+        "clipping and additive noise.",
+        optional=True,
+    ),
+    Column(
+        name="noise_scale",
+        unit="samples",
+        description="Simple gradient noise scale tr(S) / |G|^2 of the update batch (McCandlish et al. 2018), per "
+        "micro-batch: with batch normalisation or augmentation of the gradients that training takes, not of samples "
+        "by themselves. Blank where the step is one micro-batch, or the estimate of |G|^2 is not positive.",
+        optional=True,
+    ),
     Column(name="learning_rate", description="Learning rate of the update."),
     Column(
         name="gradient_evaluations",

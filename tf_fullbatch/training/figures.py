@@ -1,17 +1,19 @@
 """The figures of steps: rows of numbers as the device gives them, dictionaries as callbacks read them."""
 
+import math
 from collections.abc import Sequence
 
 import keras
 import numpy as np
 
+from tf_fullbatch.analysis.noise_scale import noise_scale_of
 from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.training.step import FIGURES
 from tf_fullbatch.training.timeline import Timeline
 
 SHOWN = ("loss", "cross_entropy", "accuracy", "penalised_objective", "gradient_norm", "learning_rate")
 """What `fit` reports, as means over the epoch so far."""
-_NOT_RECORDED = ("state_sum", "stop_votes")
+_NOT_RECORDED = ("micro_batches", "state_sum", "stop_votes")
 
 
 def named_figures(row: np.ndarray) -> dict[str, float]:
@@ -22,7 +24,7 @@ def named_figures(row: np.ndarray) -> dict[str, float]:
 def step_records(
     figures: np.ndarray, last_step: int, timeline: Timeline, seconds: float, without: Sequence[str] = ()
 ) -> list[dict[str, float]]:
-    """The records of steps made in one go.
+    """The records of steps made in one go; `noise_scale` is in those of steps that have one.
 
     Args:
         figures: float64 `[steps, len(FIGURES)]`.
@@ -34,12 +36,40 @@ def step_records(
     share = seconds / len(figures)
     dropped = (*_NOT_RECORDED, *without)
     records = []
-    for step, row in enumerate(figures, start=last_step - len(figures) + 1):
+    scales = noise_scales(figures).tolist()
+    for step, (row, scale) in enumerate(
+        zip(figures, scales, strict=True), start=last_step - len(figures) + 1
+    ):
         named = {name: value for name, value in named_figures(row).items() if name not in dropped}
+        if math.isfinite(scale):
+            named["noise_scale"] = scale
         samples = int(named.pop("samples"))
         head = {"step": step, "epoch": timeline.epochs_completed(step), "samples": samples}
         records.append({**head, **named, "step_seconds": share, "images_per_second": samples / share})
     return records
+
+
+def noise_scales(figures: np.ndarray) -> np.ndarray:
+    """B_simple in samples of each step's update batch, by `noise_scale_of`: out of norms that the pass has anyway.
+
+    Args:
+        figures: float64 `[steps, len(FIGURES)]`.
+
+    Returns:
+        float64 `[steps]`; NaN where a step is one micro-batch, or the estimate of the squared signal is not positive.
+    """
+    mean_squared_norm, norm, samples, micro_batches = (
+        figures[:, FIGURES.index(name)]
+        for name in (
+            "mean_squared_micro_batch_gradient_norm", "unpenalised_gradient_norm", "samples", "micro_batches",
+        )
+    )  # fmt: skip
+    found = np.full(len(figures), np.nan)
+    some = micro_batches > 1
+    if some.any():
+        of_them = noise_scale_of(mean_squared_norm[some], norm[some] ** 2, samples[some], micro_batches[some])
+        found[some] = of_them.simple
+    return found
 
 
 def refuse_lost_weights(figures: np.ndarray, steps_before: int, weights: Sequence[keras.Variable]) -> None:

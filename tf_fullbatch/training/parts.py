@@ -114,14 +114,17 @@ def build_training(
     if settings.penalty != "none":
         penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
     make_pass = functools.partial(_full_pass, model, call)
+    whole = bool(settings.full_gradient_penalty_strength)
+    clips = settings.micro_batch_clip_norm is not None
     penalised = GradientKernel(
         loss,
         penalty,
         clip_norm=settings.micro_batch_clip_norm,
         clip_norm_type=settings.clip_norm_type,
         jit_compile=jit_compile,
+        # Else the gradient that is descended, or that of the plain pass, is the micro-batches' own.
+        unpenalised=(penalty is not None or clips) and not whole,
     )
-    whole = bool(settings.full_gradient_penalty_strength)
     steps = StepFunctions(
         full_pass=make_pass(penalised, metrics=metrics),
         plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,

@@ -27,11 +27,13 @@ FIGURES = (
     "gradient_norm",
     "clipped",
     "mean_squared_micro_batch_gradient_norm",
+    "unpenalised_gradient_norm",
     "learning_rate",
     "gradient_evaluations",
     "parameter_norm",
     "update_norm",
     "samples",
+    "micro_batches",
     "state_sum",
     "stop_votes",
 )
@@ -183,6 +185,9 @@ class StepFunctions:
         gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         figures = self._figures(means, scalars) | measured
+        own = self.full_gradient or means.weighted.unpenalised
+        figures["unpenalised_gradient_norm"] = trees.global_norm(own) if own else figures["gradient_norm"]
+        figures["micro_batches"] = micro_batches
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
 

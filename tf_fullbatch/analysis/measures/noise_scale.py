@@ -13,7 +13,9 @@ _SCALE, _PARTS = "noise scale", "noise and signal"
 class NoiseScaleSettings(MeasureSettings):
     """Settings of the gradient noise scale (McCandlish et al. 2018, arXiv 1812.06162).
 
-    It costs one gradient evaluation per sample, none where another measure asks for the gradient.
+    Of training's own steps metrics.csv has it for free (column `noise_scale`, at the weights before the update); this
+    is for any other weights and moments, and shows its parts. It costs one gradient evaluation per sample, none where
+    another measure asks for the gradient.
     """
 
     summary: ClassVar[str] = "the gradient noise scale, 1 gradient evaluation per sample"
