@@ -91,6 +91,12 @@ class NonFiniteError(RunError):
         self.step = step
 
 
+class NoStepError(RunError):
+    """A method of descent finds no step from where it stands; the weights of the step before are kept."""
+
+    outcome = Outcome.NON_FINITE
+
+
 class DivergedError(RunError):
     """All steps were made and finite, but a loss after the last has exploded."""
 

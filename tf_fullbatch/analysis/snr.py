@@ -86,6 +86,16 @@ def signal_to_noise(
     return SignalToNoise(snr, snr_error, float(gsnr), gsnr_error, sum(s.size for s in signal) - of_noise)
 
 
+def refuse_two(micro_batches: int) -> None:
+    """Refuses a standard error of GSNR where leaving a micro-batch out leaves no spread.
+
+    Raises:
+        UserError: There are fewer than three micro-batches.
+    """
+    if micro_batches < 3:
+        raise UserError("a standard error of GSNR needs 3 micro-batches, but there are 2: make them smaller.")
+
+
 def _snr(
     squared_norm: float, squares: np.ndarray, along: np.ndarray, weights: np.ndarray
 ) -> tuple[float, float]:
@@ -115,8 +125,7 @@ def _gsnr_error(
 ) -> float:
     """The standard error of GSNR: a pass that asks each micro-batch for the GSNR of all others."""
     count = len(weights)
-    if count < 3:
-        raise UserError("a standard error of GSNR needs 3 micro-batches, but there are 2: make them smaller.")
+    refuse_two(count)
     dtype = spread[0].dtype
     others = tf.constant((count - 1) / (count - 2), dtype)
     total = tf.constant(weights.sum(), dtype)

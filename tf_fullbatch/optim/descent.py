@@ -1,7 +1,7 @@
 """What a method of descent is to a step: it takes the gradient at a point, and moves the weights."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import keras
 import tensorflow as tf
@@ -34,7 +34,14 @@ class Accepted(NamedTuple):
 
 
 class Descent(Protocol):
-    """A method that moves the weights once per step."""
+    """A method that moves the weights once per step.
+
+    Attributes:
+        asks_objective: Whether it asks more of the update batch than the gradient. Its steps are then made one at a
+            time from Python, not in a graph.
+    """
+
+    asks_objective: ClassVar[bool]
 
     @property
     def variables(self) -> Sequence[keras.Variable]:
@@ -61,10 +68,14 @@ class Descent(Protocol):
         """
 
     def step(self, at: At, objective: Objective | None) -> Accepted:
-        """Makes one step; cross-replica context, in a graph. Variables are assigned once, here.
+        """Makes one step; outside of replicas. Variables are assigned once, here, and last: what is raised before
+        leaves everything as it was.
 
         Args:
             at: Where the step stands.
-            objective: The update batch's objective, for methods that ask more of it than the gradient; None for those
-                that do not, which is all there are so far.
+            objective: The update batch's objective, where `asks_objective`, whose questions a stop may interrupt
+                (`RunInterruptedError`); else None.
+
+        Raises:
+            NoStepError: There is no step from here, or none that is finite.
         """

@@ -1,6 +1,7 @@
 """Keras optimizers as methods of descent."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -25,6 +26,8 @@ class KerasDescent:
         factors: On the learning rate of each of them; None for ones. An update is proportional to the rate, so each
             variable's change is multiplied.
     """
+
+    asks_objective: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -38,6 +38,11 @@ class EpochSchedule(keras.optimizers.schedules.LearningRateSchedule):
         """The learning rate of epoch t = 0, 1, ..., without TensorFlow."""
         return self.rates.rate_at_epoch(t)
 
+    @property
+    def is_constant(self) -> bool:
+        """Whether all epochs have the same rate."""
+        return bool(np.all(self._table == self._table[0]))
+
     def rate(self, step: tf.Tensor | int) -> tf.Tensor:
         """The learning rate of a step (counted from 0), a float64 scalar."""
         epoch = tf.cast(tf.convert_to_tensor(step), tf.int64) // self.steps_per_epoch

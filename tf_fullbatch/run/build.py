@@ -27,6 +27,7 @@ from tf_fullbatch.run.initial_weights import load_initial_weights
 from tf_fullbatch.run.splits import Splits, load_splits, training_batches
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.part_names import is_users_code
+from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.state import TrainingState
@@ -102,6 +103,17 @@ def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) 
     with _naming_users_code(config):
         model.prepare(batches, training=True)
     return model
+
+
+def refuse_measured(config: Config, parts: Assembly) -> None:
+    """Refuses measures of which nothing would come, before anything is written.
+
+    Raises:
+        UserError: One of them, and why.
+    """
+    batches = training_batches(config, parts.splits.train)
+    beginning = ModelBeginning(parts.model, parts.model.trainer.training, batches)
+    refuse_measures(config.measures.chosen(), beginning)
 
 
 @contextlib.contextmanager

@@ -90,6 +90,7 @@ def train(
             return Trained(Outcome.COMPLETED, None)
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
         refuse_unsavable(parts.model.network)
+        build.refuse_measured(config, parts)
         if chief:
             folder.create()
             weights = _initial_weights_hash(folder, parts, checkpoint)

@@ -30,6 +30,7 @@ def plan(config: Config) -> str:
     parts = build.assemble(config, choose_strategy(config.runtime))
     model, splits = parts.model, parts.splits
     refuse_unsavable(model.network)
+    build.refuse_measured(config, parts)
     batches = training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]

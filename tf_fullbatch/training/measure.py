@@ -11,6 +11,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import UserError, in_pythons_words
 from tf_fullbatch.records.columns import MEASUREMENT_COLUMNS
 from tf_fullbatch.settings.part_options import options_text
+from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.measuring import Measured, Measurements
 from tf_fullbatch.training.moment import TrainingMoment
@@ -61,8 +62,9 @@ class Measure(Measurements):
         )
         if not names:
             raise UserError("measure is empty: name what to measure, such as 'sharpness'.")
+        self._settings = asked.chosen()
         super().__init__(
-            {name: settings.build() for name, settings in asked.chosen().items()},
+            {name: settings.build() for name, settings in self._settings.items()},
             every=every,
             statistics=statistics,
             record=self._keep,
@@ -76,6 +78,16 @@ class Measure(Measurements):
         import pandas as pd
 
         return pd.DataFrame(self.records, columns=[column.name for column in MEASUREMENT_COLUMNS])
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        refuse_measures(self._settings, self._beginning())
+        super().on_train_begin(logs)
+
+    def _beginning(self) -> ModelBeginning:
+        if isinstance(self.model, FullBatchModel):
+            return ModelBeginning(self.model, self.model.trainer.training, self.model.trainer.batches)
+        around, batches = self._around
+        return ModelBeginning(around, around.trainer.training, batches, self.params["steps"] or 1)
 
     def moment(self, last: bool) -> tuple[TrainingMoment, float]:
         """See `Measurements.moment`."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.analysis.flows import smoothness
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
@@ -54,6 +55,8 @@ class TrainingParts:
         steps: The compiled steps.
         trial: Tries a step.
         refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
+        refuse_several_losses: Raises one where the loss is not one function of the weights.
+        refuse_without_third_derivatives: Raises one where it has no third derivatives.
         trained: What trained in the network when they were made (`keras_internals.what_trains`).
         key: What they were made for.
         passes: Compiled passes of objectives, by what they have in common.
@@ -65,6 +68,8 @@ class TrainingParts:
     steps: StepLoop
     trial: TrialStep
     refuse_inexact_products: Callable[[], None]
+    refuse_several_losses: Callable[[], None]
+    refuse_without_third_derivatives: Callable[[], None]
     trained: tuple
     key: tuple
     passes: dict[tuple, dict[tuple, FullPass]] = field(default_factory=dict)
@@ -101,10 +106,11 @@ def build_training(
     settings, network = model.settings, model.network
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
+    augmentation = model.augmentation_function or settings.chosen_augmentation.build(settings.seed)
     loss = MicroBatchLoss(
         call,
         of_outputs,
-        augmentation=model.augmentation_function or settings.chosen_augmentation.build(settings.seed),
+        augmentation=augmentation,
         seed=settings.seed,
         multiplicative_noise=settings.multiplicative_noise,
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
@@ -135,6 +141,7 @@ def build_training(
         strategy=model.distribute_strategy,
     )
 
+    @functools.cache  # a trace takes a second
     def refuse_inexact_products() -> None:
         if penalty is None or not penalty.exact:  # else the audit has looked already
             audit.check(call, of_outputs, samples, second_derivatives=True)
@@ -153,6 +160,12 @@ def build_training(
         steps=StepLoop(steps),
         trial=trial,
         refuse_inexact_products=refuse_inexact_products,
+        refuse_several_losses=functools.cache(
+            lambda: smoothness.refuse_several_losses(call, of_outputs, samples, augmentation)
+        ),
+        refuse_without_third_derivatives=functools.cache(
+            lambda: smoothness.refuse_without_third_derivatives(call, of_outputs, samples, augmentation)
+        ),
         trained=keras_internals.what_trains(network),
         key=key,
     )

@@ -10,6 +10,7 @@ from tf_fullbatch.analysis.flows.complementarity import complementarity
 from tf_fullbatch.analysis.flows.flat_objective import (
     EigenSolver,
     FlatObjective,
+    FlowEndedError,
     LargestPairs,
     Slope,
     largest_pairs,
@@ -91,29 +92,85 @@ def central_flow_step(
         substeps: Euler steps.
 
     Raises:
-        UserError: The rate is not positive; nothing can keep the curvature at its bound (a quadratic loss), or a
-            number is not finite.
+        UserError: The rate is not positive.
+        FlowEndedError: Nothing can keep the curvature at its bound (a quadratic loss), or a number is not finite.
 
     Source:
         Cohen, Damian, Talwalkar, Kolter, Lee 2024 (arXiv 2410.24206).
     """
+    _check(rate, substeps)
+    before = objective.evaluations
+    first = None
+    for _ in range(substeps):
+        seen = _seen(objective, theta, rate, substeps, eigenpairs, start)
+        first, start = first or seen, seen.vectors
+        theta = theta - rate / substeps * seen.direction
+    assert first is not None
+    assert start is not None
+    return CentralFlowStep(theta, first.prediction, start, objective.evaluations - before)
+
+
+def predict(
+    objective: FlatObjective,
+    theta: np.ndarray,
+    *,
+    rate: float,
+    eigenpairs: EigenSolver,
+    start: np.ndarray | None = None,
+    substeps: int = SUBSTEPS,
+) -> Prediction:
+    """What the flow says at a point of it: the `prediction` of the step from there, which is not made.
+
+    Args:
+        objective: As of `central_flow_step`.
+        theta: `[parameters]`.
+        rate: Learning rate.
+        eigenpairs: Finds the Hessian's largest eigenvalues.
+        start: `vectors` of the step that led there; None at first.
+        substeps: Euler steps of the step that would be made: the oscillation is the one that holds the curvature for
+            the first of them.
+
+    Raises:
+        UserError: As of `central_flow_step`.
+    """
+    _check(rate, substeps)
+    return _seen(objective, theta, rate, substeps, eigenpairs, start).prediction
+
+
+def _check(rate: float, substeps: int) -> None:
     if not (np.isfinite(rate) and rate > 0 and substeps >= 1):
         raise UserError(
             f"central flow at rate={rate} in {substeps} substeps: the rate has to be positive, substeps at least 1."
         )
-    before = objective.evaluations
-    prediction = None
-    for _ in range(substeps):
-        pairs = _tracked_pairs(objective, theta, rate, eigenpairs, start)
-        start = pairs.vectors
-        slope = objective.value_and_gradient(theta)
-        critical = pairs.vectors[:, pairs.values > CRITICAL / rate]
-        x, push = _oscillation(objective, theta, rate, 1 / substeps, slope, pairs, critical.shape[1])
-        prediction = prediction or _predicted(rate, slope, pairs, critical, x)
-        theta = theta - rate / substeps * (slope.gradient + push / 2)
-    assert prediction is not None
-    assert start is not None
-    return CentralFlowStep(theta, prediction, start, objective.evaluations - before)
+
+
+class _Seen(NamedTuple):
+    """The flow at a point.
+
+    Attributes:
+        prediction: What it says there.
+        vectors: `[parameters, tracked]`.
+        direction: `[parameters]`, `g + 1/2 grad <H, Sigma>`: it moves by `-lr` times this per step.
+    """
+
+    prediction: Prediction
+    vectors: np.ndarray
+    direction: np.ndarray
+
+
+def _seen(
+    objective: FlatObjective,
+    theta: np.ndarray,
+    rate: float,
+    substeps: int,
+    eigenpairs: EigenSolver,
+    start: np.ndarray | None,
+) -> _Seen:
+    pairs = _tracked_pairs(objective, theta, rate, eigenpairs, start)
+    slope = objective.value_and_gradient(theta)
+    critical = pairs.vectors[:, pairs.values > CRITICAL / rate]
+    x, push = _oscillation(objective, theta, rate, 1 / substeps, slope, pairs, critical.shape[1])
+    return _Seen(_predicted(rate, slope, pairs, critical, x), pairs.vectors, slope.gradient + push / 2)
 
 
 def _tracked_pairs(
@@ -155,7 +212,7 @@ def _oscillation(
     b = dt * rate / 2 * (g @ g.T)[place[:, :, None, None], place]
     found = complementarity(a, b)
     if not found.residual <= LARGEST_RESIDUAL:
-        raise UserError(
+        raise FlowEndedError(
             f"the Hessian's largest eigenvalues, {pairs.values[0]:.6g} and below, pass 2 / rate = {2 / rate:.6g}, and "
             "no oscillation lowers them (the loss's third derivatives are too small): gradient descent diverges "
             "here, take a lower rate."

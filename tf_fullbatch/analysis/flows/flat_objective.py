@@ -9,6 +9,10 @@ from scipy.sparse.linalg import LinearOperator
 from tf_fullbatch.errors import UserError
 
 
+class FlowEndedError(UserError):
+    """A flow cannot be followed further from where it stands."""
+
+
 class Differentiable(Protocol):
     """What flows ask of an objective: three derivatives. `core.objective.Objective` has them; so may a toy function.
 
@@ -109,19 +113,27 @@ class FlatObjective:
         """Loss and gradient.
 
         Raises:
-            UserError: They are not finite: whatever follows this flow has left the region where it means something.
+            FlowEndedError: They are not finite: whatever follows this flow has left the region where it means
+                something.
         """
         point = self._objective.value_and_gradient(self.tree(theta))
         slope = Slope(float(point.loss), self.vector(point.gradient))
         if not (np.isfinite(slope.loss) and np.isfinite(slope.gradient).all()):
-            raise UserError(
+            raise FlowEndedError(
                 "the loss or its gradient is not finite along the flow: lower the rate, or stop earlier."
             )
         return slope
 
     def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """`H(theta) v`, `[parameters]`."""
-        return self.vector(self._objective.hvp(self.tree(theta), self.tree(v)))
+        """`H(theta) v`, `[parameters]`.
+
+        Raises:
+            FlowEndedError: It is not finite.
+        """
+        product = self.vector(self._objective.hvp(self.tree(theta), self.tree(v)))
+        if not np.isfinite(product).all():
+            raise FlowEndedError("the Hessian is not finite along the flow: lower the rate, or stop earlier.")
+        return product
 
     def hessian(self, theta: np.ndarray) -> LinearOperator:
         """The Hessian at theta as SciPy has matrices, in the dtype of the objective's weights."""
@@ -159,7 +171,8 @@ def largest_pairs(
         start: `[parameters, at most k]`, eigenvectors nearby; None where none are known.
 
     Raises:
-        UserError: It gave another number of pairs, or some that are not finite.
+        UserError: It gave another number of pairs.
+        FlowEndedError: Some are not finite.
     """
     found = eigenpairs(theta, k, start)
     values, vectors = np.asarray(found.values, np.float64), np.asarray(found.vectors, np.float64)
@@ -169,7 +182,7 @@ def largest_pairs(
             f"[{len(theta)}, {k}] were asked for."
         )
     if not (np.isfinite(values).all() and np.isfinite(vectors).all()):
-        raise UserError(
+        raise FlowEndedError(
             "the Hessian's eigenvalues are not finite along the flow: lower the rate, or stop earlier."
         )
     order = np.argsort(-values, kind="stable")

@@ -69,7 +69,8 @@ def gradient_flow(
         solve_every: The eigenvalue is found anew each so many steps of Runge and Kutta's method.
 
     Raises:
-        UserError: The time is not positive; the loss or the eigenvalue is not finite.
+        UserError: The time is not positive.
+        FlowEndedError: The loss or the eigenvalue is not finite.
 
     Source:
         Cohen, Kaur, Li, Kolter, Talwalkar 2021 (arXiv 2103.00065): step lengths by the sharpness.

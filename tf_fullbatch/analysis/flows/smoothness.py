@@ -68,6 +68,27 @@ SMOOTH_IN_PIECES = "logistic_loss"
 """Name scope of tf.nn.sigmoid_cross_entropy_with_logits, pieces of one smooth function."""
 
 
+def refuse_several_losses(
+    call: NetworkCall,
+    training_loss: TrainingLoss,
+    samples: SampleSpecs,
+    augmentation: Augmentation | None = None,
+) -> None:
+    """Refuses a network or loss that is not one function of the weights, so that no flow descends it.
+
+    Args:
+        call: The network's call.
+        training_loss: The loss of the network's outputs.
+        samples: Shapes and dtypes of a batch.
+        augmentation: What changes the samples from step to step; None for nothing.
+
+    Raises:
+        UserError: One line that names layer and variable: state that training moves (batch normalisation), random
+            numbers (dropout), augmentation.
+    """
+    _traced_as_one_loss(call, training_loss, samples, augmentation)
+
+
 def refuse_without_third_derivatives(
     call: NetworkCall,
     training_loss: TrainingLoss,
@@ -90,18 +111,8 @@ def refuse_without_third_derivatives(
             third derivatives (ReLU, max pooling, absolute values), state that training moves (batch normalisation),
             random numbers (dropout), augmentation.
     """
-    if augmentation is not None:
-        raise UserError(
-            "The augmentation changes the samples from step to step, so that no one loss has a flow: use fixed samples "
-            "(--augmentation=none)."
-        )
-    _refuse_state(call)
-    trace = GradientTrace(call, training_loss, exact=True)
-    graph: Any = trace.of(samples)
-    loss = graph.outputs[0]
-    operations = operations_of(graph)
-    _refuse_draws(call.network, loss, operations)
-    for operation in _on_the_way(trace.theta, loss, operations):
+    trace, graph = _traced_as_one_loss(call, training_loss, samples, augmentation)
+    for operation in _on_the_way(trace.theta, graph.outputs[0], operations_of(graph)):
         why = WITHOUT_THIRD_DERIVATIVES.get(operation.type)
         if operation.type in PIECEWISE and _chooses_by(trace.theta, graph, operation):
             why = _CHOICE
@@ -111,6 +122,25 @@ def refuse_without_third_derivatives(
                 "third derivatives and no central flow: use smooth operations (tanh, softplus, gelu or silu, average "
                 "pooling, squared errors, cross-entropy from logits)."
             )
+
+
+def _traced_as_one_loss(
+    call: NetworkCall,
+    training_loss: TrainingLoss,
+    samples: SampleSpecs,
+    augmentation: Augmentation | None,
+) -> tuple[GradientTrace, Any]:
+    """The trace of a micro-batch's loss, and its graph, once it is known to be one function of the weights."""
+    if augmentation is not None:
+        raise UserError(
+            "The augmentation changes the samples from step to step, so that no one loss has a flow: use fixed samples "
+            "(--augmentation=none)."
+        )
+    _refuse_state(call)
+    trace = GradientTrace(call, training_loss, exact=True)
+    graph: Any = trace.of(samples)
+    _refuse_draws(call.network, graph.outputs[0], operations_of(graph))
+    return trace, graph
 
 
 def _refuse_state(call: NetworkCall) -> None:

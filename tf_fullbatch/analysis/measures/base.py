@@ -10,6 +10,7 @@ from tf_fullbatch.settings.fields import Settings
 if TYPE_CHECKING:  # settings import neither TensorFlow nor NumPy
     import numpy as np
 
+    from tf_fullbatch.analysis.beginning import Beginning
     from tf_fullbatch.analysis.stability import Stability
     from tf_fullbatch.core.kernels import MicroBatchFigures
     from tf_fullbatch.core.objective import Objective, Point
@@ -144,3 +145,15 @@ class MeasureSettings(Settings, ABC):
     @abstractmethod
     def build(self) -> Measure:
         """The measure."""
+
+    def check(self, training: "Beginning") -> None:
+        """Refuses a training of which it would have nothing to say; a subclass' own begins by this one.
+
+        Args:
+            training: Before its first step, and before anything is written.
+
+        Raises:
+            UserError: What is lacking, and what to do.
+        """
+        if self.needs_second_derivatives:
+            training.refuse_inexact()

@@ -3,9 +3,13 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.analysis.measures.base import Figure, Measure, MeasureSettings, Moment, Quantity
+from tf_fullbatch.errors import UserError
+
+if TYPE_CHECKING:
+    from tf_fullbatch.analysis.beginning import Beginning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -17,10 +21,16 @@ class MomentumSimilaritySettings(MeasureSettings):
         "momentum_similarity": Quantity(
             "m . g / (|m| |g|), m the optimizer's running mean or sum of gradients and g the gradient of the training "
             "loss: 1 where gradients keep their direction, negative where they turn round, as at the edge of "
-            "stability. nan where the optimizer keeps none, or before its first step.",
+            "stability. nan before the optimizer's first step.",
             level=0.0,
         ),
     }
+
+    def check(self, training: "Beginning") -> None:
+        """See `MeasureSettings.check`; it needs a momentum."""
+        MeasureSettings.check(self, training)
+        if not training.has_momentum:
+            raise UserError("the method keeps no momentum: set --momentum, or measure something else.")
 
     def build(self) -> "MomentumSimilarity":
         """The measure."""

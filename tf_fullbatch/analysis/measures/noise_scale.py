@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.analysis.measures.base import Figure, Measure, MeasureSettings, Moment, Quantity
+
+if TYPE_CHECKING:
+    from tf_fullbatch.analysis.beginning import Beginning
 
 _SCALE, _PARTS = "noise scale", "noise and signal"
 
@@ -41,6 +44,13 @@ class NoiseScaleSettings(MeasureSettings):
             panel=_PARTS,
         ),
     }
+
+    def check(self, training: "Beginning") -> None:
+        """See `MeasureSettings.check`; it compares micro-batches."""
+        from tf_fullbatch.analysis.partition import refuse_one
+
+        MeasureSettings.check(self, training)
+        refuse_one(training.micro_batches)
 
     def build(self) -> Measure:
         """The measure."""

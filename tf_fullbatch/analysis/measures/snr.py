@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.analysis.measures.base import Figure, Measure, MeasureSettings, Moment, Quantity
 from tf_fullbatch.settings.fields import setting
+
+if TYPE_CHECKING:
+    from tf_fullbatch.analysis.beginning import Beginning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +43,16 @@ class SnrSettings(MeasureSettings):
     gsnr_jackknife: bool = setting(
         False, "Give gsnr a standard error too, for one more gradient evaluation per sample."
     )
+
+    def check(self, training: "Beginning") -> None:
+        """See `MeasureSettings.check`; it compares micro-batches."""
+        from tf_fullbatch.analysis.partition import refuse_one
+        from tf_fullbatch.analysis.snr import refuse_two
+
+        MeasureSettings.check(self, training)
+        refuse_one(training.micro_batches)
+        if self.gsnr_jackknife:
+            refuse_two(training.micro_batches)
 
     def build(self) -> Measure:
         """The measure."""

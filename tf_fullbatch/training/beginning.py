@@ -1,0 +1,116 @@
+"""What is known of a model's training before its first step, for what may refuse it (`analysis.beginning`)."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from tf_fullbatch.analysis import stability
+from tf_fullbatch.analysis.measures.base import MeasureSettings
+from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.plan import pieces
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.keras_schedule import EpochSchedule
+from tf_fullbatch.training.parts import Trainable, TrainingParts
+
+
+class ModelBeginning:
+    """See `analysis.beginning.Beginning`.
+
+    Args:
+        model: The compiled model.
+        parts: Its training parts.
+        batches: Its update batches.
+        steps_per_epoch: Updates per pass over the set; None where the batches say it.
+    """
+
+    def __init__(
+        self,
+        model: Trainable,
+        parts: TrainingParts,
+        batches: UpdateBatches,
+        steps_per_epoch: int | None = None,
+    ):
+        self._model, self._parts = model, parts
+        self._steps = batches.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
+        self.micro_batches = pieces(len(batches), model.settings.micro_batch_size)
+
+    @property
+    def has_momentum(self) -> bool:
+        """See `Beginning`."""
+        return self._parts.steps.functions.descent.momentum is not None
+
+    @property
+    def beside_the_method(self) -> Sequence[str]:
+        """See `Beginning`."""
+        found = beside_the_loss(self._model.settings)
+        if self._model.augmentation_function is not None:
+            found.append("an augmentation")
+        if self._steps > 1:
+            found.append(f"{self._steps} updates per pass (set --batch_size=full)")
+        if _moves(self._model.optimizer):
+            found.append("a learning rate that changes (set --schedule=constant and no --warmup_epochs)")
+        return found
+
+    @property
+    def beside_the_gradient(self) -> Sequence[str]:
+        """See `Beginning`."""
+        optimizer, descent = self._model.optimizer, self._parts.steps.functions.descent
+        rate = float(descent.learning_rate)
+        if not descent.asks_objective and descent.stability(rate, 1.0) == stability.gradient_descent(rate):
+            return []
+        config = optimizer.get_config()
+        found = [f"--{name}={config[name]}" for name in ("momentum", "weight_decay") if config.get(name)]
+        return found or [f"the optimizer {type(optimizer).__name__}"]
+
+    def refuse_inexact(self) -> None:
+        """See `Beginning`."""
+        self._parts.refuse_inexact_products()
+
+    def refuse_several_losses(self) -> None:
+        """See `Beginning`."""
+        self._parts.refuse_several_losses()
+
+    def refuse_without_third_derivatives(self) -> None:
+        """See `Beginning`."""
+        self._parts.refuse_without_third_derivatives()
+
+
+def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBeginning) -> None:
+    """Refuses measures that would have nothing to say of a training.
+
+    Args:
+        measures: Name -> settings.
+        training: Before its first step.
+
+    Raises:
+        UserError: One of them, and why.
+    """
+    for name, settings in measures.items():
+        try:
+            settings.check(training)
+        except UserError as error:
+            raise UserError(f"--measure={name}: {error}") from error
+
+
+def beside_the_loss(settings: StepConfig) -> list[str]:
+    """What a step does beside descending the loss of its samples, as flags."""
+    names = (
+        "penalty",
+        "clip_norm",
+        "micro_batch_clip_norm",
+        "learning_rate_factors",
+        "additive_noise",
+        "multiplicative_noise",
+        "augmentation",
+    )
+    values = {name: getattr(settings, name) for name in names}
+    return [f"--{name}={value}" for name, value in values.items() if value and value != "none"]
+
+
+def _moves(optimizer: keras.optimizers.Optimizer) -> bool:
+    """Whether a schedule changes the rate."""
+    schedule = optimizer._learning_rate
+    if isinstance(schedule, EpochSchedule):
+        return not schedule.is_constant
+    return isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule)
