@@ -21,6 +21,8 @@ def warm_started(objective: FlatObjective, tolerance: float = TOLERANCE) -> Eige
     """
 
     def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> Eigenpairs:
+        # Products of matrices round by how these lie in memory, which a checkpoint does not keep.
+        start = None if start is None else np.ascontiguousarray(start)
         found = eigenpairs(objective.hessian(theta), k, start=start, tolerance=tolerance)
         if not found.converged.all():
             raise FlowEndedError(

@@ -2,9 +2,11 @@
 
 from tf_fullbatch.analysis.measures.base import COST, MeasureSettings, Quantity
 from tf_fullbatch.analysis.measures.batch_sharpness import BatchSharpnessSettings
+from tf_fullbatch.analysis.measures.central_flow import CentralFlowMeasureSettings
 from tf_fullbatch.analysis.measures.critical_sharpness import CriticalSharpnessSettings
 from tf_fullbatch.analysis.measures.density import DensitySettings
 from tf_fullbatch.analysis.measures.el2n import El2nSettings
+from tf_fullbatch.analysis.measures.gradient_flow import GradientFlowMeasureSettings
 from tf_fullbatch.analysis.measures.gradient_flow_angle import GradientFlowAngleSettings
 from tf_fullbatch.analysis.measures.grand import GrandSettings
 from tf_fullbatch.analysis.measures.momentum_similarity import MomentumSimilaritySettings
@@ -17,9 +19,11 @@ from tf_fullbatch.analysis.measures.trace import TraceSettings
 
 MEASURES: dict[str, type[MeasureSettings]] = {
     "batch_sharpness": BatchSharpnessSettings,
+    "central_flow": CentralFlowMeasureSettings,
     "critical_sharpness": CriticalSharpnessSettings,
     "density": DensitySettings,
     "el2n": El2nSettings,
+    "gradient_flow": GradientFlowMeasureSettings,
     "gradient_flow_angle": GradientFlowAngleSettings,
     "grand": GrandSettings,
     "momentum_similarity": MomentumSimilaritySettings,
