@@ -17,10 +17,12 @@ class OptimizerSettings(Settings, ABC):
     __slots__ = ()
     summary: ClassVar[str] = ""
     """What --help says of it, in brackets after its name."""
+    asks_objective: ClassVar[bool] = False
+    """Whether it builds an `objective_optimizer.ObjectiveOptimizer`, which asks more than the gradient."""
 
     @abstractmethod
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
-        """The optimizer; it gets the reduced, clipped gradient once per step.
+        """The optimizer; it gets the reduced, clipped gradient once per step, or asks the objective.
 
         Args:
             learning_rate: A constant rate, or a Keras schedule of the step.
@@ -30,3 +32,13 @@ class OptimizerSettings(Settings, ABC):
 def weight_decay() -> Any:
     """The field of the flag --weight_decay, for every optimizer that has it."""
     return setting(5e-4, "Weight decay: coupled L2 for gradient_descent, decoupled for adamw.", minimum=0)
+
+
+def flow_tolerance() -> Any:
+    """The field of the flag --flow_tolerance, for every flow."""
+    return setting(
+        1e-4,
+        "Residual of a flow's Hessian eigenvalues, as a share of the largest, that is small enough.",
+        above=0,
+        below=1,
+    )

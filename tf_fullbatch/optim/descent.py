@@ -30,7 +30,7 @@ class Accepted(NamedTuple):
         evaluations: Gradient evaluations per sample spent beyond the gradient at the point.
     """
 
-    evaluations: tf.Tensor
+    evaluations: tf.Tensor | float
 
 
 class Descent(Protocol):

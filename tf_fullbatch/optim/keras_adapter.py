@@ -17,7 +17,33 @@ _MEANS_OF_GRADIENTS = tuple(getattr(keras.optimizers, name) for name in ("Adam",
 """Optimizers of Keras' that keep a running mean of gradients; AdamW is an Adam."""
 
 
-class KerasDescent:
+class OptimizerState:
+    """What a method keeps where that is a Keras optimizer's.
+
+    Args:
+        optimizer: A built optimizer.
+    """
+
+    def __init__(self, optimizer: keras.optimizers.Optimizer):
+        self._optimizer = optimizer
+
+    @property
+    def variables(self) -> Sequence[keras.Variable]:
+        """The optimizer's variables."""
+        return self._optimizer.variables
+
+    @property
+    def learning_rate(self) -> tf.Tensor:
+        """The optimizer's rate at its present iteration."""
+        return tf.convert_to_tensor(self._optimizer.learning_rate)
+
+    @property
+    def steps_completed(self) -> tf.Tensor:
+        """The optimizer's iterations, int64."""
+        return tf.cast(tf.convert_to_tensor(self._optimizer.iterations.value), tf.int64)
+
+
+class KerasDescent(OptimizerState):
     """A Keras optimizer as a `descent.Descent`.
 
     Args:
@@ -35,15 +61,10 @@ class KerasDescent:
         trainable: Sequence[keras.Variable],
         factors: Sequence[float] | None = None,
     ):
-        self._optimizer = optimizer
+        super().__init__(optimizer)
         self._trainable = list(trainable)
         self._factors = [1.0] * len(self._trainable) if factors is None else list(factors)
         self._scaled = [(v, f) for v, f in zip(self._trainable, self._factors, strict=True) if f != 1]
-
-    @property
-    def variables(self) -> Sequence[keras.Variable]:
-        """The optimizer's variables."""
-        return self._optimizer.variables
 
     @property
     def momentum(self) -> Tree | None:
@@ -57,16 +78,6 @@ class KerasDescent:
         elif isinstance(optimizer, _MEANS_OF_GRADIENTS):
             kept = optimizer._momentums
         return [sign * tf.convert_to_tensor(v.value) for v in kept] or None
-
-    @property
-    def learning_rate(self) -> tf.Tensor:
-        """The optimizer's rate at its present iteration."""
-        return tf.convert_to_tensor(self._optimizer.learning_rate)
-
-    @property
-    def steps_completed(self) -> tf.Tensor:
-        """The optimizer's iterations, int64."""
-        return tf.cast(tf.convert_to_tensor(self._optimizer.iterations.value), tf.int64)
 
     def stability(self, learning_rate: float, clip_factor: float) -> Stability | None:
         """The largest curvature that the optimizer bears, as `optim.stability.stability_of` derives it."""

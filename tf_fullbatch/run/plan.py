@@ -75,16 +75,22 @@ def _cost(
     """Steps, gradient evaluations and the time they would take here."""
     epochs, micro_batch_size = config.total_epochs, config.step.micro_batch_size
     step_plan = batches.plan(micro_batch_size, replicas)
+    steps = (
+        "steps",
+        f"{epochs * step_plan.steps_per_epoch:,} in {epochs:,} passes of {step_plan.steps_per_epoch:,}; "
+        f"{step_plan.micro_batches(0):,} micro-batches of {micro_batch_size} per step",
+    )
+    if model.trainer.training.steps.functions.descent.asks_objective:
+        unknown = (
+            "not known beforehand: a step asks for as many gradient evaluations as it needs (metrics.csv)"
+        )
+        return [steps, ("cost", unknown)]
     evaluations = config.step.gradient_evaluations
     samples = epochs * len(batches)
     seconds = _micro_batch_seconds(model, batches)
     total = seconds * epochs * len(batches) / micro_batch_size / replicas
     return [
-        (
-            "steps",
-            f"{epochs * step_plan.steps_per_epoch:,} in {epochs:,} passes of {step_plan.steps_per_epoch:,}; "
-            f"{step_plan.micro_batches(0):,} micro-batches of {micro_batch_size} per step",
-        ),
+        steps,
         (
             "cost",
             f"{format_count(samples)} samples, {evaluations} gradient evaluations each: "

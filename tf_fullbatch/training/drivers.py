@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
@@ -14,6 +15,8 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
 from tf_fullbatch.training.step_loop import Limits, Position, StepLoop
 
+ObjectiveOfStep = Callable[[int, int], Objective]
+"""(epoch, step within it) -> the objective of its update batch."""
 ChunkListener = Callable[[int, int], None]
 """Called after each call within a step with (rounds done, rounds in the step)."""
 
@@ -75,16 +78,25 @@ class ResidentDriver:
 
 
 class PassDriver:
-    """One step per call of `advance`, its passes in calls of some rounds: for samples that stream, or several workers.
+    """One step per call of `advance`, its passes in calls of some rounds.
+
+    For samples that stream, for several workers, and for methods that ask the objective.
 
     Args:
         functions: The compiled step.
         source: The samples.
+        objective: (epoch, step) -> the step's objective, for a method that asks it; else None.
     """
 
-    def __init__(self, functions: StepFunctions, source: ResidentSource | StreamSource):
+    def __init__(
+        self,
+        functions: StepFunctions,
+        source: ResidentSource | StreamSource,
+        objective: ObjectiveOfStep | None = None,
+    ):
         self._functions = functions
         self.source = source
+        self._objective = objective
 
     def advance(
         self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
@@ -96,7 +108,8 @@ class PassDriver:
         functions.clear()
         scalars = functions.scalars(tf.constant(epoch, tf.int64))
         phases = (FULL_GRADIENT, MICRO_BATCHES) if functions.first_phase else (MICRO_BATCHES,)
-        if plan.one_micro_batch and not functions.first_phase and go_on():
+        alone = plan.one_micro_batch and not functions.first_phase and self._objective is None
+        if alone and go_on():
             ((held, place),) = self.source.calls(epoch, step)
             row, accepted = functions.whole(self.source.feed, held, place, scalars, micro_batches)
             listen(1, 1)
@@ -111,7 +124,11 @@ class PassDriver:
                 listen(int(place.end), plan.rounds(step))
             if phase == FULL_GRADIENT and float(functions.keep_full_gradient(tf.constant(votes))):
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
-        row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
+        if self._objective is None:
+            row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
+        else:
+            asked = self._objective(epoch, step)
+            row, accepted = functions.finish_asking(scalars, micro_batches, tf.constant(votes), asked)
         figures = row.numpy()[np.newaxis]
         stopped = bool(figures[0, FIGURES.index("stop_votes")])
         return Steps(figures, refused=not stopped and not bool(accepted), stopped=stopped)
@@ -157,8 +174,10 @@ def source_of(
     return source
 
 
-def driver_of(loop: StepLoop, source: ResidentSource | StreamSource) -> Driver:
-    """The driver that fits a source."""
+def driver_of(loop: StepLoop, source: ResidentSource | StreamSource, objective: ObjectiveOfStep) -> Driver:
+    """The driver that fits a source and the method, which may ask the objective."""
+    if loop.functions.descent.asks_objective:
+        return PassDriver(loop.functions, source, objective)
     if isinstance(source, ResidentSource):
         return ResidentDriver(loop, source)
     return PassDriver(loop.functions, source)

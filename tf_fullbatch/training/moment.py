@@ -105,7 +105,7 @@ class TrainingMoment:
         with self._at_the_step():
             trial = self._trainer.trial(self._epoch, step)
         share = timeline.plan.step_samples(step) / timeline.plan.samples
-        self._trial_evaluations += share * self._settings.gradient_evaluations
+        self._trial_evaluations += share * (self._settings.gradient_evaluations + trial.evaluations)
         return trial
 
     def momentum(self) -> Tree | None:

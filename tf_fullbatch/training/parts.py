@@ -22,7 +22,9 @@ from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.descent import Descent
 from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.compiled_loss import training_loss
@@ -134,7 +136,7 @@ def build_training(
     steps = StepFunctions(
         full_pass=make_pass(penalised, metrics=metrics),
         plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,
-        descent=KerasDescent(model.optimizer, network.trainable_variables, _factors(model)),
+        descent=_descent(model),
         state=call.state,
         settings=settings,
         trainable=network.trainable_variables,
@@ -169,6 +171,14 @@ def build_training(
         trained=keras_internals.what_trains(network),
         key=key,
     )
+
+
+def _descent(model: Trainable) -> Descent:
+    """The method by which the model's optimizer moves its weights."""
+    factors, trainable = _factors(model), model.network.trainable_variables
+    if isinstance(model.optimizer, ObjectiveOptimizer):
+        return model.optimizer.descent(trainable)
+    return KerasDescent(model.optimizer, trainable, factors)
 
 
 def _factors(model: Trainable) -> list[float]:

@@ -13,6 +13,7 @@ from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
+from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Feed, PassMeans, Place
 from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.trees import Tree
@@ -95,6 +96,7 @@ class StepFunctions:
         self._wholes: dict[Feed, TracedOnce] = {}
         self.clear = keras_internals.compiled(self._clear)
         self.finish = keras_internals.compiled(self.end_step)
+        self._end_pass = keras_internals.compiled(self._ended_pass)
         self.keep_full_gradient = keras_internals.compiled(self.end_plain_pass)
         self.scalars = keras_internals.compiled(self.scalars_now)
 
@@ -178,10 +180,49 @@ class StepFunctions:
         self.full_pass.clear()
         return row, accepted
 
+    def finish_asking(
+        self, scalars: StepScalars, micro_batches: tf.Tensor, stop_votes: tf.Tensor, objective: Objective
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """`finish` of a method that asks the objective; from Python.
+
+        Args:
+            scalars: The step.
+            micro_batches: K, how many the step had.
+            stop_votes: See `FullPass.means`.
+            objective: Of the step's update batch.
+
+        Raises:
+            RunInterruptedError: A stop was asked for while the method asked; nothing is applied.
+            NoStepError: The method found no step; nothing is applied.
+        """
+        at, sampled, figures, accepted = self._end_pass(scalars, stop_votes)
+        applied: Sequence[tf.Tensor] = [tf.zeros([], tf.float64)] * 3
+        if bool(accepted):
+            applied = self._apply(at, sampled, micro_batches, objective)
+        return self._row(figures, applied), accepted
+
+    def _ended_pass(self, scalars: StepScalars, stop_votes: tf.Tensor) -> tuple:
+        looked_at = self._transformed(self.full_pass.means(stop_votes), scalars)
+        self.full_pass.clear()
+        return looked_at
+
     def apply_means(
         self, means: PassMeans, scalars: StepScalars, micro_batches: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """(row of figures, whether applied) of a step whose pass gave these means."""
+        at, sampled, figures, accepted = self._transformed(means, scalars)
+
+        def apply() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+            return self._apply(at, sampled, micro_batches, None)
+
+        nothing = [tf.zeros([], tf.float64)] * 3
+        applied = tf.cond(accepted, apply, lambda: tuple(nothing))
+        return self._row(figures, applied), accepted
+
+    def _transformed(
+        self, means: PassMeans, scalars: StepScalars
+    ) -> tuple[At, SampleMeans, dict[str, tf.Tensor], tf.Tensor]:
+        """(where the step stands, the samples' means, figures, whether the step may be made)."""
         gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         figures = self._figures(means, scalars) | measured
@@ -190,15 +231,14 @@ class StepFunctions:
         figures["micro_batches"] = micro_batches
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
+        return At(means.weighted.loss, gradient), means.sampled, figures, accepted
 
-        def apply() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._apply(At(means.weighted.loss, gradient), means.sampled, micro_batches)
-
-        nothing = [tf.zeros([], tf.float64)] * 3
-        applied = tf.cond(accepted, apply, lambda: tuple(nothing))
+    def _row(self, figures: dict[str, tf.Tensor], applied: Sequence[tf.Tensor]) -> tf.Tensor:
+        """All figures, `applied` being what `_apply` returned."""
+        figures = dict(figures)
         figures["parameter_norm"], figures["update_norm"], evaluations = applied
         figures["gradient_evaluations"] = evaluations + self._settings.gradient_evaluations
-        return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES]), accepted
+        return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES])
 
     def _figures(self, means: PassMeans, scalars: StepScalars) -> dict[str, tf.Tensor]:
         """What a pass measured."""
@@ -220,15 +260,23 @@ class StepFunctions:
         }
 
     def _apply(
-        self, at: At, sampled: SampleMeans, micro_batches: tf.Tensor
+        self, at: At, sampled: SampleMeans, micro_batches: tf.Tensor, objective: Objective | None
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Moves weights and statistics; (parameter norm, update norm, evaluations spent), float64 scalars."""
         before = [tf.identity(v.value) for v in self._trainable]
-        new = self._state.updated_values(sampled.measurements, micro_batches)
-        # Before the optimizer: a network may have assigned trainable weights when it was called.
-        for variable, value in zip(self._state.updated_variables, new, strict=True):
-            variable.assign(value)
-        made = self.descent.step(at, None)
+        if objective is None:
+            # Before the optimizer: a network may have assigned trainable weights when it was called.
+            self._update_state(sampled, micro_batches)
+            made = self.descent.step(at, None)
+        else:
+            # After: the method may find no step, and a network that assigns weights is refused where it asks.
+            made = self.descent.step(at, objective)
+            self._update_state(sampled, micro_batches)
         after = [tf.convert_to_tensor(v.value) for v in self._trainable]
         norms = trees.global_norm(after), trees.global_norm(trees.subtract(after, before))
         return tuple(tf.cast(n, tf.float64) for n in (*norms, made.evaluations))
+
+    def _update_state(self, sampled: SampleMeans, micro_batches: tf.Tensor) -> None:
+        new = self._state.updated_values(sampled.measurements, micro_batches)
+        for variable, value in zip(self._state.updated_variables, new, strict=True):
+            variable.assign(value)

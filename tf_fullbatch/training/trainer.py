@@ -18,7 +18,9 @@ from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
+from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.training import compiled_loss, parts, refusals
+from tf_fullbatch.training.beginning import ModelBeginning
 from tf_fullbatch.training.diagnosis import Origin, StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
 from tf_fullbatch.training.figures import (
@@ -108,6 +110,8 @@ class Trainer:
             self._training = parts.build_training(model, loss, samples, self._metrics, key)
         elif training:
             refusals.refuse_changed_training(self.training.trained, model.network)
+        if training and isinstance(model.optimizer, ObjectiveOptimizer):
+            model.optimizer.refuse(ModelBeginning(model, self.training, data))
         if not training and (self._evaluation is None or self._evaluation.key != key):
             self._evaluation = parts.build_evaluation(model, loss, self._metrics, key)
         meaning = {
@@ -124,7 +128,11 @@ class Trainer:
         """
         model = self._model
         repeats = 2 if model.settings.full_gradient_penalty_strength else 1
-        driver = self._driver = driver_of(self.training.steps, self._source(data, repeats))
+        driver = self._driver = driver_of(
+            self.training.steps,
+            self._source(data, repeats),
+            lambda epoch, step: self.objective(data, step, epoch),
+        )
         plan = driver.source.plan
         timeline = self._timeline = Timeline(plan, model.steps_completed, steps_made)
         self.training.steps.functions.clear()
@@ -146,7 +154,8 @@ class Trainer:
     def trial(self, epoch: int, step: int) -> Trial:
         """The step `step` of an epoch on the update batches that are trained on, made and taken back."""
         scalars = self.training.steps.functions.scalars(tf.constant(epoch, tf.int64))
-        return self.training.trial.made(self._source(self.batches), step, scalars)
+        objective = self._objective(self.batches, step, scalars)
+        return self.training.trial.made(self._source(self.batches), step, scalars, objective)
 
     def step(self, most: int) -> tuple[int, dict[str, float]]:
         """See `FullBatchModel.train_step`."""

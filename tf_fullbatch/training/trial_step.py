@@ -11,6 +11,7 @@ from tf_fullbatch.core import keras_internals, trees
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans
 from tf_fullbatch.core.micro_batch import StepScalars
+from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import PassMeans, Source
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
@@ -22,10 +23,12 @@ class Trial(NamedTuple):
     Attributes:
         update: Tree, what it would add to the weights.
         clip_factor: What clipping multiplies the gradient by; 1 where it changes nothing.
+        evaluations: Gradient evaluations per sample of its own, those of the pass aside.
     """
 
     update: Tree
     clip_factor: float
+    evaluations: float
 
 
 class TrialStep:
@@ -51,27 +54,33 @@ class TrialStep:
         self._penalised_pass = functools.cache(penalised_pass)
         self._plain_pass = None if plain_pass is None else functools.cache(plain_pass)
         self._clip, self._descent, self._trainable = clip, descent, list(trainable)
-        self._moved = keras_internals.compiled(self._moved_and_back)
+        in_graph = functools.partial(self._moved_and_back, None)
+        self._moved = keras_internals.compiled(in_graph)
 
-    def made(self, source: Source, step: int, scalars: StepScalars) -> Trial:
-        """The step on a step's samples of an epoch; cross-replica context, from Python."""
+    def made(self, source: Source, step: int, scalars: StepScalars, objective: Objective) -> Trial:
+        """The step on a step's samples of an epoch, `objective` its own; cross-replica context, from Python."""
         whole: Tree | None = None
         if self._plain_pass is not None:
             found: GradientMeans = self._plain_pass().run(source, step, scalars).weighted
             whole = [tf.cast(g, v.dtype) for g, v in zip(found.gradient, self._trainable, strict=True)]
         means: PassMeans = self._penalised_pass().run(source, step, scalars, None, whole)
-        update, factor = self._moved(means.weighted.loss, means.weighted.gradient, scalars.step)
-        return Trial(update, float(factor))
+        moved = self._moved
+        if self._descent.asks_objective:
+            moved = functools.partial(self._moved_and_back, objective)
+        update, factor, spent = moved(means.weighted.loss, means.weighted.gradient, scalars.step)
+        return Trial(update, float(factor), float(spent))
 
-    def _moved_and_back(self, loss: tf.Tensor, gradient: Tree, step: tf.Tensor) -> tuple[Tree, tf.Tensor]:
+    def _moved_and_back(
+        self, objective: Objective | None, loss: tf.Tensor, gradient: Tree, step: tf.Tensor
+    ) -> tuple[Tree, tf.Tensor, tf.Tensor | float]:
         clipped, figures = self._clip(gradient, step)
         ratio = tf.math.divide_no_nan(trees.global_norm(clipped), trees.global_norm(gradient))
         factor = tf.where(figures["clipped"], ratio, tf.ones([], ratio.dtype))
         at = At(loss, [tf.cast(g, v.dtype) for g, v in zip(clipped, self._trainable, strict=True)])
         moving = [*self._trainable, *self._descent.variables]
         before = [tf.identity(v.value) for v in moving]
-        self._descent.step(at, None)
+        made = self._descent.step(at, objective)
         after = [tf.identity(v.value) for v in self._trainable]
         for variable, value in zip(moving, before, strict=True):
             variable.assign(value)
-        return trees.subtract(after, before[: len(after)]), factor
+        return trees.subtract(after, before[: len(after)]), factor, made.evaluations
