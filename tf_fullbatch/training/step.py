@@ -199,7 +199,7 @@ class StepFunctions:
         applied: Sequence[tf.Tensor] = [tf.zeros([], tf.float64)] * 3
         if bool(accepted):
             applied = self._apply(at, sampled, micro_batches, objective)
-        return self._row(figures, applied), accepted
+        return self._row(figures, micro_batches, applied), accepted
 
     def _ended_pass(self, scalars: StepScalars, stop_votes: tf.Tensor) -> tuple:
         looked_at = self._transformed(self.full_pass.means(stop_votes), scalars)
@@ -217,7 +217,7 @@ class StepFunctions:
 
         nothing = [tf.zeros([], tf.float64)] * 3
         applied = tf.cond(accepted, apply, lambda: tuple(nothing))
-        return self._row(figures, applied), accepted
+        return self._row(figures, micro_batches, applied), accepted
 
     def _transformed(
         self, means: PassMeans, scalars: StepScalars
@@ -228,14 +228,15 @@ class StepFunctions:
         figures = self._figures(means, scalars) | measured
         own = self.full_gradient or means.weighted.unpenalised
         figures["unpenalised_gradient_norm"] = trees.global_norm(own) if own else figures["gradient_norm"]
-        figures["micro_batches"] = micro_batches
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
         return At(means.weighted.loss, gradient), means.sampled, figures, accepted
 
-    def _row(self, figures: dict[str, tf.Tensor], applied: Sequence[tf.Tensor]) -> tf.Tensor:
+    def _row(
+        self, figures: dict[str, tf.Tensor], micro_batches: tf.Tensor, applied: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
         """All figures, `applied` being what `_apply` returned."""
-        figures = dict(figures)
+        figures = figures | {"micro_batches": micro_batches}
         figures["parameter_norm"], figures["update_norm"], evaluations = applied
         figures["gradient_evaluations"] = evaluations + self._settings.gradient_evaluations
         return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES])
