@@ -73,7 +73,7 @@ def noise_scale_of(
 def noise_scale(objective: Objective, theta: Sequence[tf.Tensor] | None = None) -> NoiseScale:
     """The noise scale of an update batch, see `noise_scale_of`; one gradient evaluation per sample.
 
-    Training records it of every step at no cost (metrics.csv, `noise_scale`); this is for any other weights.
+    Training records it of every step without a pass more (metrics.csv, `noise_scale`); this is for any other weights.
 
     Where batch normalisation or another layer mixes the samples of a micro-batch, and where augmentation or dropout
     draws, `g_b` is no mean of gradients that samples have by themselves: the figures are then per micro-batch, of the

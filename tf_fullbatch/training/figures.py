@@ -50,7 +50,7 @@ def step_records(
 
 
 def noise_scales(figures: np.ndarray) -> np.ndarray:
-    """B_simple in samples of each step's update batch, by `noise_scale_of`: out of norms that the pass has anyway.
+    """B_simple in samples of each step's update batch, by `noise_scale_of`.
 
     Args:
         figures: float64 `[steps, len(FIGURES)]`.
