@@ -80,8 +80,8 @@ class StepTest(Float64Case):
 
     def test_gradient_flow_measured_beside_a_run_is_at_the_same_positions(self) -> None:
         beside = Measure("gradient_flow", every=2)
-        trained(keras.optimizers.SGD(RATE), 3, callbacks=[beside])
-        self.assertAllEqual(beside.arrays()["gradient_flow/theta"], weights(trained(GradientFlow(RATE), 3)))
+        trained(keras.optimizers.SGD(RATE), 2, callbacks=[beside])
+        self.assertAllEqual(beside.arrays()["gradient_flow/theta"], weights(trained(GradientFlow(RATE), 2)))
 
     def test_what_a_step_spends_is_recorded(self) -> None:
         model = compiled(GradientFlow(0.1))
@@ -123,13 +123,13 @@ class StateTest(tf.test.TestCase):
 
     def test_resumed_after_an_odd_step_it_has_the_same_bits(self) -> None:
         for make in (lambda: CentralFlow(RATE, kept_vectors=2), lambda: GradientFlow(RATE)):
-            whole, half = trained(make()), trained(make(), 3)
+            whole, half = trained(make(), 2), trained(make(), 1)
             kept = TrainingState(half).capture()
             rest = compiled(make())
             rest.optimizer.build(rest.network.trainable_variables)
             state = TrainingState(rest)
             state.restore(kept)
-            rest.fit(X, Y, initial_epoch=3, epochs=STEPS, verbose=0)
+            rest.fit(X, Y, initial_epoch=1, epochs=2, verbose=0)
             np.testing.assert_equal(state.capture(), TrainingState(whole).capture())
             position = whole.optimizer.position.numpy()
             self.assertEqual(position.dtype, np.float64)
@@ -139,11 +139,11 @@ class StateTest(tf.test.TestCase):
     def test_a_run_measured_in_two_parts_is_the_run_in_one(self) -> None:
         names = ("central_flow", "gradient_flow")
         whole, first, second = (Measure(*names, every=1) for _ in range(3))
-        trained(keras.optimizers.SGD(RATE), 3, callbacks=[whole])
+        trained(keras.optimizers.SGD(RATE), 2, callbacks=[whole])
         model = trained(keras.optimizers.SGD(RATE), 1, callbacks=[first])
         second.restore({k: np.array(v, order="F") for k, v in first.arrays().items()})
         second.measured_step = first.measured_step
-        model.fit(X, Y, initial_epoch=1, epochs=3, verbose=0, callbacks=[second])
+        model.fit(X, Y, initial_epoch=1, epochs=2, verbose=0, callbacks=[second])
         np.testing.assert_equal(second.arrays(), whole.arrays())
         pairs = zip([*first.records, *second.records], whole.records, strict=True)
         self.assertEmpty([a for a, b in pairs if a != b and a["quantity"] != "seconds"])

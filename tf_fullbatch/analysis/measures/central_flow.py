@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tf_fullbatch.analysis.beginning import Beginning
     from tf_fullbatch.analysis.measures.central_flow_beside import CentralFlowBeside
 
+_LOSS, _NORM, _OSCILLATION = "loss", "squared gradient norm", "oscillation"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CentralFlowMeasureSettings(MeasureSettings):
@@ -25,17 +27,20 @@ class CentralFlowMeasureSettings(MeasureSettings):
     )
     needs_second_derivatives: ClassVar[bool] = True
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "loss": Quantity("The loss at the weights."),
-        "predicted_loss": Quantity("Its predicted mean, L(theta) + tr Sigma / lr, theta on the flow."),
-        "flow_loss": Quantity("The loss on the flow, L(theta)."),
-        "squared_gradient_norm": Quantity("|g|^2 at the weights."),
+        "loss": Quantity("The loss at the weights.", panel=_LOSS),
+        "predicted_loss": Quantity(
+            "Its predicted mean, L(theta) + tr Sigma / lr, theta on the flow.", panel=_LOSS
+        ),
+        "flow_loss": Quantity("The loss on the flow, L(theta).", panel=_LOSS),
+        "squared_gradient_norm": Quantity("|g|^2 at the weights.", panel=_NORM),
         "predicted_squared_gradient_norm": Quantity(
-            "Its predicted mean, |g(theta)|^2 + (4 / lr^2) tr Sigma."
+            "Its predicted mean, |g(theta)|^2 + (4 / lr^2) tr Sigma.", panel=_NORM
         ),
         "squared_displacement": Quantity(
-            "sum_i (v_i . (w - theta))^2 along the directions v_i in which the flow predicts oscillation."
+            "sum_i (v_i . (w - theta))^2 along the directions v_i in which the flow predicts oscillation.",
+            panel=_OSCILLATION,
         ),
-        "predicted_variance": Quantity("Its predicted mean, tr Sigma."),
+        "predicted_variance": Quantity("Its predicted mean, tr Sigma.", panel=_OSCILLATION),
         "distance": Quantity("|w - theta|."),
         "flow_sharpness": Quantity("The Hessian's largest eigenvalue on the flow; at most 2 / lr."),
         "critical_directions": Quantity("Eigenvalues on the flow above 1.95 / lr, which may oscillate."),

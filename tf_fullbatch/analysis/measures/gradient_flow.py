@@ -23,8 +23,8 @@ class GradientFlowMeasureSettings(MeasureSettings):
     summary: ClassVar[str] = "gradient flow beside plain gradient descent, 4 gradients or more per step"
     needs_second_derivatives: ClassVar[bool] = True
     quantities: ClassVar[Mapping[str, Quantity]] = {
-        "loss": Quantity("The loss at the weights."),
-        "flow_loss": Quantity("The loss on the flow."),
+        "loss": Quantity("The loss at the weights.", panel="loss"),
+        "flow_loss": Quantity("The loss on the flow.", panel="loss"),
         "distance": Quantity("|w - theta|, theta on the flow."),
         "flow_sharpness": Quantity("The Hessian's largest eigenvalue on the flow."),
         "substeps": Quantity("Steps of Runge and Kutta's method since the last measurement.", "steps"),
