@@ -87,7 +87,7 @@ class CadenceTest(tf.test.TestCase, parameterized.TestCase):
 
         def look(moment: TrainingMoment) -> float:
             moment.point()
-            (full_pass,) = moment.objective._passes.values()
+            (full_pass,) = moment.objective._passes.compiled.values()
             traces.append((id(full_pass), sum(t.count for t in full_pass._compiled.values())))
             return 0.0
 
@@ -155,7 +155,7 @@ class NextStepTest(Float64Case):
         def look(moment: TrainingMoment) -> float:
             tried.append(np.array(moment.update()[0]))
             before.append(model.network.trainable_variables[0].numpy())
-            self.assertEqual(moment.objective._micro_batches, 6)  # the whole set's
+            self.assertEqual(moment.objective._passes.micro_batches, 6)  # the whole set's
             return 0.0
 
         measurements, _ = watching(look, every=1)

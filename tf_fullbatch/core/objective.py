@@ -9,21 +9,16 @@ import tensorflow as tf
 from tf_fullbatch.core.audit import refuse_assigned_weights
 from tf_fullbatch.core.curvature import CURVATURES, hessian_derivative, penalised_hessian_product
 from tf_fullbatch.core.full_pass import FullPass
-from tf_fullbatch.core.kernels import (
-    GradientKernel,
-    LossKernel,
-    MicroBatchFigures,
-    ProductKernel,
-    StatisticsKernel,
-    WithState,
-)
+from tf_fullbatch.core.kernels import GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
 from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import STATISTICS
 from tf_fullbatch.core.operators import CurvatureOperator
-from tf_fullbatch.core.passes import Kernel, PassMeans, Place, Source
+from tf_fullbatch.core.parameters import Parameters
+from tf_fullbatch.core.passes import Kernel, PassMeans, Source
 from tf_fullbatch.core.penalties import Penalty, penalty_value
+from tf_fullbatch.core.step_passes import PassMaker, RecalibratedPasses, StepPasses
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.errors import RunInterruptedError, UserError
+from tf_fullbatch.errors import UserError
 
 FORWARD_EVALUATIONS = 1 / 3
 """Gradient evaluations that a forward pass alone counts for."""
@@ -51,10 +46,6 @@ class Point(NamedTuple):
     penalty: tf.Tensor
     accuracy: tf.Tensor
     mean_squared_norm: tf.Tensor
-
-
-PassMaker = Callable[[Kernel, int], FullPass]
-"""Makes a pass of a kernel, with room for the figures of so many micro-batches."""
 
 
 class Objective:
@@ -107,33 +98,32 @@ class Objective:
         if statistics not in STATISTICS:
             raise UserError(f"statistics={statistics!r}: accepted are {', '.join(STATISTICS)}.")
         self.statistics = statistics
-        self._in_training = loss if keep_noise else loss.without_noise()
-        self._loss = self._in_training if statistics == "batch" else self._in_training.in_inference()
-        self._make_pass = make_pass
-        self._source = source
-        self._step = step
+        in_training = loss if keep_noise else loss.without_noise()
+        self._loss = in_training if statistics == "batch" else in_training.in_inference()
+        self._parameters = Parameters(self._loss.call.weights)
         self._scalars = scalars
-        self._micro_batches = micro_batches
         self._refuse_inexact = refuse_inexact
-        self._stopped_by = stopped_by
-        self._passes = {} if passes is None else passes
-        self._calibrated: tuple[list[tf.Tensor], Tree] | None = None
+        self._passes = StepPasses(
+            make_pass, source, step, scalars, micro_batches, stopped_by, {} if passes is None else passes
+        )
+        self._recalibrated = (
+            RecalibratedPasses(self._passes, in_training) if statistics == "recalibrated" else None
+        )
         self.evaluations = 0.0
 
     def __repr__(self) -> str:
         """How much there is of it."""
-        numbers = sum(int(np.prod(v.shape)) for v in self.variables)
-        variables = f"{numbers:,} parameters in {len(self.variables)} variables"
-        return f"<Objective of {variables}, {self._micro_batches} micro-batches>"
+        variables = f"{self._parameters.count:,} parameters in {len(self.variables)} variables"
+        return f"<Objective of {variables}, {self._passes.micro_batches} micro-batches>"
 
     @property
     def variables(self) -> list[tf.Variable]:
         """The trainable variables whose values theta lists, in order."""
-        return list(self._loss.call.weights)
+        return list(self._parameters.variables)
 
     def theta(self) -> Tree:
         """The variables' present values."""
-        return [tf.convert_to_tensor(v.value) for v in self.variables]
+        return self._parameters.values()
 
     def loss(self, theta: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
         """The mean training loss, by forward passes alone; a third of a gradient evaluation.
@@ -168,7 +158,7 @@ class Objective:
         self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         square = means.weighted.squared_norm
         added = penalty_value(self._scalars, square, whole) if penalty is not None else tf.zeros([])
-        gradient = _like(means.weighted.gradient, self.variables)
+        gradient = self._parameters.like(means.weighted.gradient)
         return Point(means.weighted.loss, gradient, added, means.sampled.accuracy, square)
 
     def hvp(
@@ -196,7 +186,7 @@ class Objective:
                 penalty is none whose gradient is a gradient of anything, or is one on the whole gradient.
         """
         _refuse_unknown(curvature)
-        return self._products(theta, [self._tree("v", v)], curvature, penalty)[0]
+        return self._products(theta, [self._parameters.tree("v", v)], curvature, penalty)[0]
 
     def hvps(
         self,
@@ -222,7 +212,7 @@ class Objective:
             UserError: As of `hvp`.
         """
         _refuse_unknown(curvature)
-        rest = [self._tree(f"directions[{i}]", v) for i, v in enumerate(directions)]
+        rest = [self._parameters.tree(f"directions[{i}]", v) for i, v in enumerate(directions)]
         found: list[Tree] = []
         while rest:
             # Powers of two, so that few passes are compiled.
@@ -245,9 +235,11 @@ class Objective:
             UserError: theta, u or v does not fit the variables, or the network has no exact products.
         """
         kernel = self._product_kernel(hessian_derivative)
-        means = self._run(("third",), kernel, theta, self._tree("u", u), self._tree("v", v))
+        means = self._run(
+            ("third",), kernel, theta, self._parameters.tree("u", u), self._parameters.tree("v", v)
+        )
         self.evaluations += THIRD_EVALUATIONS
-        return _like(means.weighted, self.variables)
+        return self._parameters.like(means.weighted)
 
     def linear_operator(
         self,
@@ -273,8 +265,8 @@ class Objective:
         _refuse_unknown(curvature)
         if penalty is not None:
             self._refuse_asymmetric(penalty, curvature)
-        at = self.theta() if theta is None else self._tree("theta", theta)
-        only = None if variables is None else self._positions(variables)
+        at = self.theta() if theta is None else self._parameters.tree("theta", theta)
+        only = None if variables is None else self._parameters.positions(variables)
         return CurvatureOperator(lambda v: self.hvps(at, v, curvature, penalty), self.variables, only)
 
     def micro_batches(
@@ -341,7 +333,7 @@ class Objective:
         )
         self.evaluations += count * (PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS)
         cut = [means.weighted[i * size : (i + 1) * size] for i in range(count)]
-        return [_like(tree, self.variables) for tree in cut]
+        return [self._parameters.like(tree) for tree in cut]
 
     def _product_kernel(self, product: Callable, count: int = 1) -> Callable[[], ProductKernel]:
         def kernel() -> ProductKernel:
@@ -378,70 +370,15 @@ class Objective:
         at = None
         if theta is not None:
             refuse_assigned_weights(self._loss.call)
-            at = self._tree("theta", theta)
-        if self.statistics != "recalibrated":
-            return self._pass(key, kernel, at, *extra)
-        state = self._recalibrated(at)
-        return self._pass(("recalibrated", *key), lambda: WithState(kernel()), at, state, *extra)
-
-    def _recalibrated(self, theta: Tree | None) -> Tree:
-        """The values of the non-trainable variables at theta, as a training pass over the set would make them."""
-        at = self.theta() if theta is None else theta
-        if self._calibrated is not None and all(a is b for a, b in zip(at, self._calibrated[0], strict=True)):
-            return self._calibrated[1]
-        network = self._loss.call.state
-        means = self._pass(("statistics",), lambda: StatisticsKernel(self._in_training), at)
-        self.evaluations += FORWARD_EVALUATIONS
-        state = network.recalibrated(network.values(), means.sampled)
-        self._calibrated = at, state
-        return state
-
-    def _pass(
-        self, key: tuple, kernel: Callable[[], Kernel], theta: Tree | None, *extra: object
-    ) -> PassMeans:
-        if key not in self._passes:
-            made = kernel()
-            room = self._micro_batches if tf.nest.flatten(made.like()[2]) else 0
-            self._passes[key] = self._make_pass(made, room)
-        run = self._passes[key].run
-        means = run(self._source, self._step, self._scalars, theta, *extra, between=self._goes_on)
-        if float(means.stop_votes):
-            raise RunInterruptedError(self._stopped_by() or "another worker")
+            at = self._parameters.tree("theta", theta)
+        if self._recalibrated is None:
+            return self._passes.run(key, kernel, at, *extra)
+        before = self._recalibrated.calibrations
+        means = self._recalibrated.run(key, kernel, self.theta() if at is None else at, *extra)
+        self.evaluations += FORWARD_EVALUATIONS * (self._recalibrated.calibrations - before)
         return means
-
-    def _goes_on(self, place: Place) -> bool:
-        del place
-        return self._stopped_by() is None
-
-    def _positions(self, variables: Sequence[tf.Variable]) -> list[int]:
-        every = [id(v) for v in self.variables]
-        for variable in variables:
-            if id(variable) not in every:
-                raise UserError(f"variables has {variable!r}, which is none of the trainable variables.")
-        if not variables:
-            raise UserError("variables is empty: name some of the trainable variables, or None for all.")
-        return [every.index(id(v)) for v in variables]
-
-    def _tree(self, name: str, tree: Sequence[tf.Tensor]) -> Tree:
-        """The leaves as tensors of the variables' dtypes."""
-        if len(tree) != len(self.variables):
-            raise UserError(
-                f"{name} has {len(tree)} leaves, but there are {len(self.variables)} trainable variables: give one "
-                "array per variable, in their order."
-            )
-        for i, (leaf, variable) in enumerate(zip(tree, self.variables, strict=True)):
-            if tuple(np.shape(leaf)) != tuple(variable.shape):
-                raise UserError(
-                    f"{name}[{i}] has the shape {tuple(np.shape(leaf))}, but the variable {variable.path!r} has "
-                    f"{tuple(variable.shape)}: give one array per variable, in their order."
-                )
-        return [tf.cast(leaf, v.dtype) for leaf, v in zip(tree, self.variables, strict=True)]
 
 
 def _refuse_unknown(curvature: str) -> None:
     if curvature not in CURVATURES:
         raise UserError(f"curvature={curvature!r}: accepted are {', '.join(CURVATURES)}.")
-
-
-def _like(tree: Sequence[tf.Tensor], variables: Sequence[tf.Variable]) -> Tree:
-    return [tf.cast(leaf, v.dtype) for leaf, v in zip(tree, variables, strict=True)]
