@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tf_fullbatch.core.losses import SparseCrossentropy
     from tf_fullbatch.data.batches import UpdateBatches
     from tf_fullbatch.errors import RunError, RunInterrupt, UserError
-    from tf_fullbatch.inspection.from_python import analyze
+    from tf_fullbatch.inspection.from_python import analyze_runs
     from tf_fullbatch.models.build import build_network
     from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
@@ -33,7 +33,7 @@ __all__ = [
     "SparseCrossentropy",
     "UpdateBatches",
     "UserError",
-    "analyze",
+    "analyze_runs",
     "build_network",
     "build_schedule",
     "objective_of",
@@ -53,7 +53,7 @@ _HOMES = {
     "SparseCrossentropy": "core.losses",
     "UpdateBatches": "data.batches",
     "UserError": "errors",
-    "analyze": "inspection.from_python",
+    "analyze_runs": "inspection.from_python",
     "build_network": "models.build",
     "build_schedule": "optim.keras_schedule",
     "objective_of": "training.objective_of",

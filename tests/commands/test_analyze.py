@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib
 import io
 import json
 import os
@@ -139,17 +138,16 @@ class AnalyzeTest(AnalysisCase):
                 self.assertAlmostEqual(a["value"], b["value"], delta=1e-10)
 
     def test_from_python(self):
-        (answer,) = tf_fullbatch.analyze(
+        (answer,) = tf_fullbatch.analyze_runs(
             str(mlp()), "trace", output_dir=self.folder, what_options={"trace.products": 2}
         )
         self.assertEqual((answer.what, answer.subjects), ("trace", ("mlp-0, step 4",)))
         self.assertRegex(answer.table(), r"trace +hessian +\S+ +\S+")
         with self.assertRaisesRegex(UserError, "^what=tracce: there is no such"):
-            tf_fullbatch.analyze(mlp(), "tracce")
+            tf_fullbatch.analyze_runs(mlp(), "tracce")
         with self.assertRaises(TypeError):
-            tf_fullbatch.analyze(mlp(), "trace", sampels=3)
-        importlib.import_module("tf_fullbatch.analyze")  # the file of the command takes the function's name
-        (again,) = tf_fullbatch.analyze(
+            tf_fullbatch.analyze_runs(mlp(), "trace", sampels=3)
+        (again,) = tf_fullbatch.analyze_runs(
             mlp(), "trace", output_dir=self.folder, what_options={"trace.products": 2}
         )
         self.assertTrue(again.was_there)

@@ -12,7 +12,7 @@ from unittest import mock
 import numpy as np
 
 from tests.command import command
-from tf_fullbatch import analyze, open_run
+from tf_fullbatch import analyze_runs, open_run
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.inspection.base import Figure
 from tf_fullbatch.inspection.conduct import Answer
@@ -107,7 +107,7 @@ class AnalysisCase(unittest.TestCase):
 
     def one(self, run: Path, what: str, **settings: Any) -> Answer:
         """The answer to one question about one run."""
-        (answer,) = analyze(run, what, **{"output_dir": self.folder, "own_code": True, **settings})
+        (answer,) = analyze_runs(run, what, **{"output_dir": self.folder, "own_code": True, **settings})
         return answer
 
     def copy(self, run: Path) -> Path:

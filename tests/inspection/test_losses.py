@@ -9,7 +9,7 @@ import numpy as np
 
 from tests.command import evaluations_of, steps_of
 from tests.inspection.runs import AnalysisCase, figure, mlp, normalised, value
-from tf_fullbatch import analyze, open_run
+from tf_fullbatch import analyze_runs, open_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.inspection import work
 from tf_fullbatch.run.splits import training_batches
@@ -61,7 +61,7 @@ class LandscapeTest(AnalysisCase):
 
     def test_compared_runs_share_their_directions(self):
         options = {"landscape.dimensions": 2, "landscape.points": 3, "landscape.normalise": "none"}
-        (both,) = analyze([mlp(0), mlp(1)], "landscape", output_dir=self.folder, what_options=options)
+        (both,) = analyze_runs([mlp(0), mlp(1)], "landscape", output_dir=self.folder, what_options=options)
         self.assertEqual(both.subjects, ("mlp-0, step 4", "mlp-1, step 4"))
         for number, run in ((1, mlp(0)), (2, mlp(1))):
             losses = column(both.folder / f"plane-{number}-batch.csv", "loss")
@@ -172,7 +172,7 @@ class PathTest(AnalysisCase):
 class BarrierTest(AnalysisCase):
     def test_between_two_runs(self):
         options = {"barrier.points": 5, "barrier.bezier": True, "barrier.steps": 15, "barrier.nodes": 2}
-        (answer,) = analyze([mlp(0), mlp(1)], "barrier", output_dir=self.folder, what_options=options)
+        (answer,) = analyze_runs([mlp(0), mlp(1)], "barrier", output_dir=self.folder, what_options=options)
         first, second = (open_run(mlp(seed)) for seed in (0, 1))
         ends = [first.objective().theta(), second.objective().theta()]
 
@@ -194,7 +194,7 @@ class BarrierTest(AnalysisCase):
         self.assertTrue((answer.folder / "barrier.png").stat().st_size)
 
     def test_between_two_steps_of_a_run(self):
-        (answer,) = analyze(
+        (answer,) = analyze_runs(
             mlp(), "barrier", step=(1, 3), output_dir=self.folder, what_options={"barrier.points": 3}
         )
         history = steps_of(mlp())
@@ -202,7 +202,7 @@ class BarrierTest(AnalysisCase):
         self.assertAlmostEqual(value(answer, "loss_at_the_second"), history[3]["loss"], delta=1e-12)
 
     def test_folders_and_order(self):
-        answers = analyze(
+        answers = analyze_runs(
             [mlp(0), mlp(1)],
             ("barrier", "trace"),
             output_dir=self.folder,

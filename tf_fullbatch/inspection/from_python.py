@@ -16,7 +16,7 @@ from tf_fullbatch.settings.part_options import options_text
 
 
 @in_pythons_words()
-def analyze(
+def analyze_runs(
     run_dirs: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     what: str | Sequence[str],
     *,
@@ -27,7 +27,7 @@ def analyze(
 ) -> list[Answer]:
     """Answers questions about trained runs, as `python -m tf_fullbatch.analyze` does, and keeps the answers.
 
-        (answer,) = tf_fullbatch.analyze("runs/quickstart", "spectrum", what_options={"spectrum.k": 5})
+        (answer,) = tf_fullbatch.analyze_runs("runs/quickstart", "spectrum", what_options={"spectrum.k": 5})
         print(answer.table())
 
     Args:
