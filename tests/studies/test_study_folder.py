@@ -98,7 +98,7 @@ class FolderTest(unittest.TestCase):
                 self.accepted(own)
                 code.write_text("def net(input_shape, num_classes): return 1")
                 with self.assertRaisesRegex(
-                    UserError, f"{run.folder.path.name} began .SHA-256 .* Restore it"
+                    UserError, f"mine.py:net: .*SHA-256 .* Restore it, .* than .*{run.folder.path.name}"
                 ):
                     self.accepted(own)
                 shutil.rmtree(run.folder.path)

@@ -75,7 +75,14 @@ class CheckpointerTest(tf.test.TestCase):
         self.assertEqual([16, 12, 4], self.saved())
         newest = load_checkpoint(list_checkpoints(self.folder.checkpoints)[0])
         self.assertEqual((8, 16), (newest.epoch, int(newest.arrays["step"])))
-        expected = {"samples_seen": 5, "wall_seconds": 1.5, "best": None, "best_step": 4, "epoch_ended": True}
+        expected = {
+            "measured_step": None,
+            "samples_seen": 5,
+            "wall_seconds": 1.5,
+            "best": None,
+            "best_step": 4,
+            "epoch_ended": True,
+        }
         self.assertEqual(expected, newest.metadata)
 
     def test_steps_within_an_epoch(self):
