@@ -212,7 +212,10 @@ class OwnTargetsTest(CommandTestCase):
                 (*digits, "--loss=keras:Nothing"),
                 "keras.losses has no loss Nothing; it has BinaryCrossentropy",
             ),
-            ((*digits, "--loss=nothing"), "accepted are cross_entropy, squared_error, keras:NAME, FILE.py:function"),
+            (
+                (*digits, "--loss=nothing"),
+                "accepted are cross_entropy, squared_error, keras:NAME, FILE.py:function",
+            ),
             ((*digits, *own(loss="nothing")), "returned a int: return a keras.losses.Loss or a function"),
             ((*digits, *own(loss="huber"), "--loss_options=d=1"), "does not take that"),
             (
