@@ -6,12 +6,12 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.analysis.differences import DifferenceKernel
 from tf_fullbatch.analysis.partition import micro_batch_sizes
-from tf_fullbatch.core import penalties, trees
-from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core import trees
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
-from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 
@@ -91,11 +91,8 @@ def curvature_of_noise(
     return float(trees.dot(z, objective.hvp(theta, z)))
 
 
-class _SignedKernel:
+class _SignedKernel(DifferenceKernel):
     """`s_b (g_b - g) / sqrt(w_b)`, whose mean is z over the root of the sum of what micro-batches count for."""
-
-    def __init__(self, loss: MicroBatchLoss):
-        self._loss = loss
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, tf.TensorSpec]:
         """See `passes.Kernel`; of each micro-batch what it counts for."""
@@ -111,9 +108,6 @@ class _SignedKernel:
         signs: tf.Tensor,
     ) -> Contribution:
         """See `passes.Kernel`; `gradient` is the update batch's, `signs` are `[micro-batches]`."""
-        batch = self._loss.prepared(batch, scalars)
-        point = penalties.value_and_gradient(lambda at: self._loss.value(at, state, batch, scalars), theta)
-        weight = point.auxiliary.of_outputs.weight
+        difference, weight, samples = self.difference(theta, state, batch, scalars, gradient)
         scale = tf.math.divide_no_nan(signs[batch.index], tf.sqrt(tf.cast(weight, signs.dtype)))
-        difference = trees.scale(scale, trees.subtract(point.gradient, gradient))
-        return Contribution(difference, (), weight, weight, samples_of(batch.sample_ids))
+        return Contribution(trees.scale(scale, difference), (), weight, weight, samples)

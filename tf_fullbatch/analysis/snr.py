@@ -7,12 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.analysis import jackknife
+from tf_fullbatch.analysis.differences import DifferenceKernel
 from tf_fullbatch.analysis.partition import refuse_one
-from tf_fullbatch.core import penalties, trees
-from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars
+from tf_fullbatch.core import trees
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
-from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 
@@ -139,23 +139,7 @@ def _floor(leaf: tf.Tensor) -> float:
     return float(32 * np.finfo(precision).eps) ** 2
 
 
-class _DifferenceKernel:
-    """What a micro-batch's gradient differs by from a given one."""
-
-    def __init__(self, loss: MicroBatchLoss):
-        self._loss = loss
-
-    def _difference(
-        self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, gradient: Tree
-    ) -> tuple[Tree, tf.Tensor, tf.Tensor]:
-        """(`g_b - g`, what the micro-batch counts for, its samples)."""
-        batch = self._loss.prepared(batch, scalars)
-        point = penalties.value_and_gradient(lambda at: self._loss.value(at, state, batch, scalars), theta)
-        weight = point.auxiliary.of_outputs.weight
-        return trees.subtract(point.gradient, gradient), weight, samples_of(batch.sample_ids)
-
-
-class _SpreadKernel(_DifferenceKernel):
+class _SpreadKernel(DifferenceKernel):
     """The squares of the differences, parameter by parameter; of each micro-batch `|d|^2`, `g . d` and its weight."""
 
     def like(self) -> tuple[list[tf.TensorSpec], tuple, list[tf.TensorSpec]]:
@@ -166,14 +150,14 @@ class _SpreadKernel(_DifferenceKernel):
         self, theta: Tree, state: Tree, batch: MicroBatch, scalars: StepScalars, gradient: Tree
     ) -> Contribution:
         """See `passes.Kernel`; `gradient` is the update batch's."""
-        difference, weight, samples = self._difference(theta, state, batch, scalars, gradient)
+        difference, weight, samples = self.difference(theta, state, batch, scalars, gradient)
         squares = [tf.square(leaf) for leaf in difference]
         along = trees.dot(gradient, difference)
         each = [trees.squared_norm(difference), along, weight]
         return Contribution(squares, (), each, weight, samples)
 
 
-class _WithoutKernel(_DifferenceKernel):
+class _WithoutKernel(DifferenceKernel):
     """The GSNR of all micro-batches but this one."""
 
     def like(self) -> tuple[tuple, tuple, tf.TensorSpec]:
@@ -201,7 +185,7 @@ class _WithoutKernel(_DifferenceKernel):
             spread: `sum_b w_b (g_bi - g_i)^2` of all micro-batches.
             numbers: `(K - 1) / (K - 2)`, and what all micro-batches count for.
         """
-        difference, weight, samples = self._difference(theta, state, batch, scalars, gradient)
+        difference, weight, samples = self.difference(theta, state, batch, scalars, gradient)
         others, total = numbers
         share = tf.cast(weight, total.dtype) / total
         c = share / (1 - share)
