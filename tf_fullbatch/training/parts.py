@@ -133,9 +133,10 @@ def build_training(
         # Else the gradient that is descended, or that of the plain pass, is the micro-batches' own.
         unpenalised=(penalty is not None or clips) and not whole,
     )
+    plain = GradientKernel(loss, jit_compile=jit_compile) if whole else None
     steps = StepFunctions(
         full_pass=make_pass(penalised, metrics=metrics),
-        plain_pass=make_pass(GradientKernel(loss, jit_compile=jit_compile)) if whole else None,
+        plain_pass=None if plain is None else make_pass(plain),
         descent=_descent(model),
         state=call.state,
         settings=settings,
@@ -149,8 +150,8 @@ def build_training(
             audit.check(call, of_outputs, samples, second_derivatives=True)
 
     trial = TrialStep(
-        lambda: make_pass(penalised),
-        (lambda: make_pass(GradientKernel(loss, jit_compile=jit_compile))) if whole else None,
+        functools.partial(make_pass, penalised),
+        None if plain is None else functools.partial(make_pass, plain),
         steps.clip,
         steps.descent,
         network.trainable_variables,
