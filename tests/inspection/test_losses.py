@@ -8,7 +8,7 @@ from unittest import mock
 import numpy as np
 
 from tests.command import evaluations_of, steps_of
-from tests.inspection.runs import AnalysisCase, figure, mlp, normalised, value
+from tests.inspection.runs import MLP, AnalysisCase, figure, mlp, normalised, trained, value
 from tf_fullbatch import analyze_runs, open_run
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.inspection import work
@@ -37,6 +37,24 @@ class LandscapeTest(AnalysisCase):
         for settings in ({}, {"samples": 30, "step": 2}, {"statistics": "frozen", "step": 2}):
             found = figure(self.one(mlp(), "landscape", what_options=LINE, **settings), "loss_at_the_weights")
             self.assertIn("recorded none", found.remark)
+
+    def test_of_the_moving_average_of_the_weights(self):
+        run = trained("averaged", *MLP, "--ema_decay=0.5")
+        for weights in ("raw", "ema"):
+            (evaluated,) = (
+                r
+                for r in evaluations_of(run)
+                if (r["step"], r["split"], r["weights"]) == (2, "test", weights)
+            )
+            answer = self.one(run, "landscape", step=2, split="test", weights=weights, what_options=LINE)
+            found = figure(answer, "loss_at_the_weights")
+            self.assertAlmostEqual(found.value, evaluated["loss"], delta=1e-12)
+            self.assertEqual(found.remark, f"recorded {evaluated['loss']:.6g}")
+        self.assertEqual(answer.subjects, ("averaged, step 2 (ema weights)",))
+        of_training = self.one(run, "landscape", step=2, weights="ema", what_options=LINE)
+        self.assertIn("recorded none", figure(of_training, "loss_at_the_weights").remark)
+        with self.assertRaisesRegex(UserError, "kept no moving average"):
+            self.one(mlp(), "landscape", weights="ema", what_options=LINE)
 
     def test_without_the_augmentation(self):
         with_it, without = (

@@ -41,6 +41,11 @@ class OptionsTest(unittest.TestCase):
             ({"what": ("trace",), "split": "dev"}, "--split=dev: accepted are"),
             ({"what": ("trace",), "statistics": "none"}, "--statistics=none: accepted are"),
             ({"what": ("trace",), "samples": 0}, "--samples=0"),
+            ({"what": ("trace",), "weights": "mean"}, "--weights=mean: accepted are raw, ema"),
+            (
+                {"what": ("path",), "weights": "ema"},
+                "--weights=ema: the path is that of the weights themselves",
+            ),
         ):
             with self.subTest(settings), self.assertRaisesRegex(UserError, words):
                 Options(**settings)

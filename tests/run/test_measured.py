@@ -44,6 +44,10 @@ class MeasuredTest(CommandTestCase):
         self.assertEqual(steps_of(plain), steps_of(self.made))
         self.assertNotIn("measuring", summary_of(plain))
         self.assertFalse((plain / "measurements.png").exists())
+        self.assertIn(
+            "note: not measured: noise_scale, sharpness;", self.assert_done(tiny(plain, *RUN, *MEASURE)).err
+        )
+        self.assertNotIn("not measured", self.assert_done(tiny(self.made, *RUN, *MEASURE)).err)
         table = open_run(plain).measurements
         self.assertEqual(list(table), ["step", "epoch", "measure", "quantity", "of", "value"])
         self.assertEqual(len(table), 0)

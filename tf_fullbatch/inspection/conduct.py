@@ -128,7 +128,8 @@ class Conduct:
             "runs": [_identity(subject, question.looked_at(statistics)) for subject in subjects],
             **question.identity(subjects),
         }
-        label = f"step-{first.run.step:08d}-{name}"
+        averaged = "" if first.weights == "raw" else f"-{first.weights}"
+        label = f"step-{first.run.step:08d}{averaged}-{name}"
         if self._options.output_dir is None:
             return ResultFolder.of(first.run.path / "analysis", label, settings)
         return ResultFolder.of(Path(self._options.output_dir), f"{first.name}-{label}", settings)

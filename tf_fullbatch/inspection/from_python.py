@@ -36,8 +36,8 @@ def analyze_runs(
         step: Which kept checkpoint, by its step; one for all runs, one per run, or several of one. None: the newest.
         what_options: "WHAT.KEY" -> value, or the text that the flag takes.
         parts: Objects that the runs were trained on by `tf_fullbatch.train`, under the names of its arguments.
-        **settings: The command's other flags, by name: `split`, `samples`, `statistics`, `augmentation`, `output_dir`,
-            `own_code`, `data_dir`, `num_replicas`, `simulate_devices`.
+        **settings: The command's other flags, by name: `split`, `samples`, `weights`, `statistics`, `augmentation`,
+            `output_dir`, `own_code`, `data_dir`, `num_replicas`, `simulate_devices`.
 
     Returns:
         An answer for each question and run, then those about several runs: `figures`, `folder`,

@@ -33,7 +33,8 @@ class Opener:
         """The weights of a run at a step; see `run.opened.open_run`.
 
         Raises:
-            UserError: Its checkpoint, data or code are not to be had; or the weights cannot be asked about.
+            UserError: Its checkpoint, data, code or moving average are not to be had; or the weights cannot be asked
+                about.
         """
         config = place.config
         if not self._options.own_code:
@@ -47,7 +48,9 @@ class Opener:
                 raise UserError("TF_CONFIG names a cluster, but runs are looked at in one process: unset it.")
             self._strategy = choose_strategy(chosen.runtime)
         run = opened(place.folder, chosen, place.step, self._strategy)
-        return Subject(run, config, place.name, self._options.split, self._options.samples)
+        if self._options.weights == "ema":
+            run.use_average()
+        return Subject(run, config, place.name, self._options)
 
     def _as_asked(self, config: Config) -> Config:
         options = self._options

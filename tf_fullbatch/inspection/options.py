@@ -13,6 +13,7 @@ from tf_fullbatch.settings.part_options import parsed_options
 from tf_fullbatch.settings.several_parts import refuse_unknown, with_options
 
 SPLITS = ("train", "validation", "test")
+WEIGHTS = ("raw", "ema")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +25,9 @@ class Options(Settings):
         (),
         "Which kept checkpoint, by its step: one for all runs, one per run, or several of one run. Unset: the newest.",
         minimum=0,
+    )
+    weights: str = setting(
+        "raw", "The weights themselves, or their moving average (of runs with --ema_decay).", choices=WEIGHTS
     )
     split: str = setting("train", "The samples.", choices=SPLITS)
     samples: int | None = setting(
@@ -68,6 +72,10 @@ class Options(Settings):
             raise UserError(f"--what is missing: name one or more of {', '.join(QUESTIONS)}.")
         refuse_unknown("what", self.what, QUESTIONS, "question")
         refuse_repeats(self, ("what", "step"))
+        if self.weights != "raw" and "path" in self.what:
+            raise UserError(
+                f"--weights={self.weights}: the path is that of the weights themselves; leave it out."
+            )
         self.questions()
 
     def questions(self) -> dict[str, Question]:

@@ -17,6 +17,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.inspection.base import in_inference
+from tf_fullbatch.inspection.options import Options
 from tf_fullbatch.run.opened import OpenedRun
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 
@@ -30,27 +31,28 @@ class Subject:
         run: Opened at the step; where its samples are not to be augmented, without augmentation.
         trained: The settings that it was trained with.
         name: What it is called.
-        split: "train", "validation" or "test".
-        samples: How many of them; None for all.
+        options: Which samples, and whether the network has the moving average of its weights.
 
     Attributes:
         run: As given.
         name: As given.
-        split: As given.
+        split: "train", "validation" or "test".
+        weights: "raw" or "ema".
 
     Raises:
         UserError: The run has no such samples or not as many, or its weights are not finite.
     """
 
-    def __init__(self, run: OpenedRun, trained: Config, name: str, split: str, samples: int | None):
-        self.run, self.name, self.split = run, name, split
+    def __init__(self, run: OpenedRun, trained: Config, name: str, options: Options):
+        self.run, self.name, self.split, self.weights = run, name, options.split, options.weights
         self._is_augmented_as_trained = run.config.step.augmentation == trained.step.augmentation
-        self._chosen = _chosen(run, split, samples)
+        self._chosen = _chosen(run, options.split, options.samples)
         self._objectives: dict[tuple[str, str], Objective] = {}
         _refuse_non_finite(run)
 
     def __str__(self) -> str:
-        return f"{self.name}, step {self.run.step}"
+        averaged = "" if self.weights == "raw" else f" ({self.weights} weights)"
+        return f"{self.name}, step {self.run.step}{averaged}"
 
     @property
     def theta(self) -> Tree:
@@ -133,14 +135,17 @@ class Subject:
             return math.nan
         if self.split == "train":
             full_batch = config.optimizer.batch_size is None
-            if statistics != "batch" or not full_batch or not self._is_augmented_as_trained:
+            as_trained = self._is_augmented_as_trained and self.weights == "raw"
+            if statistics != "batch" or not full_batch or not as_trained:
                 return math.nan
             history = self.run.history
             return float(history.loc[step + 1, "loss"]) if step + 1 in history.index else math.nan
         if statistics != "frozen" or config.step.flip_averaging:
             return math.nan
         table = self.run.evaluations
-        rows = table[(table["step"] == step) & (table["split"] == self.split) & (table["weights"] == "raw")]
+        rows = table[
+            (table["step"] == step) & (table["split"] == self.split) & (table["weights"] == self.weights)
+        ]
         return float(rows["loss"].iloc[-1]) if len(rows) else math.nan
 
     def digest(self) -> str:

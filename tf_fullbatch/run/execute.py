@@ -86,6 +86,7 @@ def train(
         if summary is not None:
             if not quiet:
                 print(f"nothing to do: {folder.path} has its {config.total_epochs} epochs", file=sys.stderr)
+                _say_what_is_not_measured(folder, config)
                 print(summary_table(summary))
             return Trained(Outcome.COMPLETED, None)
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
@@ -105,6 +106,18 @@ def train(
         with _written_to(folder, chief=chief) as written:
             session = RunSession(config, written, parts, checkpoint, stops, chief=chief, raises=raises)
             return Trained(session.run(), parts)
+
+
+def _say_what_is_not_measured(folder: RunFolder, config: Config) -> None:
+    """A line on measures that a finished run is asked for and has not."""
+    before = folder.read_config().measures.measure
+    lacking = [name for name in config.measures.measure if name not in before]
+    if lacking:
+        print(
+            f"note: not measured: {', '.join(lacking)}; --measure works along training, python -m tf_fullbatch.analyze on "
+            "the weights of a finished run.",
+            file=sys.stderr,
+        )
 
 
 def _initial_weights_hash(
