@@ -114,8 +114,8 @@ def _say_what_is_not_measured(folder: RunFolder, config: Config) -> None:
     lacking = [name for name in config.measures.measure if name not in before]
     if lacking:
         print(
-            f"note: not measured: {', '.join(lacking)}; --measure works along training, python -m tf_fullbatch.analyze on "
-            "the weights of a finished run.",
+            f"note: not measured: {', '.join(lacking)}; --measure works along training, python -m tf_fullbatch.analyze "
+            "on the weights of a finished run.",
             file=sys.stderr,
         )
 
