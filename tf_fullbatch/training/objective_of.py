@@ -23,7 +23,7 @@ def objective_of(
     """Loss, gradient and curvature of a Keras model on a data set, at its weights or any others.
 
         objective = tf_fullbatch.objective_of(network, images, labels, loss=keras.losses.MeanSquaredError())
-        pairs = tf_fullbatch.analysis.eigenpairs(objective.linear_operator(), k=3)
+        pairs = tf_fullbatch.analysis.eigenvalues.eigenpairs(objective.linear_operator(), k=3)
 
     Nothing is trained, and the network is left as it is.
 
