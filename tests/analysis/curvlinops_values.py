@@ -2,8 +2,8 @@
 
     pip install torch==2.14.1 curvlinops-for-pytorch==3.0.1; python tests/analysis/curvlinops_values.py
 
-PyTorch is no dependency of this project, so its answers are kept. All is in float64, with cross-entropy averaged over all
-samples, which come in batches of unlike sizes.
+PyTorch is no dependency of this project, so its answers are kept. All is in float64, with cross-entropy averaged over
+all samples, which come in batches of unlike sizes.
 """
 
 import json
