@@ -35,9 +35,9 @@ class EdgeToy:
         x, y = theta
         return np.array([[y * y, 2 * x * y], [2 * x * y, x * x + self.c]])
 
-    def hvp(self, theta: list[np.ndarray], v: list[np.ndarray]) -> list[np.ndarray]:
-        self.evaluations += 2
-        return [self.hessian(theta[0]) @ v[0]]
+    def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+        self.evaluations += 2 * len(directions)
+        return [[self.hessian(theta[0]) @ v[0]] for v in directions]
 
     def hessian_derivative(
         self, theta: list[np.ndarray], u: list[np.ndarray], v: list[np.ndarray]
@@ -62,8 +62,11 @@ class Separate:
         points = [part.value_and_gradient([t]) for part, t in self._each(theta)]
         return Point(sum(p.loss for p in points), [np.concatenate([p.gradient[0] for p in points])])
 
-    def hvp(self, theta: list[np.ndarray], v: list[np.ndarray]) -> list[np.ndarray]:
-        return [np.concatenate([part.hvp([t], [w])[0] for part, t, w in self._each(theta, v)])]
+    def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+        return [
+            [np.concatenate([part.hvps([t], [[w]])[0][0] for part, t, w in self._each(theta, v)])]
+            for v in directions
+        ]
 
     def hessian_derivative(
         self, theta: list[np.ndarray], u: list[np.ndarray], v: list[np.ndarray]
@@ -86,9 +89,9 @@ class Quadratic:
         self.evaluations += 1
         return Point(float(theta[0] @ self.matrix @ theta[0]) / 2, [self.matrix @ theta[0]])
 
-    def hvp(self, theta: list[np.ndarray], v: list[np.ndarray]) -> list[np.ndarray]:
-        self.evaluations += 2
-        return [self.matrix @ v[0]]
+    def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+        self.evaluations += 2 * len(directions)
+        return [[self.matrix @ v[0]] for v in directions]
 
     def hessian_derivative(
         self, theta: list[np.ndarray], u: list[np.ndarray], v: list[np.ndarray]
@@ -106,8 +109,7 @@ def dense_pairs(objective: FlatObjective) -> EigenSolver:
     """By all columns of the Hessian."""
 
     def solve(theta: np.ndarray, k: int, start: np.ndarray | None) -> LargestPairs:
-        columns = [objective.hvp(theta, unit) for unit in np.eye(len(theta))]
-        values, vectors = np.linalg.eigh(np.array(columns))
+        values, vectors = np.linalg.eigh(objective.hvps(theta, np.eye(len(theta))))
         return LargestPairs(values[-k:], vectors[:, -k:])
 
     return solve

@@ -126,9 +126,9 @@ class Quadratic:
         gradient = [leaf - 3 for leaf in theta]
         return Point(sum(float(np.sum(g**2)) / 2 for g in gradient), gradient)
 
-    def hvp(self, theta: list[np.ndarray], v: list[np.ndarray]) -> list[np.ndarray]:
-        self.evaluations += 2
-        return v
+    def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+        self.evaluations += 2 * len(directions)
+        return directions
 
     def hessian_derivative(
         self, theta: list[np.ndarray], u: list[np.ndarray], v: list[np.ndarray]

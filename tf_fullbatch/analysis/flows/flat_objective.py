@@ -25,8 +25,8 @@ class Differentiable(Protocol):
     def value_and_gradient(self, theta: Sequence[Any]) -> Any:
         """What has the loss as `loss`, and its gradient, a tree, as `gradient`."""
 
-    def hvp(self, theta: Sequence[Any], v: Sequence[Any]) -> Sequence[Any]:
-        """Tree, `H(theta) v`."""
+    def hvps(self, theta: Sequence[Any], directions: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """Trees, `H(theta) v` of each direction v."""
 
     def hessian_derivative(self, theta: Sequence[Any], u: Sequence[Any], v: Sequence[Any]) -> Sequence[Any]:
         """Tree, the gradient of `u^T H(theta) v` in theta."""
@@ -124,21 +124,29 @@ class FlatObjective:
             )
         return slope
 
-    def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """`H(theta) v`, `[parameters]`.
+    def hvps(self, theta: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """`H(theta) V`, `[parameters, k]`, of directions V of that shape, one in a column.
 
         Raises:
             FlowEndedError: It is not finite.
         """
-        product = self.vector(self._objective.hvp(self.tree(theta), self.tree(v)))
-        if not np.isfinite(product).all():
+        found = self._objective.hvps(self.tree(theta), [self.tree(v) for v in directions.T])
+        products = np.stack([self.vector(tree) for tree in found], axis=1)
+        if not np.isfinite(products).all():
             raise FlowEndedError("the Hessian is not finite along the flow: lower the rate, or stop earlier.")
-        return product
+        return products
+
+    def hvp(self, theta: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """`H(theta) v`, `[parameters]`; see `hvps`."""
+        return self.hvps(theta, v[:, None])[:, 0]
 
     def hessian(self, theta: np.ndarray) -> LinearOperator:
         """The Hessian at theta as SciPy has matrices, in the dtype of the objective's weights."""
         return LinearOperator(
-            (self.size, self.size), matvec=lambda v: self.hvp(theta, np.ravel(v)), dtype=self._dtype
+            (self.size, self.size),
+            matvec=lambda v: self.hvp(theta, np.ravel(v)),
+            matmat=lambda v: self.hvps(theta, v),
+            dtype=self._dtype,
         )
 
     def hessian_derivative(self, theta: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
