@@ -17,7 +17,8 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.training.drivers import source_of
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.parts import build_training, loss_of
+from tf_fullbatch.training.parts import build_training
+from tf_fullbatch.training.trainable import loss_of
 
 SAMPLES, CLASSES = 30, 3
 GENERATOR = np.random.default_rng(5)

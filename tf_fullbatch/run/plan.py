@@ -16,7 +16,8 @@ from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.run.splits import training_batches
 from tf_fullbatch.training.full_batch_model import FullBatchModel
-from tf_fullbatch.training.parts import audited, loss_of
+from tf_fullbatch.training.parts import audited
+from tf_fullbatch.training.trainable import loss_of
 from tf_fullbatch.training.trainer import sample_specs
 from tf_fullbatch.training.xla import use_xla
 

@@ -11,7 +11,8 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
-from tf_fullbatch.training.parts import Trainable, TrainingParts
+from tf_fullbatch.training.parts import TrainingParts
+from tf_fullbatch.training.trainable import Trainable
 
 
 class ModelBeginning:

@@ -3,7 +3,6 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
 
 import keras
 import tensorflow as tf
@@ -14,7 +13,7 @@ from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import GradientKernel
-from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
@@ -27,23 +26,12 @@ from tf_fullbatch.optim.keras_adapter import KerasDescent
 from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.training import refusals
-from tf_fullbatch.training.compiled_loss import training_loss
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
+from tf_fullbatch.training.trainable import Trainable
 from tf_fullbatch.training.trial_step import TrialStep
 from tf_fullbatch.training.xla import use_xla
-
-
-class Trainable(Protocol):
-    """What is asked of the model that parts are made for (`FullBatchModel`)."""
-
-    network: keras.Model
-    settings: StepConfig
-    augmentation_function: Augmentation | None
-    loss: Any
-    optimizer: keras.optimizers.Optimizer
-    distribute_strategy: tf.distribute.Strategy
 
 
 @dataclass(slots=True)
@@ -118,24 +106,10 @@ def build_training(
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
         fused_kernels=settings.fused_batch_norm and not jit_compile,
     )
-    penalty = None
-    if settings.penalty != "none":
-        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
+    penalty, descended, plain = _kernels(loss, settings, jit_compile=jit_compile)
     make_pass = functools.partial(_full_pass, model, call)
-    whole = bool(settings.full_gradient_penalty_strength)
-    clips = settings.micro_batch_clip_norm is not None
-    penalised = GradientKernel(
-        loss,
-        penalty,
-        clip_norm=settings.micro_batch_clip_norm,
-        clip_norm_type=settings.clip_norm_type,
-        jit_compile=jit_compile,
-        # Else the gradient that is descended, or that of the plain pass, is the micro-batches' own.
-        unpenalised=(penalty is not None or clips) and not whole,
-    )
-    plain = GradientKernel(loss, jit_compile=jit_compile) if whole else None
     steps = StepFunctions(
-        full_pass=make_pass(penalised, metrics=metrics),
+        full_pass=make_pass(descended, metrics=metrics),
         plain_pass=None if plain is None else make_pass(plain),
         descent=_descent(model),
         state=call.state,
@@ -150,7 +124,7 @@ def build_training(
             audit.check(call, of_outputs, samples, second_derivatives=True)
 
     trial = TrialStep(
-        functools.partial(make_pass, penalised),
+        functools.partial(make_pass, descended),
         None if plain is None else functools.partial(make_pass, plain),
         steps.clip,
         steps.descent,
@@ -172,6 +146,27 @@ def build_training(
         trained=keras_internals.what_trains(network),
         key=key,
     )
+
+
+def _kernels(
+    loss: MicroBatchLoss, settings: StepConfig, *, jit_compile: bool
+) -> tuple[Penalty | None, GradientKernel, GradientKernel | None]:
+    """The penalty, the kernel of the gradient that is descended, and that of the plain pass where one comes before."""
+    penalty = None
+    if settings.penalty != "none":
+        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
+    whole = bool(settings.full_gradient_penalty_strength)
+    clips = settings.micro_batch_clip_norm is not None
+    descended = GradientKernel(
+        loss,
+        penalty,
+        clip_norm=settings.micro_batch_clip_norm,
+        clip_norm_type=settings.clip_norm_type,
+        jit_compile=jit_compile,
+        # Else the gradient that is descended, or that of the plain pass, is the micro-batches' own.
+        unpenalised=(penalty is not None or clips) and not whole,
+    )
+    return penalty, descended, GradientKernel(loss, jit_compile=jit_compile) if whole else None
 
 
 def _descent(model: Trainable) -> Descent:
@@ -244,13 +239,6 @@ def audited(
     return call, report
 
 
-def loss_of(model: Trainable, samples: SampleSpecs) -> TrainingLoss:
-    """The compiled loss of a model whose network is built, for data of these shapes."""
-    return training_loss(
-        model, model.network, samples.targets, network_outputs(model.network, samples.inputs)
-    )
-
-
 def build_evaluation(
     model: Trainable, loss: TrainingLoss, metrics: Metrics | None, key: tuple
 ) -> EvaluationParts:
@@ -272,58 +260,7 @@ def no_scalars() -> StepScalars:
     return StepScalars(zero, zero, number, number, number)
 
 
-def build_optimizer(model: Trainable) -> None:
-    """Builds the optimizer of a model whose network is built.
-
-    Raises:
-        ValueError: The network has nothing to train.
-    """
-    network = model.network
-    if not network.trainable_variables:
-        raise ValueError(
-            f"The network {network.name!r} has no trainable weights: there is nothing to train. Give it "
-            "layers with weights, or set trainable=True on those it has."
-        )
-    if not model.optimizer.built:
-        model.optimizer.build(network.trainable_variables)
-
-
-def build_metrics(model: Trainable, targets: Any, outputs: Any) -> None:
-    """Builds the metrics given to `compile`, for specs of targets and symbolic outputs."""
-    metrics = keras_internals.compiled_metrics(model)
-    if metrics is not None and not metrics.built:
-        metrics.build(symbolic(targets), outputs)
-
-
 def accumulate_dtype(settings: StepConfig, network: keras.Model) -> str:
     """Precision of the sums: the setting, widened to float64 where a weight is float64."""
     dtypes = {settings.accumulate_dtype, *(v.dtype for v in network.trainable_variables)}
     return "float64" if "float64" in dtypes else "float32"
-
-
-def network_outputs(network: keras.Model, inputs: Any) -> Any:
-    """Shapes and dtypes of a network's outputs.
-
-    Raises:
-        UserError: They are no tensors, or the network is not of such inputs.
-    """
-    refusals.refuse_other_inputs(network, inputs)
-    try:
-        outputs = network.compute_output_spec(symbolic(inputs))
-    except Exception as error:
-        if not getattr(network, "inputs", None):  # its `call` is the user's own
-            raise
-        raise refusals.other_shapes(network, inputs, error) from error
-    wrong = [part for part in tf.nest.flatten(outputs) if not isinstance(part, keras.KerasTensor)]
-    if wrong or not tf.nest.flatten(outputs):
-        kind = type(wrong[0]).__name__ if wrong else type(outputs).__name__
-        raise UserError(
-            f"The network {network.name!r} returns a {kind}, but it must return one tensor, or a list, a tuple or a "
-            "dictionary of tensors."
-        )
-    return outputs
-
-
-def symbolic(specs: Any) -> Any:
-    """A spec, or a structure of specs, as Keras has them."""
-    return tf.nest.map_structure(lambda spec: keras.KerasTensor(spec.shape, spec.dtype.name), specs)

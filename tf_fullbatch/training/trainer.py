@@ -19,7 +19,7 @@ from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
 from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
-from tf_fullbatch.training import compiled_loss, parts, refusals
+from tf_fullbatch.training import compiled_loss, parts, refusals, trainable
 from tf_fullbatch.training.beginning import ModelBeginning
 from tf_fullbatch.training.diagnosis import Origin, StepInQuestion, diagnose
 from tf_fullbatch.training.drivers import ChunkListener, Driver, driver_of, source_of
@@ -36,7 +36,7 @@ from tf_fullbatch.training.timeline import Timeline
 from tf_fullbatch.training.trial_step import Trial
 
 
-class Trained(parts.Trainable, Protocol):
+class Trained(trainable.Trainable, Protocol):
     """What is asked of the model that is trained (`FullBatchModel`)."""
 
     chunk_listeners: list[ChunkListener]
@@ -91,13 +91,13 @@ class Trainer:
         with model.distribute_strategy.scope():
             model.build(tf.nest.map_structure(lambda a: (None, *a.shape[1:]), data.inputs))
             if training:
-                parts.build_optimizer(model)
-            outputs = parts.network_outputs(model.network, samples.inputs)
+                trainable.build_optimizer(model)
+            outputs = trainable.network_outputs(model.network, samples.inputs)
             refusals.refuse_averaged_outputs(model, outputs)
             loss = compiled_loss.training_loss(model, model.network, samples.targets, outputs)
             if keras_internals.compiled_metrics(model) is not None:
                 loss.leaves(samples.targets, "targets")  # metrics want those of every output
-            parts.build_metrics(model, samples.targets, outputs)
+            trainable.build_metrics(model, samples.targets, outputs)
             self._build_metrics(loss, compiled_loss.figure_names(model, model.network, loss, outputs))
         of_outputs = compiled_loss.classes(model, loss, outputs)
         for name, targets in zip(
