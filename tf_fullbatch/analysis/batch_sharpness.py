@@ -11,8 +11,8 @@ from tf_fullbatch.core import penalties, trees
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.objective import PRODUCT_EVALUATIONS, Objective
 from tf_fullbatch.core.passes import Contribution
-from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.core.weighted_means import samples_of
 
 
 class BatchSharpness(NamedTuple):

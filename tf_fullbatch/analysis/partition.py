@@ -6,8 +6,8 @@ import tensorflow as tf
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
-from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.core.weighted_means import samples_of
 from tf_fullbatch.errors import UserError
 
 

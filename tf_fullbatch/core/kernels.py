@@ -10,9 +10,9 @@ from tf_fullbatch.core.curvature import CurvatureProduct
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.passes import Contribution, Kernel, Scored
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
-from tf_fullbatch.core.training_loss import samples_of
 from tf_fullbatch.core.transforms import clip_by_norm
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.core.weighted_means import samples_of
 
 
 class GradientMeans(NamedTuple):

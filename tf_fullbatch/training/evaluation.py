@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, added_losses, as_full_precision
 from tf_fullbatch.core.passes import Contribution, Scored
-from tf_fullbatch.core.training_loss import TrainingLoss, samples_of
+from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.core.weighted_means import samples_of
 
 
 class EvaluationMeans(NamedTuple):
