@@ -37,6 +37,9 @@ class DataConfig(Group):
         (part_names.is_folder, ImageFolder),
         (lambda name: True, TfdsSource),
     )
+    classes: int | None = setting(
+        None, "Keep the samples of the first so many classes alone. Unset: all.", minimum=2, none_word="all"
+    )
     train_size: int | None = setting(
         None,
         "Training samples: a class-balanced subset; smaller subsets are part of larger ones. Unset: all.",
@@ -50,9 +53,11 @@ class DataConfig(Group):
         """Loads the whole data set into host memory.
 
         Raises:
-            UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory.
+            UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory; or it
+                has not as many classes as are to be kept.
         """
-        return self.chosen_dataset.load(self.dataset, self.data_dir)
+        dataset = self.chosen_dataset.load(self.dataset, self.data_dir)
+        return dataset if self.classes is None else dataset.first_classes(self.classes)
 
     def has_validation(self) -> bool:
         """Whether there are samples to validate on: held out, or of the data set's own.
@@ -63,9 +68,11 @@ class DataConfig(Group):
         return bool(self.validation_size) or self.chosen_dataset.has_validation(self.dataset, self.data_dir)
 
     def count_training_samples(self) -> int | None:
-        """Samples of the data set's whole training set; None where that is not known before it is prepared.
+        """Samples to train and validate on; None where that is not known before the data set is prepared or loaded.
 
         Raises:
             UserError: There is no such data set or folder.
         """
+        if self.classes is not None:
+            return None
         return self.chosen_dataset.count_training_samples(self.dataset, self.data_dir)

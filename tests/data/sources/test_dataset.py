@@ -8,7 +8,7 @@ import unittest
 import numpy as np
 
 from tf_fullbatch.data.settings import DataConfig
-from tf_fullbatch.data.sources.dataset import Split
+from tf_fullbatch.data.sources.dataset import Dataset, Split, in_order
 from tf_fullbatch.errors import UserError
 
 
@@ -36,6 +36,38 @@ class NamesTest(unittest.TestCase):
     def test_image_size(self):
         self.assertIn("--image_size=0", self.refusal("cifar10", image_size=0))
         self.assertIn("--image_size=32: the digits are 8x8", self.refusal("digits", image_size=32))
+
+
+class FirstClassesTest(unittest.TestCase):
+    def test_samples_of_other_classes_are_left_out(self):
+        whole = DataConfig.of(dataset="digits").load()
+        found = DataConfig.of(dataset="digits", classes=3).load()
+        self.assertEqual(found.num_classes, 3)
+        for split in ("train", "test"):
+            every, some = getattr(whole, split), getattr(found, split)
+            kept = np.isin(every.targets, (0, 1, 2))
+            self.assertEqual(some.num_classes, 3)
+            np.testing.assert_array_equal(some.inputs, every.inputs[kept])
+            np.testing.assert_array_equal(some.targets, every.targets[kept])
+            np.testing.assert_array_equal(some.sample_ids, every.sample_ids[kept])
+
+    def test_refused(self):
+        for count, words in (
+            (1, "--classes=1"),
+            (11, "--dataset=digits has 10 classes; accepted are 2 to 10"),
+        ):
+            with self.assertRaisesRegex(UserError, words):
+                DataConfig.of(dataset="digits", classes=count).load()
+        numbers = np.zeros((4, 2), np.float32)
+        regression = Dataset(name="FILE.npz", train=in_order(numbers, numbers, 2), test=None, test_split=None)
+        with self.assertRaisesRegex(
+            UserError, r"--classes=2: the targets of --dataset=FILE.npz are float32\[2\]"
+        ):
+            regression.first_classes(2)
+
+    def test_how_many_is_not_known_before(self):
+        self.assertEqual(DataConfig.of(dataset="digits").count_training_samples(), 1347)
+        self.assertIsNone(DataConfig.of(dataset="digits", classes=3).count_training_samples())
 
 
 class DigitsTest(unittest.TestCase):

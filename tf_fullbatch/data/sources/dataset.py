@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from tf_fullbatch.errors import UserError
+
 INPUT_DTYPES = ("uint8", "float32", "int32")
 """What inputs may be: pixels, numbers, tokens."""
 TARGET_DTYPES = ("int32", "float32")
@@ -65,6 +67,11 @@ class Split:
             num_classes=self.num_classes,
         )
 
+    def first_classes(self, count: int) -> "Split":
+        """The samples of the first `count` classes, in order; there are no other classes then."""
+        chosen = self.select(np.flatnonzero(self.targets < count))
+        return dataclasses.replace(chosen, num_classes=count)
+
     def described(self, what: str) -> str:
         """Dtype and shape of the "inputs" or "targets" of a sample, in words."""
         found = optree.tree_map(lambda array: f"{array.dtype}{list(array.shape[1:])}", getattr(self, what))
@@ -93,6 +100,29 @@ class Dataset:
     def num_classes(self) -> Any:
         """What `num_classes` gives of the training targets."""
         return self.train.num_classes
+
+    def first_classes(self, count: int) -> "Dataset":
+        """The set without the samples of classes from `count` on.
+
+        Raises:
+            UserError: Its targets are not one class per sample, or of other than `count` or more classes.
+        """
+        if not self.train.has_classes:
+            raise UserError(
+                f"--classes={count}: the targets of --dataset={self.name} are {self.train.described('targets')}, not "
+                "one class per sample; leave it out."
+            )
+        if not 2 <= count <= self.num_classes:
+            raise UserError(
+                f"--classes={count}: --dataset={self.name} has {self.num_classes} classes; accepted are 2 to "
+                f"{self.num_classes}."
+            )
+        kept = {
+            name: split.first_classes(count)
+            for name in ("train", "test", "validation")
+            if (split := getattr(self, name)) is not None
+        }
+        return dataclasses.replace(self, **kept)
 
 
 def in_order(inputs: Any, targets: Any, num_classes: Any) -> Split:
