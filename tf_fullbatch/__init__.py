@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tf_fullbatch.errors import RunError, RunInterrupt, UserError
     from tf_fullbatch.inspection.from_python import analyze_runs
     from tf_fullbatch.models.build import build_network
-    from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
     from tf_fullbatch.optim.keras_schedule import build_schedule
+    from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
     from tf_fullbatch.report.write import write_report
     from tf_fullbatch.run.from_python import train
     from tf_fullbatch.run.opened import open_run
@@ -46,7 +46,7 @@ __all__ = [
 
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
-    "GradientDescent": "optim.keras_gradient_descent",
+    "GradientDescent": "optim.rules.gradient_descent",
     "Measure": "training.measure",
     "RunError": "errors",
     "RunInterrupt": "errors",

@@ -21,7 +21,7 @@ from tf_fullbatch.analysis.surfaces import Surface, axis, axis_around
 from tf_fullbatch.analysis.values import value
 from tf_fullbatch.core import trees
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 GRID = (axis(3), axis(5, 0.5))
 

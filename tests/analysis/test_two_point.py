@@ -11,7 +11,7 @@ from tests.training.small_models import X, Y, model_of
 from tf_fullbatch.analysis.flows.flat_objective import FlatObjective
 from tf_fullbatch.analysis.flows.two_point import Twins, power_step, twin_step
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 STEPS = 12
 

@@ -14,7 +14,7 @@ from tests.command import CommandTestCase, command, contents, tiny
 from tests.house.without_tensorflow import run_all
 from tests.rows import read_rows
 from tf_fullbatch.errors import Outcome
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.records.checkpoints import list_checkpoints, load_checkpoint
 from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder

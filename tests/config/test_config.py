@@ -15,7 +15,7 @@ from tf_fullbatch.config.step import PENALTIES, StepConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.settings import ModelConfig
-from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.registry import OPTIMIZERS
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
 from tf_fullbatch.optim.settings import OptimizerConfig
 from tf_fullbatch.settings.components import choices

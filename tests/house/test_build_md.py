@@ -13,7 +13,7 @@ from tf_fullbatch.config.cli_flags import help_text, parse
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.data.sources.registry import SOURCES
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.registry import OPTIMIZERS
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 TEXT = (Path(__file__).parents[2] / "BUILD.md").read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.keras_adapter import KerasDescent
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.optim.stability import stability_of
 
 SETTINGS = 20

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, held_bytes, transfer_bytes
 from tf_fullbatch.data.sources.dataset import in_order
 from tf_fullbatch.data.stream import StreamSource, in_flight_bytes
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.run.memory import memory_rows, network_memory, samples_memory
 from tf_fullbatch.run.splits import Splits
 from tf_fullbatch.training.full_batch_model import FullBatchModel

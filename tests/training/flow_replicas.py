@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tests.training.flow_runs import X, Y, compiled
-from tf_fullbatch.optim.keras_central_flow import CentralFlow
+from tf_fullbatch.optim.rules.central_flow import CentralFlow
 
 
 def trained(replicas: int) -> tuple[np.ndarray, bool]:

@@ -8,7 +8,7 @@ import numpy as np
 from tf_fullbatch.analysis.flows.central_flow import CentralFlowStep, central_flow_step
 from tf_fullbatch.analysis.flows.flat_objective import FlatObjective
 from tf_fullbatch.analysis.flows.solver import warm_started
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 SAMPLES = 12

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from tests.networks import CLASSES, FEATURES, softplus_network
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 SAMPLES = 23

@@ -12,8 +12,8 @@ from tests.networks import softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.beginning import ModelBeginning
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.measure import Measure

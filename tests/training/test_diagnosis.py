@@ -7,7 +7,7 @@ from absl.testing import parameterized
 
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import NonFiniteError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.run.devices import precision
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

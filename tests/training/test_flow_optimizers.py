@@ -10,8 +10,8 @@ import tensorflow as tf
 from tests.float64 import Float64Case
 from tests.training.flow_runs import X, Y, central_flow_by_hand, compiled, flat_of
 from tf_fullbatch.errors import RunInterruptedError
-from tf_fullbatch.optim.keras_central_flow import CentralFlow
-from tf_fullbatch.optim.keras_gradient_flow import GradientFlow
+from tf_fullbatch.optim.rules.central_flow import CentralFlow
+from tf_fullbatch.optim.rules.gradient_flow import GradientFlow
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.measure import Measure
 from tf_fullbatch.training.state import TrainingState

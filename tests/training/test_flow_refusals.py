@@ -11,9 +11,9 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.training.flow_runs import X, Y, compiled, tanh_network
 from tf_fullbatch.errors import NoStepError, UserError
-from tf_fullbatch.optim.keras_central_flow import CentralFlow
-from tf_fullbatch.optim.keras_gradient_flow import GradientFlow
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.central_flow import CentralFlow
+from tf_fullbatch.optim.rules.gradient_flow import GradientFlow
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.measure import Measure
 

@@ -12,7 +12,7 @@ from tests.networks import CLASSES, FEATURES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, normal, weights
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import accumulate_dtype
 

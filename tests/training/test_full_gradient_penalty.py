@@ -11,7 +11,7 @@ from tests.float64 import Float64Case
 from tests.networks import CLASSES, FEATURES, UNITS, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 # Steps of 10, 10 and 3 samples, in micro-batches of 4 + 4 + 2, 4 + 4 + 2 and 3.
 EPOCHS, UPDATE_BATCH, MICRO_BATCH, SEED = 3, 10, 4, 5

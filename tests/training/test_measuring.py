@@ -13,8 +13,8 @@ from tests.networks import softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, weights
 from tf_fullbatch.analysis.measures.base import Figure, Measure
 from tf_fullbatch.errors import RunInterruptedError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.measuring import Measured, Measurements
 from tf_fullbatch.training.moment import TrainingMoment
 

@@ -10,7 +10,7 @@ from tests.training.small_models import X, Y, model_of
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tests.training.tiny import build_network
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 import keras
 

@@ -9,7 +9,7 @@ from absl.testing import parameterized
 from tests.networks import softplus_network
 from tests.training.small_models import X, Y, model_of
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 PLACES = [
     (on_device, chunk_micro_batches) for on_device in (True, False) for chunk_micro_batches in (1, 2, 3, None)

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tests.training.tiny import build_network, build_training, train
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.records.checkpoints import load_checkpoint, load_latest, save_checkpoint
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.state import TrainingState

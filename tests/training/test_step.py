@@ -13,7 +13,7 @@ from tests.training.small_models import SAMPLES, X, Y, model_of, weights
 from tf_fullbatch.core import transforms, trees
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import NonFiniteError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 

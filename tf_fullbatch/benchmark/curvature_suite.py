@@ -13,7 +13,7 @@ from tf_fullbatch.benchmark.timing import Passes, Progress, Timing
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_table
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.run.devices import precision
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

@@ -12,7 +12,7 @@ from tf_fullbatch.benchmark.workloads import LEARNING_RATE, MOMENTUM, Data
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.core.micro_batch import as_full_precision
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.run.devices import precision
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 

@@ -98,6 +98,11 @@ def is_decayed(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> 
     return optimizer._use_weight_decay(variable)
 
 
+def built_for(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables that an optimizer was built for, in order."""
+    return list(optimizer._trainable_variables)
+
+
 def position_of(optimizer: keras.optimizers.Optimizer, variable: tf.Variable) -> int:
     """A variable's position among those that the optimizer was built for."""
     return optimizer._get_variable_index(variable)

@@ -10,7 +10,8 @@ from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import Accepted, At
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.update_rule import UpdateRule
 from tf_fullbatch.optim.stability import stability_of
 
 _MEANS_OF_GRADIENTS = tuple(getattr(keras.optimizers, name) for name in ("Adam", "Nadam", "Lion", "Lamb"))
@@ -75,6 +76,8 @@ class KerasDescent(OptimizerState):
             kept = optimizer.buffers
         elif isinstance(optimizer, keras.optimizers.SGD) and optimizer.momentum:
             kept, sign = optimizer.momentums, -1.0  # its buffer is a change of the weights
+        elif isinstance(optimizer, UpdateRule):
+            kept = optimizer.kept.get(optimizer.mean_of_gradients or "", ())
         elif isinstance(optimizer, _MEANS_OF_GRADIENTS):
             kept = optimizer._momentums
         return [sign * tf.convert_to_tensor(v.value) for v in kept] or None

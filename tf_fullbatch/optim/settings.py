@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.base import LearningRate, OptimizerSettings
 from tf_fullbatch.optim.losses.base import LossSettings
 from tf_fullbatch.optim.losses.own import OwnLoss
 from tf_fullbatch.optim.losses.registry import LOSSES
-from tf_fullbatch.optim.own import OwnOptimizer
-from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings
+from tf_fullbatch.optim.methods.own import OwnOptimizer
+from tf_fullbatch.optim.methods.registry import OPTIMIZERS
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES

@@ -11,7 +11,7 @@ from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
 
 class _Method(NamedTuple):

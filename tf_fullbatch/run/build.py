@@ -19,8 +19,8 @@ from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import RunError, UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.models.own import Expected
-from tf_fullbatch.optim.keras_gradient_descent import undecayed_variables
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
+from tf_fullbatch.optim.rules.gradient_descent import undecayed_variables
 from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights

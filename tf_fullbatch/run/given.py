@@ -13,8 +13,8 @@ from tf_fullbatch.data.collect import collected
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.losses.own import of_keras as keras_losses
 from tf_fullbatch.optim.losses.registry import LOSSES
-from tf_fullbatch.optim.own import of_keras as keras_optimizers
-from tf_fullbatch.optim.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.own import of_keras as keras_optimizers
+from tf_fullbatch.optim.methods.registry import OPTIMIZERS
 from tf_fullbatch.run.fingerprint import fingerprint
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.given_parts import Given

@@ -48,14 +48,34 @@ def with_options(
                 f"--{setting}_options={key}={value}: options are {setting.upper()}.KEY=VALUE, of one of "
                 f"{', '.join(names)}."
             )
-        accepted = {field.name: field.type for field in dataclasses.fields(known[name])}
+        of_each[name][option] = value
+    return {name: with_own_options(setting, name, known[name], given) for name, given in of_each.items()}
+
+
+def with_own_options(setting: str, name: str, kind: type, options: Mapping[str, Any]) -> Any:
+    """The settings of one part; lists become tuples.
+
+    Args:
+        setting: Which names the part; `--SETTING_options` has its options.
+        name: The part's.
+        kind: Class of its settings.
+        options: Key -> value.
+
+    Raises:
+        UserError: An option that it has not, or out of its range.
+    """
+    accepted = {field.name: field.type for field in dataclasses.fields(kind)}
+    for option, value in options.items():
         if option not in accepted:
             raise UserError(
-                f"--{setting}_options={key}={value}: {name} has no option {option!r}; it has "
+                f"--{setting}_options={option}={value}: {name} has no option {option!r}; it has "
                 f"{', '.join(accepted) or 'none'}."
             )
-        of_each[name][option] = _plain(accepted[option], value)
-    return {name: _made(setting, name, known[name], given) for name, given in of_each.items()}
+    given = {option: _plain(accepted[option], value) for option, value in options.items()}
+    try:
+        return kind(**given)
+    except UserError as error:
+        raise UserError(f"--{setting}_options of {name}: {str(error).removeprefix('--')}") from error
 
 
 def _plain(kind: Any, value: Any) -> Any:
@@ -63,10 +83,3 @@ def _plain(kind: Any, value: Any) -> Any:
     if kind is bool and value in ("true", "false"):
         return value == "true"
     return tuple(value) if isinstance(value, list) else value
-
-
-def _made(setting: str, name: str, kind: type, given: Mapping[str, Any]) -> Any:
-    try:
-        return kind(**given)
-    except UserError as error:
-        raise UserError(f"--{setting}_options of {name}: {str(error).removeprefix('--')}") from error

@@ -17,8 +17,9 @@ from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.collect import Samples, with_class_weight
 from tf_fullbatch.errors import in_pythons_words
-from tf_fullbatch.optim import keras_gradient_descent, keras_schedule  # noqa: F401, for Keras to find
+from tf_fullbatch.optim import keras_schedule  # noqa: F401, for Keras to find
 from tf_fullbatch.optim.rate_factors import factors_text
+from tf_fullbatch.optim.rules import registered  # noqa: F401, for Keras to find
 from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
 from tf_fullbatch.training.evaluation import mirror_average

@@ -23,8 +23,8 @@ from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.descent import Descent
 from tf_fullbatch.optim.keras_adapter import KerasDescent
-from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.rate_factors import rate_factors
+from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.step import StepFunctions

@@ -18,7 +18,7 @@ from tf_fullbatch.data.checks import check_targets
 from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import DeviceMemoryError, NonFiniteError, RunInterruptedError, UserError
-from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
+from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.training import compiled_loss, parts, refusals, trainable
 from tf_fullbatch.training.beginning import ModelBeginning
 from tf_fullbatch.training.diagnosis import Origin, StepInQuestion, diagnose

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.base import LearningRate, OptimizerSettings, flow_tolerance
+from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, flow_tolerance
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CentralFlowSettings(OptimizerSettings):
-    """Settings of `keras_central_flow.CentralFlow`."""
+    """Settings of `rules.central_flow.CentralFlow`."""
 
     summary: ClassVar[str] = "the central flow of gradient descent, of smooth networks"
     asks_objective: ClassVar[bool] = True
@@ -25,7 +25,7 @@ class CentralFlowSettings(OptimizerSettings):
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
-        from tf_fullbatch.optim.keras_central_flow import CentralFlow
+        from tf_fullbatch.optim.rules.central_flow import CentralFlow
 
         return CentralFlow(
             learning_rate,

@@ -18,7 +18,7 @@ class OptimizerSettings(Settings, ABC):
     summary: ClassVar[str] = ""
     """What --help says of it, in brackets after its name."""
     asks_objective: ClassVar[bool] = False
-    """Whether it builds an `objective_optimizer.ObjectiveOptimizer`, which asks more than the gradient."""
+    """Whether it builds an `rules.objective_optimizer.ObjectiveOptimizer`, which asks more than the gradient."""
 
     @abstractmethod
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
@@ -31,7 +31,22 @@ class OptimizerSettings(Settings, ABC):
 
 def weight_decay() -> Any:
     """The field of the flag --weight_decay, for every optimizer that has it."""
-    return setting(5e-4, "Weight decay: coupled L2 for gradient_descent, decoupled for adamw.", minimum=0)
+    return setting(
+        5e-4,
+        "Weight decay: coupled L2 for gradient_descent, adai, lars and larc, within the layers' ratio for lamb, "
+        "decoupled for all others.",
+        minimum=0,
+    )
+
+
+def optimizer_options() -> Any:
+    """The field of the flag --optimizer_options, for every optimizer that has options by this flag."""
+    return setting(
+        None,
+        "Options of an --optimizer that has no flags of its own for them, key=value,...: momentum=0.9 of muon, "
+        "epsilon=1e-6 of keras:Adam. A wrong name lists those there are.",
+        options=True,
+    )
 
 
 def flow_tolerance() -> Any:

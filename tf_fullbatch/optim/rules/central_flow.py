@@ -11,7 +11,7 @@ from tf_fullbatch.analysis.flows.flat_objective import FlatObjective
 from tf_fullbatch.analysis.flows.solver import TOLERANCE, warm_started
 from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.flow_optimizer import FlowOptimizer, Moved
+from tf_fullbatch.optim.rules.flow_optimizer import FlowOptimizer, Moved
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

@@ -11,8 +11,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_fullbatch.optim.keras_gradient_descent import GradientDescent, undecayed_variables
 from tf_fullbatch.optim.keras_schedule import build_schedule
+from tf_fullbatch.optim.rules.gradient_descent import GradientDescent, undecayed_variables
 
 START = np.array([1.0, -2.0, 0.5])
 

@@ -15,7 +15,7 @@ from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import NoStepError, UserError
 from tf_fullbatch.optim.descent import Accepted, At
 from tf_fullbatch.optim.keras_adapter import OptimizerState
-from tf_fullbatch.optim.objective_optimizer import ObjectiveOptimizer
+from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 
 
 class Moved(NamedTuple):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.base import LearningRate, OptimizerSettings, flow_tolerance
+from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, flow_tolerance
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GradientFlowSettings(OptimizerSettings):
-    """Settings of `keras_gradient_flow.GradientFlow`."""
+    """Settings of `rules.gradient_flow.GradientFlow`."""
 
     summary: ClassVar[str] = "by Runge and Kutta's method, for the time of the learning rate per step"
     asks_objective: ClassVar[bool] = True
@@ -24,6 +24,6 @@ class GradientFlowSettings(OptimizerSettings):
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
-        from tf_fullbatch.optim.keras_gradient_flow import GradientFlow
+        from tf_fullbatch.optim.rules.gradient_flow import GradientFlow
 
         return GradientFlow(learning_rate, solve_every=self.flow_solve_every, tolerance=self.flow_tolerance)

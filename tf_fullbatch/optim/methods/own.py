@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.base import LearningRate
+from tf_fullbatch.optim.methods.base import LearningRate, optimizer_options
 from tf_fullbatch.settings import own_parts, part_names, part_options
-from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.settings.fields import Settings
 from tf_fullbatch.settings.keras_parts import KerasParts
 
 if TYPE_CHECKING:
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 class OwnOptimizer(Settings):
     """A Keras optimizer, or one of the user's own code."""
 
-    optimizer_options: str | None = setting(
-        None,
-        "Options of an --optimizer that is not built in, as --model_options, such as weight_decay=0.01.",
-        options=True,
-    )
+    optimizer_options: str | None = optimizer_options()
 
     @property
     def options(self) -> dict[str, Any]:

@@ -7,15 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-
-_BELONGS_ELSEWHERE = {
-    "clipnorm": "FullBatchModel clips the reduced gradient; Keras' argument would clip each replica's",
-    "clipvalue": "FullBatchModel clips the reduced gradient, by its norm",
-    "global_clipnorm": "FullBatchModel clips the reduced gradient; Keras' argument would clip each replica's",
-    "gradient_accumulation_steps": "FullBatchModel sums the micro-batches of a step itself",
-    "loss_scale_factor": "FullBatchModel does not scale the loss",
-    "use_ema": "a moving average of the weights belongs in a callback of FullBatchModel.fit",
-}
+from tf_fullbatch.optim.rules.arguments import refuse_keras_arguments
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
@@ -56,7 +48,7 @@ class GradientDescent(keras.optimizers.Optimizer):
         name: str = "gradient_descent",
         **unsupported: Any,
     ) -> None:
-        _refuse(unsupported)
+        refuse_keras_arguments("GradientDescent", unsupported)
         if not 0 <= momentum < 1:
             raise ValueError(f"momentum is {momentum}; it must lie in [0, 1).")
         if not weight_decay >= 0:
@@ -116,18 +108,3 @@ def undecayed_variables(network: keras.Model) -> list[keras.Variable]:
     """
     named = ("bias", "gamma", "beta")
     return [v for v in network.trainable_variables if len(v.shape) <= 1 or v.name in named]
-
-
-def _refuse(unsupported: dict[str, Any]) -> None:
-    """Raises for the first Keras argument that is set."""
-    for argument, value in unsupported.items():
-        if argument not in _BELONGS_ELSEWHERE:
-            raise ValueError(
-                f"GradientDescent got an unknown argument {argument}={value!r}; accepted are learning_rate, "
-                "momentum, nesterov, weight_decay and name."
-            )
-        if value is not None and value is not False:
-            raise ValueError(
-                f"GradientDescent got {argument}={value!r}, which it does not accept: "
-                f"{_BELONGS_ELSEWHERE[argument]}. Leave it unset."
-            )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.base import LearningRate, OptimizerSettings, weight_decay
+from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, weight_decay
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GradientDescentSettings(OptimizerSettings):
-    """Settings of `keras_gradient_descent.GradientDescent`."""
+    """Settings of `rules.gradient_descent.GradientDescent`."""
 
     summary: ClassVar[str] = "with momentum, Nesterov and coupled weight decay as published"
 
@@ -22,7 +22,7 @@ class GradientDescentSettings(OptimizerSettings):
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
-        from tf_fullbatch.optim.keras_gradient_descent import GradientDescent
+        from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
         return GradientDescent(
             learning_rate, momentum=self.momentum, nesterov=self.nesterov, weight_decay=self.weight_decay

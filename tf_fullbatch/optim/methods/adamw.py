@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.base import LearningRate, OptimizerSettings, weight_decay
+from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, weight_decay
 
 if TYPE_CHECKING:
     import keras

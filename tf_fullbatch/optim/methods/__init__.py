@@ -1,0 +1,1 @@
+"""Settings of the optimizers, from flags; importing them imports no TensorFlow."""

@@ -1,0 +1,14 @@
+"""Every optimizer of this package, for Keras to find when it loads a model."""
+
+from tf_fullbatch.optim.rules import (  # noqa: F401
+    adai,
+    central_flow,
+    gradient_descent,
+    gradient_flow,
+    lamb,
+    lars,
+    muon,
+    normalized,
+    positive_negative_momentum,
+    sign,
+)
