@@ -1,0 +1,61 @@
+"""What a direction of descent is to the method that goes along it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import tensorflow as tf
+
+Kept = Mapping[str, tf.Tensor]
+"""Name -> what a direction keeps from step to step."""
+
+
+class Slot(NamedTuple):
+    """Something that is kept.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its type; None for that of the vectors.
+    """
+
+    shape: tuple[int, ...] = ()
+    dtype: str | None = None
+
+
+class Direction(Protocol):
+    """A rule for directions, pure: what it keeps is handed in and given back. Vectors are `[parameters]`.
+
+    Attributes:
+        natural: Whether a step along the whole direction is the one that it is made for, as Newton's.
+        gradients_compared: Whether gradients of different steps are, which then have to be of one function.
+    """
+
+    natural: bool
+    gradients_compared: bool
+
+    def keeps(self, size: int) -> Mapping[str, Slot]:
+        """Name -> what is kept, zeros at first.
+
+        Args:
+            size: Number of parameters.
+        """
+
+    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+        """The direction at a point, and what is kept now.
+
+        Args:
+            kept: What was kept.
+            gradient: There.
+        """
+
+    def accepted(self, kept: Kept, gradient: tf.Tensor, direction: tf.Tensor, length: tf.Tensor) -> Kept:
+        """What is kept after a step of some length along a direction, that of `direction` or the gradient's negative.
+
+        Args:
+            kept: What was kept.
+            gradient: Where the step began.
+            direction: Along which.
+            length: Scalar, float64.
+        """
+
+    def forgotten(self, kept: Kept) -> Kept:
+        """What is kept where all that was learnt is to be forgotten."""

@@ -1,0 +1,112 @@
+"""Limited-memory BFGS."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tf_fullbatch.optim.directions.base import Kept, Slot
+
+LEAST_CURVATURE = 1e-10
+"""Without damping a pair is left out whose `s.y` is not above this times `|s|^2`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LBFGS:
+    """`d = -H g`, H the inverse BFGS matrix of the last pairs `s = w' - w`, `y = g' - g`, from `(s.y / y.y) I`.
+
+    With damping (Powell 1978), y is moved towards `B s` until `s.y >= damping s.B s`, which keeps H positive definite
+    where the loss is not convex; `B s` is known without B, as `-length * g` of the step's beginning. Without, pairs of
+    too little curvature are left out. `rho` and `gamma` are of the damped y. The first direction is the negative
+    gradient, no longer than 1.
+
+    Kept are two vectors per pair, and three more.
+
+    Attributes:
+        history: Most pairs.
+        damping: Least `s.y / s.B s`; 0 for no damping.
+
+    Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5, procedure 18.2.
+    """
+
+    natural: ClassVar[bool] = True
+    gradients_compared: ClassVar[bool] = True
+
+    history: int = 10
+    damping: float = 0.2
+
+    def keeps(self, size: int) -> Mapping[str, Slot]:
+        """See `base.Direction`."""
+        return {
+            "steps": Slot((self.history, size)),
+            "changes": Slot((self.history, size)),
+            "pairs": Slot((), "int64"),
+            "newest": Slot((), "int64"),
+            "skipped": Slot((), "int64"),
+            "gradient": Slot((size,)),
+            "step": Slot((size,)),
+            "length": Slot(),
+            "begun": Slot((), "bool"),
+        }
+
+    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+        """See `base.Direction`."""
+        kept = tf.cond(kept["begun"], lambda: self._with_pair(kept, gradient), lambda: dict(kept))
+        norm = tf.norm(gradient)
+        first = -gradient * tf.minimum(tf.ones_like(norm), tf.math.divide_no_nan(tf.ones_like(norm), norm))
+        found = tf.cond(kept["pairs"] > 0, lambda: -self._times_inverse(kept, gradient), lambda: first)
+        return found, kept
+
+    def accepted(self, kept: Kept, gradient: tf.Tensor, direction: tf.Tensor, length: tf.Tensor) -> Kept:
+        """See `base.Direction`."""
+        t = tf.cast(length, gradient.dtype)
+        after = {"gradient": gradient, "step": t * direction, "length": t, "begun": tf.constant(True)}
+        return {**kept, **after}
+
+    def forgotten(self, kept: Kept) -> Kept:
+        """See `base.Direction`; how many pairs were left out is not forgotten."""
+        return {**kept, "pairs": tf.zeros_like(kept["pairs"]), "begun": tf.constant(False)}
+
+    def _with_pair(self, kept: Kept, gradient: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What is kept with the pair of the last step, unless it is left out."""
+        s, y = kept["step"], gradient - kept["gradient"]
+        if self.damping:
+            model = -kept["length"] * kept["gradient"]  # B s
+            curvature, of_model = _dot(s, y), _dot(s, model)
+            share = tf.math.divide_no_nan((1 - self.damping) * of_model, of_model - curvature)
+            share = tf.where(curvature < self.damping * of_model, share, tf.ones_like(share))
+            y = share * y + (1 - share) * model
+        square = _dot(s, s)
+        takes = (_dot(s, y) > LEAST_CURVATURE * square) & (square > 0)
+        row = tf.where(kept["pairs"] > 0, (kept["newest"] + 1) % self.history, tf.zeros_like(kept["newest"]))
+        place = tf.cast(tf.range(self.history, dtype=tf.int64) == row, tf.bool)[:, None] & takes
+        return {
+            **kept,
+            "steps": tf.where(place, s, kept["steps"]),
+            "changes": tf.where(place, y, kept["changes"]),
+            "pairs": tf.where(takes, tf.minimum(kept["pairs"] + 1, self.history), kept["pairs"]),
+            "newest": tf.where(takes, row, kept["newest"]),
+            "skipped": kept["skipped"] + tf.cast(~takes, tf.int64),
+        }
+
+    def _times_inverse(self, kept: Kept, gradient: tf.Tensor) -> tf.Tensor:
+        """`H g`, by the two loops."""
+        products = tf.reduce_sum(kept["steps"] * kept["changes"], axis=1)
+        rows = [(kept["newest"] - back) % self.history for back in range(self.history)]
+        held = [tf.cast(back < kept["pairs"], gradient.dtype) for back in range(self.history)]
+        q, shares = gradient, []
+        for row, is_held in zip(rows, held, strict=True):
+            share = is_held * tf.math.divide_no_nan(_dot(kept["steps"][row], q), products[row])
+            q -= share * kept["changes"][row]
+            shares.append(share)
+        newest = kept["changes"][rows[0]]
+        r = products[rows[0]] / _dot(newest, newest) * q
+        for row, is_held, share in zip(rows[::-1], held[::-1], shares[::-1], strict=True):
+            other = is_held * tf.math.divide_no_nan(_dot(kept["changes"][row], r), products[row])
+            r += (share - other) * kept["steps"][row]
+        return r
+
+
+def _dot(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_sum(x * y)
