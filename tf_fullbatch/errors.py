@@ -15,6 +15,7 @@ class Outcome(enum.Enum):
     DIVERGED = "diverged: the losses after the last step mean nothing"
     OUT_OF_MEMORY = "stopped: the device ran out of memory"
     INTERRUPTED = "interrupted: the last completed step was kept"
+    SEARCH_FAILED = "stopped: the search for a step failed twice"
     WORKER_LOST = "stopped: another worker of the run went away"
     USER_ERROR = "refused: wrong input"
 
@@ -32,6 +33,7 @@ _EXIT_CODES = {
     Outcome.INTERRUPTED: 5,
     Outcome.WORKER_LOST: 6,
     Outcome.DIVERGED: 7,
+    Outcome.SEARCH_FAILED: 8,
 }
 
 
@@ -95,6 +97,12 @@ class NoStepError(RunError):
     """A method of descent finds no step from where it stands; the weights of the step before are kept."""
 
     outcome = Outcome.NON_FINITE
+
+
+class SearchFailedError(NoStepError):
+    """A search found no lower value along a direction, nor along the negative gradient."""
+
+    outcome = Outcome.SEARCH_FAILED
 
 
 class DivergedError(RunError):

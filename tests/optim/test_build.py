@@ -11,6 +11,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.keras_schedule import build_schedule
 from tf_fullbatch.optim.methods.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.rule import RuleSettings
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.settings import OptimizerConfig
 
@@ -117,12 +118,15 @@ class ConformanceTest(tf.test.TestCase):
 class Point(NamedTuple):
     """Loss and gradient."""
 
-    loss: float
+    loss: tf.Tensor
     gradient: list[np.ndarray]
+    penalty: float = 0.0
 
 
 class Quadratic:
     """`sum_v |v - 3|^2 / 2`, as methods ask an objective."""
+
+    penalty = None
 
     def __init__(self, variables: list[keras.Variable]):
         self.variables = variables
@@ -131,10 +135,10 @@ class Quadratic:
     def theta(self) -> list[np.ndarray]:
         return [v.numpy() for v in self.variables]
 
-    def value_and_gradient(self, theta: list[np.ndarray]) -> Point:
+    def value_and_gradient(self, theta: list[np.ndarray], penalty: None = None) -> Point:
         self.evaluations += 1
         gradient = [leaf - 3 for leaf in theta]
-        return Point(sum(float(np.sum(g**2)) / 2 for g in gradient), gradient)
+        return Point(tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64), gradient)
 
     def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
         self.evaluations += 2 * len(directions)
@@ -158,7 +162,7 @@ def ask(
     for _ in range(steps):
         point = objective.value_and_gradient(objective.theta())
         before = objective.evaluations
-        made = descent.step(At(point.loss, point.gradient), cast(Any, objective))
+        made = descent.step(At(point.loss, point.loss, point.gradient), cast(Any, objective))
         assert made.evaluations == objective.evaluations - before
     return variables
 
@@ -167,6 +171,8 @@ class AskingConformanceTest(Float64Case):
     """Methods that ask the objective."""
 
     def made(self, name: str, **settings: Any) -> ObjectiveOptimizer:
+        if issubclass(OPTIMIZERS[name], RuleSettings):
+            settings = {"weight_decay": 0.0} | settings
         optimizer = OptimizerConfig.component("optimizer", name, **settings).build(0.1)
         self.assertIsInstance(optimizer, ObjectiveOptimizer)
         return optimizer

@@ -172,7 +172,7 @@ class WholeHessianTest(Float64Case):
             for variable, part in zip(state, np.split(unit, np.cumsum(sizes)[:-1]), strict=True):
                 variable.assign(part.reshape(variable.shape))
             gradient = np.split(hessian @ unit[:weights], np.cumsum(sizes)[: len(variables) - 1])
-            descent.step(At(tf.zeros([]), [tf.constant(g) for g in gradient]), None)
+            descent.step(At(tf.zeros([]), tf.zeros([]), [tf.constant(g) for g in gradient]), None)
             columns.append(np.concatenate([np.ravel(v.numpy()) for v in state]) * 1e9)
         return np.stack(columns, 1)
 

@@ -27,6 +27,16 @@ class Beginning(Protocol):
         """What the method has beside the gradient, as flags: `--momentum=0.9`, `--weight_decay=0.0005`; its name where
         it is another method."""
 
+    @property
+    def beside_the_objective(self) -> Sequence[str]:
+        """What keeps the gradient that is descended from being that of one function of the weights in a step, as flags:
+        clipping, noise, penalties by differences, factors on rates."""
+
+    @property
+    def differs_from_step_to_step(self) -> Sequence[str]:
+        """What makes that function another one in the next step: augmentation, random layers, update batches that are
+        not the set, a penalty whose strength changes."""
+
     def refuse_inexact(self) -> None:
         """Raises a `UserError` where exact products of the Hessian cannot be had of the network or loss."""
 

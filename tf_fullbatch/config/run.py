@@ -95,6 +95,8 @@ class Config:
                 f"{optimizer.schedule_epochs:g}: lower --warmup_epochs or raise --schedule_epochs."
             )
         optimizer.chosen_schedule.check(self.schedule_epochs)
+        if self.step.penalty == "none":  # whose strength is in proportion to the rate
+            optimizer.refuse_a_rate_without_effect()
         if self.step.penalty_warmup_epochs > runtime.epochs:
             raise UserError(
                 f"--penalty_warmup_epochs={self.step.penalty_warmup_epochs:g} is longer than training, --epochs="

@@ -71,11 +71,13 @@ class Objective:
             over the set of the micro-batches' statistics at the very parameters asked about, which derivatives take as
             constants and which costs a forward pass more for each new point.
         stopped_by: Asked before each call; says who or what asks for a stop, or None to go on.
+        penalty: What training adds to the loss; questions take it only where they are asked with it.
         passes: Compiled passes, shared by objectives of the same loss, statistics and number of micro-batches;
             None for its own.
 
     Attributes:
         statistics: As given.
+        penalty: As given.
         evaluations: Gradient evaluations per sample spent so far; a forward pass alone counts a third, an exact
             product two.
     """
@@ -93,11 +95,12 @@ class Objective:
         *,
         statistics: str = "batch",
         stopped_by: Callable[[], str | None] = lambda: None,
+        penalty: Penalty | None = None,
         passes: dict[tuple, FullPass] | None = None,
     ):
         if statistics not in STATISTICS:
             raise UserError(f"statistics={statistics!r}: accepted are {', '.join(STATISTICS)}.")
-        self.statistics = statistics
+        self.statistics, self.penalty = statistics, penalty
         in_training = loss if keep_noise else loss.without_noise()
         self._loss = in_training if statistics == "batch" else in_training.in_inference()
         self._parameters = Parameters(self._loss.call.weights)

@@ -16,10 +16,12 @@ class At(NamedTuple):
 
     Attributes:
         loss: Scalar, the mean loss over the update batch.
+        objective: Scalar, the loss with the penalty.
         gradient: Tree in the variables' dtypes: averaged, penalised, clipped, with noise.
     """
 
     loss: tf.Tensor
+    objective: tf.Tensor
     gradient: Tree
 
 

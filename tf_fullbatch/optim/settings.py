@@ -10,13 +10,14 @@ from tf_fullbatch.optim.losses.registry import LOSSES
 from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings
 from tf_fullbatch.optim.methods.own import OwnOptimizer
 from tf_fullbatch.optim.methods.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.search import SearchSettings
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
 from tf_fullbatch.optim.schedules.run_rates import RunRates, Stretch
 from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
-from tf_fullbatch.settings.fields import setting
+from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
 if TYPE_CHECKING:
     import keras
@@ -124,6 +125,18 @@ class OptimizerConfig(Group):
         columns = zip(self.extend_epochs, *each.values(), strict=True)
         return tuple(Extension(**dict(zip(("epochs", *each), values, strict=True))) for values in columns)
 
+    def refuse_a_rate_without_effect(self) -> None:
+        """Refuses settings of the learning rate where the method's search finds the length of steps, and nothing else
+        depends on it.
+
+        Raises:
+            UserError: One of them is given.
+        """
+        method = self.chosen_optimizer
+        if isinstance(method, SearchSettings) and method.ignores_the_rate:
+            reason = f"with --optimizer={self.optimizer}, whose search finds the length of steps"
+            refuse_without_effect(self, _OF_THE_RATE, reason)
+
     def _check_extension(self, extension: Extension) -> None:
         """Refuses a schedule that does not fit the passes that are appended.
 
@@ -202,6 +215,9 @@ class OptimizerConfig(Group):
             stretches.append(Stretch(epochs=extension.epochs, rates=rates))
         return RunRates(tuple(stretches))
 
+
+_OF_THE_RATE = ("learning_rate", "learning_rate_scaling", "schedule", "warmup_epochs", "schedule_epochs")
+"""Settings that say the learning rate."""
 
 _OF_EACH = ("learning_rate", "warmup_epochs", "schedule")
 """What each of `extend_epochs` has by `extend_NAME`, and otherwise as the run has it by NAME."""

@@ -7,6 +7,8 @@ import keras
 from tf_fullbatch.analysis import stability
 from tf_fullbatch.analysis.measures.base import MeasureSettings
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.errors import UserError
@@ -47,8 +49,7 @@ class ModelBeginning:
         found = beside_the_loss(self._model.settings)
         if self._model.augmentation_function is not None:
             found.append("an augmentation")
-        if self._steps > 1:
-            found.append(f"{self._steps} updates per pass (set --batch_size=full)")
+        found += self._several_updates()
         if _moves(self._model.optimizer):
             found.append("a learning rate that changes (set --schedule=constant and no --warmup_epochs)")
         return found
@@ -63,6 +64,31 @@ class ModelBeginning:
         config = optimizer.get_config()
         found = [f"--{name}={config[name]}" for name in ("momentum", "weight_decay") if config.get(name)]
         return found or [f"the optimizer {type(optimizer).__name__}"]
+
+    @property
+    def beside_the_objective(self) -> Sequence[str]:
+        """See `Beginning`."""
+        settings = self._model.settings
+        exact = settings.penalty in ("none", *EXACT)
+        return _given(settings, *_NO_GRADIENTS, *(() if exact else ("penalty",)))
+
+    @property
+    def differs_from_step_to_step(self) -> Sequence[str]:
+        """See `Beginning`."""
+        settings, model = self._model.settings, self._model
+        found = _given(settings, "augmentation")
+        if model.augmentation_function is not None:
+            found.append("an augmentation")
+        found += self._several_updates()
+        if keras_internals.seed_variables(model.network):
+            found.append("layers that draw at random")
+        if settings.penalty != "none":
+            found += _given(settings, "penalty_warmup_epochs")
+            found += ["--penalty with a learning rate that changes"] if _moves(model.optimizer) else []
+        return found
+
+    def _several_updates(self) -> list[str]:
+        return [f"{self._steps} updates per pass (set --batch_size=full)"] if self._steps > 1 else []
 
     def refuse_inexact(self) -> None:
         """See `Beginning`."""
@@ -96,15 +122,21 @@ def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBegi
 
 def beside_the_loss(settings: StepConfig) -> list[str]:
     """What a step does beside descending the loss of its samples, as flags."""
-    names = (
-        "penalty",
-        "clip_norm",
-        "micro_batch_clip_norm",
-        "learning_rate_factors",
-        "additive_noise",
-        "multiplicative_noise",
-        "augmentation",
-    )
+    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation")
+
+
+_NO_GRADIENTS = (
+    "clip_norm",
+    "micro_batch_clip_norm",
+    "learning_rate_factors",
+    "additive_noise",
+    "multiplicative_noise",
+)
+"""Settings by which what is descended is no function's gradient."""
+
+
+def _given(settings: StepConfig, *names: str) -> list[str]:
+    """Those of some settings that do something, as flags."""
     values = {name: getattr(settings, name) for name in names}
     return [f"--{name}={value}" for name, value in values.items() if value and value != "none"]
 

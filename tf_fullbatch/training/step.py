@@ -230,7 +230,8 @@ class StepFunctions:
         figures["unpenalised_gradient_norm"] = trees.global_norm(own) if own else figures["gradient_norm"]
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
-        return At(means.weighted.loss, gradient), means.sampled, figures, accepted
+        at = At(means.weighted.loss, figures["penalised_objective"], gradient)
+        return at, means.sampled, figures, accepted
 
     def _row(
         self, figures: dict[str, tf.Tensor], micro_batches: tf.Tensor, applied: Sequence[tf.Tensor]

@@ -254,6 +254,7 @@ class Trainer:
             keep_noise,
             statistics=statistics,
             stopped_by=self._model.stop_requested,
+            penalty=trained.penalty,
             passes=trained.passes.setdefault((statistics, keep_noise, micro_batches), {}),
         )
 

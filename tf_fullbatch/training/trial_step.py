@@ -13,6 +13,7 @@ from tf_fullbatch.core.kernels import GradientMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import PassMeans, Source
+from tf_fullbatch.core.penalties import penalty_value
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
 
@@ -67,16 +68,20 @@ class TrialStep:
         moved = self._moved
         if self._descent.asks_objective:
             moved = functools.partial(self._moved_and_back, objective)
-        update, factor, spent = moved(means.weighted.loss, means.weighted.gradient, scalars.step)
+        update, factor, spent = moved(means.weighted, scalars, whole)
         return Trial(update, float(factor), float(spent))
 
     def _moved_and_back(
-        self, objective: Objective | None, loss: tf.Tensor, gradient: Tree, step: tf.Tensor
+        self, objective: Objective | None, means: GradientMeans, scalars: StepScalars, whole: Tree | None
     ) -> tuple[Tree, tf.Tensor, tf.Tensor | float]:
-        clipped, figures = self._clip(gradient, step)
+        gradient = means.gradient
+        clipped, figures = self._clip(gradient, scalars.step)
         ratio = tf.math.divide_no_nan(trees.global_norm(clipped), trees.global_norm(gradient))
         factor = tf.where(figures["clipped"], ratio, tf.ones([], ratio.dtype))
-        at = At(loss, [tf.cast(g, v.dtype) for g, v in zip(clipped, self._trainable, strict=True)])
+        penalty = penalty_value(scalars, means.squared_norm, whole)
+        descended = tf.cast(means.loss, penalty.dtype) + penalty
+        cast = [tf.cast(g, v.dtype) for g, v in zip(clipped, self._trainable, strict=True)]
+        at = At(means.loss, descended, cast)
         moving = [*self._trainable, *self._descent.variables]
         before = [tf.identity(v.value) for v in moving]
         made = self._descent.step(at, objective)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
-from tf_fullbatch.optim.searches.armijo import Armijo, LargestOfSeveral, MeanOfAll
+from tf_fullbatch.optim.searches.armijo import Armijo, NonMonotone
 from tf_fullbatch.optim.searches.hager_zhang import HagerZhang
 from tf_fullbatch.optim.searches.line import Found, Line, Start
 from tf_fullbatch.optim.searches.polyak import Polyak
@@ -155,7 +155,7 @@ class BacktrackingTest(parameterized.TestCase):
 
     def test_the_largest_of_the_last_values_is_what_is_gone_below(self) -> None:
         memory: tuple[float, ...] = ()
-        rule = LargestOfSeveral(window=3, most=1)
+        rule = NonMonotone(reference="largest", window=3, most=1)
         for value, wanted in (
             (5.0, (5.0,)),
             (1.0, (5.0, 1.0)),
@@ -182,11 +182,11 @@ class BacktrackingTest(parameterized.TestCase):
             if k:
                 new = eta * q + 1
                 q, c = new, (eta * q * c + value) / new
-            found = MeanOfAll(forgetting=eta).search(
+            found = NonMonotone(forgetting=eta).search(
                 Line(lambda t: -math.inf, lambda t: (0.0, 0.0)), Start(value, -1.0, 1.0, memory)
             )
             self.assertIsNone(found)  # not finite
-            found = MeanOfAll(forgetting=eta).search(
+            found = NonMonotone(forgetting=eta).search(
                 Line(lambda t: -1e9, lambda t: (0.0, 0.0)), Start(value, -1.0, 1.0, memory)
             )
             assert found is not None

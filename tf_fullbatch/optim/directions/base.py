@@ -1,7 +1,7 @@
 """What a direction of descent is to the method that goes along it."""
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -29,8 +29,8 @@ class Direction(Protocol):
         gradients_compared: Whether gradients of different steps are, which then have to be of one function.
     """
 
-    natural: bool
-    gradients_compared: bool
+    natural: ClassVar[bool]
+    gradients_compared: ClassVar[bool]
 
     def keeps(self, size: int) -> Mapping[str, Slot]:
         """Name -> what is kept, zeros at first.

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, weight_decay
-from tf_fullbatch.settings.fields import setting
+from tf_fullbatch.optim.methods.search import line_search, line_search_options, search_options
+from tf_fullbatch.settings.fields import check_ranges, setting
 
 if TYPE_CHECKING:
     import keras
@@ -19,9 +20,26 @@ class GradientDescentSettings(OptimizerSettings):
     momentum: float = setting(0.9, "Momentum of gradient_descent.", minimum=0, below=1)
     nesterov: bool = setting(True, "Nesterov momentum.")
     weight_decay: float = weight_decay()
+    line_search: str | None = line_search()
+    line_search_options: str | None = line_search_options()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        search_options(self.line_search, self.line_search_options)
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
+        if self.line_search not in (None, "none"):
+            from tf_fullbatch.optim.rules.searched_gradient_descent import SearchedGradientDescent
+
+            return SearchedGradientDescent(
+                learning_rate,
+                momentum=self.momentum,
+                nesterov=self.nesterov,
+                line_search=str(self.line_search),
+                line_search_options=search_options(self.line_search, self.line_search_options),
+                weight_decay=self.weight_decay,
+            )
         from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 
         return GradientDescent(

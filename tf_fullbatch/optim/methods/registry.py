@@ -8,7 +8,9 @@ from tf_fullbatch.optim.methods.gradient_descent import GradientDescentSettings
 from tf_fullbatch.optim.methods.gradient_flow import GradientFlowSettings
 from tf_fullbatch.optim.methods.lamb import LAMBSettings
 from tf_fullbatch.optim.methods.lars import LARCSettings, LARSSettings
+from tf_fullbatch.optim.methods.lbfgs import LBFGSSettings
 from tf_fullbatch.optim.methods.muon import MuonSettings
+from tf_fullbatch.optim.methods.nonlinear_cg import NonlinearCGSettings
 from tf_fullbatch.optim.methods.normalized import NormalizedDescentSettings
 from tf_fullbatch.optim.methods.positive_negative_momentum import AdaPNMSettings, PNMSettings
 from tf_fullbatch.optim.methods.sign import SignDescentSettings
@@ -26,6 +28,8 @@ OPTIMIZERS: dict[str, type[OptimizerSettings]] = {
     "pnm": PNMSettings,
     "adapnm": AdaPNMSettings,
     "muon": MuonSettings,
+    "lbfgs": LBFGSSettings,
+    "nonlinear_cg": NonlinearCGSettings,
     "gradient_flow": GradientFlowSettings,
     "central_flow": CentralFlowSettings,
 }

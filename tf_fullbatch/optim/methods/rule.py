@@ -13,12 +13,10 @@ from tf_fullbatch.settings.several_parts import with_own_options
 if TYPE_CHECKING:
     import keras
 
-    from tf_fullbatch.optim.rules.update_rule import UpdateRule
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuleSettings(OptimizerSettings):
-    """Settings of an `update_rule.UpdateRule`."""
+    """Settings of a `rules.update_rule.UpdateRule`, or of another optimizer that takes its options."""
 
     name: ClassVar[str] = ""
     """What --optimizer calls it."""
@@ -43,7 +41,7 @@ class RuleSettings(OptimizerSettings):
 
     @staticmethod
     @abstractmethod
-    def rule() -> "type[UpdateRule]":
+    def rule() -> "type[keras.optimizers.Optimizer]":
         """The class of the optimizer."""
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":

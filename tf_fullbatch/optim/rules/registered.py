@@ -7,8 +7,11 @@ from tf_fullbatch.optim.rules import (  # noqa: F401
     gradient_flow,
     lamb,
     lars,
+    lbfgs,
     muon,
+    nonlinear_cg,
     normalized,
     positive_negative_momentum,
+    searched_gradient_descent,
     sign,
 )

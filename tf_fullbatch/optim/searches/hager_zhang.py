@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial
+from tf_fullbatch.settings.fields import Settings, setting
 
 
 class _Interval(NamedTuple):
@@ -19,7 +20,7 @@ class _Interval(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HagerZhang:
+class HagerZhang(Settings):
     """A length with the Wolfe conditions
 
         phi(t) <= phi(0) + decrease t phi'(0),   phi'(t) >= curvature phi'(0),
@@ -40,13 +41,21 @@ class HagerZhang:
     Source: Hager and Zhang 2005, section 4; 2006 (algorithm 851), sections 2 and 3.
     """
 
-    decrease: float = 0.1
-    curvature: float = 0.9
-    slack: float = 1e-6
-    bisection: float = 0.5
-    shrink: float = 0.66
-    growth: float = 5.0
-    most: int = 50
+    summary: ClassVar[str] = "Wolfe's conditions, approximate ones near a minimum"
+
+    decrease: float = setting(
+        0.1, "delta, the share of the promised decrease to ask for.", above=0, below=0.5
+    )
+    curvature: float = setting(0.9, "sigma, the share of the slope that may be left.", above=0, below=1)
+    slack: float = setting(1e-6, "What rounding may add to a value, as a share of it.", minimum=0)
+    bisection: float = setting(0.5, "theta, where an interval without a minimum is cut.", above=0, below=1)
+    shrink: float = setting(
+        0.66, "gamma, by which an interval has to shrink, or it is halved.", above=0, below=1
+    )
+    growth: float = setting(
+        5.0, "rho, factor from one trial to the next while there is no interval.", above=1
+    )
+    most: int = setting(50, "Most trials.", minimum=1)
 
     def search(self, line: Line, start: Start) -> Found | None:
         """See `line.Search`."""

@@ -2,12 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, is_lower
+from tf_fullbatch.settings.fields import Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StrongWolfe:
+class StrongWolfe(Settings):
     """A length with `phi(t) <= phi(0) + decrease t phi'(0)` and `|phi'(t)| <= curvature |phi'(0)|`.
 
     Trials double until an interval has such a length in it, and close in on it by the minimum of a cubic through both
@@ -24,11 +26,13 @@ class StrongWolfe:
     Source: Nocedal and Wright 2006, algorithms 3.5 and 3.6, (3.59).
     """
 
-    decrease: float = 1e-4
-    curvature: float = 0.9
-    most: int = 20
-    slack: float = 0.0
-    growth: float = 2.0
+    summary: ClassVar[str] = "decrease and slope by zooming in"
+
+    decrease: float = setting(1e-4, "c1, the share of the promised decrease to ask for.", above=0, below=1)
+    curvature: float = setting(0.9, "c2, the share of the slope that may be left.", above=0, below=1)
+    most: int = setting(20, "Most trials.", minimum=1)
+    slack: float = setting(0.0, "What rounding may add to a value, as a share of it.", minimum=0)
+    growth: float = setting(2.0, "Factor from one trial to the next while there is no interval.", above=1)
 
     def search(self, line: Line, start: Start) -> Found | None:
         """See `line.Search`."""

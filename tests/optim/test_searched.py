@@ -1,0 +1,241 @@
+"""Methods with a line search as training runs them: where they end, what they cost, what they go down, refusals."""
+
+from typing import Any, cast
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl.testing import parameterized
+from scipy import optimize
+
+from tests.float64 import Float64Case
+from tf_fullbatch import FullBatchModel
+from tf_fullbatch.core.objective import Point
+from tf_fullbatch.errors import SearchFailedError, UserError
+from tf_fullbatch.optim.descent import At
+from tf_fullbatch.optim.rules.lbfgs import LBFGS
+from tf_fullbatch.optim.rules.nonlinear_cg import NonlinearCG
+from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.searched_gradient_descent import SearchedGradientDescent
+
+X = np.random.default_rng(0).normal(size=(60, 5))
+Y = np.random.default_rng(1).integers(0, 3, 60)
+DECAY = 0.01
+ROWS: tuple[tuple[type[SearchOptimizer], dict[str, Any], int], ...] = (
+    (LBFGS, {}, 20),
+    (LBFGS, {"line_search": "armijo"}, 60),
+    (LBFGS, {"line_search": "hager_zhang", "damping": 0.0}, 25),
+    (LBFGS, {"line_search": "none", "learning_rate": 0.5}, 80),
+    (NonlinearCG, {}, 60),
+    (NonlinearCG, {"line_search": "strong_wolfe", "beta": "polak_ribiere"}, 25),
+    (NonlinearCG, {"line_search": "strong_wolfe", "beta": "hestenes_stiefel"}, 25),
+    (SearchedGradientDescent, {"learning_rate": 1.0}, 120),
+    (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "hager_zhang", "momentum": 0.5}, 80),
+    (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "non_monotone"}, 150),
+)
+"""(method, settings, steps that bring it to the minimum of a logistic regression)."""
+
+DIFFERENCES = {"penalty": "forward_differences", "penalty_strength": 0.5}
+SOME = [row[:2] for row in ROWS[::3]]
+
+
+def network(*, normalised: bool = False, dropout: float = 0.0) -> keras.Model:
+    """A logistic regression; or a network with batch normalisation."""
+    keras.utils.set_random_seed(0)
+    hidden = [keras.layers.Dense(4, activation="tanh"), keras.layers.BatchNormalization()]
+    drops = [keras.layers.Dropout(dropout)] if dropout else []
+    return keras.Sequential([keras.Input((5,)), *(hidden if normalised else drops), keras.layers.Dense(3)])
+
+
+def model(net: keras.Model, optimizer: keras.optimizers.Optimizer, **settings: Any) -> FullBatchModel:
+    found = FullBatchModel(net, **{"micro_batch_size": 25} | settings)
+    found.compile(optimizer=optimizer, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return found
+
+
+def made(kind: type[SearchOptimizer], **settings: Any) -> SearchOptimizer:
+    return kind(**{"learning_rate": 0.1} | settings)
+
+
+def values(net: keras.Model) -> np.ndarray:
+    return np.concatenate([np.ravel(v) for v in net.get_weights()])
+
+
+def least() -> float:
+    """The least decayed loss of a logistic regression, by SciPy."""
+
+    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
+        kernel, bias = w[:15].reshape(5, 3), w[15:]
+        logits = X @ kernel + bias
+        shifted = np.exp(logits - logits.max(1, keepdims=True))
+        p = shifted / shifted.sum(1, keepdims=True)
+        value = -np.log(p[np.arange(60), Y]).mean() + DECAY / 2 * w @ w
+        d = (p - np.eye(3)[Y]) / 60
+        return value, np.concatenate([np.ravel(X.T @ d), d.sum(0)]) + DECAY * w
+
+    found = optimize.minimize(
+        loss, np.zeros(18), jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-12}
+    )
+    return float(found.fun)
+
+
+class LogisticRegressionTest(Float64Case):
+    @parameterized.parameters(*ROWS)
+    def test_ends_where_scipy_does(self, kind: type[SearchOptimizer], settings: dict, steps: int) -> None:
+        net = network()
+        trained = model(net, made(kind, weight_decay=DECAY, **settings))
+        history = trained.fit(X, Y, epochs=steps, verbose=0).history
+        w = values(net)
+        loss = float(trained.objective(X, Y).loss()) + DECAY / 2 * w @ w
+        self.assertLess(abs(loss - least()), 1e-6 if kind is SearchedGradientDescent else 1e-9)
+        self.assertLess(history["loss"][5], history["loss"][0])
+
+    @parameterized.parameters(*SOME)
+    def test_any_micro_batches_lead_the_same_way(self, kind: type[SearchOptimizer], settings: dict) -> None:
+        found = []
+        for size in (60, 25, 7):
+            net = network()
+            model(net, made(kind, weight_decay=DECAY, **settings), micro_batch_size=size).fit(
+                X, Y, epochs=4, verbose=0
+            )
+            found.append(values(net))
+        for other in found[1:]:
+            self.assertAllClose(other, found[0], rtol=0, atol=1e-11)
+
+    @parameterized.parameters(*SOME)
+    def test_goes_on_with_the_same_bits(self, kind: type[SearchOptimizer], settings: dict) -> None:
+        whole, parts = network(), network()
+        model(whole, made(kind, weight_decay=DECAY, **settings)).fit(X, Y, epochs=5, verbose=0)
+        first, second = (model(parts, made(kind, weight_decay=DECAY, **settings)) for _ in range(2))
+        first.fit(X, Y, epochs=3, verbose=0)
+        kept = [v.numpy() for v in first.optimizer.variables]
+        second.optimizer.build(parts.trainable_variables)
+        for variable, value in zip(second.optimizer.variables, kept, strict=True):
+            variable.assign(value)
+        second.fit(X, Y, initial_epoch=3, epochs=5, verbose=0)
+        self.assertAllEqual(values(parts), values(whole))
+
+
+class DescentTest(Float64Case):
+    @parameterized.product(
+        kind=(LBFGS, NonlinearCG, SearchedGradientDescent), penalty=("none", "nested_tape")
+    )
+    def test_each_step_lowers_the_penalised_loss_of_a_network_with_batch_normalisation(
+        self, kind: type[SearchOptimizer], penalty: str
+    ) -> None:
+        net = network(normalised=True)
+        settings = {"penalty": penalty, **({"penalty_strength": 3.0} if penalty != "none" else {})}
+        trained = model(net, made(kind), **settings)
+        seen: list[float] = []
+
+        class See(keras.callbacks.Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                seen.append(trained.last_step["penalised_objective"])
+
+        trained.fit(X, Y, epochs=8, verbose=0, callbacks=[See()])
+        self.assertEqual(sorted(seen, reverse=True), seen)
+        self.assertLess(seen[-1], seen[0] - 0.05)
+
+    def test_moving_averages_are_those_of_the_steps_that_were_made(self) -> None:
+        net = network(normalised=True)
+        other = network(normalised=True)
+        model(net, made(LBFGS)).fit(X, Y, epochs=1, verbose=0)
+        model(other, keras.optimizers.SGD(0.1)).fit(X, Y, epochs=1, verbose=0)
+        for mine, its in zip(net.non_trainable_variables, other.non_trainable_variables, strict=True):
+            self.assertAllEqual(mine.numpy(), its.numpy())
+
+    def test_what_a_search_spends_is_counted(self) -> None:
+        spent = {}
+        for search, settings in (
+            ("none", {}),
+            ("armijo", {}),
+            ("strong_wolfe", {}),
+            ("polyak", {"lowest": 0.5}),
+        ):
+            trained = model(network(), made(LBFGS, line_search=search, line_search_options=settings))
+            trained.fit(X, Y, epochs=1, verbose=0)
+            spent[search] = trained.last_step["gradient_evaluations"]
+        self.assertEqual((spent["none"], spent["polyak"]), (1, 1))
+        self.assertAlmostEqual(3 * spent["armijo"], round(3 * spent["armijo"]), delta=1e-6)
+        self.assertGreater(spent["armijo"], 1)
+        self.assertEqual(spent["strong_wolfe"] % 1, 0)
+
+    @parameterized.parameters(LBFGS, NonlinearCG)
+    def test_stays_where_nothing_is_lower_that_the_loss_could_show(self, kind: type[SearchOptimizer]) -> None:
+        net = network()
+        trained = model(net, made(kind, weight_decay=DECAY))
+        trained.fit(X, Y, epochs=60, verbose=0)
+        there = values(net)
+        trained.fit(X, Y, epochs=3, verbose=0)
+        self.assertAllClose(values(net), there, rtol=0, atol=1e-7)
+        point = trained.objective(X, Y).value_and_gradient()
+        gradient = np.concatenate([np.ravel(g) for g in point.gradient]) + DECAY * there
+        self.assertLess(np.linalg.norm(gradient), 1e-7)
+
+    def test_a_search_that_fails_twice_ends_with_its_name_and_changes_nothing(self) -> None:
+        class Wall:
+            """A loss that is infinite everywhere but here."""
+
+            penalty = None
+
+            def __init__(self) -> None:
+                self.evaluations = 0.0
+
+            def value_and_gradient(self, theta: Any, penalty: Any) -> Any:
+                self.evaluations += 1
+                zero = tf.zeros([], tf.float64)
+                return Point(zero + np.inf, theta, zero, zero, zero)
+
+        variable = keras.Variable(np.ones(3))
+        optimizer = made(LBFGS)
+        optimizer.build([variable])
+        before = [v.numpy() for v in optimizer.variables]
+        at = At(tf.ones([], tf.float64), tf.ones([], tf.float64), [tf.ones(3, tf.float64)])
+        with self.assertRaisesRegex(SearchFailedError, "step 1 of lbfgs: no lower value was found along"):
+            optimizer.descent([variable]).step(at, cast(Any, Wall()))
+        self.assertAllEqual(variable.numpy(), np.ones(3))
+        for value, now in zip(before, optimizer.variables, strict=True):
+            self.assertAllEqual(value, now.numpy())
+
+
+class RefusedTest(Float64Case):
+    def test_what_is_no_gradient_of_one_function(self) -> None:
+        for net, settings, words in (
+            (network(), {"clip_norm": 0.25}, "leave out clip_norm=0.25"),
+            (network(), {"additive_noise": 0.1}, "leave out additive_noise=0.1"),
+            (
+                network(),
+                {"penalty": "forward_differences", "penalty_strength": 0.5},
+                "leave out penalty=forward_differences",
+            ),
+            (network(dropout=0.5), {}, "leave out layers that draw at random"),
+        ):
+            with self.assertRaisesRegex(UserError, words):
+                model(net, made(LBFGS), **settings).fit(X, Y, epochs=1, verbose=0)
+        with self.assertRaisesRegex(UserError, "updates per pass"):
+            model(network(), made(NonlinearCG)).fit(X, Y, batch_size=25, epochs=1, verbose=0)
+        # One step alone is one function.
+        model(network(), made(SearchedGradientDescent)).fit(X, Y, batch_size=25, epochs=1, verbose=0)
+
+    def test_options(self) -> None:
+        for settings, words in (
+            ({"line_search": "golden"}, "--line_search=golden: accepted are none, armijo"),
+            ({"line_search_options": {"wide": 1}}, "strong_wolfe has no option 'wide'"),
+            ({"line_search": "none", "line_search_options": {"most": 1}}, "no effect"),
+            ({"weight_decay": -1.0}, "weight_decay=-1.0"),
+        ):
+            with self.assertRaisesRegex(UserError, words):
+                LBFGS(**settings)
+
+    def test_is_saved_and_made_again(self) -> None:
+        for kind, settings, _ in ROWS:
+            optimizer = made(kind, **settings)
+            again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+            self.assertIs(type(again), kind)
+            self.assertEqual(again.get_config(), optimizer.get_config())
+            self.assertEqual(again.search_rule, optimizer.search_rule)
+            self.assertEqual(again.direction_rule, optimizer.direction_rule)
+
+
+if __name__ == "__main__":
+    tf.test.main()
