@@ -1,11 +1,15 @@
 """A report in one call, and how long hundreds of runs take."""
 
+import io
 import tempfile
 import time
 import unittest
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 import tf_fullbatch
 from tests.report.made_runs import BASE, SGD, many_arms, write_run
@@ -35,6 +39,19 @@ class WriteReportTest(unittest.TestCase):
         self.assertNotIn(b"/Type3", content)
         self.assertNotIn(b"/CreationDate", content)
 
+    def yardstick(self) -> float:
+        """Seconds of processor time to read every table once, and to draw a line for every arm into three files."""
+        begun = time.process_time()
+        for path in self.folder.rglob("*.csv"):
+            pd.read_csv(path)
+        figure = Figure(layout="constrained")
+        axes = figure.subplots()
+        for k in range(100):
+            axes.plot(np.arange(300), np.sin(np.arange(300.0) + k))
+        for kind in ("svg", "png", "pdf"):
+            figure.savefig(io.BytesIO(), format=kind)
+        return time.process_time() - begun
+
     def test_mistakes_are_one_line_in_the_words_of_python(self):
         write_run(self.folder / "a", BASE, 0.9)
         write_run(self.folder / "b,c", SGD, 0.9)
@@ -54,9 +71,10 @@ class WriteReportTest(unittest.TestCase):
         tf_fullbatch.report.loading.load([self.folder], ["b,c,a"])
 
     @pytest.mark.slow
-    def test_three_hundred_runs_take_less_than_ten_seconds(self):
+    def test_three_hundred_runs_cost_little_beside_what_must_be_done(self):
         many_arms(self.folder, 100, (0, 1, 2), 300)
         begun = time.process_time()
         tf_fullbatch.write_report(self.folder)
-        self.assertLess(time.process_time() - begun, 10)
+        # The same work takes 8 to 25 s from hour to hour on one machine: seconds say nothing by themselves.
+        self.assertLess(time.process_time() - begun, 12 * self.yardstick())
         self.assertLess((self.folder / "report/report.html").stat().st_size, 10e6)
