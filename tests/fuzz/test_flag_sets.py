@@ -1,4 +1,4 @@
-"""Two thousand mutated sets of flags: a configuration that can be written down and read back, or one line."""
+"""Hundreds of mutated sets of flags: a configuration that can be written down and read back, or one line."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import Outcome, UserError
 
-EXAMPLES = 1500
+EXAMPLES = 600
 PARSE = cli_flags.parse
 
 NAMED = re.compile(

@@ -140,7 +140,9 @@ class Quadratic:
         gradient = [leaf - 3 for leaf in theta]
         return Point(tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64), gradient)
 
-    def hvps(self, theta: list[np.ndarray], directions: list[list[np.ndarray]]) -> list[list[np.ndarray]]:
+    def hvps(
+        self, theta: list[np.ndarray], directions: list[list[np.ndarray]], *of: str | None
+    ) -> list[list[np.ndarray]]:
         self.evaluations += 2 * len(directions)
         return directions
 

@@ -14,6 +14,7 @@ from tf_fullbatch.core.objective import Point
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.rules.lbfgs import LBFGS
+from tf_fullbatch.optim.rules.newton_cg import NewtonCG, truncated_cg
 from tf_fullbatch.optim.rules.nonlinear_cg import NonlinearCG
 from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
 from tf_fullbatch.optim.rules.searched_gradient_descent import SearchedGradientDescent
@@ -29,6 +30,8 @@ ROWS: tuple[tuple[type[SearchOptimizer], dict[str, Any], int], ...] = (
     (NonlinearCG, {}, 60),
     (NonlinearCG, {"line_search": "strong_wolfe", "beta": "polak_ribiere"}, 25),
     (NonlinearCG, {"line_search": "strong_wolfe", "beta": "hestenes_stiefel"}, 25),
+    (NewtonCG, {}, 12),
+    (NewtonCG, {"curvature": "ggn", "damping": 1e-4, "line_search": "strong_wolfe"}, 12),
     (SearchedGradientDescent, {"learning_rate": 1.0}, 120),
     (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "hager_zhang", "momentum": 0.5}, 80),
     (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "non_monotone"}, 150),
@@ -118,7 +121,7 @@ class LogisticRegressionTest(Float64Case):
 
 class DescentTest(Float64Case):
     @parameterized.product(
-        kind=(LBFGS, NonlinearCG, SearchedGradientDescent), penalty=("none", "nested_tape")
+        kind=(LBFGS, NonlinearCG, NewtonCG, SearchedGradientDescent), penalty=("none", "nested_tape")
     )
     def test_each_step_lowers_the_penalised_loss_of_a_network_with_batch_normalisation(
         self, kind: type[SearchOptimizer], penalty: str
@@ -198,6 +201,39 @@ class DescentTest(Float64Case):
             self.assertAllEqual(value, now.numpy())
 
 
+class TruncatedCGTest(Float64Case):
+    def solved(self, matrix: np.ndarray, gradient: np.ndarray, most: int = 50) -> tuple[np.ndarray, int]:
+        made = 0
+
+        def product(vector: tf.Tensor) -> tf.Tensor:
+            nonlocal made
+            made += 1
+            return tf.linalg.matvec(tf.constant(matrix), vector)
+
+        return truncated_cg(product, tf.constant(gradient), most).numpy(), made
+
+    def test_solves_to_the_tolerance_that_the_gradient_asks_for(self) -> None:
+        root = np.random.default_rng(0).normal(size=(8, 8))
+        matrix = root @ root.T + np.eye(8)
+        for size in (1.0, 1e-2, 1e-6):
+            g = np.random.default_rng(1).normal(size=8) * size
+            found, _ = self.solved(matrix, g)
+            norm = np.linalg.norm(g)
+            self.assertLessEqual(np.linalg.norm(matrix @ found + g), min(0.5, norm**0.5) * norm * (1 + 1e-9))
+            self.assertLess(found @ g, 0)
+        self.assertEqual(self.solved(matrix, g, most=2)[1], 2)
+
+    def test_negative_curvature_ends_it_with_a_direction_of_descent(self) -> None:
+        g = np.array([1.0, 2.0, 3.0])
+        found, made = self.solved(-np.eye(3), g)
+        self.assertAllEqual(found, -g)
+        self.assertEqual(made, 1)
+        indefinite = np.diag([5.0, 1.0, -0.5])
+        found, made = self.solved(indefinite, np.array([1.0, 1.0, 0.1]))
+        self.assertLess(found @ np.array([1.0, 1.0, 0.1]), 0)
+        self.assertGreater(made, 1)
+
+
 class RefusedTest(Float64Case):
     def test_what_is_no_gradient_of_one_function(self) -> None:
         for net, settings, words in (
@@ -212,6 +248,9 @@ class RefusedTest(Float64Case):
         ):
             with self.assertRaisesRegex(UserError, words):
                 model(net, made(LBFGS), **settings).fit(X, Y, epochs=1, verbose=0)
+        with self.assertRaisesRegex(UserError, "curvature=ggn and penalty=nested_tape"):
+            exact = {"penalty": "nested_tape", "penalty_strength": 0.5}
+            model(network(), made(NewtonCG, curvature="ggn"), **exact).fit(X, Y, epochs=1, verbose=0)
         with self.assertRaisesRegex(UserError, "updates per pass"):
             model(network(), made(NonlinearCG)).fit(X, Y, batch_size=25, epochs=1, verbose=0)
         # One step alone is one function.
@@ -226,6 +265,8 @@ class RefusedTest(Float64Case):
         ):
             with self.assertRaisesRegex(UserError, words):
                 LBFGS(**settings)
+        with self.assertRaisesRegex(UserError, "curvature='fisher'"):
+            NewtonCG(curvature="fisher")
 
     def test_is_saved_and_made_again(self) -> None:
         for kind, settings, _ in ROWS:

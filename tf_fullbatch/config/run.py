@@ -192,10 +192,12 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
-    "data": {"dataset_options": None},
+    "data": {"dataset_options": None, "classes": None},
     "model": {"step": None, "model_options": None},
     "optimizer": {
         "optimizer_options": None,
+        "line_search": None,
+        "line_search_options": None,
         "loss": "cross_entropy",
         "loss_options": None,
         "extend_epochs": (),

@@ -10,6 +10,7 @@ from tf_fullbatch.optim.methods.lamb import LAMBSettings
 from tf_fullbatch.optim.methods.lars import LARCSettings, LARSSettings
 from tf_fullbatch.optim.methods.lbfgs import LBFGSSettings
 from tf_fullbatch.optim.methods.muon import MuonSettings
+from tf_fullbatch.optim.methods.newton_cg import NewtonCGSettings
 from tf_fullbatch.optim.methods.nonlinear_cg import NonlinearCGSettings
 from tf_fullbatch.optim.methods.normalized import NormalizedDescentSettings
 from tf_fullbatch.optim.methods.positive_negative_momentum import AdaPNMSettings, PNMSettings
@@ -29,6 +30,7 @@ OPTIMIZERS: dict[str, type[OptimizerSettings]] = {
     "adapnm": AdaPNMSettings,
     "muon": MuonSettings,
     "lbfgs": LBFGSSettings,
+    "newton_cg": NewtonCGSettings,
     "nonlinear_cg": NonlinearCGSettings,
     "gradient_flow": GradientFlowSettings,
     "central_flow": CentralFlowSettings,

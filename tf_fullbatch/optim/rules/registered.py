@@ -9,6 +9,7 @@ from tf_fullbatch.optim.rules import (  # noqa: F401
     lars,
     lbfgs,
     muon,
+    newton_cg,
     nonlinear_cg,
     normalized,
     positive_negative_momentum,

@@ -89,8 +89,11 @@ class SearchOptimizer(ObjectiveOptimizer):
 
     def descent(self, trainable: Sequence[keras.Variable]) -> "SearchedDescent":
         """See `ObjectiveOptimizer`."""
-        decay = [self.own_weight_decay if keras_internals.is_decayed(self, v) else 0.0 for v in trainable]
-        return SearchedDescent(self, trainable, decay)
+        return SearchedDescent(self, trainable, self.decay_of(trainable))
+
+    def decay_of(self, trainable: Sequence[keras.Variable]) -> list[float]:
+        """The coefficient of the decay of each variable."""
+        return [self.own_weight_decay if keras_internals.is_decayed(self, v) else 0.0 for v in trainable]
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments that all have."""
@@ -160,11 +163,11 @@ class SearchedDescent(OptimizerState):
         mine = self._mine
         before = objective.evaluations
         theta = self._theta()
-        gradient = trees.flatten(self._with_decay(at.gradient, theta))
+        gradient = trees.flatten(self.with_decay(at.gradient, theta))
         value = float(at.objective) + self._decay_value(theta)
-        along = _Along(objective, theta, self._decay_value, self._with_decay)
+        along = _Along(objective, theta, self._decay_value, self.with_decay)
         kept: Kept = {name: tf.convert_to_tensor(v.value) for name, v in mine.kept.items()}
-        direction, kept = self._direct(kept, gradient)
+        direction, kept = self.directed(objective, theta, gradient, kept)
         made = self._searched(along, value, direction, gradient, kept)
         if made is None and self._promises_nothing(value, direction, gradient, at.objective.dtype):
             mine.iterations.assign(mine.iterations.numpy() + 1)
@@ -184,13 +187,28 @@ class SearchedDescent(OptimizerState):
         self._assign(new, kept, made, fell_back)
         return Accepted(objective.evaluations - before)
 
+    def directed(
+        self, objective: Objective, theta: Tree, gradient: tf.Tensor, kept: Kept
+    ) -> tuple[tf.Tensor, Kept]:
+        """The direction, and what is kept now.
+
+        Args:
+            objective: The step's.
+            theta: Tree, the weights.
+            gradient: `[parameters]`, of the loss with its penalty and decay.
+            kept: What the rule for directions kept.
+        """
+        del objective, theta
+        return self._direct(kept, gradient)
+
     def _theta(self) -> Tree:
         return [tf.convert_to_tensor(v.value) for v in self._trainable]
 
     def _decay_value(self, theta: Tree) -> float:
         return sum(d / 2 * float(tf.reduce_sum(p * p)) for d, p in zip(self._decay, theta, strict=True) if d)
 
-    def _with_decay(self, gradient: Tree, theta: Tree) -> Tree:
+    def with_decay(self, gradient: Tree, theta: Tree) -> Tree:
+        """The gradient and the decay's; of a product with the loss's Hessian, the decay's product."""
         return [
             g + trees.scalar(d, g.dtype) * p if d else g
             for g, d, p in zip(gradient, self._decay, theta, strict=True)
