@@ -21,6 +21,11 @@ class Slot(NamedTuple):
     dtype: str | None = None
 
 
+def dot(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
+    """The inner product of two vectors, a scalar."""
+    return tf.reduce_sum(x * y)
+
+
 class Direction(Protocol):
     """A rule for directions, pure: what it keeps is handed in and given back. Vectors are `[parameters]`.
 

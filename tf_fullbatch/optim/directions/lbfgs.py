@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tf_fullbatch.optim.directions.base import Kept, Slot
+from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
 LEAST_CURVATURE = 1e-10
 """Without damping a pair is left out whose `s.y` is not above this times `|s|^2`."""
@@ -73,12 +73,12 @@ class LBFGS:
         s, y = kept["step"], gradient - kept["gradient"]
         if self.damping:
             model = -kept["length"] * kept["gradient"]  # B s
-            curvature, of_model = _dot(s, y), _dot(s, model)
+            curvature, of_model = dot(s, y), dot(s, model)
             share = tf.math.divide_no_nan((1 - self.damping) * of_model, of_model - curvature)
             share = tf.where(curvature < self.damping * of_model, share, tf.ones_like(share))
             y = share * y + (1 - share) * model
-        square = _dot(s, s)
-        takes = (_dot(s, y) > LEAST_CURVATURE * square) & (square > 0)
+        square = dot(s, s)
+        takes = (dot(s, y) > LEAST_CURVATURE * square) & (square > 0)
         row = tf.where(kept["pairs"] > 0, (kept["newest"] + 1) % self.history, tf.zeros_like(kept["newest"]))
         place = tf.cast(tf.range(self.history, dtype=tf.int64) == row, tf.bool)[:, None] & takes
         return {
@@ -97,16 +97,12 @@ class LBFGS:
         held = [tf.cast(back < kept["pairs"], gradient.dtype) for back in range(self.history)]
         q, shares = gradient, []
         for row, is_held in zip(rows, held, strict=True):
-            share = is_held * tf.math.divide_no_nan(_dot(kept["steps"][row], q), products[row])
+            share = is_held * tf.math.divide_no_nan(dot(kept["steps"][row], q), products[row])
             q -= share * kept["changes"][row]
             shares.append(share)
         newest = kept["changes"][rows[0]]
-        r = products[rows[0]] / _dot(newest, newest) * q
+        r = products[rows[0]] / dot(newest, newest) * q
         for row, is_held, share in zip(rows[::-1], held[::-1], shares[::-1], strict=True):
-            other = is_held * tf.math.divide_no_nan(_dot(kept["changes"][row], r), products[row])
+            other = is_held * tf.math.divide_no_nan(dot(kept["changes"][row], r), products[row])
             r += (share - other) * kept["steps"][row]
         return r
-
-
-def _dot(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(x * y)

@@ -7,26 +7,26 @@ from typing import ClassVar
 import tensorflow as tf
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.directions.base import Kept, Slot
+from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
 
 def _polak_ribiere(new: tf.Tensor, old: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
     """`max(0, g'.(g' - g) / g.g)`: Polak and Ribiere 1969, with Powell's restriction (PR+)."""
     del d
-    return tf.nn.relu(tf.math.divide_no_nan(_dot(new, new - old), _dot(old, old)))
+    return tf.nn.relu(tf.math.divide_no_nan(dot(new, new - old), dot(old, old)))
 
 
 def _hestenes_stiefel(new: tf.Tensor, old: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
     """`max(0, g'.y / d.y)`, `y = g' - g`: Hestenes and Stiefel 1952, restricted alike (HS+)."""
-    return tf.nn.relu(tf.math.divide_no_nan(_dot(new, new - old), _dot(d, new - old)))
+    return tf.nn.relu(tf.math.divide_no_nan(dot(new, new - old), dot(d, new - old)))
 
 
 def _hager_zhang(new: tf.Tensor, old: tf.Tensor, d: tf.Tensor) -> tf.Tensor:
     """`(y - 2 d |y|^2 / d.y).g' / d.y`, at least `-1 / (|d| min(0.01, |g|))`: Hager and Zhang 2005, (1.3) to (1.6)."""
     y = new - old
-    along = _dot(d, y)
+    along = dot(d, y)
     beta = tf.math.divide_no_nan(
-        _dot(y, new) - 2 * _dot(d, new) * tf.math.divide_no_nan(_dot(y, y), along), along
+        dot(y, new) - 2 * dot(d, new) * tf.math.divide_no_nan(dot(y, y), along), along
     )
     norm = tf.minimum(tf.norm(old), tf.constant(0.01, old.dtype))
     least = -tf.math.divide_no_nan(tf.ones_like(norm), tf.norm(d) * norm)
@@ -81,9 +81,9 @@ class NonlinearCG:
         old, d, since = kept["gradient"], kept["direction"], kept["since_restart"]
         found = BETAS[self.beta](gradient, old, d) * d - gradient
         goes_on = (since > 0) & (since < (self.restart_every or gradient.shape[0]))
-        goes_on &= _dot(found, gradient) < 0
+        goes_on &= dot(found, gradient) < 0
         if self.beta in _RESTARTED:
-            goes_on &= tf.abs(_dot(gradient, old)) < 0.1 * _dot(gradient, gradient)
+            goes_on &= tf.abs(dot(gradient, old)) < 0.1 * dot(gradient, gradient)
         since = tf.where(goes_on, since, tf.zeros_like(since))
         return tf.where(goes_on, found, -gradient), {**kept, "since_restart": since}
 
@@ -95,7 +95,3 @@ class NonlinearCG:
     def forgotten(self, kept: Kept) -> Kept:
         """See `base.Direction`."""
         return {**kept, "since_restart": tf.zeros_like(kept["since_restart"])}
-
-
-def _dot(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(x * y)

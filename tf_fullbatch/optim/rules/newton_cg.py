@@ -1,7 +1,6 @@
 """Newton's method by conjugate gradients, with a line search, as a Keras optimizer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -13,7 +12,8 @@ from tf_fullbatch.core.names import CURVATURES
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.directions.base import Kept, Slot
+from tf_fullbatch.optim.directions.base import Kept, dot
+from tf_fullbatch.optim.directions.steepest import Steepest
 from tf_fullbatch.optim.rules.search_optimizer import SearchedDescent, SearchOptimizer
 
 Product = Callable[[tf.Tensor], tf.Tensor]
@@ -36,41 +36,25 @@ def truncated_cg(product: Product, gradient: tf.Tensor, most_products: int) -> t
     norm = float(tf.norm(gradient))
     tolerance = min(0.5, norm**0.5) * norm
     z, residual = tf.zeros_like(gradient), gradient
-    d, square = -residual, float(tf.reduce_sum(residual * residual))
+    d, square = -residual, float(dot(residual, residual))
     for _ in range(most_products):
         along = product(d)
-        curvature = float(tf.reduce_sum(d * along))
+        curvature = float(dot(d, along))
         if not curvature > 0:
             break
         z += square / curvature * d
         residual += square / curvature * along
-        before, square = square, float(tf.reduce_sum(residual * residual))
+        before, square = square, float(dot(residual, residual))
         if square <= tolerance**2:
             break
         d = square / before * d - residual
     return z if bool(tf.reduce_any(z != 0)) else -gradient
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Newton:
+class _Newton(Steepest):
     """The rule for directions: nothing is kept. See `NewtonCGDescent`."""
 
     natural: ClassVar[bool] = True
-    gradients_compared: ClassVar[bool] = False
-
-    def keeps(self, size: int) -> Mapping[str, Slot]:
-        del size
-        return {}
-
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
-        return -gradient, kept
-
-    def accepted(self, kept: Kept, gradient: tf.Tensor, direction: tf.Tensor, length: tf.Tensor) -> Kept:
-        del gradient, direction, length
-        return kept
-
-    def forgotten(self, kept: Kept) -> Kept:
-        return kept
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

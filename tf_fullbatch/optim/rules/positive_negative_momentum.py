@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.optim.rules.adaptive_moments import mean_squares
+from tf_fullbatch.optim.rules.adaptive_moments import adam_direction, mean_squares
 from tf_fullbatch.optim.rules.update_rule import Moved, Now, UpdateRule, refuse_outside
 
 
@@ -126,11 +126,5 @@ class AdaPNM(PNM):
         if self.amsgrad:
             squares = [tf.maximum(a, b) for a, b in zip(now.kept["largest_velocity"], squares, strict=True)]
             kept["largest_velocity"] = squares
-        first, second = 1 - now.power(self.beta_1), 1 - now.power(self.beta_2)
-        direction = [
-            u
-            / tf.cast(first, u.dtype)
-            / (tf.sqrt(v / tf.cast(second, v.dtype)) + trees.scalar(self.epsilon, v.dtype))
-            for u, v in zip(combined, squares, strict=True)
-        ]
+        direction = adam_direction(now, combined, squares, self.beta_1, self.beta_2, self.epsilon)
         return Moved(now.change(direction), kept)

@@ -15,7 +15,7 @@ from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import Accepted, At
-from tf_fullbatch.optim.directions.base import Direction, Kept
+from tf_fullbatch.optim.directions.base import Direction, Kept, dot
 from tf_fullbatch.optim.keras_adapter import OptimizerState
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial
@@ -225,7 +225,7 @@ class SearchedDescent(OptimizerState):
         anew: bool = False,
     ) -> _Step | None:
         """A step along a direction; None where it does not descend, or the search finds nothing."""
-        slope = float(tf.reduce_sum(direction * gradient))
+        slope = float(dot(direction, gradient))
         if not slope < 0:
             return None
         search = self._mine.search_rule
@@ -242,7 +242,7 @@ class SearchedDescent(OptimizerState):
         self, value: float, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
     ) -> bool:
         """Whether the decrease to first order is one that values of the loss's type cannot show."""
-        slope = -float(tf.reduce_sum(direction * gradient))
+        slope = -float(dot(direction, gradient))
         promised = slope * self._first(-slope, gradient, anew=False) if slope else 0.0
         return 0 <= promised <= 8 * float(np.finfo(dtype.as_numpy_dtype).eps) * abs(value)
 
@@ -306,7 +306,7 @@ class _Along:
 
         def value_and_slope(length: float) -> tuple[float, float]:
             found, gradient = self._value_and_gradient(self.tree(direction, length))
-            return found, float(tf.reduce_sum(trees.flatten(gradient) * direction))
+            return found, float(dot(trees.flatten(gradient), direction))
 
         return Line(value, value_and_slope)
 

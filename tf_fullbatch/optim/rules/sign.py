@@ -1,16 +1,16 @@
 """Descent by the signs of the gradient."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.optim.rules.update_rule import Moved, Now, UpdateRule, refuse_outside
+from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.optim.rules.running_mean import AlongTheMean
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
-class SignDescent(UpdateRule):
+class SignDescent(AlongTheMean):
     """Moves every weight by the rate, against its gradient's sign or that of a running mean of gradients.
 
         m = momentum * m + (1 - momentum) * g       (m = 0 before the first step; m = g without momentum)
@@ -28,9 +28,6 @@ class SignDescent(UpdateRule):
     Source: Bernstein et al. 2018 (arXiv 1802.04434), signSGD and Signum.
     """
 
-    arguments: ClassVar[tuple[str, ...]] = ("momentum",)
-    mean_of_gradients: ClassVar[str | None] = "momentum"
-
     def __init__(
         self,
         learning_rate: Any,
@@ -39,15 +36,8 @@ class SignDescent(UpdateRule):
         name: str = "sign",
         **unsupported: Any,
     ) -> None:
-        refuse_outside("momentum", momentum, 0, 1)
-        super().__init__(learning_rate, weight_decay, name, **unsupported)
-        self.momentum = momentum
+        super().__init__(learning_rate, momentum, weight_decay, name, **unsupported)
 
-    def keeps(self) -> Mapping[str, float]:
-        """See `UpdateRule`."""
-        return {"momentum": 0.0} if self.momentum else {}
-
-    def moved(self, now: Now) -> Moved:
-        """See `UpdateRule`."""
-        mean = now.running_mean("momentum", self.momentum)
-        return Moved(now.change([tf.sign(m) for m in mean]), {"momentum": mean} if self.momentum else {})
+    def direction(self, mean: Tree) -> Tree:
+        """See `AlongTheMean`."""
+        return [tf.sign(m) for m in mean]
