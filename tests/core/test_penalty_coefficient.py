@@ -22,13 +22,13 @@ class PenaltyTest(tf.test.TestCase, parameterized.TestCase):
     def test_direction_and_coefficient(self, name: str) -> None:
         problem = Quadratic()
         full = [tf.constant([[1.0], [-2.0], [0.5]], tf.float64), tf.constant([3.0, 0.25], tf.float64)]
-        g, h, rate = problem.gradient, problem.hessian, tf.constant(0.8, tf.float64)
+        g, h = problem.gradient, problem.hessian
         for own, whole in ((0.5, 0.0), (0.5, 0.3), (0.0, 0.3)):
             penalty = Penalty(name=name)
             point = penalty(problem.loss, problem.theta, scalars(strength=own, full=whole), full)
             v = own * g + whole * trees.flatten(full).numpy()
             self.assertAllClose(trees.flatten(point.product), h @ v, rtol=1e-10, atol=1e-10)
-            found = trees.flatten(penalty.penalised(point, rate))
+            found = trees.flatten(penalty.changed(point, scalars(rate=0.8)))
             self.assertAllClose(found, g + 0.8 / 4 * h @ v, rtol=1e-10, atol=1e-10)
 
     @parameterized.parameters(*OPERATORS)
@@ -69,7 +69,7 @@ class PenaltyTest(tf.test.TestCase, parameterized.TestCase):
         expected = trees.flatten(tape.gradient(value, theta))
         penalty = Penalty(name="nested_tape")
         point = penalty(problem.loss, theta, scalars(), None)
-        added = trees.flatten(penalty.penalised(point, scalars().learning_rate))
+        added = trees.flatten(penalty.changed(point, scalars()))
         found = added - trees.flatten(point.gradient)
         self.assertAllClose(found, expected, rtol=1e-10, atol=1e-14)
 

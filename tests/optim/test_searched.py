@@ -239,6 +239,7 @@ class RefusedTest(Float64Case):
         for net, settings, words in (
             (network(), {"clip_norm": 0.25}, "leave out clip_norm=0.25"),
             (network(), {"additive_noise": 0.1}, "leave out additive_noise=0.1"),
+            (network(), {"perturbation": "sam"}, "leave out perturbation=sam"),
             (
                 network(),
                 {"penalty": "forward_differences", "penalty_strength": 0.5},

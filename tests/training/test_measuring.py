@@ -15,6 +15,7 @@ from tf_fullbatch.analysis.measures.base import Figure, Measure
 from tf_fullbatch.errors import RunInterruptedError
 from tf_fullbatch.optim.keras_schedule import build_schedule
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
+from tf_fullbatch.optim.stability import stability_of
 from tf_fullbatch.training.measuring import Measured, Measurements
 from tf_fullbatch.training.moment import TrainingMoment
 
@@ -114,6 +115,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
         "full_gradient_penalty_strength": 0.3,
     },
     "micro-batches clipped": {"micro_batch_clip_norm": 0.1},
+    "perturbed": {"perturbation": "sam", "clip_norm": 0.05},
 }
 
 
@@ -123,6 +125,7 @@ class NextStepTest(Float64Case):
         ("nesterov", "micro-batches clipped"),
         ("adam", "penalty"),
         ("schedule", "both penalties"),
+        ("nesterov", "perturbed"),
     )
     def test_the_update_is_the_one_that_comes_and_nothing_changes(
         self, optimizer: str, settings: str
@@ -147,6 +150,29 @@ class NextStepTest(Float64Case):
                 self.assertAllClose(u, b - a, rtol=1e-9, atol=1e-14)
         self.assertGreater(np.abs(tried[0][0]).max(), 1e-6)
         self.assertLen(found, 5)
+
+    def test_threshold_with_perturbed_weights(self) -> None:
+        # The method sees l + a rho l^2 / |g| where the curvature is l, and bears T of it.
+        for settings, length in (
+            ({"perturbation": "sam"}, 0.05),
+            ({"perturbation": "gradient_norm", "perturbation_options": "weight=0.5"}, 0.025),
+            ({"perturbation": "micro_batch_sam"}, None),
+            ({"perturbation": "asam"}, None),
+        ):
+            model = model_of(optimizer=OPTIMIZERS["nesterov"](), micro_batch_size=8, **settings)
+
+            def look(moment: TrainingMoment) -> float:
+                if moment.stability is None:
+                    return -1.0
+                curvature = moment.stability.threshold
+                norm = np.sqrt(sum(np.sum(np.square(g)) for g in moment.point().gradient))
+                return curvature + length * curvature**2 / norm  # noqa: B023 (asked before the next turn)
+
+            measurements, found = watching(look, every=1)
+            model.fit(X.astype("float64"), Y, epochs=2, verbose=0, callbacks=[measurements])
+            bears = stability_of(model.optimizer, 0.3, model.network.trainable_variables)
+            expected = -1.0 if length is None else bears.threshold
+            self.assertAllClose(seen(found), 3 * [expected], rtol=1e-10)
 
     def test_of_minibatches_it_is_the_next_ones(self) -> None:
         model = model_of(optimizer=GradientDescent(0.2), micro_batch_size=4)

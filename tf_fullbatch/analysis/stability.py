@@ -167,6 +167,39 @@ def with_clipping(of: Stability, factor: float) -> Stability:
     return dataclasses.replace(of, threshold=of.threshold / factor, formula=f"({of.formula}) / s")
 
 
+def with_perturbation(of: Stability, length: float, gradient_norm: float) -> Stability:
+    """The gradient of a method mixed with that at perturbed weights, `(1 - a) g + a g(w + rho g / |g|)`.
+
+    Along an eigenvector of curvature lambda the method sees `lambda + a rho lambda^2 / |g|`, so that, with T the
+    method's own threshold, it bears
+
+        (|g| / (2 a rho)) (sqrt(1 + 4 a rho T / |g|) - 1)
+
+    It is exact on a quadratic as long as the gradient's norm stays what it is. With T = 2 / lr and a = 1 it is the edge
+    of Long and Bartlett 2024 (arXiv 2309.12488).
+
+    Args:
+        of: Of the method without it, its decay and clipping included.
+        length: `a rho`, not negative.
+        gradient_norm: `|g|`, not negative.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+    if not (0 <= length < math.inf and 0 <= gradient_norm < math.inf):
+        raise UserError(
+            f"length={length}, gradient_norm={gradient_norm}: they must be finite and not negative. Give a rho and |g|."
+        )
+    if not length:
+        return of
+    share = gradient_norm / (2 * length)
+    # share (sqrt(1 + 2 T / share) - 1), without the difference, which cancels where the share is large.
+    root = math.sqrt(share * share + 2 * share * of.threshold)
+    threshold = 2 * share * of.threshold / (root + share) if share else 0.0
+    formula = f"|g| / (2 a rho) (sqrt(1 + 4 a rho T / |g|) - 1), T = {of.formula}"
+    return dataclasses.replace(of, threshold=threshold, formula=formula)
+
+
 def _check_rate(rate: float) -> None:
     if not 0 < rate < math.inf:
         raise UserError(f"rate={rate}: it must be positive and finite. Give the rate of a step.")

@@ -205,7 +205,14 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "extend_warmup_epochs": (),
         "extend_schedule": (),
     },
-    "step": {"fused_batch_norm": False, "augmentation_options": None, "learning_rate_factors": None},
+    "step": {
+        "fused_batch_norm": False,
+        "augmentation_options": None,
+        "learning_rate_factors": None,
+        "perturbation": "none",
+        "perturbation_radius": None,
+        "perturbation_options": None,
+    },
     "runtime": {
         "data_on_device": "auto",
         "evaluate_test": True,

@@ -4,7 +4,9 @@ The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and fl
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from tf_fullbatch.config.perturbation import PERTURBATIONS, WHOLE, Chosen, perturbation_settings
 from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
 from tf_fullbatch.data.augment.base import AugmentationSettings
 from tf_fullbatch.data.augment.own import OwnAugmentation
@@ -14,6 +16,9 @@ from tf_fullbatch.optim.rate_factors import parsed_factors
 from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
+
+if TYPE_CHECKING:
+    from tf_fullbatch.core.perturbations import Perturbation
 
 _CHANGES = {name: kind for name, kind in AUGMENTATIONS.items() if name != "none"}
 
@@ -51,6 +56,21 @@ class StepConfig(Group):
     )
     penalty_warmup_epochs: float = setting(
         0.0, "Epochs over which the penalty's strengths rise linearly from 0.", minimum=0
+    )
+    perturbation: str = setting(
+        "none",
+        f"Descend the gradient at weights perturbed along it: {described(PERTURBATIONS)}. Costs one more pass.",
+        choices=("none", *PERTURBATIONS),
+    )
+    perturbation_radius: float | None = setting(
+        None,
+        "Length of the perturbation in parameter space (asam: in units of the weights). Unset: 0.5 of asam, else 0.05.",
+        above=0,
+    )
+    perturbation_options: str | None = setting(
+        None,
+        "Options of --perturbation, key=value,...; a wrong name lists those there are.",
+        options=True,
     )
     clip_norm: float | None = setting(
         None,
@@ -122,10 +142,36 @@ class StepConfig(Group):
                 f"--penalty={self.penalty} without a strength: set --penalty_strength (published: 0.5) or "
                 "--full_gradient_penalty_strength above 0, or --penalty=none."
             )
+        chosen = self.chosen_perturbation
+        if chosen is None:
+            refuse_without_effect(self, ("perturbation_radius",), "without --perturbation")
+        elif self.penalty != "none":
+            raise UserError(
+                f"--perturbation={self.perturbation} with --penalty={self.penalty}: both are second passes of one "
+                "family (docs/method.md). Choose one of them."
+            )
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
             refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
 
     @property
     def gradient_evaluations(self) -> int:
-        """Gradient evaluations per sample and step: those of the penalty, one more for the whole gradient."""
-        return GRADIENT_EVALUATIONS[self.penalty] + bool(self.full_gradient_penalty_strength)
+        """Gradient evaluations per sample and step: those of the penalty, one more for the whole gradient, and one
+        more for perturbed weights."""
+        further = bool(self.full_gradient_penalty_strength) + (self.perturbation != "none")
+        return GRADIENT_EVALUATIONS[self.penalty] + further
+
+    @property
+    def chosen_perturbation(self) -> Chosen | None:
+        """The settings of the perturbation; None for none."""
+        return perturbation_settings(self.perturbation, self.perturbation_options)
+
+    def build_perturbation(self) -> "Perturbation | None":
+        """The perturbation of the radius that was chosen, or its own; None for none."""
+        chosen = self.chosen_perturbation
+        return None if chosen is None else chosen.build(self.perturbation_radius or chosen.radius)
+
+    @property
+    def perturbs_whole(self) -> bool:
+        """Whether weights are perturbed along the whole gradient, by a pass of its own."""
+        chosen = self.chosen_perturbation
+        return chosen is not None and chosen.of == WHOLE

@@ -146,11 +146,27 @@ class FullPass:
 
         return self._strategy.run(on_replica, args=(held,))
 
-    def of_one(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, *extra: Any) -> PassMeans:
+    def like(self) -> PassMeans:
+        """Specs of a pass's means; of no figures of each micro-batch."""
+        dtype = self._scalar_sums.dtype
+        weighted, sampled = tf.nest.map_structure(lambda leaf: tf.TensorSpec(leaf.shape, dtype), self._like)
+        number = tf.TensorSpec([], dtype)
+        return PassMeans(weighted, sampled, (), number, number)
+
+    def of_one(
+        self,
+        feed: Feed,
+        held: Any,
+        place: Place,
+        scalars: StepScalars,
+        theta: Sequence[tf.Tensor] | None = None,
+        *extra: Any,
+    ) -> PassMeans:
         """The pass of a step that is one micro-batch on one replica, in a graph: its own figures are the means."""
-        theta, state = self._read()
+        present, state = self._read()
         fetch, begin, _ = feed.micro_batches(held, place, scalars.epoch)
-        contribution = self._contribution(theta, state, fetch(begin), scalars, *extra)
+        at = present if theta is None else list(theta)
+        contribution = self._contribution(at, state, fetch(begin), scalars, *extra)
         dtype = self._scalar_sums.dtype
         # Where nothing counts there is no mean, as after a division by the sum of weights.
         no_mean = tf.where(contribution.weight > 0, tf.zeros([], dtype), tf.constant(math.nan, dtype))

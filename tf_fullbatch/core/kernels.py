@@ -10,18 +10,22 @@ from tf_fullbatch.core.curvature import CurvatureProduct
 from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.passes import Contribution, Kernel, Scored
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
+from tf_fullbatch.core.perturbations import Perturbation
 from tf_fullbatch.core.transforms import clip_by_norm
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.core.weighted_means import samples_of
+
+Change = Penalty | Perturbation
+"""What changes a micro-batch's gradient by a further pass over it."""
 
 
 class GradientMeans(NamedTuple):
     """Means over the set, weighted as losses are.
 
     Attributes:
-        gradient: Tree, of `g_b + (lr / 4) H_b v`.
+        gradient: Tree, of `g_b + (lr / 4) H_b v`, or what else a change makes of `g_b`.
         loss: Scalar, without noise weights.
-        squared_norm: Scalar, of `|g_b|^2`, the unpenalised gradients.
+        squared_norm: Scalar, of `|g_b|^2`, the unchanged gradients.
         cross_entropy: Scalar, see `TrainingLoss.cross_entropy`; 0 where that has no meaning.
         unpenalised: Tree, of `g_b` alone, not clipped; empty where it was not asked for.
     """
@@ -62,22 +66,22 @@ class MicroBatchFigures(NamedTuple):
 
 
 class GradientKernel:
-    """The loss and the (penalised) gradient of a micro-batch.
+    """The loss and the gradient of a micro-batch.
 
     Args:
         loss: The micro-batch's loss.
-        penalty: The gradient penalty; None for none.
-        clip_norm: Largest norm of the micro-batch's penalised gradient; None for no clipping.
+        change: A penalty or a perturbation, which changes the gradient; None for none.
+        clip_norm: Largest norm of the micro-batch's changed gradient; None for no clipping.
         clip_norm_type: "l2" or "inf".
         jit_compile: Compile the gradient with XLA.
         each: Keep `MicroBatchFigures` of each micro-batch.
-        unpenalised: Sum up the micro-batches' own gradients too, beside those with penalty and clipping.
+        unpenalised: Sum up the micro-batches' own gradients too, beside those changed and clipped.
     """
 
     def __init__(
         self,
         loss: MicroBatchLoss,
-        penalty: Penalty | None = None,
+        change: Change | None = None,
         *,
         clip_norm: float | None = None,
         clip_norm_type: str = "l2",
@@ -86,7 +90,7 @@ class GradientKernel:
         unpenalised: bool = False,
     ):
         self._loss = loss
-        self._penalty = penalty
+        self._change = change
         self._clip_norm = clip_norm
         self._clip_norm_type = clip_norm_type
         self._each = each
@@ -119,8 +123,8 @@ class GradientKernel:
         for output, mask in zip(tf.nest.flatten(evaluated.outputs), evaluated.masks, strict=True):
             keras_internals.put_mask(output, mask)
         gradient = point.gradient
-        if self._penalty is not None:
-            gradient = self._penalty.penalised(point, scalars.learning_rate)
+        if self._change is not None:
+            gradient = self._change.changed(point, scalars)
         if self._clip_norm is not None:
             gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
         # Kept off the backward pass's way, see `trees.in_turn`.
@@ -154,14 +158,14 @@ class GradientKernel:
         scalars: StepScalars,
         full_gradient: Tree | None,
     ) -> GradientAndProduct:
-        derivatives = 2 if self._penalty is not None and self._penalty.exact else 1
+        derivatives = 2 if self._change is not None and self._change.exact else 1
 
         def loss_function(parameters: Sequence[tf.Tensor]) -> tuple[tf.Tensor, Evaluated]:
             return self._loss.value(parameters, state, batch, scalars, derivatives=derivatives)
 
-        if self._penalty is None:
+        if self._change is None:
             return penalties.value_and_gradient(loss_function, theta)
-        return self._penalty(loss_function, theta, scalars, full_gradient)
+        return self._change(loss_function, theta, scalars, full_gradient)
 
 
 class LossKernel:

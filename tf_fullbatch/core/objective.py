@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_fullbatch.core.audit import refuse_assigned_weights
 from tf_fullbatch.core.curvature import CURVATURES, hessian_derivative, penalised_hessian_product
 from tf_fullbatch.core.full_pass import FullPass
-from tf_fullbatch.core.kernels import GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
+from tf_fullbatch.core.kernels import Change, GradientKernel, LossKernel, MicroBatchFigures, ProductKernel
 from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import STATISTICS
 from tf_fullbatch.core.operators import CurvatureOperator
@@ -275,15 +275,15 @@ class Objective:
     def micro_batches(
         self,
         theta: Sequence[tf.Tensor] | None = None,
-        penalty: Penalty | None = None,
+        penalty: Change | None = None,
         full_gradient: Sequence[tf.Tensor] | None = None,
     ) -> MicroBatchFigures:
         """Figures of each micro-batch by itself, arrays of one number per micro-batch.
 
         Args:
             theta: Tree, one array or tensor per trainable variable; None for the present weights.
-            penalty: Penalty whose gradient is looked at; None for none.
-            full_gradient: Tree, the whole update batch's gradient, where that penalty needs it.
+            penalty: Penalty, or perturbation, whose gradient is looked at; None for none.
+            full_gradient: Tree, the whole update batch's gradient, where a penalty needs it.
 
         Raises:
             UserError: theta does not fit the variables, or the network assigns weights when it is called.

@@ -39,7 +39,8 @@ class GradientAndProduct(NamedTuple):
         loss: Scalar.
         auxiliary: What the loss function returned beside the loss, evaluated at the unshifted parameters.
         gradient: Tree, the gradient of the loss.
-        product: Tree, `H v`; None where no product was asked for.
+        product: Tree, `H v`; None where no product was asked for. Of a perturbation, the gradient at the shifted
+            parameters (`perturbations`).
     """
 
     loss: tf.Tensor
@@ -174,7 +175,7 @@ class Penalty:
         scalars: StepScalars,
         full_gradient: Sequence[tf.Tensor] | None,
     ) -> GradientAndProduct:
-        """The micro-batch's own gradient `g_b` and the product `H_b v`, see `penalised`.
+        """The micro-batch's own gradient `g_b` and the product `H_b v`, see `changed`.
 
         Args:
             loss_function: The micro-batch loss as a function of the parameters.
@@ -191,10 +192,10 @@ class Penalty:
         assert operator is not None
         return operator(loss_function, theta, direction, self.epsilon)
 
-    def penalised(self, point: GradientAndProduct, learning_rate: tf.Tensor) -> Tree:
+    def changed(self, point: GradientAndProduct, scalars: StepScalars) -> Tree:
         """`g_b + (lr / 4) H_b v`."""
         assert point.product is not None
-        return trees.add_scaled(point.gradient, learning_rate / 4, point.product)
+        return trees.add_scaled(point.gradient, scalars.learning_rate / 4, point.product)
 
 
 def penalty_value(

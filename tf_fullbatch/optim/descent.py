@@ -50,6 +50,11 @@ class Descent(Protocol):
         """Everything that the method keeps from step to step; part of a checkpoint."""
 
     @property
+    def point(self) -> Tree | None:
+        """Where the gradient of the step to come is taken, a tree of the weights' shapes; None: at the weights. Asked
+        in graphs, too."""
+
+    @property
     def momentum(self) -> Tree | None:
         """The running mean or sum of gradients that the method keeps; None where it keeps none."""
 

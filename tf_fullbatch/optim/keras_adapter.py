@@ -34,6 +34,11 @@ class OptimizerState:
         return self._optimizer.variables
 
     @property
+    def point(self) -> Tree | None:
+        """None: the gradient is taken at the weights."""
+        return None
+
+    @property
     def learning_rate(self) -> tf.Tensor:
         """The optimizer's rate at its present iteration."""
         return tf.convert_to_tensor(self._optimizer.learning_rate)

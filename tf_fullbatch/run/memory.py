@@ -113,6 +113,8 @@ def network_memory(model: FullBatchModel) -> NetworkMemory:
     settings, network = model.settings, model.network
     widened = 2 if settings.accumulate_dtype == "float64" and keras.config.floatx() == "float32" else 1
     directions = {"none": 0, "nested_tape": 1, "central_differences": 4}.get(settings.penalty, 3)
+    if settings.perturbation != "none":
+        directions = 3  # what the first gradient gives, the second, and shifted weights
     full_gradient = bool(settings.full_gradient_penalty_strength)
     factor = 1 if settings.penalty in ("none", "forward_differences", "central_differences") else 2.5
     trainable = sum(_bytes(v) for v in network.trainable_variables)

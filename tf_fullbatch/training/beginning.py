@@ -126,6 +126,7 @@ def beside_the_loss(settings: StepConfig) -> list[str]:
 
 
 _NO_GRADIENTS = (
+    "perturbation",
     "clip_norm",
     "micro_batch_clip_norm",
     "learning_rate_factors",

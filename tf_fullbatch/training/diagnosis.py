@@ -6,11 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.core.kernels import GradientKernel
+from tf_fullbatch.core.kernels import Change, GradientKernel
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars, as_full_precision
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
-from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.data.batches import UpdateBatches, micro_batch
 from tf_fullbatch.data.resident import ResidentSource
@@ -46,15 +45,15 @@ class Origin(NamedTuple):
 
 
 def diagnose(
-    objective: Objective, loss: MicroBatchLoss, penalty: Penalty | None, step: StepInQuestion
+    objective: Objective, loss: MicroBatchLoss, change: Change | None, step: StepInQuestion
 ) -> Origin:
     """A clause that names the first micro-batch that is not finite by itself, and where in it.
 
     It costs another pass, after the run has ended.
     """
-    each = objective.micro_batches(penalty=penalty, full_gradient=step.full_gradient)
+    each = objective.micro_batches(penalty=change, full_gradient=step.full_gradient)
     suspects = np.flatnonzero(each.finite != 1)  # nan, too
-    kernel = GradientKernel(loss, penalty)
+    kernel = GradientKernel(loss, change)
     if not len(suspects):
         micro_batches = range(step.source.plan.micro_batches(step.step_in_epoch))
         found = (_contribution(objective, loss, kernel, _micro_batch(step, i), step) for i in micro_batches)

@@ -12,7 +12,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
+from tf_fullbatch.training.step import FIGURES, StepFunctions
 from tf_fullbatch.training.step_loop import Limits, Position, StepLoop
 
 ObjectiveOfStep = Callable[[int, int], Objective]
@@ -61,10 +61,10 @@ class ResidentDriver:
         """
         source, loop, plan = self.source, self._loop, self.source.plan
         pace = source.pace if source.pace.is_fixed else loop.pace(source.feed)
-        at = Position(step, 0, loop.functions.first_phase)
+        at = Position(step, 0, 0)
         while True:
             if not go_on():
-                loop.functions.clear()
+                loop.functions.passes.cleared()
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
             rounds = pace.rounds
             started = time.perf_counter()
@@ -105,24 +105,24 @@ class PassDriver:
         del most
         functions, plan = self._functions, self.source.plan
         micro_batches = tf.constant(plan.micro_batches(step))
-        functions.clear()
+        functions.passes.cleared()
         scalars = functions.scalars(tf.constant(epoch, tf.int64))
-        phases = (FULL_GRADIENT, MICRO_BATCHES) if functions.first_phase else (MICRO_BATCHES,)
-        alone = plan.one_micro_batch and not functions.first_phase and self._objective is None
+        passes = functions.passes
+        alone = plan.one_micro_batch and passes.count == 1 and self._objective is None
         if alone and go_on():
             ((held, place),) = self.source.calls(epoch, step)
             row, accepted = functions.whole(self.source.feed, held, place, scalars, micro_batches)
             listen(1, 1)
             return Steps(row.numpy()[np.newaxis], refused=not bool(accepted), stopped=False)
         votes = 0.0
-        for phase in phases:
+        for phase in range(passes.count):
             for held, place in self.source.calls(epoch, step):
                 if not go_on():
                     votes = 1.0
                     break
-                functions.add(self.source.feed, held, place, scalars, phase)
+                passes.added(self.source.feed, held, place, scalars, phase)
                 listen(int(place.end), plan.rounds(step))
-            if phase == FULL_GRADIENT and float(functions.keep_full_gradient(tf.constant(votes))):
+            if phase + 1 < passes.count and float(passes.first_ended(tf.constant(votes))):
                 return Steps(np.empty((0, len(FIGURES))), refused=False, stopped=True)
         if self._objective is None:
             row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.analysis import stability
 from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core import trees
 from tf_fullbatch.core.kernels import MicroBatchFigures
 from tf_fullbatch.core.objective import Objective, Point
 from tf_fullbatch.core.penalties import Penalty
@@ -76,7 +78,17 @@ class TrainingMoment:
     def stability(self) -> Stability | None:
         """Where the step's method loses its stability, at the factor by which it is clipped."""
         factor = self._trial.clip_factor if self._settings.clip_norm is not None else 1.0
-        return self._trainer.training.steps.functions.descent.stability(self.learning_rate, factor)
+        found = self._trainer.training.steps.functions.descent.stability(self.learning_rate, factor)
+        perturbation = self._settings.build_perturbation()
+        if found is None or perturbation is None:
+            return found
+        # Of other gradients than that of the whole set, or other lengths than one, no threshold is known.
+        whole = self._settings.perturbs_whole and self._trainer.batches.steps_per_epoch == 1
+        if not whole or perturbation.adaptive or found.preconditioner is not None:
+            return None
+        norm = float(trees.global_norm([tf.convert_to_tensor(g) for g in self.point().gradient]))
+        weight = float(perturbation.weight_in(self._epoch, norm))
+        return stability.with_perturbation(found, weight * perturbation.radius, norm)
 
     def point(self) -> Point:
         """See `Moment.point`."""

@@ -12,7 +12,7 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
-from tf_fullbatch.core.kernels import GradientKernel
+from tf_fullbatch.core.kernels import Change, GradientKernel
 from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
@@ -27,6 +27,7 @@ from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.evaluation import EvaluationKernel
+from tf_fullbatch.training.phases import AfterWholeGradient, AtPerturbedWeights, OnePass
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
 from tf_fullbatch.training.trainable import Trainable
@@ -41,6 +42,7 @@ class TrainingParts:
     Attributes:
         loss: The micro-batch's loss.
         penalty: The gradient penalty; None for none.
+        change: What changes each micro-batch's gradient, the penalty or a perturbation; None for none.
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
         steps: The compiled steps.
         trial: Tries a step.
@@ -54,6 +56,7 @@ class TrainingParts:
 
     loss: MicroBatchLoss
     penalty: Penalty | None
+    change: Change | None
     make_pass: Callable[[Kernel, int], FullPass]
     steps: StepLoop
     trial: TrialStep
@@ -106,16 +109,30 @@ def build_training(
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
         fused_kernels=settings.fused_batch_norm and not jit_compile,
     )
-    penalty, descended, plain = _kernels(loss, settings, jit_compile=jit_compile)
+    penalty, perturbation = None, settings.build_perturbation()
+    if settings.penalty != "none":
+        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
+    change = penalty or (None if settings.perturbs_whole else perturbation)
+    kernel = functools.partial(_kernel, loss, settings, jit_compile=jit_compile)
     make_pass = functools.partial(_full_pass, model, call)
+    descent = _descent(model)
+
+    def passes(metrics: Metrics | None) -> OnePass:
+        main, at = make_pass(kernel(change), metrics=metrics), lambda: descent.point
+        kept = network.trainable_variables, model.distribute_strategy
+        if settings.full_gradient_penalty_strength:
+            plain = GradientKernel(loss, jit_compile=jit_compile)
+            return AfterWholeGradient(main, at, make_pass(plain), *kept)
+        if perturbation is not None and settings.perturbs_whole:
+            return AtPerturbedWeights(main, at, make_pass(kernel(None)), perturbation, *kept)
+        return OnePass(main, at)
+
     steps = StepFunctions(
-        full_pass=make_pass(descended, metrics=metrics),
-        plain_pass=None if plain is None else make_pass(plain),
-        descent=_descent(model),
+        passes=passes(metrics),
+        descent=descent,
         state=call.state,
         settings=settings,
         trainable=network.trainable_variables,
-        strategy=model.distribute_strategy,
     )
 
     @functools.cache  # a trace takes a second
@@ -124,8 +141,7 @@ def build_training(
             audit.check(call, of_outputs, samples, second_derivatives=True)
 
     trial = TrialStep(
-        functools.partial(make_pass, descended),
-        None if plain is None else functools.partial(make_pass, plain),
+        lambda: passes(None),
         steps.clip,
         steps.descent,
         network.trainable_variables,
@@ -133,6 +149,7 @@ def build_training(
     return TrainingParts(
         loss=loss,
         penalty=penalty,
+        change=change,
         make_pass=make_pass,
         steps=StepLoop(steps),
         trial=trial,
@@ -148,25 +165,20 @@ def build_training(
     )
 
 
-def _kernels(
-    loss: MicroBatchLoss, settings: StepConfig, *, jit_compile: bool
-) -> tuple[Penalty | None, GradientKernel, GradientKernel | None]:
-    """The penalty, the kernel of the gradient that is descended, and that of the plain pass where one comes before."""
-    penalty = None
-    if settings.penalty != "none":
-        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
-    whole = bool(settings.full_gradient_penalty_strength)
+def _kernel(
+    loss: MicroBatchLoss, settings: StepConfig, change: Change | None, *, jit_compile: bool
+) -> GradientKernel:
+    """The kernel of the gradient that is descended."""
     clips = settings.micro_batch_clip_norm is not None
-    descended = GradientKernel(
+    return GradientKernel(
         loss,
-        penalty,
+        change,
         clip_norm=settings.micro_batch_clip_norm,
         clip_norm_type=settings.clip_norm_type,
         jit_compile=jit_compile,
-        # Else the gradient that is descended, or that of the plain pass, is the micro-batches' own.
-        unpenalised=(penalty is not None or clips) and not whole,
+        # Else the gradient that is descended, or that of the pass before, is the micro-batches' own.
+        unpenalised=(change is not None or clips) and not settings.full_gradient_penalty_strength,
     )
-    return penalty, descended, GradientKernel(loss, jit_compile=jit_compile) if whole else None
 
 
 def _descent(model: Trainable) -> Descent:
@@ -233,7 +245,7 @@ def audited(
         samples,
         second_derivatives=penalty in EXACT,
         forward_mode=penalty == "forward_over_reverse",
-        shifted_weights=penalty not in ("none", *EXACT),
+        shifted_weights=penalty not in ("none", *EXACT) or model.settings.perturbation != "none",
         replicas=model.distribute_strategy.num_replicas_in_sync,
     )
     return call, report

@@ -9,15 +9,14 @@ import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import keras_internals, penalties, transforms, trees
-from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Feed, PassMeans, Place
 from tf_fullbatch.core.traced_once import TracedOnce
-from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
+from tf_fullbatch.training.phases import OnePass
 
 FIGURES = (
     "loss",
@@ -49,37 +48,29 @@ WATCHED = {
 }
 """Figures without which a step is not applied where they are not finite, in words."""
 
-MICRO_BATCHES, FULL_GRADIENT = 0, 1
-"""The phases of a step: with the penalty on the whole gradient, first a pass for that gradient."""
-
 
 class StepFunctions:
     """The compiled parts of a step. Made once a model is built; holds the step's scratch sums.
 
     Args:
-        full_pass: The pass with the penalty.
-        plain_pass: The pass for the whole gradient; None where no penalty needs it.
+        passes: What the gradient is made of.
         descent: Moves the weights.
         state: The network's state, for its statistics.
         settings: Clipping, noise, penalty.
         trainable: The trainable variables.
-        strategy: The strategy in whose scope the model was built.
     """
 
     def __init__(
         self,
         *,
-        full_pass: FullPass,
-        plain_pass: FullPass | None,
+        passes: OnePass,
         descent: Descent,
         state: NetworkState,
         settings: StepConfig,
         trainable: Sequence[keras.Variable],
-        strategy: tf.distribute.Strategy,
     ):
         self.descent = descent
-        self.full_pass = full_pass
-        self.plain_pass = plain_pass
+        self.passes = passes
         self._state = state
         self._settings = settings
         self._trainable = list(trainable)
@@ -87,28 +78,10 @@ class StepFunctions:
         self._transforms = [self.clip]
         if settings.additive_noise:
             self._transforms.append(transforms.langevin_noise(settings.additive_noise, settings.seed))
-        self._full_gradient: list[tf.Variable] = []
-        if plain_pass is not None:
-            with strategy.scope():
-                self._full_gradient = [
-                    tf.Variable(tf.zeros(v.shape, v.dtype), trainable=False) for v in self._trainable
-                ]
         self._wholes: dict[Feed, TracedOnce] = {}
-        self.clear = keras_internals.compiled(self._clear)
         self.finish = keras_internals.compiled(self.end_step)
         self._end_pass = keras_internals.compiled(self._ended_pass)
-        self.keep_full_gradient = keras_internals.compiled(self.end_plain_pass)
         self.scalars = keras_internals.compiled(self.scalars_now)
-
-    @property
-    def first_phase(self) -> int:
-        """The phase that a step begins with."""
-        return MICRO_BATCHES if self.plain_pass is None else FULL_GRADIENT
-
-    @property
-    def full_gradient(self) -> Tree | None:
-        """The whole gradient kept by the step under way; None where no penalty needs it."""
-        return [tf.convert_to_tensor(v) for v in self._full_gradient] or None
 
     def whole(
         self, feed: Feed, held: Any, place: Place, scalars: StepScalars, micro_batches: tf.Tensor
@@ -122,31 +95,8 @@ class StepFunctions:
         self, feed: Feed, held: Any, place: Place, scalars: StepScalars, micro_batches: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """`whole`, not compiled."""
-        means = self.full_pass.of_one(feed, held, place, scalars, None)
+        means = self.passes.of_one(feed, held, place, scalars)
         return self.apply_means(means, scalars, micro_batches)
-
-    def add(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
-        """Adds a part of a step's pass to the sums; for samples that stream, and for several workers."""
-        if phase == FULL_GRADIENT:
-            assert self.plain_pass is not None
-            self.plain_pass.added(feed, held, place, scalars)
-        else:
-            self.full_pass.added(feed, held, place, scalars, None, self.full_gradient)
-
-    def end_plain_pass(self, stop_votes: tf.Tensor) -> tf.Tensor:
-        """Ends the pass for the whole gradient, neither clipped nor noisy, and keeps it; returns the votes' sum."""
-        assert self.plain_pass is not None
-        means = self.plain_pass.means(stop_votes)
-        for kept, mean in zip(self._full_gradient, means.weighted.gradient, strict=True):
-            kept.assign(tf.cast(mean, kept.dtype))
-        self.plain_pass.clear()
-        return means.stop_votes
-
-    def _clear(self) -> None:
-        """Forgets a step that was broken off."""
-        self.full_pass.clear()
-        if self.plain_pass is not None:
-            self.plain_pass.clear()
 
     def scalars_now(self, epoch: tf.Tensor) -> StepScalars:
         """The scalars of the step about to be made."""
@@ -176,8 +126,8 @@ class StepFunctions:
         Returns:
             The step's row of figures, and whether it was applied.
         """
-        row, accepted = self.apply_means(self.full_pass.means(stop_votes), scalars, micro_batches)
-        self.full_pass.clear()
+        row, accepted = self.apply_means(self.passes.means(scalars, stop_votes), scalars, micro_batches)
+        self.passes.clear()
         return row, accepted
 
     def finish_asking(
@@ -202,8 +152,8 @@ class StepFunctions:
         return self._row(figures, micro_batches, applied), accepted
 
     def _ended_pass(self, scalars: StepScalars, stop_votes: tf.Tensor) -> tuple:
-        looked_at = self._transformed(self.full_pass.means(stop_votes), scalars)
-        self.full_pass.clear()
+        looked_at = self._transformed(self.passes.means(scalars, stop_votes), scalars)
+        self.passes.clear()
         return looked_at
 
     def apply_means(
@@ -226,7 +176,7 @@ class StepFunctions:
         gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         figures = self._figures(means, scalars) | measured
-        own = self.full_gradient or means.weighted.unpenalised
+        own = means.weighted.unpenalised
         figures["unpenalised_gradient_norm"] = trees.global_norm(own) if own else figures["gradient_norm"]
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]
         accepted = tf.reduce_all(tf.stack(finite)) & (means.stop_votes == 0)
@@ -246,7 +196,7 @@ class StepFunctions:
         """What a pass measured."""
         weighted: GradientMeans = means.weighted
         sampled: SampleMeans = means.sampled
-        penalty = penalties.penalty_value(scalars, weighted.squared_norm, self.full_gradient)
+        penalty = penalties.penalty_value(scalars, weighted.squared_norm, self.passes.whole_gradient)
         sums = [tf.reduce_sum(m) for m in sampled.measurements]
         return {
             "loss": weighted.loss,

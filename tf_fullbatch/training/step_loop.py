@@ -12,7 +12,7 @@ from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import BatchPlan, pieces
 from tf_fullbatch.data.resident import HeldSamples, ResidentFeed
-from tf_fullbatch.training.step import FIGURES, FULL_GRADIENT, MICRO_BATCHES, StepFunctions
+from tf_fullbatch.training.step import FIGURES, StepFunctions
 
 
 class Position(NamedTuple):
@@ -21,7 +21,7 @@ class Position(NamedTuple):
     Attributes:
         step: The step within the epoch.
         round: Rounds of it already passed over.
-        phase: `MICRO_BATCHES` or `FULL_GRADIENT`.
+        phase: Which of the step's passes, from 0.
     """
 
     step: Any
@@ -117,7 +117,7 @@ class StepLoop:
             Where it ended, and what was done, as numbers and NumPy arrays.
         """
         if feed not in self._advances:
-            alone = self.functions.plain_pass is None and feed.one_micro_batch
+            alone = self.functions.passes.count == 1 and feed.one_micro_batch
             self._advances[feed] = TracedOnce(
                 functools.partial(self._in_graph, self._single if alone else self._advance, feed)
             )
@@ -175,7 +175,7 @@ class StepLoop:
         """Steps of any number of micro-batches, or part of one."""
         samples, update_batch, begin, limits = question
         steps_per_epoch = _steps_per_epoch(question)
-        passes = 1 if self.functions.plain_pass is None else 2
+        passes = self.functions.passes.count
 
         def size(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             """(micro-batches, rounds) of a step."""
@@ -209,20 +209,16 @@ class StepLoop:
 
     def _pass_over(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: tf.Tensor) -> None:
         """Adds rounds to the sums of the phase's pass."""
+        passes = self.functions.passes
 
-        def penalised() -> tf.Tensor:
-            self.functions.full_pass.add(feed, held, place, scalars, None, self.functions.full_gradient)
+        def of(one: int) -> tf.Tensor:
+            passes.add(feed, held, place, scalars, one)
             return tf.constant(0)
 
-        def plain() -> tf.Tensor:
-            assert self.functions.plain_pass is not None
-            self.functions.plain_pass.add(feed, held, place, scalars)
-            return tf.constant(0)
-
-        if self.functions.plain_pass is None:
-            penalised()
+        if passes.count == 1:
+            of(0)
         else:
-            tf.cond(phase == FULL_GRADIENT, plain, penalised)
+            tf.cond(phase == 0, lambda: of(0), lambda: of(1))
 
     def _end_of_pass(
         self, at: Position, scalars: StepScalars, micro_batches: tf.Tensor
@@ -233,25 +229,25 @@ class StepLoop:
             row, accepted = self.functions.end_step(scalars, micro_batches, tf.zeros([]))
             moved = tf.cast(accepted, tf.int32)
             return (
-                Position(at.step + moved, 0 * at.round, 0 * at.phase + self.functions.first_phase),
+                Position(at.step + moved, 0 * at.round, 0 * at.phase),
                 moved,
                 row,
                 accepted,
             )
 
-        def gradient_is_known() -> tuple[Position, tf.Tensor, tf.Tensor, tf.Tensor]:
-            self.functions.end_plain_pass(tf.zeros([]))
+        def second_begins() -> tuple[Position, tf.Tensor, tf.Tensor, tf.Tensor]:
+            self.functions.passes.end_first(tf.zeros([]))
             row = tf.zeros([len(FIGURES)], tf.float64)
             return (
-                Position(at.step, 0 * at.round, 0 * at.phase + MICRO_BATCHES),
+                Position(at.step, 0 * at.round, 0 * at.phase + 1),
                 tf.constant(0),
                 row,
                 tf.constant(True),
             )
 
-        if self.functions.plain_pass is None:
+        if self.functions.passes.count == 1:
             return step_ends()
-        return tf.cond(at.phase == FULL_GRADIENT, gradient_is_known, step_ends)
+        return tf.cond(at.phase == 0, second_begins, step_ends)
 
 
 def _steps_per_epoch(question: Question) -> tf.Tensor:

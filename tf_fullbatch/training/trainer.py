@@ -127,15 +127,14 @@ class Trainer:
             Steps per epoch, and a function that tells how many the present epoch still has.
         """
         model = self._model
-        repeats = 2 if model.settings.full_gradient_penalty_strength else 1
         driver = self._driver = driver_of(
             self.training.steps,
-            self._source(data, repeats),
+            self._source(data, self.training.steps.functions.passes.count),
             lambda epoch, step: self.objective(data, step, epoch),
         )
         plan = driver.source.plan
         timeline = self._timeline = Timeline(plan, model.steps_completed, steps_made)
-        self.training.steps.functions.clear()
+        self.training.steps.functions.passes.cleared()
         per_epoch = plan.steps_per_epoch
         return per_epoch, lambda: per_epoch - timeline.step_in_epoch(model.steps_completed)
 
@@ -264,11 +263,12 @@ class Trainer:
         assert name is not None
         trained, source = self.training, self._driver.source
         scalars = trained.steps.functions.scalars(tf.constant(epoch, tf.int64))
-        question = StepInQuestion(source, step, scalars, trained.steps.functions.full_gradient)
+        whole = trained.steps.functions.passes.whole_gradient
+        question = StepInQuestion(source, step, scalars, whole)
         objective = self._objective(source.batches, step, scalars, keep_noise=True)
         origin = Origin("")
         if name != "learning_rate":
-            origin = diagnose(objective, trained.loss, trained.penalty, question)
+            origin = diagnose(objective, trained.loss, trained.change, question)
         number = self._model.steps_completed + 1
         value = named_figures(row)[name]
         raise NonFiniteError(WATCHED[name], value, number, origin.words, advice=origin.advice)

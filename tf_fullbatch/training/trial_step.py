@@ -8,14 +8,14 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals, trees
-from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.kernels import GradientMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.core.passes import PassMeans, Source
+from tf_fullbatch.core.passes import Source
 from tf_fullbatch.core.penalties import penalty_value
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
+from tf_fullbatch.training.phases import OnePass
 
 
 class Trial(NamedTuple):
@@ -36,8 +36,7 @@ class TrialStep:
     """Steps without noise, after which everything is as it was, to the last bit.
 
     Args:
-        penalised_pass: Makes the pass for the gradient that is descended; of no metrics.
-        plain_pass: Makes the pass for the whole gradient; None where no penalty needs it.
+        passes: Makes what the gradient is made of; of no metrics.
         clip: (gradient, step) -> (clipped gradient, figures), `transforms.clipping`.
         descent: Moves the weights.
         trainable: The trainable variables.
@@ -45,30 +44,25 @@ class TrialStep:
 
     def __init__(
         self,
-        penalised_pass: Callable[[], FullPass],
-        plain_pass: Callable[[], FullPass] | None,
+        passes: Callable[[], OnePass],
         clip: Callable[..., Any],
         descent: Descent,
         trainable: Sequence[keras.Variable],
     ):
         # Made when first needed: their sums take as much memory as the weights.
-        self._penalised_pass = functools.cache(penalised_pass)
-        self._plain_pass = None if plain_pass is None else functools.cache(plain_pass)
+        self._passes = functools.cache(passes)
         self._clip, self._descent, self._trainable = clip, descent, list(trainable)
         in_graph = functools.partial(self._moved_and_back, None)
         self._moved = keras_internals.compiled(in_graph)
 
     def made(self, source: Source, step: int, scalars: StepScalars, objective: Objective) -> Trial:
         """The step on a step's samples of an epoch, `objective` its own; cross-replica context, from Python."""
-        whole: Tree | None = None
-        if self._plain_pass is not None:
-            found: GradientMeans = self._plain_pass().run(source, step, scalars).weighted
-            whole = [tf.cast(g, v.dtype) for g, v in zip(found.gradient, self._trainable, strict=True)]
-        means: PassMeans = self._penalised_pass().run(source, step, scalars, None, whole)
+        passes = self._passes()
+        means = passes.run(source, step, scalars)
         moved = self._moved
         if self._descent.asks_objective:
             moved = functools.partial(self._moved_and_back, objective)
-        update, factor, spent = moved(means.weighted, scalars, whole)
+        update, factor, spent = moved(means.weighted, scalars, passes.whole_gradient)
         return Trial(update, float(factor), float(spent))
 
     def _moved_and_back(
