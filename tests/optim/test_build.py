@@ -137,12 +137,12 @@ class Quadratic:
 
     def value_and_gradient(self, theta: list[np.ndarray], penalty: None = None) -> Point:
         self.evaluations += 1
-        gradient = [leaf - 3 for leaf in theta]
+        gradient = [np.asarray(leaf) - 3 for leaf in theta]
         return Point(tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64), gradient)
 
     def loss(self, theta: list[np.ndarray]) -> float:
         self.evaluations += 1 / 3
-        return sum(float(np.sum((leaf - 3) ** 2)) / 2 for leaf in theta)
+        return sum(float(np.sum((np.asarray(leaf) - 3) ** 2)) / 2 for leaf in theta)
 
     def hvps(
         self, theta: list[np.ndarray], directions: list[list[np.ndarray]], *of: str | None
@@ -166,7 +166,7 @@ def ask(
     descent, objective = optimizer.descent(variables), Quadratic(variables)
     assert descent.asks_objective
     for _ in range(steps):
-        point = objective.value_and_gradient(objective.theta())
+        point = objective.value_and_gradient(descent.point or objective.theta())
         before = objective.evaluations
         made = descent.step(At(point.loss, point.loss, point.gradient), cast(Any, objective))
         assert made.evaluations == objective.evaluations - before

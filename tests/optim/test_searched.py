@@ -13,6 +13,7 @@ from tf_fullbatch import FullBatchModel
 from tf_fullbatch.core.objective import Point
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import At
+from tf_fullbatch.optim.rules.fista import Fista
 from tf_fullbatch.optim.rules.lbfgs import LBFGS
 from tf_fullbatch.optim.rules.newton_cg import NewtonCG, truncated_cg
 from tf_fullbatch.optim.rules.nonlinear_cg import NonlinearCG
@@ -32,6 +33,8 @@ ROWS: tuple[tuple[type[SearchOptimizer], dict[str, Any], int], ...] = (
     (NonlinearCG, {"line_search": "strong_wolfe", "beta": "hestenes_stiefel"}, 25),
     (NewtonCG, {}, 12),
     (NewtonCG, {"curvature": "ggn", "damping": 1e-4, "line_search": "strong_wolfe"}, 12),
+    (Fista, {"learning_rate": 2.0}, 60),
+    (Fista, {"learning_rate": 1.0, "restart": "function", "line_search": "none"}, 100),
     (SearchedGradientDescent, {"learning_rate": 1.0}, 120),
     (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "hager_zhang", "momentum": 0.5}, 80),
     (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "non_monotone"}, 150),
@@ -39,7 +42,7 @@ ROWS: tuple[tuple[type[SearchOptimizer], dict[str, Any], int], ...] = (
 """(method, settings, steps that bring it to the minimum of a logistic regression)."""
 
 DIFFERENCES = {"penalty": "forward_differences", "penalty_strength": 0.5}
-SOME = [row[:2] for row in ROWS[::3]]
+SOME = [row[:2] for row in ROWS[::3]] + [row[:2] for row in ROWS if row[0] is Fista]
 
 
 def network(*, normalised: bool = False, dropout: float = 0.0) -> keras.Model:

@@ -153,7 +153,13 @@ class PerturbationTest(Float64Case):
         for on_device, chunk in ((True, None), (True, 1), (False, 1)):
             network = softplus_network(keras.layers.BatchNormalization())
             batches = UpdateBatches(
-                X, Y, batch_size=UPDATE_BATCH, shuffle=True, seed=SEED, on_device=on_device, chunk_micro_batches=chunk
+                X,
+                Y,
+                batch_size=UPDATE_BATCH,
+                shuffle=True,
+                seed=SEED,
+                on_device=on_device,
+                chunk_micro_batches=chunk,
             )
             model = model_of(network, micro_batch_size=MICRO_BATCH, perturbation="sam")
             model.fit(batches, epochs=2, verbose=0)

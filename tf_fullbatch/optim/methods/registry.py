@@ -4,6 +4,7 @@ from tf_fullbatch.optim.methods.adai import AdaiSettings, AdaiWSettings
 from tf_fullbatch.optim.methods.adamw import AdamWSettings
 from tf_fullbatch.optim.methods.base import OptimizerSettings
 from tf_fullbatch.optim.methods.central_flow import CentralFlowSettings
+from tf_fullbatch.optim.methods.fista import FistaSettings
 from tf_fullbatch.optim.methods.gradient_descent import GradientDescentSettings
 from tf_fullbatch.optim.methods.gradient_flow import GradientFlowSettings
 from tf_fullbatch.optim.methods.lamb import LAMBSettings
@@ -29,6 +30,7 @@ OPTIMIZERS: dict[str, type[OptimizerSettings]] = {
     "pnm": PNMSettings,
     "adapnm": AdaPNMSettings,
     "muon": MuonSettings,
+    "fista": FistaSettings,
     "lbfgs": LBFGSSettings,
     "newton_cg": NewtonCGSettings,
     "nonlinear_cg": NonlinearCGSettings,

@@ -3,6 +3,7 @@
 from tf_fullbatch.optim.rules import (  # noqa: F401
     adai,
     central_flow,
+    fista,
     gradient_descent,
     gradient_flow,
     lamb,

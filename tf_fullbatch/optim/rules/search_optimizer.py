@@ -105,10 +105,15 @@ class SearchOptimizer(ObjectiveOptimizer):
             "line_search_options": dict(self.line_search_options),
         }
 
+    @property
+    def compares_steps(self) -> bool:
+        """Whether gradients or values of different steps are compared, which then have to be of one function."""
+        return self.direction_rule.gradients_compared
+
     def refuse(self, training: Beginning) -> None:
         """See `ObjectiveOptimizer`."""
         spoilt = list(training.beside_the_objective)
-        if self.direction_rule.gradients_compared:
+        if self.compares_steps:
             spoilt += training.differs_from_step_to_step
         if spoilt:
             raise UserError(
@@ -117,7 +122,7 @@ class SearchOptimizer(ObjectiveOptimizer):
             )
 
 
-class _Step(NamedTuple):
+class SearchStep(NamedTuple):
     """A direction and how far to go along it."""
 
     direction: tf.Tensor
@@ -162,10 +167,10 @@ class SearchedDescent(OptimizerState):
         assert objective is not None
         mine = self._mine
         before = objective.evaluations
-        theta = self._theta()
+        theta = self.point or self.weights()
         gradient = trees.flatten(self.with_decay(at.gradient, theta))
         value = float(at.objective) + self._decay_value(theta)
-        along = _Along(objective, theta, self._decay_value, self.with_decay)
+        along = Along(objective, theta, self._decay_value, self.with_decay)
         kept: Kept = {name: tf.convert_to_tensor(v.value) for name, v in mine.kept.items()}
         direction, kept = self.directed(objective, theta, gradient, kept)
         made = self._searched(along, value, direction, gradient, kept)
@@ -183,7 +188,7 @@ class SearchedDescent(OptimizerState):
             )
         length = made.found.trial.length
         new = along.tree(made.direction, length)
-        kept = self._accept(made.kept, gradient, made.direction, tf.constant(length, tf.float64))
+        kept = self.kept_after(along, made, new, gradient)
         self._assign(new, kept, made, fell_back)
         return Accepted(objective.evaluations - before)
 
@@ -201,7 +206,21 @@ class SearchedDescent(OptimizerState):
         del objective, theta
         return self._direct(kept, gradient)
 
-    def _theta(self) -> Tree:
+    def kept_after(self, along: "Along", made: SearchStep, new: Tree, gradient: tf.Tensor) -> Kept:
+        """What is kept after a step.
+
+        Args:
+            along: The function that is gone down.
+            made: The step.
+            new: Tree, the weights that it leads to.
+            gradient: `[parameters]`, where it began.
+        """
+        del along, new
+        length = tf.constant(made.found.trial.length, tf.float64)
+        return self._accept(made.kept, gradient, made.direction, length)
+
+    def weights(self) -> Tree:
+        """The variables' present values."""
         return [tf.convert_to_tensor(v.value) for v in self._trainable]
 
     def _decay_value(self, theta: Tree) -> float:
@@ -216,14 +235,14 @@ class SearchedDescent(OptimizerState):
 
     def _searched(
         self,
-        along: "_Along",
+        along: "Along",
         value: float,
         direction: tf.Tensor,
         gradient: tf.Tensor,
         kept: Kept,
         *,
         anew: bool = False,
-    ) -> _Step | None:
+    ) -> SearchStep | None:
         """A step along a direction; None where it does not descend, or the search finds nothing."""
         slope = float(dot(direction, gradient))
         if not slope < 0:
@@ -231,22 +250,22 @@ class SearchedDescent(OptimizerState):
         search = self._mine.search_rule
         if search is None:
             trial = Trial(float(self.learning_rate), math.nan)
-            return _Step(direction, slope, Found(trial, satisfied=True), kept)
+            return SearchStep(direction, slope, Found(trial, satisfied=True), kept)
         count = int(self._mine.remembered.numpy())
         memory = tuple(self._mine.search_memory.numpy()[:count].tolist())
-        start = Start(value, slope, self._first(slope, gradient, anew=anew), memory)
+        start = Start(value, slope, self.first_length(slope, gradient, anew=anew), memory)
         found = search.search(along.line(direction), start)
-        return None if found is None else _Step(direction, slope, found, kept)
+        return None if found is None else SearchStep(direction, slope, found, kept)
 
     def _promises_nothing(
         self, value: float, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
     ) -> bool:
         """Whether the decrease to first order is one that values of the loss's type cannot show."""
         slope = -float(dot(direction, gradient))
-        promised = slope * self._first(-slope, gradient, anew=False) if slope else 0.0
+        promised = slope * self.first_length(-slope, gradient, anew=False) if slope else 0.0
         return 0 <= promised <= 8 * float(np.finfo(dtype.as_numpy_dtype).eps) * abs(value)
 
-    def _first(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
+    def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The length to try first."""
         if self._mine.direction_rule.natural and not anew:
             return 1.0
@@ -256,7 +275,7 @@ class SearchedDescent(OptimizerState):
         rate = float(self.learning_rate)
         return min(rate, 1 / float(tf.norm(gradient))) if anew else rate
 
-    def _assign(self, new: Tree, kept: Kept, made: _Step, fell_back: bool) -> None:
+    def _assign(self, new: Tree, kept: Kept, made: SearchStep, fell_back: bool) -> None:
         mine = self._mine
         if not all(bool(tf.reduce_all(tf.math.is_finite(leaf))) for leaf in new):
             raise SearchFailedError(
@@ -276,7 +295,7 @@ class SearchedDescent(OptimizerState):
         mine.iterations.assign(mine.iterations.numpy() + 1)
 
 
-class _Along:
+class Along:
     """The function that is gone down, along directions from a point."""
 
     def __init__(
@@ -295,14 +314,17 @@ class _Along:
         moved = [tf.cast(leaf, p.dtype) for leaf, p in zip(cut, self._theta, strict=True)]
         return trees.add_scaled(self._theta, length, moved)
 
+    def value(self, theta: Tree) -> float:
+        """The function's value, by a forward pass alone where there is no penalty."""
+        if self._objective.penalty is None:
+            return float(self._objective.loss(theta)) + self._decay_value(theta)
+        return self._value_and_gradient(theta)[0]
+
     def line(self, direction: tf.Tensor) -> Line:
         """The function along a direction."""
 
         def value(length: float) -> float:
-            theta = self.tree(direction, length)
-            if self._objective.penalty is None:
-                return float(self._objective.loss(theta)) + self._decay_value(theta)
-            return self._value_and_gradient(theta)[0]
+            return self.value(self.tree(direction, length))
 
         def value_and_slope(length: float) -> tuple[float, float]:
             found, gradient = self._value_and_gradient(self.tree(direction, length))
