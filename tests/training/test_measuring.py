@@ -116,6 +116,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     },
     "micro-batches clipped": {"micro_batch_clip_norm": 0.1},
     "perturbed": {"perturbation": "sam", "clip_norm": 0.05},
+    "transforms": {
+        "gradient_transforms": "centralize,adaptive_clip(threshold=0.1),l1(coefficient=0.01),clip",
+        "update_transforms": "weight_decay(coefficient=0.2),clip(norm=0.05)",
+        "clip_norm": 0.05,
+    },
 }
 
 
@@ -126,6 +131,7 @@ class NextStepTest(Float64Case):
         ("adam", "penalty"),
         ("schedule", "both penalties"),
         ("nesterov", "perturbed"),
+        ("nesterov", "transforms"),
     )
     def test_the_update_is_the_one_that_comes_and_nothing_changes(
         self, optimizer: str, settings: str

@@ -16,7 +16,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of
-from tf_fullbatch.core import transforms
+from tf_fullbatch.core.loss_weights import sample_loss_weights
 from tf_fullbatch.data.batches import UpdateBatches
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +114,7 @@ class NoiseFiguresTest(Float64Case):
         self.assertNotIn("noise_scale", model.last_step)
 
     def test_factors_on_the_losses_are_part_of_the_gradients(self) -> None:
-        z = transforms.sample_loss_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5).numpy()
+        z = sample_loss_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5).numpy()
         norm, scale = expected(softplus_network(), np.arange(SAMPLES), 5, z.astype("float64"))
         for more in (EXACT, SETTINGS["two penalties"]):
             model = model_of(micro_batch_size=5, multiplicative_noise=0.5, seed=4, **more)

@@ -10,7 +10,9 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import FEATURES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, weights
-from tf_fullbatch.core import transforms, trees
+from tf_fullbatch.core import trees
+from tf_fullbatch.core.loss_weights import sample_loss_weights
+from tf_fullbatch.core.transforms.langevin_noise import add_langevin_noise
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.errors import NonFiniteError
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
@@ -72,7 +74,7 @@ class ExactStepTest(Float64Case):
 
     def test_additive_noise_follows_seed_and_step(self) -> None:
         change, gradient, _ = self.step(additive_noise=0.1, seed=4)
-        self.assert_trees_close(change, transforms.add_langevin_noise(gradient, 0.1, 4, 0))
+        self.assert_trees_close(change, add_langevin_noise(gradient, 0.1, 4, 0))
         again, _, _ = self.step(additive_noise=0.1, seed=4)
         other, _, _ = self.step(additive_noise=0.1, seed=5)
         self.assertAllEqual(trees.flatten(change), trees.flatten(again))
@@ -80,7 +82,7 @@ class ExactStepTest(Float64Case):
 
     def test_multiplicative_noise_weights_the_samples(self) -> None:
         change, _, _ = self.step(multiplicative_noise=0.5, seed=4)
-        z = transforms.sample_loss_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5)
+        z = sample_loss_weights(4, 0, tf.range(SAMPLES, dtype=tf.int64), 0.5)
         network = softplus_network()
         with tf.GradientTape() as tape:
             losses = keras.losses.sparse_categorical_crossentropy(

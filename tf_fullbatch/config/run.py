@@ -212,6 +212,8 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "perturbation": "none",
         "perturbation_radius": None,
         "perturbation_options": None,
+        "gradient_transforms": None,
+        "update_transforms": None,
     },
     "runtime": {
         "data_on_device": "auto",

@@ -13,6 +13,11 @@ from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.rate_factors import parsed_factors
+from tf_fullbatch.optim.transforms.base import TransformSettings
+from tf_fullbatch.optim.transforms.clip import Clip
+from tf_fullbatch.optim.transforms.lists import gradient_transforms, update_transforms
+from tf_fullbatch.optim.transforms.noise import Noise
+from tf_fullbatch.optim.transforms.registry import GRADIENT_TRANSFORMS, OF_FLAGS, UPDATE_TRANSFORMS
 from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
@@ -91,6 +96,17 @@ class StepConfig(Group):
         "Standard deviation of Gaussian noise added to every coordinate of the clipped gradient (Langevin dynamics).",
         minimum=0,
     )
+    gradient_transforms: str | None = setting(
+        None,
+        "What is done to the averaged, penalised gradient before the method, in this order, NAME(key=value,...),...: "
+        f"{described(GRADIENT_TRANSFORMS)}. Where it does not name clip and noise, which --clip_norm and "
+        "--additive_noise give, they come last.",
+    )
+    update_transforms: str | None = setting(
+        None,
+        "What is done to the method's update before it is applied, in this order, NAME(key=value,...),...: "
+        f"{described(UPDATE_TRANSFORMS)}.",
+    )
     multiplicative_noise: float = setting(
         0.0,
         "Standard deviation sigma of the factors z ~ N(1, sigma^2) on the samples' losses (Hoffer et al. 2017).",
@@ -130,6 +146,8 @@ class StepConfig(Group):
     def __post_init__(self) -> None:
         Group.__post_init__(self)
         parsed_factors(self.learning_rate_factors)
+        self.chosen_gradient_transforms()
+        self.chosen_update_transforms()
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
         if self.penalty == "none" and strengths:
             raise UserError(
@@ -152,6 +170,33 @@ class StepConfig(Group):
             )
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
             refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
+
+    def chosen_gradient_transforms(self) -> dict[str, TransformSettings]:
+        """Name -> settings of the transforms of the gradient, in the order in which they act.
+
+        Raises:
+            UserError: A part of the list that cannot be.
+        """
+        of_flags: dict[str, TransformSettings] = {}
+        if self.clip_norm is not None:
+            of_flags["clip"] = Clip(norm=self.clip_norm, norm_type=self.clip_norm_type)
+        if self.additive_noise:
+            of_flags["noise"] = Noise(standard_deviation=self.additive_noise, seed=self.seed)
+        return gradient_transforms(self.gradient_transforms, of_flags)
+
+    def chosen_update_transforms(self) -> dict[str, TransformSettings]:
+        """Name -> settings of the transforms of the update, in the order in which they act.
+
+        Raises:
+            UserError: A part of the list that cannot be.
+        """
+        return update_transforms(self.update_transforms)
+
+    @property
+    def clips_at_most(self) -> bool:
+        """Whether gradient and update have no transforms but clipping of the gradient and then noise."""
+        usual = [name for name in OF_FLAGS if name in self.chosen_gradient_transforms()]
+        return list(self.chosen_gradient_transforms()) == usual and self.update_transforms is None
 
     @property
     def gradient_evaluations(self) -> int:

@@ -11,7 +11,7 @@ from tf_fullbatch.core.micro_batch import Evaluated, MicroBatch, MicroBatchLoss,
 from tf_fullbatch.core.passes import Contribution, Kernel, Scored
 from tf_fullbatch.core.penalties import GradientAndProduct, Penalty
 from tf_fullbatch.core.perturbations import Perturbation
-from tf_fullbatch.core.transforms import clip_by_norm
+from tf_fullbatch.core.transforms.clipping import clip_by_norm
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.core.weighted_means import samples_of
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core import keras_internals, transforms
+from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
+from tf_fullbatch.core.loss_weights import sample_loss_weights
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
 from tf_fullbatch.core.training_loss import MeanLoss, TrainingLoss
@@ -126,7 +127,7 @@ class MicroBatchLoss:
         if self._augmentation is not None:
             batch = batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, scalars.epoch))
         if self._noise:
-            noise = transforms.sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
+            noise = sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
             batch = batch._replace(noise=noise)
         return batch
 

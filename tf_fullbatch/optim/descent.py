@@ -17,7 +17,7 @@ class At(NamedTuple):
     Attributes:
         loss: Scalar, the mean loss over the update batch.
         objective: Scalar, the loss with the penalty.
-        gradient: Tree in the variables' dtypes: averaged, penalised, clipped, with noise.
+        gradient: Tree in the variables' dtypes: averaged, penalised, transformed.
     """
 
     loss: tf.Tensor

@@ -56,13 +56,14 @@ STEP_COLUMNS = (
     ),
     Column(
         name="gradient_norm",
-        description="L2 norm of the gradient of the whole update batch (penalty included), before clipping.",
+        description="L2 norm of the gradient of the whole update batch (penalty included), before clipping and other "
+        "transforms.",
     ),
     Column(
         name="clipped",
         kind=int,
         unit="0 or 1",
-        description="1 where the gradient's norm exceeded the clipping threshold, else 0.",
+        description="1 where the gradient's norm exceeded --clip_norm where clipping acts, else 0.",
     ),
     Column(
         name="mean_squared_micro_batch_gradient_norm",

@@ -21,17 +21,29 @@ def parsed_options(setting: str, text: str | None, *, dotted: bool = False) -> d
     Raises:
         UserError: Something is no option, or comes twice.
     """
+    return keys_and_values(f"--{setting}_options={text}", text or "", dotted=dotted)
+
+
+def keys_and_values(given: str, text: str, *, dotted: bool = False) -> dict[str, Any]:
+    """`key=value,key=value` as `parsed_options` has it, wherever it stands.
+
+    Args:
+        given: What it is part of, to begin errors with: `--SETTING=TEXT`.
+        text: The options.
+        dotted: Whether keys may have parts, `part.key`.
+
+    Raises:
+        UserError: Something is no option, or comes twice.
+    """
     found: dict[str, Any] = {}
-    for part in _split(setting, text or ""):
+    for part in split_at_commas(given, text):
         key, equals, value = part.partition("=")
         key = key.strip()
         names = key.split(".") if dotted else [key]
         if not equals or not all(name.isidentifier() for name in names):
-            raise UserError(
-                f"--{setting}_options={text}: {part.strip()!r} is no key=value. Give key=value,key=value."
-            )
+            raise UserError(f"{given}: {part.strip()!r} is no key=value. Give key=value,key=value.")
         if key in found:
-            raise UserError(f"--{setting}_options={text}: {key} comes twice.")
+            raise UserError(f"{given}: {key} comes twice.")
         found[key] = _literal(value.strip())
     return found
 
@@ -57,8 +69,16 @@ def options_text(setting: str, options: Mapping[str, Any]) -> str:
     return text
 
 
-def _split(setting: str, text: str) -> list[str]:
-    """The parts between commas that stand outside of quotes and brackets."""
+def split_at_commas(given: str, text: str) -> list[str]:
+    """The parts between commas that stand outside of quotes and brackets.
+
+    Args:
+        given: What the text is part of, to begin errors with.
+        text: The text.
+
+    Raises:
+        UserError: A quote or bracket is not closed.
+    """
     parts, depth, quote, start, escaped = [], 0, "", 0, False
     for i, char in enumerate(text):
         if escaped:
@@ -76,7 +96,7 @@ def _split(setting: str, text: str) -> list[str]:
             parts.append(text[start:i])
             start = i + 1
     if quote or depth:
-        raise UserError(f"--{setting}_options={text}: a quote or bracket is not closed.")
+        raise UserError(f"{given}: a quote or bracket is not closed.")
     parts.append(text[start:])
     return [part for part in parts if part.strip()]
 

@@ -1,4 +1,5 @@
-"""Several parts at once, `--measure=sharpness,trace`, and the options of each, `sharpness.k=3,trace.products=20`."""
+"""Several parts at once, `--measure=sharpness,trace`, and the options of each, `sharpness.k=3,trace.products=20`; of
+parts whose order counts (`part_lists`) in brackets."""
 
 import dataclasses
 import difflib
@@ -52,7 +53,9 @@ def with_options(
     return {name: with_own_options(setting, name, known[name], given) for name, given in of_each.items()}
 
 
-def with_own_options(setting: str, name: str, kind: type, options: Mapping[str, Any]) -> Any:
+def with_own_options(
+    setting: str, name: str, kind: type, options: Mapping[str, Any], *, bracketed: bool = False
+) -> Any:
     """The settings of one part; lists become tuples.
 
     Args:
@@ -60,22 +63,24 @@ def with_own_options(setting: str, name: str, kind: type, options: Mapping[str, 
         name: The part's.
         kind: Class of its settings.
         options: Key -> value.
+        bracketed: The options stand in brackets after the name instead.
 
     Raises:
         UserError: An option that it has not, or out of its range.
     """
+    flag = setting if bracketed else f"{setting}_options"
     accepted = {field.name: field.type for field in dataclasses.fields(kind)}
     for option, value in options.items():
         if option not in accepted:
+            shown = f"{name}({option}={value})" if bracketed else f"{option}={value}"
             raise UserError(
-                f"--{setting}_options={option}={value}: {name} has no option {option!r}; it has "
-                f"{', '.join(accepted) or 'none'}."
+                f"--{flag}={shown}: {name} has no option {option!r}; it has {', '.join(accepted) or 'none'}."
             )
     given = {option: _plain(accepted[option], value) for option, value in options.items()}
     try:
         return kind(**given)
     except UserError as error:
-        raise UserError(f"--{setting}_options of {name}: {str(error).removeprefix('--')}") from error
+        raise UserError(f"--{flag} of {name}: {str(error).removeprefix('--')}") from error
 
 
 def _plain(kind: Any, value: Any) -> Any:

@@ -13,6 +13,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
+from tf_fullbatch.optim.stability import stability_of
 from tf_fullbatch.training.parts import TrainingParts
 from tf_fullbatch.training.trainable import Trainable
 
@@ -57,9 +58,10 @@ class ModelBeginning:
     @property
     def beside_the_gradient(self) -> Sequence[str]:
         """See `Beginning`."""
-        optimizer, descent = self._model.optimizer, self._parts.steps.functions.descent
-        rate = float(descent.learning_rate)
-        if not descent.asks_objective and descent.stability(rate, 1.0) == stability.gradient_descent(rate):
+        optimizer = self._model.optimizer
+        rate = float(self._parts.steps.functions.descent.learning_rate)
+        of_method = stability_of(optimizer, rate, self._model.network.trainable_variables)
+        if of_method == stability.gradient_descent(rate):
             return []
         config = optimizer.get_config()
         found = [f"--{name}={config[name]}" for name in ("momentum", "weight_decay") if config.get(name)]
@@ -131,6 +133,8 @@ _NO_GRADIENTS = (
     "micro_batch_clip_norm",
     "learning_rate_factors",
     "additive_noise",
+    "gradient_transforms",
+    "update_transforms",
     "multiplicative_noise",
 )
 """Settings by which what is descended is no function's gradient."""

@@ -76,7 +76,10 @@ class TrainingMoment:
 
     @functools.cached_property
     def stability(self) -> Stability | None:
-        """Where the step's method loses its stability, at the factor by which it is clipped."""
+        """Where the step's method loses its stability, at the factor by which it is clipped; other transforms of
+        gradient or update have no threshold derived."""
+        if not self._settings.clips_at_most:
+            return None
         factor = self._trial.clip_factor if self._settings.clip_norm is not None else 1.0
         found = self._trainer.training.steps.functions.descent.stability(self.learning_rate, factor)
         perturbation = self._settings.build_perturbation()

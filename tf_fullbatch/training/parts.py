@@ -25,6 +25,8 @@ from tf_fullbatch.optim.descent import Descent
 from tf_fullbatch.optim.keras_adapter import KerasDescent
 from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
+from tf_fullbatch.optim.transformed_descent import TransformedDescent
+from tf_fullbatch.optim.transforms.variables import Variables, variables_of
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.phases import AfterWholeGradient, AtPerturbedWeights, OnePass
@@ -115,7 +117,9 @@ def build_training(
     change = penalty or (None if settings.perturbs_whole else perturbation)
     kernel = functools.partial(_kernel, loss, settings, jit_compile=jit_compile)
     make_pass = functools.partial(_full_pass, model, call)
-    descent = _descent(model)
+    variables = variables_of(network)
+    transforms = {name: of.build(variables) for name, of in settings.chosen_gradient_transforms().items()}
+    descent = _descent(model, variables)
 
     def passes(metrics: Metrics | None) -> OnePass:
         main, at = make_pass(kernel(change), metrics=metrics), lambda: descent.point
@@ -132,6 +136,7 @@ def build_training(
         descent=descent,
         state=call.state,
         settings=settings,
+        transforms=list(transforms.values()),
         trainable=network.trainable_variables,
     )
 
@@ -142,7 +147,7 @@ def build_training(
 
     trial = TrialStep(
         lambda: passes(None),
-        steps.clip,
+        [transform for name, transform in transforms.items() if name != "noise"],
         steps.descent,
         network.trainable_variables,
     )
@@ -181,12 +186,17 @@ def _kernel(
     )
 
 
-def _descent(model: Trainable) -> Descent:
-    """The method by which the model's optimizer moves its weights."""
+def _descent(model: Trainable, variables: Variables) -> Descent:
+    """The method by which the model's optimizer moves its weights, and what transforms make of its updates."""
     factors, trainable = _factors(model), model.network.trainable_variables
     if isinstance(model.optimizer, ObjectiveOptimizer):
         return model.optimizer.descent(trainable)
-    return KerasDescent(model.optimizer, trainable, factors)
+    method = KerasDescent(model.optimizer, trainable, factors)
+    transforms = model.settings.chosen_update_transforms().values()
+    if not transforms:
+        return method
+    _refuse_averaging(model, "update_transforms", "transforms act")
+    return TransformedDescent(method, [of.build(variables) for of in transforms], trainable)
 
 
 def _factors(model: Trainable) -> list[float]:
@@ -196,12 +206,22 @@ def _factors(model: Trainable) -> list[float]:
         UserError: Factors that cannot be, or with weights that the optimizer averages itself.
     """
     text = model.settings.learning_rate_factors
+    _refuse_averaging(model, "learning_rate_factors", "factors apply")
+    return rate_factors(text, [v.path for v in model.network.trainable_variables])
+
+
+def _refuse_averaging(model: Trainable, setting: str, what: str) -> None:
+    """Refuses a setting with an optimizer that averages the weights itself.
+
+    Raises:
+        UserError: It is given, and the optimizer does.
+    """
+    text = getattr(model.settings, setting)
     if text and model.optimizer.use_ema:
         raise UserError(
-            f"--learning_rate_factors={text} with an optimizer of use_ema=True, which averages weights before the "
-            "factors apply: leave one of them out."
+            f"--{setting}={text} with an optimizer of use_ema=True, which averages weights before the {what}: leave "
+            "one of them out."
         )
-    return rate_factors(text, [v.path for v in model.network.trainable_variables])
 
 
 def _full_pass(

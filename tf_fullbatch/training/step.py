@@ -8,13 +8,14 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.core import keras_internals, penalties, transforms, trees
+from tf_fullbatch.core import keras_internals, penalties, trees
 from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
 from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.network_state import NetworkState
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Feed, PassMeans, Place
 from tf_fullbatch.core.traced_once import TracedOnce
+from tf_fullbatch.core.transforms.base import StepStart, Transform, apply_all
 from tf_fullbatch.optim.descent import At, Descent
 from tf_fullbatch.training.phases import OnePass
 
@@ -56,7 +57,8 @@ class StepFunctions:
         passes: What the gradient is made of.
         descent: Moves the weights.
         state: The network's state, for its statistics.
-        settings: Clipping, noise, penalty.
+        settings: The penalty.
+        transforms: Of the gradient, in the order in which they act.
         trainable: The trainable variables.
     """
 
@@ -67,6 +69,7 @@ class StepFunctions:
         descent: Descent,
         state: NetworkState,
         settings: StepConfig,
+        transforms: Sequence[Transform],
         trainable: Sequence[keras.Variable],
     ):
         self.descent = descent
@@ -74,10 +77,7 @@ class StepFunctions:
         self._state = state
         self._settings = settings
         self._trainable = list(trainable)
-        self.clip = transforms.clipping(settings.clip_norm, settings.clip_norm_type)
-        self._transforms = [self.clip]
-        if settings.additive_noise:
-            self._transforms.append(transforms.langevin_noise(settings.additive_noise, settings.seed))
+        self._transforms = list(transforms)
         self._wholes: dict[Feed, TracedOnce] = {}
         self.finish = keras_internals.compiled(self.end_step)
         self._end_pass = keras_internals.compiled(self._ended_pass)
@@ -173,9 +173,12 @@ class StepFunctions:
         self, means: PassMeans, scalars: StepScalars
     ) -> tuple[At, SampleMeans, dict[str, tf.Tensor], tf.Tensor]:
         """(where the step stands, the samples' means, figures, whether the step may be made)."""
-        gradient, measured = transforms.apply_all(self._transforms, means.weighted.gradient, scalars.step)
+        weights = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        start = StepStart(weights, scalars.step, scalars.learning_rate)
+        before = {"gradient_norm": trees.global_norm(means.weighted.gradient), "clipped": tf.constant(False)}
+        gradient, measured = apply_all(self._transforms, means.weighted.gradient, start)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
-        figures = self._figures(means, scalars) | measured
+        figures = self._figures(means, scalars) | before | measured
         own = means.weighted.unpenalised
         figures["unpenalised_gradient_norm"] = trees.global_norm(own) if own else figures["gradient_norm"]
         finite = [tf.math.is_finite(figures[name]) for name in WATCHED]

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -13,6 +13,7 @@ from tf_fullbatch.core.micro_batch import StepScalars
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Source
 from tf_fullbatch.core.penalties import penalty_value
+from tf_fullbatch.core.transforms.base import StepStart, Transform, apply_all
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
 from tf_fullbatch.training.phases import OnePass
@@ -23,7 +24,7 @@ class Trial(NamedTuple):
 
     Attributes:
         update: Tree, what it would add to the weights.
-        clip_factor: What clipping multiplies the gradient by; 1 where it changes nothing.
+        clip_factor: What clipping by the norm multiplies the gradient by; 1 where it changes nothing.
         evaluations: Gradient evaluations per sample of its own, those of the pass aside.
     """
 
@@ -37,7 +38,7 @@ class TrialStep:
 
     Args:
         passes: Makes what the gradient is made of; of no metrics.
-        clip: (gradient, step) -> (clipped gradient, figures), `transforms.clipping`.
+        transforms: Of the gradient, in the order in which they act, without noise.
         descent: Moves the weights.
         trainable: The trainable variables.
     """
@@ -45,13 +46,13 @@ class TrialStep:
     def __init__(
         self,
         passes: Callable[[], OnePass],
-        clip: Callable[..., Any],
+        transforms: Sequence[Transform],
         descent: Descent,
         trainable: Sequence[keras.Variable],
     ):
         # Made when first needed: their sums take as much memory as the weights.
         self._passes = functools.cache(passes)
-        self._clip, self._descent, self._trainable = clip, descent, list(trainable)
+        self._transforms, self._descent, self._trainable = list(transforms), descent, list(trainable)
         in_graph = functools.partial(self._moved_and_back, None)
         self._moved = keras_internals.compiled(in_graph)
 
@@ -68,13 +69,13 @@ class TrialStep:
     def _moved_and_back(
         self, objective: Objective | None, means: GradientMeans, scalars: StepScalars, whole: Tree | None
     ) -> tuple[Tree, tf.Tensor, tf.Tensor | float]:
-        gradient = means.gradient
-        clipped, figures = self._clip(gradient, scalars.step)
-        ratio = tf.math.divide_no_nan(trees.global_norm(clipped), trees.global_norm(gradient))
-        factor = tf.where(figures["clipped"], ratio, tf.ones([], ratio.dtype))
+        weights = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        start = StepStart(weights, scalars.step, scalars.learning_rate)
+        gradient, figures = apply_all(self._transforms, means.gradient, start)
+        factor = figures.get("clip_factor", tf.ones([]))
         penalty = penalty_value(scalars, means.squared_norm, whole)
         descended = tf.cast(means.loss, penalty.dtype) + penalty
-        cast = [tf.cast(g, v.dtype) for g, v in zip(clipped, self._trainable, strict=True)]
+        cast = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
         at = At(means.loss, descended, cast)
         moving = [*self._trainable, *self._descent.variables]
         before = [tf.identity(v.value) for v in moving]
