@@ -30,7 +30,7 @@ class Beginning(Protocol):
     @property
     def beside_the_objective(self) -> Sequence[str]:
         """What keeps the gradient that is descended from being that of one function of the weights in a step, as flags:
-        clipping, noise, penalties by differences, factors on rates."""
+        transforms such as clipping and noise, penalties by differences, factors on rates."""
 
     @property
     def differs_from_step_to_step(self) -> Sequence[str]:

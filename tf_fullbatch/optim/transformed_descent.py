@@ -46,6 +46,11 @@ class TransformedDescent:
         return self._method.variables
 
     @property
+    def point(self) -> Tree | None:
+        """See `Descent`."""
+        return self._method.point
+
+    @property
     def momentum(self) -> Tree | None:
         """See `Descent`."""
         return self._method.momentum

@@ -29,8 +29,8 @@ class GradientFlowAngleSettings(MeasureSettings):
 class GradientFlowAngle(Measure):
     """The direction of the update beside that of gradient flow, `dw/dt = -g`.
 
-    Momentum, the denominators of Adam, weight decay and the penalty turn it; clipping and the rate do not. One
-    gradient evaluation and one step's, both shared with other measures.
+    Momentum, the denominators of Adam, weight decay, the penalty and transforms turn it; clipping and the rate
+    do not. One gradient evaluation and one step's, both shared with other measures.
     """
 
     def figures(self, moment: Moment) -> list[Figure]:
