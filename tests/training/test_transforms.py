@@ -88,10 +88,7 @@ class StepTest(Float64Case):
 
     @parameterized.parameters(
         ({"clip_norm": 0.05, "additive_noise": 0.1}, "clip,noise", True),
-        ({"clip_norm": 0.05, "additive_noise": 0.1}, "clip", True),
         ({"clip_norm": 0.05, "additive_noise": 0.1}, "noise", False),
-        ({"clip_norm": 0.05}, "clip", True),
-        ({"additive_noise": 0.1}, "noise", True),
     )
     def test_flags_alone_act_last_in_their_order(self, settings: dict, text: str, same: bool) -> None:
         ends = []
@@ -129,7 +126,7 @@ class StepTest(Float64Case):
             (keras.optimizers.Adam(0.01), "weight_decay(coefficient=0.25)"),
         ):
             model = model_of(softplus_network(), optimizer, update_transforms=text)
-            model.fit(X, Y, epochs=4, verbose=0)
+            model.fit(X, Y, epochs=3, verbose=0)
             ends.append(np.concatenate([np.ravel(w) for w in model.network.get_weights()]))
         self.assertAllClose(*ends, rtol=1e-12, atol=1e-13)
 
@@ -139,7 +136,7 @@ class StepTest(Float64Case):
             model = model_of(
                 softplus_network(), GradientDescent(0.1, weight_decay=decay), gradient_transforms=text
             )
-            model.fit(X, Y, epochs=4, verbose=0)
+            model.fit(X, Y, epochs=3, verbose=0)
             ends.append(np.concatenate([np.ravel(w) for w in model.network.get_weights()]))
         self.assertAllClose(*ends, rtol=1e-12, atol=1e-13)
 
@@ -156,19 +153,17 @@ class AroundTest(parameterized.TestCase):
                 return moment, at
 
         model = model_of(optimizer=GradientDescent(RATE, momentum=0.9, nesterov=True), **settings)
-        model.fit(X, Y, epochs=2, verbose=0, callbacks=[Look("gradient_flow_angle", every=1)])
+        model.fit(X, Y, epochs=1, verbose=0, callbacks=[Look("gradient_flow_angle", every=1)])
         return found
 
     @parameterized.parameters(
-        ({"clip_norm": 0.2}, True),
         ({"clip_norm": 0.2, "gradient_transforms": "clip"}, True),
-        ({"gradient_transforms": "l2(coefficient=1)"}, False),
         ({"clip_norm": 0.2, "gradient_transforms": "centralize"}, False),
         ({"update_transforms": "weight_decay(coefficient=0.1)"}, False),
     )
     def test_no_threshold_where_none_is_derived(self, settings: dict, known: bool) -> None:
         found = self.look(lambda moment: moment.stability, **settings)
-        self.assertLen(found, 3)
+        self.assertLen(found, 2)
         for one in found:
             self.assertEqual(one is not None, known)
 
