@@ -63,6 +63,15 @@ class ProductComparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class MethodWork:
+    """What methods of descent are timed on."""
+
+    work: Workload
+    wanted: float
+    """The largest share of a step beyond its gradient evaluations that is wanted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Spending:
     """What a measure spends along full-batch training of a smooth `mlp` on some of the digits."""
 
@@ -134,3 +143,25 @@ SPENDING: dict[str, Spending] = {
 
 CURVATURE: tuple[str, ...] = (*PRODUCTS, *SPENDING, "memory")
 """Rows of --suite=curvature."""
+
+METHOD_WORKS: dict[str, MethodWork] = {
+    "mlp": MethodWork(work=Workload(model="mlp", samples=4096, micro_batch_size=512), wanted=0.20),
+    "resnet18": MethodWork(work=_RESNET18, wanted=0.05),
+}
+"""What --suite=optimizers trains on."""
+
+_PLAIN = {"momentum": 0.0, "nesterov": False}
+METHODS: dict[str, dict[str, Any]] = {
+    "descent": _PLAIN,
+    "nesterov": {},
+    "descent, sam": {**_PLAIN, "perturbation": "sam"},
+    "descent, armijo": {**_PLAIN, "line_search": "armijo"},
+    **{
+        name: {"optimizer": name}
+        for name in (
+            "adamw", "sign", "normalized", "lars", "larc", "lamb", "adai", "adaiw", "pnm", "adapnm", "muon", "fista",
+            "lbfgs", "nonlinear_cg", "newton_cg",
+        )
+    },
+}  # fmt: skip
+"""Rows of --suite=optimizers: name -> settings of a step and its method."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.benchmark.comparisons import CURVATURE, PYTORCH, SMALL
+from tf_fullbatch.benchmark.comparisons import CURVATURE, METHOD_WORKS, METHODS, PYTORCH, SMALL
 from tf_fullbatch.config.runtime import DTYPE_POLICIES
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.errors import UserError
@@ -26,10 +26,16 @@ SUITES: dict[str, tuple[str, ...]] = {
     "small": ("rows", "repeats", "seconds", "json"),
     "pytorch": ("torch_python", "rows", "repeats", "seconds", "json"),
     "curvature": ("rows", "repeats", "seconds", "json"),
+    "optimizers": ("works", "rows", "repeats", "seconds", "json"),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
-_ROWS = {"small": tuple(SMALL), "pytorch": tuple(PYTORCH), "curvature": CURVATURE}
+_ROWS = {
+    "small": tuple(SMALL),
+    "pytorch": tuple(PYTORCH),
+    "curvature": CURVATURE,
+    "optimizers": tuple(METHODS),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +46,8 @@ class Options:
         "step",
         "step: a full-batch step beside a bare loop; small: small networks beside loops written by hand and Keras' "
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
-        "curvature spend; gpu: everything worth knowing of a GPU, with a report.",
+        "curvature spend; optimizers: what steps take beyond their gradient evaluations; gpu: everything worth knowing "
+        "of a GPU, with a report.",
         choices=tuple(SUITES),
     )
     model: str = setting("resnet18", "Network (step).", choices=tuple(MODELS))
@@ -51,7 +58,7 @@ class Options:
     repeats: int = setting(
         5,
         "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch, "
-        "curvature).",
+        "curvature, optimizers).",
         minimum=1,
     )
     penalties: tuple[str, ...] = setting(
@@ -89,12 +96,15 @@ class Options:
     rows: tuple[str, ...] = setting(
         (),
         f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}. "
-        f"curvature: {', '.join(CURVATURE)}.",
+        f"curvature: {', '.join(CURVATURE)}. optimizers: {', '.join(METHODS)}.",
+    )
+    works: tuple[str, ...] = setting(
+        (), "What to train on, separated by commas; unset: all (optimizers).", choices=tuple(METHOD_WORKS)
     )
     seconds: float = setting(
         2.0,
         "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, "
-        "curvature, --own_arrays).",
+        "curvature, optimizers, --own_arrays).",
         minimum=0,
     )
     torch_python: str | None = setting(
@@ -114,11 +124,13 @@ class Options:
         20.0, "Time for all; what did not fit is measured by the same command later (gpu).", above=0
     )
     fresh: bool = setting(False, "Measure again what lies finished in the report's folder (gpu).")
-    json: str | None = setting(None, "File to write every raw figure to (step, small, pytorch, curvature).")
+    json: str | None = setting(
+        None, "File to write every raw figure to (step, small, pytorch, curvature, optimizers)."
+    )
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        refuse_repeats(self, ("penalties", "dtype_policies", "jit_compile", "memory_sweep", "rows"))
+        refuse_repeats(self, ("penalties", "dtype_policies", "jit_compile", "memory_sweep", "rows", "works"))
         unread = tuple(
             f.name for f in dataclasses.fields(self) if f.name not in ("suite", *SUITES[self.suite])
         )

@@ -50,6 +50,8 @@ def execute(options: Options) -> dict[str, Any]:
         return results | _step(options)
     if options.suite == "curvature":
         return results | _curvature(options)
+    if options.suite == "optimizers":
+        return results | _optimizers(options)
     return results | _compared(options)
 
 
@@ -110,6 +112,16 @@ def _curvature(options: Options) -> dict[str, Any]:
         found["memory"] = [measure_costs.tracked_memory(k) for k in measure_costs.TRACKED]
         print(measure_costs.memory_table(found["memory"]))
     return found
+
+
+def _optimizers(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import optimizer_suite
+
+    found = optimizer_suite.measure(options, _progress)
+    for work, rows in found.items():
+        print(f"{work}, medians of {options.repeats}")
+        print(optimizer_suite.table(rows))
+    return {"optimizers": found}
 
 
 def _progress(text: str) -> None:
