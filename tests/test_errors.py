@@ -4,6 +4,7 @@ import unittest
 
 import tf_fullbatch
 from tf_fullbatch.errors import (
+    Outcome,
     RunInterrupt,
     RunInterruptedError,
     UserError,
@@ -26,6 +27,12 @@ class WordsTest(unittest.TestCase):
             fails(UserError("--hparams=a: there is none (--help lists all). Lower --clip_norm."))
         expected = "hparams=a: there is none (python -m tf_fullbatch.main --help lists all). Lower clip_norm."
         self.assertEqual(str(caught.exception), expected)
+
+
+class OutcomeTest(unittest.TestCase):
+    def test_what_is_finished_exits_with_0_and_nothing_else_does(self) -> None:
+        for outcome in Outcome:
+            self.assertEqual(outcome.is_finished, outcome.exit_code == 0, outcome)
 
 
 class InterruptTest(unittest.TestCase):

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from tf_fullbatch.run.opened import open_run
     from tf_fullbatch.studies.from_python import run_study, run_sweep
     from tf_fullbatch.training.full_batch_model import FullBatchModel
+    from tf_fullbatch.training.goals import Goals
     from tf_fullbatch.training.measure import Measure
     from tf_fullbatch.training.objective_of import objective_of
 
 __all__ = [
     "FullBatchModel",
+    "Goals",
     "GradientDescent",
     "Measure",
     "RunError",
@@ -46,6 +48,7 @@ __all__ = [
 
 _HOMES = {
     "FullBatchModel": "training.full_batch_model",
+    "Goals": "training.goals",
     "GradientDescent": "optim.rules.gradient_descent",
     "Measure": "training.measure",
     "RunError": "errors",

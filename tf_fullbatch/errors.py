@@ -11,6 +11,8 @@ class Outcome(enum.Enum):
     """How a run ended. The value is the sentence shown to the user."""
 
     COMPLETED = "training completed"
+    STOPPED_BY_GOAL = "stopped by a goal"
+    CONVERGED = "converged: no lower value can be shown in the loss's precision"
     NON_FINITE = "stopped before the update: a quantity was not finite"
     DIVERGED = "diverged: the losses after the last step mean nothing"
     OUT_OF_MEMORY = "stopped: the device ran out of memory"
@@ -21,12 +23,19 @@ class Outcome(enum.Enum):
 
     @property
     def exit_code(self) -> int:
-        """Process exit code: 0 only for a completed run."""
+        """Process exit code: 0 only for a run that has done all that was asked of it."""
         return _EXIT_CODES[self]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to be done: it has all its passes, or reached its goal, or has converged."""
+        return self in (Outcome.COMPLETED, Outcome.STOPPED_BY_GOAL, Outcome.CONVERGED)
 
 
 _EXIT_CODES = {
     Outcome.COMPLETED: 0,
+    Outcome.STOPPED_BY_GOAL: 0,
+    Outcome.CONVERGED: 0,
     Outcome.USER_ERROR: 2,
     Outcome.NON_FINITE: 3,
     Outcome.OUT_OF_MEMORY: 4,

@@ -20,7 +20,7 @@ class CheckpointerTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.folder = RunFolder(self.enterContext(tempfile.TemporaryDirectory()))
-        self.model = SimpleNamespace(steps_completed=0, last_step={}, last_steps=[{}])
+        self.model = SimpleNamespace(steps_completed=0, last_step={}, last_steps=[{}], stop_training=False)
         self.evaluator = SimpleNamespace(improved=False, best=None)
 
     def checkpointer(self, **options) -> Checkpointer:
@@ -80,6 +80,7 @@ class CheckpointerTest(tf.test.TestCase):
             "samples_seen": 5,
             "wall_seconds": 1.5,
             "best": None,
+            "goals": None,
             "best_step": 4,
             "epoch_ended": True,
         }

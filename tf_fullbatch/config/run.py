@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tf_fullbatch.analysis.settings import MeasureConfig
-from tf_fullbatch.config.runtime import RuntimeConfig
+from tf_fullbatch.config.runtime import GOALS, RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
@@ -216,6 +216,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "update_transforms": None,
     },
     "runtime": {
+        **dict.fromkeys(GOALS),
         "data_on_device": "auto",
         "evaluate_test": True,
         "tensorboard_axes": ("step",),
@@ -277,9 +278,11 @@ def result_settings(config: Config) -> dict[str, Any]:
 
 
 def compared_settings(config: Config) -> dict[str, Any]:
-    """name -> value of everything that tells runs apart: what affects results, the length, and what is appended."""
-    appended = _extension_settings(config.optimizer.extensions)
-    return result_settings(config) | {"epochs": config.runtime.epochs} | appended
+    """name -> value of everything that tells runs apart: what affects results, the length with its goals, and what is
+    appended.
+    """
+    length = {name: getattr(config.runtime, name) for name in ("epochs", *GOALS)}
+    return result_settings(config) | length | _extension_settings(config.optimizer.extensions)
 
 
 def result_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:

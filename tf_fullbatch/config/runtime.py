@@ -10,6 +10,8 @@ from tf_fullbatch.settings.fields import refuse_repeats, refuse_without_effect, 
 DTYPE_POLICIES = ("float32", "tf32", "float64", "mixed_bfloat16")
 LOGGERS = ("wandb", "mlflow")
 """What `display.loggers.registry` has."""
+GOALS = ("stop_at_loss", "stop_after_perfect", "stop_at_gradient_norm")
+"""The settings that end a run early, in the order in which they are looked at."""
 TENSORBOARD_AXES = ("step", "passes", "gradient_evaluations")
 
 
@@ -19,6 +21,23 @@ class RuntimeConfig(Group):
 
     epochs: int = setting(
         60, "Passes over the training set; a full-batch step is one.", minimum=1, affects_results=False
+    )
+    stop_at_loss: float | None = setting(
+        None,
+        "End after the first pass whose mean training loss, without the penalty, is at or below this.",
+        affects_results=False,
+    )
+    stop_after_perfect: int | None = setting(
+        None,
+        "End after so many passes in a row that classify every training sample correctly.",
+        minimum=1,
+        affects_results=False,
+    )
+    stop_at_gradient_norm: float | None = setting(
+        None,
+        "End after the first pass whose gradient norm, before clipping, is at or below this.",
+        minimum=0,
+        affects_results=False,
     )
     dtype_policy: str = setting(
         "float32",
@@ -141,6 +160,12 @@ class RuntimeConfig(Group):
             raise UserError(
                 f"--checkpoint_every={self.checkpoint_every}: give steps, such as 50, or minutes, such as 10m."
             )
+
+    @property
+    def goals(self) -> dict[str, float]:
+        """Goal -> its limit, of those that are set."""
+        limits = {name: getattr(self, name) for name in GOALS}
+        return {name: limit for name, limit in limits.items() if limit is not None}
 
     @property
     def keeps_data_on_device(self) -> bool | None:

@@ -43,7 +43,7 @@ def end_summary(outcome: Outcome, now: float) -> Summary:
     """How a run ended, by which the tab filters; nothing of one that goes on later."""
     if outcome in (Outcome.INTERRUPTED, Outcome.WORKER_LOST):
         return Summary()
-    status = api_pb2.STATUS_SUCCESS if outcome is Outcome.COMPLETED else api_pb2.STATUS_FAILURE
+    status = api_pb2.STATUS_SUCCESS if outcome.is_finished else api_pb2.STATUS_FAILURE
     end = SessionEndInfo(status=status, end_time_secs=now)
     summary = Summary()
     # summary.session_end_pb would load TensorFlow.

@@ -82,7 +82,7 @@ def format_table(
 def summary_table(summary: Mapping[str, Any]) -> str:
     """The end of a run in a few lines, from the content of its summary.json (see `records.summary`)."""
     lines = [
-        ("outcome", _ended(summary["outcome"])),
+        ("outcome", _ended(summary)),
         (
             "trained",
             f"{counted(summary['steps'], 'step')}, {_passes(summary['epochs'])} over the training set",
@@ -106,9 +106,10 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     return "\n".join(f"{name:<{width}}  {text}" for name, text in lines)
 
 
-def _ended(outcome: str) -> str:
-    """How a run ended, in a few words: why, where there is more to it, is an error's line."""
-    return Outcome[outcome].value.partition(":")[0]
+def _ended(summary: Mapping[str, Any]) -> str:
+    """How a run ended, in a few words: why, where there is more to it, is an error's line, unless it is no error."""
+    outcome = Outcome[summary["outcome"]]
+    return str(summary["message"]) if outcome.is_finished else outcome.value.partition(":")[0]
 
 
 def _suffix(weights: str) -> str:

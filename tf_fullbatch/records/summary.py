@@ -4,12 +4,14 @@ import importlib.metadata
 import math
 import platform
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
 from tf_fullbatch.records.files import read_json
+from tf_fullbatch.records.goals import Reached
 from tf_fullbatch.records.measured import measuring_summary
 from tf_fullbatch.version import __version__
 
@@ -52,6 +54,7 @@ def run_summary(
     output_dir: str | Path,
     device: str,
     message: str = "",
+    reached: Reached | None = None,
 ) -> dict[str, Any]:
     """The dictionary written to summary.json.
 
@@ -63,14 +66,15 @@ def run_summary(
         output_dir: The run's folder.
         device: What it ran on, in words, such as "2 x NVIDIA H200".
         message: The sentence about the end; by default the outcome's own.
+        reached: The goal that ended it, if one did.
 
     Returns:
-        `format_version`; `outcome` (name) and `message`; `steps`, `epochs`, `samples_seen` and
-        `wall_seconds` of the last step; `images_per_second`, the median over the steps but the first of the
-        rows; `final`: `train` (loss, cross-entropy and accuracy of the last step, at the weights before its
-        update) and, for `validation` and `test`, the last evaluation of each kind of weights; `best`, see
-        `best_evaluation`; `measuring`, see `measuring_summary`, where something was measured; `device`, `versions`,
-        `git_revision`, `output_dir`. Absent figures are None or an empty dictionary.
+        `format_version`; `outcome` (name) and `message`; `goal`, which was reached by what, where one ended
+        it; `steps`, `epochs`, `samples_seen` and `wall_seconds` of the last step; `images_per_second`, the median
+        over the steps but the first of the rows; `final`: `train` (loss, cross-entropy and accuracy of the last
+        step, at the weights before its update) and, for `validation` and `test`, the last evaluation of each kind of
+        weights; `best`, see `best_evaluation`; `measuring`, see `measuring_summary`, where something was measured;
+        `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an empty dictionary.
     """
     measured = metrics.dropna(axis="columns", how="all")
     last = measured[-1:].to_dict("records")[0] if len(metrics) else {}
@@ -81,6 +85,7 @@ def run_summary(
         "format_version": FORMAT_VERSION,
         "outcome": outcome.name,
         "message": message or outcome.value,
+        **({} if reached is None else {"goal": reached._asdict()}),
         "steps": last.get("step", 0),
         "epochs": last.get("epoch", 0.0),
         "samples_seen": last.get("samples_seen", 0),
@@ -98,6 +103,19 @@ def run_summary(
         "git_revision": git_revision(Path(__file__).parent),
         "output_dir": str(output_dir),
     }
+
+
+def ended_before_its_passes(summary: Mapping[str, Any], goals: Mapping[str, float]) -> bool:
+    """Whether a run has nothing left to do though it may lack passes: it has converged, or its goal is still one.
+
+    Args:
+        summary: What summary.json says; empty for none.
+        goals: The goals that it has now, with their limits.
+    """
+    if summary.get("outcome") == Outcome.STOPPED_BY_GOAL.name:
+        goal = summary.get("goal")
+        return isinstance(goal, Mapping) and goals.get(str(goal.get("name"))) == goal.get("limit")
+    return summary.get("outcome") == Outcome.CONVERGED.name
 
 
 def best_evaluation(evaluations: "pd.DataFrame") -> dict[str, Any] | None:

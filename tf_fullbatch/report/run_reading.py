@@ -13,7 +13,7 @@ from tf_fullbatch.config.run import Config, result_differences
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.summary import ended_before_its_passes, read_summary
 from tf_fullbatch.records.tables import read_table
 from tf_fullbatch.report.measured_reading import with_measurements
 from tf_fullbatch.report.run_records import LARGEST, SHOWN, Final, RecordedRun, Status
@@ -34,7 +34,7 @@ def read_run(folder: RunFolder, seed: int | None = None, expected: Config | None
         if not folder.config.exists():
             return _without_settings(folder, seed)
         run = _with_settings(folder, seed, expected)
-        return _with_tables(run, folder) if folder.metrics.exists() else run
+        return _with_tables(run, folder, expected) if folder.metrics.exists() else run
     except UserError as error:
         reason = str(error)
     except OSError as error:
@@ -65,7 +65,7 @@ def _with_settings(folder: RunFolder, seed: int | None, expected: Config | None)
     )
 
 
-def _with_tables(run: RecordedRun, folder: RunFolder) -> RecordedRun:
+def _with_tables(run: RecordedRun, folder: RunFolder, expected: Config | None) -> RecordedRun:
     """A run of known settings with its tables and its summary, and how far it got by them."""
     assert run.config is not None
     metrics = _metrics(folder.metrics, run.config)
@@ -74,7 +74,8 @@ def _with_tables(run: RecordedRun, folder: RunFolder) -> RecordedRun:
     _refuse_impossible(folder.evaluations, evaluations)
     _refuse_longer(metrics, run.planned_passes)
     summary, notes = _summary(folder)
-    status, reason = _status(run.planned_passes, metrics, evaluations, summary)
+    goals = (expected or run.config).runtime.goals
+    status, reason = _status(run.planned_passes, goals, metrics, evaluations, summary)
     finals = _finals(evaluations)
     if status is Status.COMPLETED:
         notes += _final_notes(finals)
@@ -183,7 +184,11 @@ def _summary(folder: RunFolder) -> tuple[dict[str, Any], tuple[str, ...]]:
 
 
 def _status(
-    planned: int, metrics: pd.DataFrame, evaluations: pd.DataFrame, summary: Mapping[str, Any]
+    planned: int,
+    goals: Mapping[str, float],
+    metrics: pd.DataFrame,
+    evaluations: pd.DataFrame,
+    summary: Mapping[str, Any],
 ) -> tuple[Status, str]:
     if metrics.empty and summary.get("steps"):
         return Status.LEFT_OUT, "its metrics.csv has no step, though the run has ended"
@@ -193,10 +198,11 @@ def _status(
     so_far = f"{passes:.6g} of {planned} passes"
     # A summary of fewer steps is from before the run was resumed.
     outcome = summary.get("outcome") if summary.get("steps") == step else None
-    ended = outcome not in (None, Outcome.COMPLETED.name, Outcome.INTERRUPTED.name)
-    if passes >= planned and not ended:
-        nothing_to_evaluate = outcome == Outcome.COMPLETED.name and evaluations.empty
-        if nothing_to_evaluate or _evaluated_at(step, evaluations, outcome == Outcome.COMPLETED.name):
+    finished = outcome in [one.name for one in Outcome if one.is_finished]
+    ended = not finished and outcome not in (None, Outcome.INTERRUPTED.name)
+    early = outcome is not None and ended_before_its_passes(summary, goals)
+    if early or (passes >= planned and not ended):
+        if (finished and evaluations.empty) or _evaluated_at(step, evaluations, finished):
             return Status.COMPLETED, ""
         return Status.UNFINISHED, f"unfinished: {so_far}, the last evaluation is missing"
     if not ended:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from tf_fullbatch.analysis.edge import Edge
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.measured import SPENT, Kind, cost_of
 from tf_fullbatch.report.quantities import Quantity
@@ -94,8 +95,15 @@ class RecordedRun:
 
     @property
     def completed(self) -> bool:
-        """Whether it has all its passes and its last evaluation."""
+        """Whether it has all its passes, or has reached its goal or converged, and has its last evaluation."""
         return self.status is Status.COMPLETED
+
+    @property
+    def ended_by(self) -> str:
+        """What ended a completed run before its passes, in words; empty where it has them."""
+        name = self.summary.get("outcome")
+        early = self.completed and name in (Outcome.STOPPED_BY_GOAL.name, Outcome.CONVERGED.name)
+        return Outcome[str(name)].value.partition(":")[0] if early else ""
 
     @property
     def started(self) -> bool:

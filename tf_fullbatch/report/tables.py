@@ -212,11 +212,12 @@ def _seeds_cell(arm: ComparedArm, quantity: Quantity) -> str:
 def _seed_text(arm: ComparedArm, run: RecordedRun, quantity: Quantity) -> str:
     value = run.final(quantity, arm.split)
     figure = "-" if value is None else quantity.text(value)
-    if run.completed:
+    if run.completed and not run.ended_by:
         return figure
     if not run.started:
         return run.status.value
-    return f"{figure} ({run.status.value}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
+    how = run.ended_by or run.status.value
+    return f"{figure} ({how}, {run.last('epoch'):.6g} of {run.planned_passes} passes)"
 
 
 def _published_cell(published: Published, sources: Sequence[str]) -> str:

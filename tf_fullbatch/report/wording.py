@@ -1,6 +1,7 @@
 """What the report says in words: what the runs have in common, and how its figures are to be read."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -22,7 +23,9 @@ def facts(comparison: Comparison) -> Iterator[tuple[str, str]]:
     """(name, text) of what is to be known about all runs together."""
     runs = comparison.runs
     completed = sum(run.completed for run in runs)
-    yield "Runs", f"{completed} of {len(runs)} completed, in {counted(len(comparison.arms), 'arm')}"
+    early = Counter(run.ended_by for run in runs if run.ended_by)
+    how = f" ({', '.join(f'{count} {words}' for words, count in early.items())})" if early else ""
+    yield "Runs", f"{completed} of {len(runs)} completed{how}, in {counted(len(comparison.arms), 'arm')}"
     dates = _dates(comparison)
     if dates:
         yield "Files of", dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"

@@ -30,6 +30,7 @@ from tf_fullbatch.settings.part_names import is_users_code
 from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
 from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.goals import refuse_goals
 from tf_fullbatch.training.state import TrainingState
 
 
@@ -83,7 +84,8 @@ def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) 
         strategy: Where the variables live.
 
     Raises:
-        UserError: The network does not fit the images, or initial weights do not fit the network.
+        UserError: The network does not fit the images, initial weights do not fit the network, or a goal does not fit
+            the loss.
     """
     batches = training_batches(config, train)
     default = strategy is tf.distribute.get_strategy()
@@ -102,6 +104,7 @@ def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) 
     # Refuses now, before anything is written, what the step cannot be built from.
     with _naming_users_code(config):
         model.prepare(batches, training=True)
+    refuse_goals(config.runtime.goals, model)
     return model
 
 

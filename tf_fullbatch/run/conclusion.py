@@ -8,6 +8,7 @@ from tf_fullbatch.display.measured_curves import plot_measurements
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.files import write_json
+from tf_fullbatch.records.goals import Reached
 from tf_fullbatch.records.measured import edge_of, read_measurements, tells_edge
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import run_summary
@@ -16,7 +17,12 @@ from tf_fullbatch.settings.part_names import shortened
 
 
 def conclude(
-    folder: RunFolder, config: Config, outcome: Outcome, message: str, device: str
+    folder: RunFolder,
+    config: Config,
+    outcome: Outcome,
+    message: str,
+    device: str,
+    reached: Reached | None = None,
 ) -> dict[str, Any]:
     """Writes summary.json, curves.png and, where something was measured, measurements.png.
 
@@ -26,6 +32,7 @@ def conclude(
         outcome: How it ended.
         message: The sentence about the end; empty for the outcome's own.
         device: What it ran on, in words.
+        reached: The goal that ended it, if one did.
 
     Returns:
         What summary.json says.
@@ -44,6 +51,7 @@ def conclude(
         output_dir=folder.path,
         device=device,
         message=message,
+        reached=reached,
     )
     write_json(folder.summary, summary)
     title = f"{shortened(config.model.model)} on {shortened(config.data.dataset)}"

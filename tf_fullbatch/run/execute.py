@@ -3,8 +3,8 @@
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -85,10 +85,10 @@ def train(
         quiet = config.runtime.quiet or not chief
         if summary is not None:
             if not quiet:
-                print(f"nothing to do: {folder.path} has its {config.total_epochs} epochs", file=sys.stderr)
+                print(f"nothing to do: {folder.path} {_why_finished(summary, config)}", file=sys.stderr)
                 _say_what_is_not_measured(folder, config)
                 print(summary_table(summary))
-            return Trained(Outcome.COMPLETED, None)
+            return Trained(Outcome[summary["outcome"]], None)
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
         refuse_unsavable(parts.model.network)
         build.refuse_measured(config, parts)
@@ -106,6 +106,16 @@ def train(
         with _written_to(folder, chief=chief) as written:
             session = RunSession(config, written, parts, checkpoint, stops, chief=chief, raises=raises)
             return Trained(session.run(), parts)
+
+
+def _why_finished(summary: Mapping[str, Any], config: Config) -> str:
+    """Why a run has nothing left to do, as a clause."""
+    if summary["outcome"] == Outcome.COMPLETED.name:
+        return f"has its {config.total_epochs} epochs"
+    advice = ""
+    if summary["outcome"] == Outcome.STOPPED_BY_GOAL.name:
+        advice = ". To go on, lower that goal or leave it out"
+    return f"ended after {summary['epochs']:g} of {config.total_epochs} epochs, {summary['message']}{advice}"
 
 
 def _say_what_is_not_measured(folder: RunFolder, config: Config) -> None:

@@ -18,7 +18,7 @@ from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_folder import RunFolder
-from tf_fullbatch.records.summary import read_summary
+from tf_fullbatch.records.summary import ended_before_its_passes, read_summary
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.own_files import check_unchanged
 from tf_fullbatch.settings.part_names import shortened
@@ -127,7 +127,9 @@ def _probe_writable(folder: Path) -> None:
 def finished_summary(
     folder: RunFolder, config: Config, checkpoint: Checkpoint | None
 ) -> dict[str, Any] | None:
-    """What summary.json says of a run that has all its epochs and all its files; None where there is work to do.
+    """What summary.json says of a run that has ended well and has all its files; None where there is work to do.
+
+    It has all its epochs, has reached a goal that it still has, or has converged.
 
     Raises:
         UserError: The run has more epochs than are asked for, or its checkpoints or tables are gone.
@@ -153,16 +155,17 @@ def finished_summary(
         folder.curves,
         *([folder.measured_curves] if last_row(folder.measurements) else []),
     ]
-    if checkpoint.epoch < config.total_epochs or not all(file.exists() for file in files):
+    if not all(file.exists() for file in files):
         return None
     try:
         summary = read_summary(folder.summary)
-        ended = (summary["outcome"], summary["steps"])
         summary_table(summary)  # everything that is shown is there
     # Not there, or damaged: it is written anew.
     except (UserError, KeyError, TypeError, ValueError, AttributeError):
         return None
-    if ended != (Outcome.COMPLETED.name, checkpoint.step):
+    whole = summary["outcome"] == Outcome.COMPLETED.name and checkpoint.epoch == config.total_epochs
+    ended = whole or ended_before_its_passes(summary, config.runtime.goals)
+    if not ended or summary["steps"] != checkpoint.step:
         return None
     _check_tables(folder, checkpoint.step)
     return summary

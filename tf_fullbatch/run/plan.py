@@ -44,6 +44,9 @@ def plan(config: Config) -> str:
     rows.append(("parameters", f"{trainable:,} trainable"))
     rows += memory_rows(config, model, splits)
     rows += _cost(config, model, batches, replicas)
+    if config.runtime.goals:
+        goals = " or ".join(f"{name}={limit:g}" for name, limit in config.runtime.goals.items())
+        rows.append(("ends earlier", f"after the first pass that reaches {goals}"))
     if config.measures.measure:
         steps_per_epoch = batches.plan(config.step.micro_batch_size, replicas).steps_per_epoch
         rows.append(("measuring", _measuring(config, steps_per_epoch)))

@@ -22,6 +22,7 @@ from tf_fullbatch.errors import (
 )
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
 from tf_fullbatch.records.run_folder import RunFolder
+from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run import build
 from tf_fullbatch.run.conclusion import conclude
 from tf_fullbatch.run.devices import describe_devices, multi_worker
@@ -41,6 +42,7 @@ from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
 from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
+from tf_fullbatch.training.goals import Goals
 from tf_fullbatch.training.measuring import Measured
 
 
@@ -90,6 +92,8 @@ class RunSession:
             wall_seconds=before.get("wall_seconds", 0.0),
         )
         self._evaluator = self._build_evaluator(before)
+        goals: dict[str, Any] = {**config.runtime.goals}
+        self._goals = Goals(**goals, state=before.get("goals"))
         self._measurements = RunMeasurements(config, folder, checkpoint, self._tell_measured)
         self._checkpointer = self._build_checkpointer(before)
         self._callbacks = self._in_order()
@@ -131,6 +135,7 @@ class RunSession:
             keep=runtime.keep_checkpoints,
             best_step=before.get("best_step"),
             measurements=self._measurements.callback,
+            goals=self._goals,
         )
 
     def _open_progress(self) -> ProgressLine:
@@ -152,9 +157,12 @@ class RunSession:
         return progress
 
     def _in_order(self) -> list[keras.callbacks.Callback]:
-        """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded."""
+        """The callbacks: averages move before they are evaluated, checkpoints come after all that is recorded.
+
+        Whether a step is the last is known before anything is done about it.
+        """
         runtime = self._config.runtime
-        callbacks: list[keras.callbacks.Callback] = [self._recorder]
+        callbacks: list[keras.callbacks.Callback] = [self._recorder, self._goals]
         if self._parts.ema is not None:
             callbacks.append(EmaUpdate(self._parts.ema))
         callbacks.append(self._evaluator)
@@ -180,7 +188,7 @@ class RunSession:
             train = self._parts.splits.train
             classes = train.num_classes if train.has_classes else None
             refuse_divergence(self._folder, self._config, self._parts.model.network, classes)
-            outcome = Outcome.COMPLETED
+            outcome, message = self._goals.outcome, self._goals.message
         except RunError as error:
             outcome, message, failure = error.outcome, str(error), error
             if isinstance(error, UserError):  # the folder cannot be written: nothing more can be
@@ -211,13 +219,16 @@ class RunSession:
         model.stop_requested = lambda: self._stops.requested
         several = multi_worker(self._config.runtime.strategy) is not None
         with naming_lost_workers() if several else contextlib.nullcontext(), naming_memory_failures():
-            if self._measurements.callback is not None and self._first_epoch >= epochs:  # no `fit` comes
+            self._look_at_goals()
+            done = self._goals.ended or self._first_epoch >= epochs  # no `fit` comes
+            model.stop_training = self._goals.ended
+            if done and self._measurements.callback is not None:
                 model.trainer.begin(self._batches, 0)
                 self._measurements.callback.set_model(model)
                 self._measurements.callback.catch_up()
-            if not self._epoch_ended:  # the epoch's evaluation was interrupted
-                self._end_epoch(self._first_epoch - 1)
-            if self._first_epoch < epochs:
+            if not self._epoch_ended or (self._goals.ended and not self._is_evaluated()):
+                self._end_epoch(self._first_epoch - 1)  # whose evaluation was interrupted, or was not due
+            if not done:
                 model.fit(
                     self._batches,
                     epochs=epochs,
@@ -226,6 +237,17 @@ class RunSession:
                     verbose=0,
                     callbacks=self._callbacks,
                 )
+
+    def _look_at_goals(self) -> None:
+        """Looks whether the run that is gone on with has reached its goals: they may be others now."""
+        steps, epochs = self._first_step, self._first_epoch
+        if steps and steps == epochs * self._batches.steps_per_epoch:
+            self._goals.look(steps, epochs)
+
+    def _is_evaluated(self) -> bool:
+        """Whether the last step before this process has its evaluation."""
+        last = last_row(self._folder.evaluations)
+        return not self._evaluator.split_names or last.get("step") == str(self._first_step)
 
     def _end_epoch(self, epoch: int) -> None:
         """What remains to be done at the end of an epoch whose last step is made, and its average moved."""
@@ -249,14 +271,19 @@ class RunSession:
     def _finish(self, outcome: Outcome, message: str) -> None:
         if self._chief:
             self._leave_behind(outcome, message)
-        if outcome is not Outcome.COMPLETED and not self._raises:
+        if not outcome.is_finished and not self._raises:
             print(f"error: {message}", file=sys.stderr)
 
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
         if not self._weights_lost:
             save_network(self._parts.model.network, self._folder.model)
         summary = conclude(
-            self._folder, self._config, outcome, message, describe_devices(self._parts.strategy)
+            self._folder,
+            self._config,
+            outcome,
+            message,
+            describe_devices(self._parts.strategy),
+            self._goals.reached if outcome is Outcome.STOPPED_BY_GOAL else None,
         )
         if not self._quiet:
             print(summary_table(summary))

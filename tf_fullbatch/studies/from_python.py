@@ -39,9 +39,10 @@ class StudyResult:
 
     Attributes:
         folder: The study's folder; `python -m tf_fullbatch.report FOLDER` makes a report of it.
-        runs: A row per run: `arm`, `seed`, `outcome` ("COMPLETED" where it has all its passes, "" before it ended),
-            `message`, `epochs`, `folder`, and the last figures `train_loss`, `train_accuracy`, `validation_loss`,
-            `validation_accuracy`, `test_loss`, `test_accuracy` (fractions; NaN where there is none).
+        runs: A row per run: `arm`, `seed`, `outcome` ("COMPLETED" where it has all its passes, "STOPPED_BY_GOAL",
+            "CONVERGED", ...; "" before it ended), `message`, `epochs`, `folder`, and the last figures `train_loss`,
+            `train_accuracy`, `validation_loss`, `validation_accuracy`, `test_loss`, `test_accuracy` (fractions; NaN
+            where there is none).
         trials: trials.csv, see `records.trials_file.read_trials`; empty without a sweep.
         chosen: Arm -> setting -> value, as its flag takes it, of what validation chose.
         failures: (run in words, reason) of what failed in this call, trials included.

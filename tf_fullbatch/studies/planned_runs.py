@@ -10,6 +10,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Study, folder_of
+from tf_fullbatch.records.summary import ended_before_its_passes, read_summary
 from tf_fullbatch.records.tables import last_row
 from tf_fullbatch.run.output_dir import finished_summary
 from tf_fullbatch.settings import own_parts, part_names
@@ -55,8 +56,19 @@ class Run:
             return False
 
     def fraction(self) -> float:
-        """The share of its passes that are done."""
-        return min(last_epoch(self.folder) / self.config.total_epochs, 1.0)
+        """The share of its passes that are done; all of a run that ended before its passes, as it should."""
+        done = min(last_epoch(self.folder) / self.config.total_epochs, 1.0)
+        return 1.0 if 0 < done < 1 and self._ended_early() else done
+
+    def _ended_early(self) -> bool:
+        if not self.folder.summary.exists():
+            return False
+        try:
+            summary = read_summary(self.folder.summary)
+        except UserError:
+            return False
+        is_last = str(summary["steps"]) == last_row(self.folder.metrics).get("step")
+        return is_last and ended_before_its_passes(summary, self.config.runtime.goals)
 
 
 def last_epoch(folder: RunFolder) -> float:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config, compared_settings
+from tf_fullbatch.config.runtime import GOALS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
@@ -33,7 +34,7 @@ _LONGEST_STEP_SECONDS = 120.0
 _POLL_SECONDS = 0.05
 
 SAME_PACE = (
-    "seed", "epochs", "schedule_epochs", "warmup_epochs", "schedule", "learning_rate", "learning_rate_scaling",
+    *GOALS, "seed", "epochs", "schedule_epochs", "warmup_epochs", "schedule", "learning_rate", "learning_rate_scaling",
     "decay_epochs", "decay_factor", "momentum", "nesterov", "weight_decay", "label_smoothing", "penalty_strength",
     "penalty_epsilon", "penalty_warmup_epochs",
 )  # fmt: skip

@@ -21,7 +21,8 @@ from tf_fullbatch.studies.sweeps import Point, points_of
 FOR_GOOD = tuple(
     outcome
     for outcome in Outcome
-    if outcome.name not in ("COMPLETED", "INTERRUPTED", "OUT_OF_MEMORY", "WORKER_LOST", "USER_ERROR")
+    if not outcome.is_finished
+    and outcome.name not in ("INTERRUPTED", "OUT_OF_MEMORY", "WORKER_LOST", "USER_ERROR")
 )
 """Ends of trials that another attempt would come to again."""
 _LONGEST_NAME = 100

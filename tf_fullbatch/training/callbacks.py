@@ -121,7 +121,8 @@ class Evaluator(keras.callbacks.Callback):
         progress: The progress line.
         splits: Split name -> samples.
         every: Epochs between evaluations.
-        ends: Passes after which it evaluates in any case: the last, and before others are appended.
+        ends: Passes after which it evaluates in any case: the last, and before others are appended. It also does where
+            another callback has ended the training.
         ema: Averaged weights, or None.
         resume_step: Steps completed before this process.
         best: `validation_rank` of the best validation result before this process, or None.
@@ -159,7 +160,8 @@ class Evaluator(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self.improved = False
         completed = epoch + 1
-        if completed % self._every and completed not in self._ends:
+        ended = completed in self._ends or self.model.stop_training
+        if completed % self._every and not ended:
             return
         self.evaluate(float(completed))
 

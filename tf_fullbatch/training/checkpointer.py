@@ -7,6 +7,7 @@ from typing import Any
 from tf_fullbatch.records.checkpoints import prune, save_checkpoint
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.callbacks import BlockCallback, Evaluator, Recorder
+from tf_fullbatch.training.goals import Goals
 from tf_fullbatch.training.measuring import Measurements
 from tf_fullbatch.training.state import TrainingState, with_measures
 
@@ -23,10 +24,12 @@ class Checkpointer(BlockCallback):
         evaluator: For the best so far.
         every_steps: Steps between checkpoints; None for none.
         every_seconds: Seconds between checkpoints; None for none.
-        ends: Passes after which it saves in any case: the last, and before others are appended.
+        ends: Passes after which it saves in any case: the last, and before others are appended. It also does where
+            another callback ends the training.
         keep: Newest checkpoints kept, beside the best.
         best_step: Step of the best checkpoint so far, or None.
         measurements: For what measures keep; None without measures.
+        goals: For what goals look at.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Checkpointer(BlockCallback):
         keep: int,
         best_step: int | None,
         measurements: Measurements | None = None,
+        goals: Goals | None = None,
     ):
         super().__init__()
         self._folder = folder
@@ -54,6 +58,7 @@ class Checkpointer(BlockCallback):
         self._keep = keep
         self._best_step = best_step
         self._measurements = measurements
+        self._goals = goals
         self._saved_at = time.monotonic()
         self._unsaved: dict[str, Any] | None = None
 
@@ -74,7 +79,8 @@ class Checkpointer(BlockCallback):
         self._unsaved = {"epoch": float(completed), "epoch_ended": True}
         if self._evaluator.improved:
             self._best_step = self.model.steps_completed
-        if self._due() or completed in self._ends or self._evaluator.improved:
+        ended = completed in self._ends or self.model.stop_training
+        if ended or self._due() or self._evaluator.improved:
             self.save()
 
     def save(self) -> None:
@@ -95,6 +101,7 @@ class Checkpointer(BlockCallback):
                 "wall_seconds": self._recorder.wall_seconds,
                 "best": self._evaluator.best,
                 "best_step": self._best_step,
+                "goals": None if self._goals is None else self._goals.state(),
                 "measured_step": None if self._measurements is None else self._measurements.measured_step,
             },
         )

@@ -85,7 +85,9 @@ class Measurements(BlockCallback):
     def catch_up(self) -> None:
         """Measures where it is due at the present step and not done yet."""
         step = int(self.model.optimizer.iterations.numpy())
-        at_end = self._ends is not None and self.model.trainer.timeline.epochs_completed(step) in self._ends
+        at_end = self._ends is not None and (
+            self.model.stop_training or self.model.trainer.timeline.epochs_completed(step) in self._ends
+        )
         if self.measured_step != step and (at_end or step % self._every == 0):
             self.measure(last=at_end)
 
@@ -94,7 +96,8 @@ class Measurements(BlockCallback):
 
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         ends = [self.params["epochs"]] if self._ends is None else self._ends
-        last = self._epoch + 1 in ends and batch + 1 == self.params["steps"]
+        ended = self._epoch + 1 in ends or self.model.stop_training
+        last = ended and batch + 1 == self.params["steps"]
         if last or int(self.model.optimizer.iterations.numpy()) % self._every == 0:
             self.measure(last=last)
 

@@ -77,6 +77,11 @@ class Trainer:
         return [] if self._metrics is None else self._metrics.names
 
     @property
+    def has_accuracy(self) -> bool:
+        """Whether accuracy has a meaning for the loss; after `prepare`."""
+        return "accuracy" not in self._meaningless
+
+    @property
     def training(self) -> parts.TrainingParts:
         """The compiled parts that train; after `prepare`."""
         assert self._training is not None

@@ -90,10 +90,12 @@ class MlflowLogger(Logger):
         self._sent_at = time.monotonic()
 
     def finish(self, outcome: Outcome | None) -> None:
-        status = {Outcome.COMPLETED: "FINISHED", Outcome.INTERRUPTED: "KILLED", Outcome.WORKER_LOST: "KILLED"}
+        status = "FAILED"
         if outcome is not None:
             self._client.set_tag(self._id, "outcome", outcome.name)
-        self._client.set_terminated(self._id, "FAILED" if outcome is None else status.get(outcome, "FAILED"))
+            killed = outcome in (Outcome.INTERRUPTED, Outcome.WORKER_LOST)
+            status = "FINISHED" if outcome.is_finished else "KILLED" if killed else status
+        self._client.set_terminated(self._id, status)
 
 
 def _experiment(client: "MlflowClient", artifacts: str | None) -> str:

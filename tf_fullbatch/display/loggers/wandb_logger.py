@@ -49,4 +49,4 @@ class WandbLogger(Logger):
     def finish(self, outcome: Outcome | None) -> None:
         if outcome is not None:
             self._run.summary["outcome"] = outcome.name
-        self._run.finish(exit_code=0 if outcome is Outcome.COMPLETED else 1)
+        self._run.finish(exit_code=0 if outcome is not None and outcome.is_finished else 1)

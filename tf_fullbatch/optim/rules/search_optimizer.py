@@ -46,6 +46,9 @@ class SearchOptimizer(ObjectiveOptimizer):
             the decrease of the step before.
         name: Name of the optimizer.
 
+    Attributes:
+        converged: Whether it stayed where it is, as said above, in the last step that it made.
+
     Raises:
         UserError: The decay is negative, or the search is unknown or has not such options.
     """
@@ -69,6 +72,7 @@ class SearchOptimizer(ObjectiveOptimizer):
         self.direction_rule = direction
         self.search_rule = search_of(line_search, **{**(otherwise or {}), **self.line_search_options})
         self.own_weight_decay, self.growth = weight_decay, growth
+        self.converged = False
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
         """Makes what the direction and the search keep."""
@@ -174,7 +178,10 @@ class SearchedDescent(OptimizerState):
         kept: Kept = {name: tf.convert_to_tensor(v.value) for name, v in mine.kept.items()}
         direction, kept = self.directed(objective, theta, gradient, kept)
         made = self._searched(along, value, direction, gradient, kept)
-        if made is None and self._promises_nothing(value, direction, gradient, at.objective.dtype):
+        mine.converged = made is None and self._promises_nothing(
+            value, direction, gradient, at.objective.dtype
+        )
+        if mine.converged:
             mine.iterations.assign(mine.iterations.numpy() + 1)
             return Accepted(objective.evaluations - before)
         fell_back = made is None
