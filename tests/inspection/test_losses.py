@@ -53,7 +53,7 @@ class LandscapeTest(AnalysisCase):
         self.assertEqual(answer.subjects, ("averaged, step 2 (ema weights)",))
         of_training = self.one(run, "landscape", step=2, weights="ema", what_options=LINE)
         self.assertIn("recorded none", figure(of_training, "loss_at_the_weights").remark)
-        with self.assertRaisesRegex(UserError, "kept no moving average"):
+        with self.assertRaisesRegex(UserError, "kept no ema average of its weights"):
             self.one(mlp(), "landscape", weights="ema", what_options=LINE)
 
     def test_without_the_augmentation(self):

@@ -13,7 +13,7 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import best_evaluation
-from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
+from tf_fullbatch.training.callbacks import AverageUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 
 
 class CallbacksTestCase(tf.test.TestCase):
@@ -38,7 +38,7 @@ class CallbacksTestCase(tf.test.TestCase):
             "splits": {"validation": [0] * 7},
             "every": 1,
             "ends": [99],
-            "ema": None,
+            "average": None,
             "resume_step": 0,
             "best": (0.0, 0.0, 0),
         }
@@ -53,7 +53,13 @@ class TrainingTest(CallbacksTestCase):
         model, ema, _ = build_training()
         recorder = self.recorder(samples_seen=100, wall_seconds=1000.0)
         profiler = Profiler("profiles", 2, 3, start=mock.Mock())
-        callbacks = [recorder, EmaUpdate(ema), Progress(self.progress), Histograms(self.writer, 2), profiler]
+        callbacks = [
+            recorder,
+            AverageUpdate(ema),
+            Progress(self.progress),
+            Histograms(self.writer, 2),
+            profiler,
+        ]
         batches = UpdateBatches(*data(), batch_size=16, chunk_micro_batches=1)
         with mock.patch.object(tf.profiler.experimental, "stop") as stop:
             model.fit(batches, epochs=3, verbose=0, callbacks=callbacks)
@@ -151,7 +157,7 @@ class EvaluatorTest(CallbacksTestCase):
         model, ema, _ = build_training()
         ema.update()
         swapped = []
-        evaluator = self.evaluator(model, [(0.1, 1.0), (0.2, 1.0)], ema=ema)
+        evaluator = self.evaluator(model, [(0.1, 1.0), (0.2, 1.0)], average=ema)
         given = model.evaluate_batches
         model.evaluate_batches = lambda samples: (swapped.append(ema.swapped), given(samples))[1]
         records = evaluator.evaluate(1.0)

@@ -6,9 +6,9 @@ import keras
 import numpy as np
 
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
-from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.state import TrainingState
+from tf_fullbatch.training.weight_average import WeightAverage
 
 SAMPLES = 22
 
@@ -38,7 +38,7 @@ def build_training(
     averaged: bool = True,
     micro_batch_size: int = 8,
     **settings: Any,
-) -> tuple[FullBatchModel, EmaWeights | None, TrainingState]:
+) -> tuple[FullBatchModel, WeightAverage | None, TrainingState]:
     """A built model, its moving average and its state; within a strategy's scope where there is one.
 
     Args:
@@ -53,11 +53,11 @@ def build_training(
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer=optimizer or GradientDescent(0.1), loss=loss)
     model.optimizer.build(model.network.trainable_variables)
-    ema = EmaWeights(model.network, 0.5) if averaged else None
+    ema = WeightAverage(model.network, 0.5) if averaged else None
     return model, ema, TrainingState(model, ema)
 
 
-def train(model: FullBatchModel, ema: EmaWeights | None, first: int, last: int, **batches: Any) -> None:
+def train(model: FullBatchModel, ema: WeightAverage | None, first: int, last: int, **batches: Any) -> None:
     """Epochs `first` to `last` - 1, each followed by an update of the moving average.
 
     Args:

@@ -36,6 +36,12 @@ class Config:
         self._check_batches()
         self._check_schedule()
         self._check_data()
+        start = self.runtime.swa_start_epoch
+        if start is not None and start > self.total_epochs:
+            raise UserError(
+                f"--swa_start_epoch={start} is after the last pass, {self.total_epochs}: nothing would be averaged. "
+                "Lower --swa_start_epoch or raise --epochs."
+            )
         known = [setting_field.name for _, setting_field in settings_fields()]
         for name in self.runtime.hparams:
             if name not in known:
@@ -217,6 +223,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
     },
     "runtime": {
         **dict.fromkeys(GOALS),
+        "swa_start_epoch": None,
         "data_on_device": "auto",
         "evaluate_test": True,
         "tensorboard_axes": ("step",),

@@ -58,6 +58,12 @@ class RuntimeConfig(Group):
         above=0,
         below=1,
     )
+    swa_start_epoch: int | None = setting(
+        None,
+        "Average the weights after this pass and each later one uniformly (SWA), evaluated beside them with "
+        "normalisation statistics of their own.",
+        minimum=1,
+    )
     output_dir: str | None = setting(
         None,
         "Run folder; a run already there is resumed. Unset: runs/DATASET-MODEL-...",
@@ -154,6 +160,11 @@ class RuntimeConfig(Group):
                 f"--profile_steps={given}: give two ascending numbers, first and last step, such as 3,5."
             )
         refuse_repeats(self, ("tensorboard_axes", "loggers"))
+        if self.ema_decay is not None and self.swa_start_epoch is not None:
+            raise UserError(
+                f"--ema_decay={self.ema_decay:g} and --swa_start_epoch={self.swa_start_epoch} are two averages of the "
+                "weights: choose one of them."
+            )
         if self.strategy in ("one_device", "multi_worker"):
             refuse_without_effect(self, ("num_replicas",), f"with --strategy={self.strategy}")
         if not re.fullmatch(r"[1-9]\d{0,8}m?", self.checkpoint_every):

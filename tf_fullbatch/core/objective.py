@@ -128,6 +128,13 @@ class Objective:
         """The variables' present values."""
         return self._parameters.values()
 
+    def recalibrated_state(self) -> Tree:
+        """Values of the network's non-trainable variables with the statistics of the present weights; of
+        `statistics="recalibrated"`.
+        """
+        assert self._recalibrated is not None
+        return self._recalibrated.state(self.theta())
+
     def loss(self, theta: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
         """The mean training loss, by forward passes alone; a third of a gradient evaluation.
 

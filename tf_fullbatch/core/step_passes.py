@@ -88,10 +88,10 @@ class RecalibratedPasses:
 
     def run(self, key: tuple, kernel: Callable[[], Kernel], theta: Tree, *extra: object) -> PassMeans:
         """`StepPasses.run`, and before it a pass for the statistics where theta is new."""
-        state = self._state(theta)
+        state = self.state(theta)
         return self._passes.run(("recalibrated", *key), lambda: WithState(kernel()), theta, state, *extra)
 
-    def _state(self, theta: Tree) -> Tree:
+    def state(self, theta: Tree) -> Tree:
         """The values of the non-trainable variables at theta, as a training pass over the set would make them."""
         if self._known is not None and all(a is b for a, b in zip(theta, self._known[0], strict=True)):
             return self._known[1]

@@ -31,8 +31,10 @@ _ERROR_LINEAR_BELOW = 0.1
 _STYLES = {
     ("validation", "raw"): (_VALIDATION, "-", "validation"),
     ("validation", "ema"): (_VALIDATION, "--", "validation, EMA weights"),
+    ("validation", "swa"): (_VALIDATION, "--", "validation, SWA weights"),
     ("test", "raw"): (_TEST, "-", "test"),
     ("test", "ema"): (_TEST, "--", "test, EMA weights"),
+    ("test", "swa"): (_TEST, "--", "test, SWA weights"),
 }
 
 

@@ -88,7 +88,7 @@ def measured_values(records: Sequence[Record]) -> dict[str, tuple[float, Record]
 
 
 def evaluation_run(split: str, weights: str) -> str:
-    """What the figures of an evaluation are grouped by: the split, with "-ema" for averaged weights."""
+    """What the figures of an evaluation are grouped by: the split, with "-ema" or "-swa" for averaged weights."""
     return split if weights == "raw" else f"{split}-{weights}"
 
 

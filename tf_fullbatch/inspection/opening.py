@@ -33,7 +33,7 @@ class Opener:
         """The weights of a run at a step; see `run.opened.open_run`.
 
         Raises:
-            UserError: Its checkpoint, data, code or moving average are not to be had; or the weights cannot be asked
+            UserError: Its checkpoint, data, code or average are not to be had; or the weights cannot be asked
                 about.
         """
         config = place.config
@@ -48,8 +48,8 @@ class Opener:
                 raise UserError("TF_CONFIG names a cluster, but runs are looked at in one process: unset it.")
             self._strategy = choose_strategy(chosen.runtime)
         run = opened(place.folder, chosen, place.step, self._strategy)
-        if self._options.weights == "ema":
-            run.use_average()
+        if self._options.weights != "raw":
+            run.use_average(self._options.weights)
         return Subject(run, config, place.name, self._options)
 
     def _as_asked(self, config: Config) -> Config:

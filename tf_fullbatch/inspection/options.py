@@ -13,7 +13,7 @@ from tf_fullbatch.settings.part_options import parsed_options
 from tf_fullbatch.settings.several_parts import refuse_unknown, with_options
 
 SPLITS = ("train", "validation", "test")
-WEIGHTS = ("raw", "ema")
+WEIGHTS = ("raw", "ema", "swa")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,7 +27,9 @@ class Options(Settings):
         minimum=0,
     )
     weights: str = setting(
-        "raw", "The weights themselves, or their moving average (of runs with --ema_decay).", choices=WEIGHTS
+        "raw",
+        "The weights themselves, or their average: ema of runs with --ema_decay, swa of runs with --swa_start_epoch.",
+        choices=WEIGHTS,
     )
     split: str = setting("train", "The samples.", choices=SPLITS)
     samples: int | None = setting(

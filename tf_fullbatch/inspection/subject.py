@@ -31,13 +31,13 @@ class Subject:
         run: Opened at the step; where its samples are not to be augmented, without augmentation.
         trained: The settings that it was trained with.
         name: What it is called.
-        options: Which samples, and whether the network has the moving average of its weights.
+        options: Which samples, and whether the network has an average of its weights.
 
     Attributes:
         run: As given.
         name: As given.
         split: "train", "validation" or "test".
-        weights: "raw" or "ema".
+        weights: "raw", "ema" or "swa".
 
     Raises:
         UserError: The run has no such samples or not as many, or its weights are not finite.

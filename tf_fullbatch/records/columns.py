@@ -110,7 +110,8 @@ EVALUATION_COLUMNS = (
     Column(
         name="weights",
         kind=str,
-        description="The weights evaluated: raw (as trained) or ema (their exponential moving average).",
+        description="The weights evaluated: raw (as trained), ema (their exponential moving average) or swa (their "
+        "uniform average).",
     ),
     Column(
         name="loss",

@@ -11,7 +11,7 @@ from tf_fullbatch.report.quantities import ACCURACY, LOSS, Quantity
 from tf_fullbatch.report.run_records import LARGEST
 from tf_fullbatch.report.statistics import deviation
 
-_WEIGHTS = ("raw", "ema")
+_WEIGHTS = ("raw", "ema", "swa")
 _SIGNIFICANT = "%.10g"
 
 

@@ -20,7 +20,7 @@ _LEFT_OUT = (
     "training objective",
 )  # fmt: skip
 """How columns begin that are left to arms.csv: a page is not wide."""
-_DISPENSABLE = ("wall time", "training", "EMA weights", "gradient evaluations")
+_DISPENSABLE = ("wall time", "training", "EMA weights", "SWA weights", "gradient evaluations")
 """How columns begin that are left out where the table is wider than the text, in this order."""
 _TEXT_WIDTH = 345
 """Of LaTeX's article, in points."""

@@ -22,7 +22,7 @@ _WHOLE = (
     "gradient_evaluations",
     "measuring_gradient_evaluations",
 )
-_FIGURES = (("test", "raw"), ("validation", "raw"), ("test", "ema"), ("validation", "ema"))
+_FIGURES = tuple((split, weights) for weights in ("raw", "ema", "swa") for split in ("test", "validation"))
 
 
 def results(comparison: Comparison) -> pd.DataFrame:

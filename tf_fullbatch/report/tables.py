@@ -75,6 +75,7 @@ def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison
             "test accuracy %": _main_cell(ACCURACY, line),
             "each seed %": _seeds_cell(arm, ACCURACY),
             "EMA weights %": _main_cell(ACCURACY, line, "ema"),
+            "SWA weights %": _main_cell(ACCURACY, line, "swa"),
             "validation %": _mean_cell(ACCURACY, line, "validation"),
             "training %": _mean_cell(ACCURACY, line, "train"),
             "published %": _published_cell(arm.published, sources_of(comparison)) if arm.published else None,
@@ -86,6 +87,7 @@ def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison
             f"test {loss}": _main_cell(LOSS, line),
             f"each seed {loss}": _seeds_cell(arm, LOSS),
             "EMA weights": _main_cell(LOSS, line, "ema"),
+            "SWA weights": _main_cell(LOSS, line, "swa"),
             "validation": _mean_cell(LOSS, line, "validation"),
             "training": _mean_cell(LOSS, line, "train"),
         }

@@ -24,14 +24,14 @@ from tf_fullbatch.optim.rules.gradient_descent import undecayed_variables
 from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights
-from tf_fullbatch.run.splits import Splits, load_splits, training_batches
+from tf_fullbatch.run.splits import Splits, evaluation_batches, load_splits, training_batches
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.part_names import is_users_code
 from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
-from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.goals import refuse_goals
 from tf_fullbatch.training.state import TrainingState
+from tf_fullbatch.training.weight_average import WeightAverage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,14 @@ class Assembly:
         strategy: Where the variables live.
         splits: The data.
         model: The compiled model.
-        ema: The moving average of its weights; None without --ema_decay.
+        average: The average of its weights; None without --ema_decay and --swa_start_epoch.
         state: What a checkpoint of them holds.
     """
 
     strategy: tf.distribute.Strategy
     splits: Splits
     model: FullBatchModel
-    ema: EmaWeights | None
+    average: WeightAverage | None
     state: TrainingState
 
 
@@ -68,11 +68,39 @@ def assemble(
     if checkpoint is not None:  # it has its own weights; the initial ones may be gone
         config = config.replacing(initial_weights=None, step=None)
     model = build_model(config, splits.train, strategy)
-    ema = EmaWeights(model.network, config.runtime.ema_decay) if config.runtime.ema_decay else None
-    state = TrainingState(model, ema)
+    average = _average(config, model, splits.train)
+    state = TrainingState(model, average)
     if checkpoint is not None:
         state.restore(checkpoint.arrays)
-    return Assembly(strategy, splits, model, ema, state)
+    return Assembly(strategy, splits, model, average, state)
+
+
+def _average(config: Config, model: FullBatchModel, train: Split) -> WeightAverage | None:
+    """The average of the weights that is asked for.
+
+    Raises:
+        UserError: The network's statistics cannot be recomputed at averaged weights.
+    """
+    runtime = config.runtime
+    if runtime.ema_decay is not None:
+        return WeightAverage(model.network, runtime.ema_decay)
+    if runtime.swa_start_epoch is None:
+        return None
+    if not model.trainer.keeps_statistics:
+        return WeightAverage(model.network, None)
+    assigned = model.trainer.training.loss.call.state.assigned_weights
+    if assigned:
+        raise UserError(
+            f"--swa_start_epoch={runtime.swa_start_epoch}: the weight {assigned[0].path!r} is assigned when the "
+            "network is called, so that no statistics can be had at averaged weights. Use --ema_decay, or exchange the "
+            "layer."
+        )
+    batches = training_batches(config, train)
+    steps = batches.steps_per_epoch
+    whole = batches if steps == 1 else evaluation_batches(config, train)
+    return WeightAverage(
+        model.network, None, lambda: model.trainer.recalibrated(whole, model.steps_completed // steps)
+    )
 
 
 def build_model(config: Config, train: Split, strategy: tf.distribute.Strategy) -> FullBatchModel:

@@ -38,9 +38,9 @@ def evaluate(config: Config) -> Outcome:
     for name, samples in {"train": parts.splits.train, **parts.splits.evaluated}.items():
         batches = evaluation_batches(trained, samples)
         rows.append(_row(name, "raw", parts.model, batches))
-        if parts.ema is not None:
-            with parts.ema.applied():
-                rows.append(_row(name, "ema", parts.model, batches))
+        if parts.average is not None and parts.average.begun:
+            with parts.average.applied():
+                rows.append(_row(name, parts.average.kind, parts.model, batches))
     print(f"{folder.path}, step {checkpoint.step}, epoch {checkpoint.epoch:g}")
     print(
         format_table(

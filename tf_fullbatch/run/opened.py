@@ -47,7 +47,7 @@ class OpenedRun:
         self.splits = parts.splits
         self.model = parts.model
         self._folder = folder
-        self._ema = parts.ema
+        self._average = parts.average
 
     def __repr__(self) -> str:
         """Which run, where in it, and on what."""
@@ -86,16 +86,23 @@ class OpenedRun:
         """
         return self.model.objective(training_batches(self.config, self.splits.train), step=step)
 
-    def use_average(self) -> None:
-        """Puts the moving average of the weights in the weights' place.
+    def use_average(self, kind: str) -> None:
+        """Puts an average of the weights in the weights' place.
+
+        Args:
+            kind: "ema" or "swa".
 
         Raises:
-            UserError: The run kept none.
+            UserError: The run kept none of this kind, or there was none yet at this step.
         """
-        if self._ema is None:
-            raise UserError(f"{self.path}: the run kept no moving average of its weights (--ema_decay).")
-        for variable, average in zip(self._ema.averaged, self._ema.averages, strict=True):
-            variable.assign(average)
+        setting = {"ema": "ema_decay", "swa": "swa_start_epoch"}[kind]
+        if self._average is None or self._average.kind != kind:
+            raise UserError(f"{self.path}: the run kept no {kind} average of its weights (--{setting}).")
+        if not self._average.begun:
+            raise UserError(
+                f"{self.path}: at step {self.step} there is no {kind} average yet (--{setting}): choose a later --step."
+            )
+        self._average.apply()
 
 
 @in_pythons_words()

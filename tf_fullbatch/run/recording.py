@@ -56,7 +56,8 @@ def planned_evaluations(config: Config, splits: Splits, steps_per_epoch: int) ->
     samples = sum(len(split) for split in splits.evaluated.values())
     if not samples:
         return None
-    forward = samples * (1 if config.runtime.ema_decay is None else 2) / 3  # in gradient evaluations
+    averages = config.runtime.ema_decay is not None or config.runtime.swa_start_epoch is not None
+    forward = samples * (2 if averages else 1) / 3  # in gradient evaluations
     return Recurring(
         every=config.runtime.evaluate_every * steps_per_epoch,
         in_steps=forward * steps_per_epoch / (len(splits.train) * config.step.gradient_evaluations),

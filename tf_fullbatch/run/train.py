@@ -40,7 +40,7 @@ from tf_fullbatch.run.recording import (
 )
 from tf_fullbatch.run.splits import evaluation_batches, training_batches
 from tf_fullbatch.run.verdict import refuse_divergence
-from tf_fullbatch.training.callbacks import EmaUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
+from tf_fullbatch.training.callbacks import AverageUpdate, Evaluator, Histograms, Profiler, Progress, Recorder
 from tf_fullbatch.training.checkpointer import Checkpointer
 from tf_fullbatch.training.goals import Goals
 from tf_fullbatch.training.measuring import Measured
@@ -110,7 +110,7 @@ class RunSession:
             splits={name: evaluation_batches(self._config, s) for name, s in splits.items()},
             every=self._config.runtime.evaluate_every,
             ends=self._config.stretch_ends,
-            ema=self._parts.ema,
+            average=self._parts.average,
             # Of an interrupted evaluation nothing counts: it is made again.
             resume_step=self._first_step if self._epoch_ended else self._first_step - 1,
             best=before.get("best"),
@@ -163,8 +163,8 @@ class RunSession:
         """
         runtime = self._config.runtime
         callbacks: list[keras.callbacks.Callback] = [self._recorder, self._goals]
-        if self._parts.ema is not None:
-            callbacks.append(EmaUpdate(self._parts.ema))
+        if self._parts.average is not None:
+            callbacks.append(AverageUpdate(self._parts.average, runtime.swa_start_epoch or 1))
         callbacks.append(self._evaluator)
         if self._measurements.callback is not None:
             callbacks.append(self._measurements.callback)

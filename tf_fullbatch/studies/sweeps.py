@@ -26,6 +26,7 @@ _OF_THE_STUDY = {
     "data_dir": "trials must be judged by the same validation samples",
     "validation_size": "trials must be judged by the same validation samples",
     "ema_decay": "trials are judged by their weights as trained, which it does not change",
+    "swa_start_epoch": "trials are judged by their weights as trained, which it does not change",
 }
 """What is not swept, and why; beside what changes no result, and `extend_epochs` with its like."""
 

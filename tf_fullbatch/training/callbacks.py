@@ -15,7 +15,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.summary import is_ranked, validation_rank
 from tf_fullbatch.records.tables import TableWriter
-from tf_fullbatch.training.ema import EmaWeights
+from tf_fullbatch.training.weight_average import WeightAverage
 
 
 class BlockCallback(keras.callbacks.Callback):
@@ -101,15 +101,21 @@ class Progress(BlockCallback):
             self.model.chunk_listeners.remove(self._progress.update_part)
 
 
-class EmaUpdate(keras.callbacks.Callback):
-    """Moves the averaged weights once per pass."""
+class AverageUpdate(keras.callbacks.Callback):
+    """Moves the averaged weights once per pass.
 
-    def __init__(self, ema: EmaWeights):
+    Args:
+        average: The average.
+        first: The first pass, counted from 1, whose weights are averaged.
+    """
+
+    def __init__(self, average: WeightAverage, first: int = 1):
         super().__init__()
-        self._ema = ema
+        self._average, self._first = average, first
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._ema.update()
+        if epoch + 1 >= self._first:
+            self._average.update()
 
 
 class Evaluator(keras.callbacks.Callback):
@@ -123,7 +129,7 @@ class Evaluator(keras.callbacks.Callback):
         every: Epochs between evaluations.
         ends: Passes after which it evaluates in any case: the last, and before others are appended. It also does where
             another callback has ended the training.
-        ema: Averaged weights, or None.
+        average: Averaged weights, evaluated once there are any; or None.
         resume_step: Steps completed before this process.
         best: `validation_rank` of the best validation result before this process, or None.
     """
@@ -137,7 +143,7 @@ class Evaluator(keras.callbacks.Callback):
         splits: Mapping[str, UpdateBatches],
         every: int,
         ends: Collection[int],
-        ema: EmaWeights | None,
+        average: WeightAverage | None,
         resume_step: int,
         best: Sequence[float] | None,
     ):
@@ -148,7 +154,7 @@ class Evaluator(keras.callbacks.Callback):
         self._splits = splits
         self._every = every
         self._ends = ends
-        self._ema = ema
+        self._average = average
         self.best = None if best is None else tuple(best)
         self.improved = False
 
@@ -170,9 +176,9 @@ class Evaluator(keras.callbacks.Callback):
         records = []
         for split, samples in self._splits.items():
             records.append(self._evaluate(split, "raw", samples, epoch))
-            if self._ema is not None:
-                with self._ema.applied():
-                    records.append(self._evaluate(split, "ema", samples, epoch))
+            if self._average is not None and self._average.begun:
+                with self._average.applied():
+                    records.append(self._evaluate(split, self._average.kind, samples, epoch))
         for record in records:  # all or, where one was interrupted, none: a resumed run makes them again
             self._record(record)
         return records

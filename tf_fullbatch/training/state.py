@@ -7,7 +7,8 @@ the last parts of its path without those numbers, for the reader:
     network/002/conv/kernel                               weights and BatchNorm statistics
     optimizer/000/gradient_descent/iteration              steps, learning rate
     optimizer/004/gradient_descent/conv/kernel/momentum   buffers, by the weight they belong to
-    ema/002/conv/kernel, ema/updates                      the moving average, if there is one
+    ema/002/conv/kernel, ema/updates                      the exponential average of the weights, if there is one
+    swa/002/conv/kernel, swa/updates, swa/calibrated      the uniform one
     measures/sharpness/largest                            what measures keep: not of the training, see `of_measures`
 
 Seeds of dropout and the like are left out: `NetworkState` derives them anew from (seed, step, micro-batch).
@@ -21,8 +22,8 @@ import keras
 import numpy as np
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.training.ema import EmaWeights
 from tf_fullbatch.training.full_batch_model import FullBatchModel
+from tf_fullbatch.training.weight_average import WeightAverage
 
 _OF_MEASURES = "measures/"
 
@@ -47,13 +48,13 @@ class TrainingState:
     Args:
         model: A compiled model whose network is built, and its optimizer as well, in the strategy's scope:
             `model.optimizer.build(model.network.trainable_variables)`.
-        ema: The moving average that is part of the state, if any.
+        average: The average of weights that is part of the state, if any.
 
     Raises:
         ValueError: The network or the optimizer is not built.
     """
 
-    def __init__(self, model: FullBatchModel, ema: EmaWeights | None = None):
+    def __init__(self, model: FullBatchModel, average: WeightAverage | None = None):
         optimizer = getattr(model, "optimizer", None)  # Keras sets it in compile()
         if not (model.network.built and optimizer is not None and optimizer.built):
             raise ValueError(
@@ -61,8 +62,8 @@ class TrainingState:
                 "of the strategy, network.build(shape) and optimizer.build(network.trainable_variables)."
             )
         self._strategy = model.distribute_strategy
-        self._ema = ema
-        self._variables = _named_variables(model, ema)
+        self._average = average
+        self._variables = _named_variables(model, average)
 
     @property
     def names(self) -> list[str]:
@@ -73,7 +74,7 @@ class TrainingState:
         """A copy of every variable's value, from the first replica of this process.
 
         Raises:
-            RuntimeError: Inside `EmaWeights.applied`, where the network holds other weights than its own.
+            RuntimeError: Inside `WeightAverage.applied`, where the network holds other weights than its own.
         """
         self._refuse_while_swapped("saved")
         return {name: np.array(v.value.numpy()) for name, v in self._variables.items()}
@@ -87,7 +88,7 @@ class TrainingState:
 
         Raises:
             UserError: Arrays are missing, unknown, or of another shape or dtype.
-            RuntimeError: Inside `EmaWeights.applied`.
+            RuntimeError: Inside `WeightAverage.applied`.
         """
         self._refuse_while_swapped("restored")
         arrays = {name: array for name, array in arrays.items() if not name.startswith(_OF_MEASURES)}
@@ -112,11 +113,11 @@ class TrainingState:
         if found:
             raise UserError(
                 f"the checkpoint does not fit the model: {'; '.join(found)}. Use the model, optimizer and "
-                "EMA settings it was saved with, or choose another --output_dir."
+                "averaging it was saved with, or choose another --output_dir."
             )
 
     def _refuse_while_swapped(self, action: str) -> None:
-        if self._ema is not None and self._ema.swapped:
+        if self._average is not None and self._average.swapped:
             raise RuntimeError(f"The network holds its averages: it can be {action} outside applied() only.")
 
 
@@ -162,16 +163,18 @@ def _named_weights(network: keras.Model) -> dict[str, keras.Variable]:
     return {f"network/{i:03d}/{_label(v)}": v for i, v in enumerate(network.weights)}
 
 
-def _named_variables(model: FullBatchModel, ema: EmaWeights | None) -> dict[str, keras.Variable]:
+def _named_variables(model: FullBatchModel, average: WeightAverage | None) -> dict[str, keras.Variable]:
     weights = list(model.network.weights)
     named = _named_weights(model.network)
     labels = {id(v): name.removeprefix("network/") for name, v in named.items()}
     for i, variable in enumerate(model.optimizer.variables):
         named[f"optimizer/{i:03d}/{_optimizer_label(variable, weights)}"] = variable
-    if ema is not None:
-        for variable, average in zip(ema.averaged, ema.averages, strict=True):
-            named[f"ema/{labels[id(variable)]}"] = average
-        named["ema/updates"] = ema.updates
+    if average is not None:
+        for variable, mean in zip(average.averaged, average.averages, strict=True):
+            named[f"{average.kind}/{labels[id(variable)]}"] = mean
+        named[f"{average.kind}/updates"] = average.updates
+        if average.calibrated is not None:
+            named[f"{average.kind}/calibrated"] = average.calibrated
     return named
 
 

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -142,6 +143,24 @@ class Trainer:
         self.training.steps.functions.passes.cleared()
         per_epoch = plan.steps_per_epoch
         return per_epoch, lambda: per_epoch - timeline.step_in_epoch(model.steps_completed)
+
+    @property
+    def keeps_statistics(self) -> bool:
+        """Whether training changes anything of the network beside what the optimizer does; after `prepare`."""
+        return bool(self.training.loss.call.state.updated_variables)
+
+    def recalibrated(self, data: UpdateBatches, epoch: int) -> list[tuple[keras.Variable, tf.Tensor]]:
+        """(variable, value) of what training changes beside the weights, as a pass over data leaves it if nothing older
+        counts (`NetworkState.recalibrated`), at the present weights.
+
+        Args:
+            data: Of one step per epoch.
+            epoch: Whose augmentation is applied.
+        """
+        state = self.training.loss.call.state
+        values = self.objective(data, 0, epoch, statistics="recalibrated").recalibrated_state()
+        changes = {id(v) for v in state.updated_variables}
+        return [(v, value) for v, value in zip(state.variables, values, strict=True) if id(v) in changes]
 
     @property
     def batches(self) -> UpdateBatches:

@@ -1,10 +1,12 @@
-"""The moving average of weights against its recursion, and the swap that must leave no trace."""
+"""The averages of weights against their recursions, and the swap that must leave no trace."""
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.training.ema import EmaWeights
+from tests.float64 import Float64Case
+from tf_fullbatch import FullBatchModel, GradientDescent, UpdateBatches
+from tf_fullbatch.training.weight_average import WeightAverage
 
 
 def build_network(dtype: str = "float64") -> keras.Model:
@@ -35,7 +37,7 @@ def bits(arrays: list[np.ndarray]) -> list[bytes]:
     return [array.tobytes() for array in arrays]
 
 
-class EmaWeightsTest(tf.test.TestCase):
+class WeightAverageTest(tf.test.TestCase):
     def setUp(self):
         super().setUp()
         self.generator = np.random.default_rng(0)
@@ -43,7 +45,7 @@ class EmaWeightsTest(tf.test.TestCase):
     def test_equals_the_recursion(self):
         for decay in (0.0, 0.9, 0.99):
             network = build_network()
-            ema = EmaWeights(network, decay)
+            ema = WeightAverage(network, decay)
             self.assertLen(ema.averaged, 8)
             expected = None
             for k in range(1, 6):
@@ -58,13 +60,13 @@ class EmaWeightsTest(tf.test.TestCase):
 
     def test_weights_sum_to_one_with_the_documented_weight_on_the_first(self):
         network = build_network()
-        ema = EmaWeights(network, 0.99)
+        ema = WeightAverage(network, 0.99)
         for k in range(101):
             for variable in network.weights:
                 variable.assign(np.full(variable.shape, float(k == 0)))
             ema.update()
         self.assertAllClose(ema.averages[0].numpy(), np.full((4, 3), 0.99**100), rtol=1e-12, atol=0)
-        constant = EmaWeights(network, 0.99)
+        constant = WeightAverage(network, 0.99)
         for variable in network.weights:
             variable.assign(np.full(variable.shape, 3.0))
         for _ in range(101):
@@ -76,14 +78,14 @@ class EmaWeightsTest(tf.test.TestCase):
         for variable in network.weights:
             variable.assign(np.where(self.generator.random(variable.shape) < 0.5, -0.0, 1 / 3))
         before = bits(values(network.weights))
-        ema = EmaWeights(network, 0.99)
+        ema = WeightAverage(network, 0.99)
         ema.update()
         self.assertEqual(bits(values(ema.averages)), before)
         self.assertEqual(bits(values(network.weights)), before)
 
     def test_statistics_are_averaged_and_seeds_are_not(self):
         network = build_network()
-        ema = EmaWeights(network, 0.9)
+        ema = WeightAverage(network, 0.9)
         averaged = {variable.path.split("/")[-1] for variable in ema.averaged}
         self.assertContainsSubset({"moving_mean", "moving_variance", "kernel", "gamma"}, averaged)
         self.assertFalse([v for v in ema.averaged if "seed" in v.path])
@@ -95,7 +97,7 @@ class EmaWeightsTest(tf.test.TestCase):
 
     def test_small_steps_of_16_bit_weights_are_not_lost(self):
         network = build_network("bfloat16")
-        ema = EmaWeights(network, 0.99)
+        ema = WeightAverage(network, 0.99)
         for value in (1.0, *[1.0078125] * 200):  # one bfloat16 step above 1
             for variable in network.weights:
                 variable.assign(np.full(variable.shape, value))
@@ -107,7 +109,7 @@ class EmaWeightsTest(tf.test.TestCase):
 
     def test_applied_swaps_and_restores_bit_for_bit(self):
         network = build_network("float32")
-        ema = EmaWeights(network, 0.9)
+        ema = WeightAverage(network, 0.9)
         for _ in range(3):
             disturb(network, self.generator)
             ema.update()
@@ -127,7 +129,7 @@ class EmaWeightsTest(tf.test.TestCase):
 
     def test_applied_restores_after_exceptions(self):
         network = build_network("float32")
-        ema = EmaWeights(network, 0.9)
+        ema = WeightAverage(network, 0.9)
         for _ in range(2):
             own = disturb(network, self.generator)
             ema.update()
@@ -140,7 +142,7 @@ class EmaWeightsTest(tf.test.TestCase):
 
     def test_a_failing_swap_is_undone(self):
         network = build_network("float32")
-        ema = EmaWeights(network, 0.9)
+        ema = WeightAverage(network, 0.9)
         ema.update()
         own = disturb(network, self.generator)
         last = network.weights[-1]
@@ -161,10 +163,10 @@ class EmaWeightsTest(tf.test.TestCase):
         network = build_network()
         for decay in (-0.1, 1.0, float("nan")):
             with self.assertRaisesRegex(ValueError, "decay is"):
-                EmaWeights(network, decay)
+                WeightAverage(network, decay)
         with self.assertRaisesRegex(ValueError, "not built"):
-            EmaWeights(keras.Sequential([keras.layers.Dense(1)]), 0.9)
-        ema = EmaWeights(network, 0.9)
+            WeightAverage(keras.Sequential([keras.layers.Dense(1)]), 0.9)
+        ema = WeightAverage(network, 0.9)
         with self.assertRaisesRegex(ValueError, "no average yet"), ema.applied():
             pass
         ema.update()
@@ -173,6 +175,76 @@ class EmaWeightsTest(tf.test.TestCase):
                 with self.assertRaisesRegex(RuntimeError, "leave applied"):
                     action()
         self.assertEqual(int(ema.updates.numpy()), 1)
+
+
+class UniformTest(Float64Case):
+    def test_equals_the_mean_of_all_passes(self):
+        generator = np.random.default_rng(0)
+        network = build_network()
+        average = WeightAverage(network, None)
+        seen = [[] for _ in average.averaged]
+        for k in range(1, 41):
+            disturb(network, generator)
+            average.update()
+            for values_of_one, variable in zip(seen, average.averaged, strict=True):
+                values_of_one.append(np.array(variable.numpy()))
+            for mean, values_of_one in zip(average.averages, seen, strict=True):
+                np.testing.assert_allclose(mean.numpy(), np.mean(values_of_one, axis=0), rtol=0, atol=1e-12)
+            self.assertEqual(int(average.updates.numpy()), k)
+
+    def test_what_never_changes_keeps_its_bits(self):
+        network = build_network()
+        frozen = values([network.layers[1].kernel])
+        average = WeightAverage(network, None)
+        for _ in range(7):
+            network.weights[-1].assign_add(np.full(network.weights[-1].shape, 0.1))
+            average.update()
+        place = next(i for i, v in enumerate(average.averaged) if v is network.layers[1].kernel)
+        self.assertEqual(bits(values([average.averages[place]])), bits(frozen))
+
+    def test_statistics_are_those_of_a_direct_pass_at_the_averaged_weights(self):
+        """Dense, BatchNorm, Dense: means and variances of each micro-batch by NumPy, averaged over its samples."""
+        rng = np.random.default_rng(1)
+        x, y = rng.normal(size=(50, 4)), rng.integers(0, 2, 50)
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Dense(3), keras.layers.BatchNormalization(momentum=0.9), keras.layers.Dense(2)]
+        network = keras.Sequential([keras.Input((4,)), *layers])
+        model = FullBatchModel(network, micro_batch_size=20)
+        model.compile(
+            optimizer=GradientDescent(0.5), loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        )
+        batches = UpdateBatches(x, y, batch_size=30)
+        asked = []
+
+        def statistics():
+            asked.append(values(network.weights))
+            return model.trainer.recalibrated(UpdateBatches(x, y), model.steps_completed // 2)
+
+        average = WeightAverage(network, None, statistics)
+        kernels = []
+        for epoch in range(4):
+            model.fit(batches, initial_epoch=epoch, epochs=epoch + 1, verbose=0)
+            average.update()
+            kernels.append(layers[0].get_weights())
+        self.assertEqual([], asked)
+        own = bits(values(network.weights))
+        with average.applied():
+            kernel, bias = (np.mean(each, axis=0) for each in zip(*kernels, strict=True))
+            hidden = x @ kernel + bias
+            means = [hidden[i : i + 20].mean(0) for i in (0, 20, 40)]
+            variances = [hidden[i : i + 20].var(0) for i in (0, 20, 40)]
+            shares = np.array([20, 20, 10]) / 50
+            self.assertAllClose(layers[1].moving_mean, shares @ means, rtol=0, atol=1e-12)
+            self.assertAllClose(layers[1].moving_variance, shares @ variances, rtol=0, atol=1e-12)
+            self.assertAllClose(layers[0].kernel, kernel, rtol=0, atol=1e-12)
+            held = bits(values(network.weights))
+        self.assertEqual(bits(values(network.weights)), own)
+        with average.applied():  # nothing new to measure
+            self.assertEqual(bits(values(network.weights)), held)
+        self.assertLen(asked, 1)
+        average.update()
+        with average.applied():
+            self.assertLen(asked, 2)
 
 
 if __name__ == "__main__":
