@@ -220,6 +220,8 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "perturbation_options": None,
         "gradient_transforms": None,
         "update_transforms": None,
+        "lookahead_steps": None,
+        "lookahead_factor": 0.5,
     },
     "runtime": {
         **dict.fromkeys(GOALS),

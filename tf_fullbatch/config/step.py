@@ -91,6 +91,15 @@ class StepConfig(Group):
         "Factors on the learning rate of some weights, PATTERN=FACTOR,...: the first regular expression that is found "
         "in a weight's path, such as conv_1/kernel, has it. Unset: 1.",
     )
+    lookahead_steps: int | None = setting(
+        None,
+        "Follow every so many steps of the optimizer in part, by --lookahead_factor (Lookahead, Zhang et al. 2019). "
+        "Unset: all of each step.",
+        minimum=1,
+    )
+    lookahead_factor: float = setting(
+        0.5, "Part of the way of --lookahead_steps that is kept (published: 0.5, 0.8).", above=0, maximum=1
+    )
     additive_noise: float = setting(
         0.0,
         "Standard deviation of Gaussian noise added to every coordinate of the clipped gradient (Langevin dynamics).",
@@ -168,6 +177,8 @@ class StepConfig(Group):
                 f"--perturbation={self.perturbation} with --penalty={self.penalty}: both are second passes of one "
                 "family (docs/method.md). Choose one of them."
             )
+        if self.lookahead_steps is None:
+            refuse_without_effect(self, ("lookahead_factor",), "without --lookahead_steps")
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
             refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
 

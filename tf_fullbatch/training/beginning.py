@@ -65,6 +65,7 @@ class ModelBeginning:
             return []
         config = optimizer.get_config()
         found = [f"--{name}={config[name]}" for name in ("momentum", "weight_decay") if config.get(name)]
+        found += _given(self._model.settings, "lookahead_steps")
         return found or [f"the optimizer {type(optimizer).__name__}"]
 
     @property
@@ -124,7 +125,7 @@ def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBegi
 
 def beside_the_loss(settings: StepConfig) -> list[str]:
     """What a step does beside descending the loss of its samples, as flags."""
-    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation")
+    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation", "lookahead_steps")
 
 
 _NO_GRADIENTS = (

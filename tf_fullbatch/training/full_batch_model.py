@@ -23,6 +23,7 @@ from tf_fullbatch.optim.rules import registered  # noqa: F401, for Keras to find
 from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
 from tf_fullbatch.training.evaluation import mirror_average
+from tf_fullbatch.training.trainable import build_optimizer
 from tf_fullbatch.training.trainer import Trainer
 
 
@@ -350,6 +351,12 @@ class FullBatchModel(keras.Model):
         Keras would reset them, and its own mean of the loss, from outside, which costs an all-reduce per variable.
         """
         self._trainer.reset_metrics()
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles a model that is loaded, and makes the variables that its optimizer's saved values go to."""
+        super().compile_from_config(config)
+        if self.built:
+            build_optimizer(self)
 
     def get_config(self) -> dict[str, Any]:
         """The arguments of the constructor."""

@@ -23,6 +23,7 @@ from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.descent import Descent
 from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.optim.lookahead import LookaheadDescent
 from tf_fullbatch.optim.rate_factors import rate_factors
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.transformed_descent import TransformedDescent
@@ -189,14 +190,16 @@ def _kernel(
 def _descent(model: Trainable, variables: Variables) -> Descent:
     """The method by which the model's optimizer moves its weights, and what transforms make of its updates."""
     factors, trainable = _factors(model), model.network.trainable_variables
-    if isinstance(model.optimizer, ObjectiveOptimizer):
-        return model.optimizer.descent(trainable)
-    method = KerasDescent(model.optimizer, trainable, factors)
-    transforms = model.settings.chosen_update_transforms().values()
-    if not transforms:
+    settings, optimizer = model.settings, model.optimizer
+    if isinstance(optimizer, ObjectiveOptimizer):
+        return optimizer.descent(trainable)
+    method: Descent = KerasDescent(optimizer, trainable, factors)
+    if transforms := settings.chosen_update_transforms().values():
+        _refuse_averaging(model, "update_transforms", "transforms act")
+        method = TransformedDescent(method, [of.build(variables) for of in transforms], trainable)
+    if settings.lookahead_steps is None:
         return method
-    _refuse_averaging(model, "update_transforms", "transforms act")
-    return TransformedDescent(method, [of.build(variables) for of in transforms], trainable)
+    return LookaheadDescent(optimizer, trainable, method, settings.lookahead_steps, settings.lookahead_factor)
 
 
 def _factors(model: Trainable) -> list[float]:

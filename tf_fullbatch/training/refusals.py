@@ -7,13 +7,14 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 
 
 def refuse_unsupported(model: keras.Model) -> None:
     """Refuses what stock Keras would honour after `compile` and a step of micro-batches would silently ignore.
 
     Raises:
-        ValueError: Loss scaling, XLA or eager steps asked of `compile`, a
+        ValueError: Loss scaling, XLA or eager steps asked of `compile`, lookahead of a method that searches, a
             `compute_loss` or `train_step` of the user's own.
     """
     _refuse_overridden(model)
@@ -26,6 +27,12 @@ def refuse_unsupported(model: keras.Model) -> None:
         raise ValueError(
             "Loss scaling (Keras' default under the dtype policy mixed_float16) is not supported: use "
             "mixed_bfloat16, or compile with auto_scale_loss=False."
+        )
+    lookahead = model.settings.lookahead_steps
+    if lookahead is not None and isinstance(model.optimizer, ObjectiveOptimizer):
+        raise UserError(
+            f"--lookahead_steps={lookahead} with the optimizer {model.optimizer.name}, which chooses the length of its "
+            "steps itself: leave it out, or use a method without a search."
         )
     if model.optimizer.loss_scale_factor is not None:
         raise UserError(

@@ -11,6 +11,7 @@ from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.lookahead import slow_weights
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.compiled_loss import training_loss
 
@@ -40,6 +41,8 @@ def build_optimizer(model: Trainable) -> None:
         )
     if not model.optimizer.built:
         model.optimizer.build(network.trainable_variables)
+    if model.settings.lookahead_steps is not None:
+        slow_weights(model.optimizer, network.trainable_variables)
 
 
 def build_metrics(model: Trainable, targets: Any, outputs: Any) -> None:
