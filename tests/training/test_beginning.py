@@ -60,6 +60,10 @@ class FactsTest(parameterized.TestCase):
         self.assertEqual(found.beside_the_gradient, [named])
         self.assertEqual(found.has_momentum, "momentum" in named or "Adam" in named)
 
+    def test_lookahead_is_beside_the_gradient(self) -> None:
+        found = beginning(plain(lookahead_steps=5))
+        self.assertEqual((found.beside_the_gradient, found.beside_the_method), (["--lookahead_steps=5"], []))
+
     def test_beside_the_method(self) -> None:
         for settings in (
             {"clip_norm": 0.25},

@@ -125,7 +125,7 @@ def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBegi
 
 def beside_the_loss(settings: StepConfig) -> list[str]:
     """What a step does beside descending the loss of its samples, as flags."""
-    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation", "lookahead_steps")
+    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation")
 
 
 _NO_GRADIENTS = (
