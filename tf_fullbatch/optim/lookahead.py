@@ -10,8 +10,8 @@ from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.optim.descent import Accepted, At
-from tf_fullbatch.optim.keras_adapter import KerasDescent, OptimizerState
+from tf_fullbatch.optim.descent import Accepted, At, Descent
+from tf_fullbatch.optim.keras_adapter import OptimizerState
 
 _SLOW = "lookahead_slow"
 
@@ -55,7 +55,7 @@ class LookaheadDescent(OptimizerState):
         self,
         optimizer: keras.optimizers.Optimizer,
         trainable: Sequence[keras.Variable],
-        inner: KerasDescent,
+        inner: Descent,
         steps: int,
         factor: float,
     ):
