@@ -8,8 +8,19 @@ import numpy as np
 from tf_fullbatch.records.goals import PassFigures, Reached
 
 
-def step(loss: float, samples: int = 10, accuracy: float | None = 1.0, gradient_norm: float = 1.0) -> dict:
-    found = {"loss": loss, "gradient_norm": gradient_norm, "samples": samples}
+def step(
+    loss: float,
+    samples: int = 10,
+    accuracy: float | None = 1.0,
+    gradient_norm: float = 1.0,
+    gradient_evaluations: float = 1.0,
+) -> dict:
+    found = {
+        "loss": loss,
+        "gradient_norm": gradient_norm,
+        "gradient_evaluations": gradient_evaluations,
+        "samples": samples,
+    }
     return found if accuracy is None else found | {"accuracy": accuracy}
 
 
@@ -37,6 +48,17 @@ class PassFiguresTest(unittest.TestCase):
         self.assertIsNone(after([step(1.0)], [wrong, step(1.0)], [step(1.0)]).reached(goal, 3, 3))
         self.assertEqual(2.0, after([wrong], [step(1.0)], [step(1.0)]).reached(goal, 3, 3).value)
         self.assertIsNone(after([step(1.0, accuracy=None)] * 2).reached({"stop_after_perfect": 1}, 1, 1))
+
+    def test_evaluations_are_those_of_all_passes(self) -> None:
+        first, second = (
+            [step(1.0, 30, gradient_evaluations=2.0), step(1.0, 10)],
+            [step(1.0, gradient_evaluations=3.5)],
+        )
+        goal = {"stop_after_evaluations": 5.25}
+        self.assertIsNone(after(first, [step(1.0, gradient_evaluations=3.49)]).reached(goal, 3, 2))
+        self.assertEqual(
+            Reached("stop_after_evaluations", 5.25, 5.25, 3, 2), after(first, second).reached(goal, 3, 2)
+        )
 
     def test_of_several_the_first_is_named(self) -> None:
         both = {"stop_at_loss": 2.0, "stop_after_perfect": 1}
@@ -66,6 +88,10 @@ class PassFiguresTest(unittest.TestCase):
             (
                 Reached("stop_after_perfect", 3, 3.0, 14, 7),
                 "a training accuracy of 100 % in the 3 passes up to 7",
+            ),
+            (
+                Reached("stop_after_evaluations", 200, 201.5, 7, 7),
+                "201.5 gradient evaluations per sample by pass 7",
             ),
             (Reached("stop_at_gradient_norm", 1e-6, 0.0, 7, 7), "a gradient norm of 0 in pass 7 (step 7)"),
         ):

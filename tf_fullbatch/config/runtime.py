@@ -10,7 +10,7 @@ from tf_fullbatch.settings.fields import refuse_repeats, refuse_without_effect, 
 DTYPE_POLICIES = ("float32", "tf32", "float64", "mixed_bfloat16")
 LOGGERS = ("wandb", "mlflow")
 """What `display.loggers.registry` has."""
-GOALS = ("stop_at_loss", "stop_after_perfect", "stop_at_gradient_norm")
+GOALS = ("stop_at_loss", "stop_after_perfect", "stop_at_gradient_norm", "stop_after_evaluations")
 """The settings that end a run early, in the order in which they are looked at."""
 TENSORBOARD_AXES = ("step", "passes", "gradient_evaluations")
 
@@ -37,6 +37,12 @@ class RuntimeConfig(Group):
         None,
         "End after the first pass whose gradient norm, before clipping, is at or below this.",
         minimum=0,
+        affects_results=False,
+    )
+    stop_after_evaluations: float | None = setting(
+        None,
+        "End after the first pass by whose end so many gradient evaluations per training sample were spent.",
+        above=0,
         affects_results=False,
     )
     dtype_policy: str = setting(

@@ -28,6 +28,7 @@ class Goals(BlockCallback):
     Args:
         stop_at_loss: End where the training loss, without the penalty, is at or below this.
         stop_after_perfect: End after so many passes in a row of a training accuracy of 1.
+        stop_after_evaluations: End where so many gradient evaluations per sample were spent, in all passes.
         stop_at_gradient_norm: End where the norm of the gradient before clipping is at or below this: of the loss with
             its penalty, without weight decay.
         state: What `state` gave, to go on from; None to begin.
@@ -47,6 +48,7 @@ class Goals(BlockCallback):
         stop_at_loss: float | None = None,
         stop_after_perfect: int | None = None,
         stop_at_gradient_norm: float | None = None,
+        stop_after_evaluations: float | None = None,
         state: Mapping[str, Any] | None = None,
     ):
         super().__init__()
@@ -54,6 +56,7 @@ class Goals(BlockCallback):
             stop_at_loss=stop_at_loss,
             stop_after_perfect=stop_after_perfect,
             stop_at_gradient_norm=stop_at_gradient_norm,
+            stop_after_evaluations=stop_after_evaluations,
         ).goals
         self._begun_with = state
         self._figures = PassFigures(state)

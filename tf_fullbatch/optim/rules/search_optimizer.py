@@ -179,7 +179,7 @@ class SearchedDescent(OptimizerState):
         direction, kept = self.directed(objective, theta, gradient, kept)
         made = self._searched(along, value, direction, gradient, kept)
         mine.converged = made is None and self._promises_nothing(
-            value, direction, gradient, at.objective.dtype
+            value, theta, direction, gradient, at.objective.dtype
         )
         if mine.converged:
             mine.iterations.assign(mine.iterations.numpy() + 1)
@@ -265,12 +265,15 @@ class SearchedDescent(OptimizerState):
         return None if found is None else SearchStep(direction, slope, found, kept)
 
     def _promises_nothing(
-        self, value: float, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
+        self, value: float, theta: Tree, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
     ) -> bool:
-        """Whether the decrease to first order is one that values of the loss's type cannot show."""
+        """Whether the decrease to first order is one that values of the loss's type cannot show, or the step one that
+        the weights' type cannot."""
         slope = -float(dot(direction, gradient))
-        promised = slope * self.first_length(-slope, gradient, anew=False) if slope else 0.0
-        return 0 <= promised <= 8 * float(np.finfo(dtype.as_numpy_dtype).eps) * abs(value)
+        length = self.first_length(-slope, gradient, anew=False) if slope else 0.0
+        precision = float(np.finfo(dtype.as_numpy_dtype).eps)
+        too_little = 0 <= slope * length <= 8 * precision * abs(value)
+        return too_little or length * float(tf.norm(direction)) <= precision * float(trees.global_norm(theta))
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The length to try first."""
