@@ -61,18 +61,27 @@ class Stepped:
         self._batches = UpdateBatches(*workloads.random_data(method_work.work))
         self._model.optimizer.build(self._model.network.trainable_variables)
         self._varying = [*self._model.network.variables, *self._model.optimizer.variables]
-        self._initial = [np.array(v) for v in self._varying]
+        self._initial = [v.numpy() for v in self._varying]
 
     @property
     def kept(self) -> float:
         """Numbers that the method keeps from step to step, per weight."""
-        weights = sum(int(np.prod(v.shape)) for v in self._model.network.trainable_variables)
+        weights = sum(int(np.prod(v.shape)) for v in self.trainable)
         return sum(int(np.prod(v.shape)) for v in self._model.optimizer.variables) / weights
 
+    @property
+    def trainable(self) -> list[keras.Variable]:
+        """The weights."""
+        return self._model.network.trainable_variables
+
     def passes(self, count: int) -> float:
-        """So many steps; their seconds."""
+        """So many steps from the initial weights; their seconds."""
         for variable, value in zip(self._varying, self._initial, strict=True):
             variable.assign(value)
+        return self.steps(count)
+
+    def steps(self, count: int) -> float:
+        """So many steps from where it is; their seconds."""
         spent: list[float] = []
 
         def keep(batch: int, logs: Mapping[str, Any] | None = None) -> None:
