@@ -150,6 +150,58 @@ class DescentTest(Float64Case):
         for mine, its in zip(net.non_trainable_variables, other.non_trainable_variables, strict=True):
             self.assertAllEqual(mine.numpy(), its.numpy())
 
+    @parameterized.product(kind=(LBFGS, NonlinearCG, SearchedGradientDescent), normalised=(False, True))
+    def test_what_a_search_has_asked_where_it_ends_is_not_asked_again(
+        self, kind: type[SearchOptimizer], normalised: bool
+    ) -> None:
+        # With a metric of one's own every step makes its pass; without one, all but the first have it from the search.
+        ends, spent = [], []
+        for metrics in ([], ["accuracy"]):
+            net = network(normalised=normalised)
+            trained = model(net, made(kind, line_search="strong_wolfe"))
+            if metrics:
+                loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+                trained.compile(optimizer=made(kind, line_search="strong_wolfe"), loss=loss, metrics=metrics)
+            records: list[dict[str, float]] = []
+            callback = keras.callbacks.LambdaCallback(
+                on_train_batch_end=lambda batch, logs, t=trained, r=records: r.extend(t.last_steps)
+            )
+            trained.fit(X, Y, epochs=6, verbose=0, callbacks=[callback])
+            ends.append(np.concatenate([np.ravel(w) for w in net.get_weights()]))
+            spent.append(records)
+        self.assertAllEqual(*ends)
+        for name in (
+            "loss",
+            "accuracy",
+            "gradient_norm",
+            "mean_squared_micro_batch_gradient_norm",
+            "samples",
+        ):
+            self.assertAllEqual([step[name] for step in spent[0]], [step[name] for step in spent[1]])
+        saved = [b["gradient_evaluations"] - a["gradient_evaluations"] for a, b in zip(*spent, strict=True)]
+        self.assertEqual(saved[0], 0)
+        self.assertContainsSubset(saved[1:], {0, 1})
+        self.assertIn(1, saved)
+
+    def test_weights_that_were_changed_meanwhile_are_asked_about(self) -> None:
+        net, other = network(), network()
+        for one, moves in ((net, True), (other, False)):
+            trained = model(one, made(LBFGS))
+            trained.fit(X, Y, epochs=1, verbose=0)
+            elsewhere = [w + 0.5 for w in one.get_weights()]
+            if moves:  # within one fit
+                change = keras.callbacks.LambdaCallback(
+                    on_epoch_end=lambda epoch, logs, n=one, w=elsewhere: (
+                        n.set_weights(w) if epoch == 1 else None
+                    )
+                )
+                trained.fit(X, Y, initial_epoch=1, epochs=3, verbose=0, callbacks=[change])
+            else:
+                trained.fit(X, Y, initial_epoch=1, epochs=2, verbose=0)
+                one.set_weights(elsewhere)
+                trained.fit(X, Y, initial_epoch=2, epochs=3, verbose=0)
+        self.assertAllEqual(values(net), values(other))
+
     def test_what_a_search_spends_is_counted(self) -> None:
         spent = {}
         for search, settings in (

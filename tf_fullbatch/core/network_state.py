@@ -65,6 +65,13 @@ class NetworkState:
                     "Only floating-point state can be averaged over micro-batches: remove the layer's counter."
                 )
 
+    @property
+    def is_only_measured(self) -> bool:
+        """Whether what a step changes beside the weights is what BatchNorm layers measure, which no training call reads.
+
+        The loss in training is then a function of the weights alone."""
+        return all(self._is_measured(v) for v in self.updated_variables)
+
     def values(self) -> Tree:
         """The present values of `variables`, the `state` argument of `feed`."""
         return [tf.convert_to_tensor(v.value) for v in self.variables]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.passes import PassMeans
 from tf_fullbatch.core.trees import Tree
 
 
@@ -30,9 +31,12 @@ class Accepted(NamedTuple):
 
     Attributes:
         evaluations: Gradient evaluations per sample spent beyond the gradient at the point.
+        means: What the objective's pass for the gradient measured at the weights that the step led to, where the method
+            has asked for it: the next step on the same function need not ask again. None where it has not.
     """
 
     evaluations: tf.Tensor | float
+    means: PassMeans | None = None
 
 
 class Descent(Protocol):

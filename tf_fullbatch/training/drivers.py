@@ -8,6 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.passes import PassMeans
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
@@ -86,6 +88,8 @@ class PassDriver:
         functions: The compiled step.
         source: The samples.
         objective: (epoch, step) -> the step's objective, for a method that asks it; else None.
+        one_function: Whether all steps descend one function, and nothing but the method and its figures needs their
+            passes: what a method has asked at the weights that a step led to is then what the next step's pass gives.
     """
 
     def __init__(
@@ -93,10 +97,13 @@ class PassDriver:
         functions: StepFunctions,
         source: ResidentSource | StreamSource,
         objective: ObjectiveOfStep | None = None,
+        one_function: bool = False,
     ):
         self._functions = functions
         self.source = source
         self._objective = objective
+        self._one_function = one_function
+        self._known: tuple[Tree, PassMeans] | None = None
 
     def advance(
         self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
@@ -115,7 +122,10 @@ class PassDriver:
             listen(1, 1)
             return Steps(row.numpy()[np.newaxis], refused=not bool(accepted), stopped=False)
         votes = 0.0
-        for phase in range(passes.count):
+        known = self._known_here()
+        if known is not None:
+            listen(plan.rounds(step), plan.rounds(step))
+        for phase in range(passes.count if known is None else 0):
             for held, place in self.source.calls(epoch, step):
                 if not go_on():
                     votes = 1.0
@@ -128,10 +138,22 @@ class PassDriver:
             row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
         else:
             asked = self._objective(epoch, step)
-            row, accepted = functions.finish_asking(scalars, micro_batches, tf.constant(votes), asked)
+            row, accepted, means = functions.finish_asking(
+                scalars, micro_batches, tf.constant(votes), asked, known
+            )
+            if self._one_function and means is not None:
+                self._known = functions.weights(), means
         figures = row.numpy()[np.newaxis]
         stopped = bool(figures[0, FIGURES.index("stop_votes")])
         return Steps(figures, refused=not stopped and not bool(accepted), stopped=stopped)
+
+    def _known_here(self) -> PassMeans | None:
+        """What the step before has asked at the present weights; only once, and not where these were changed."""
+        known, self._known = self._known, None
+        if known is None:
+            return None
+        same = [tf.reduce_all(a == b) for a, b in zip(known[0], self._functions.weights(), strict=True)]
+        return known[1] if bool(tf.reduce_all(tf.stack(same))) else None
 
 
 Driver = ResidentDriver | PassDriver
@@ -174,10 +196,12 @@ def source_of(
     return source
 
 
-def driver_of(loop: StepLoop, source: ResidentSource | StreamSource, objective: ObjectiveOfStep) -> Driver:
-    """The driver that fits a source and the method, which may ask the objective."""
+def driver_of(
+    loop: StepLoop, source: ResidentSource | StreamSource, objective: ObjectiveOfStep, *, one_function: bool
+) -> Driver:
+    """The driver that fits a source and the method, which may ask the objective; see `PassDriver`."""
     if loop.functions.descent.asks_objective:
-        return PassDriver(loop.functions, source, objective)
+        return PassDriver(loop.functions, source, objective, one_function)
     if isinstance(source, ResidentSource):
         return ResidentDriver(loop, source)
     return PassDriver(loop.functions, source)

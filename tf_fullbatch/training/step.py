@@ -16,6 +16,7 @@ from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Feed, PassMeans, Place
 from tf_fullbatch.core.traced_once import TracedOnce
 from tf_fullbatch.core.transforms.base import StepStart, Transform, apply_all
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.descent import At, Descent
 from tf_fullbatch.training.phases import OnePass
 
@@ -81,6 +82,7 @@ class StepFunctions:
         self._wholes: dict[Feed, TracedOnce] = {}
         self.finish = keras_internals.compiled(self.end_step)
         self._end_pass = keras_internals.compiled(self._ended_pass)
+        self._look_at = keras_internals.compiled(self._transformed)
         self.scalars = keras_internals.compiled(self.scalars_now)
 
     def whole(
@@ -97,6 +99,10 @@ class StepFunctions:
         """`whole`, not compiled."""
         means = self.passes.of_one(feed, held, place, scalars)
         return self.apply_means(means, scalars, micro_batches)
+
+    def weights(self) -> Tree:
+        """The trainable variables' present values."""
+        return [tf.identity(v.value) for v in self._trainable]
 
     def scalars_now(self, epoch: tf.Tensor) -> StepScalars:
         """The scalars of the step about to be made."""
@@ -131,8 +137,13 @@ class StepFunctions:
         return row, accepted
 
     def finish_asking(
-        self, scalars: StepScalars, micro_batches: tf.Tensor, stop_votes: tf.Tensor, objective: Objective
-    ) -> tuple[tf.Tensor, tf.Tensor]:
+        self,
+        scalars: StepScalars,
+        micro_batches: tf.Tensor,
+        stop_votes: tf.Tensor,
+        objective: Objective,
+        known: PassMeans | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, PassMeans | None]:
         """`finish` of a method that asks the objective; from Python.
 
         Args:
@@ -140,16 +151,25 @@ class StepFunctions:
             micro_batches: K, how many the step had.
             stop_votes: See `FullPass.means`.
             objective: Of the step's update batch.
+            known: What a pass measured that the step need not make; None where it has made its own.
+
+        Returns:
+            The row, whether the step was applied, and what is known at the weights that it led to (`Accepted.means`).
 
         Raises:
             RunInterruptedError: A stop was asked for while the method asked; nothing is applied.
             NoStepError: The method found no step; nothing is applied.
         """
-        at, sampled, figures, accepted = self._end_pass(scalars, stop_votes)
+        if known is None:
+            at, sampled, figures, accepted = self._end_pass(scalars, stop_votes)
+        else:
+            at, sampled, figures, accepted = self._look_at(known, scalars)
         applied: Sequence[tf.Tensor] = [tf.zeros([], tf.float64)] * 3
+        later = None
         if bool(accepted):
-            applied = self._apply(at, sampled, micro_batches, objective)
-        return self._row(figures, micro_batches, applied), accepted
+            applied, later = self._apply(at, sampled, micro_batches, objective)
+        own = self._settings.gradient_evaluations if known is None else 0
+        return self._row(figures, micro_batches, applied, own), accepted, later
 
     def _ended_pass(self, scalars: StepScalars, stop_votes: tf.Tensor) -> tuple:
         looked_at = self._transformed(self.passes.means(scalars, stop_votes), scalars)
@@ -163,18 +183,17 @@ class StepFunctions:
         at, sampled, figures, accepted = self._transformed(means, scalars)
 
         def apply() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._apply(at, sampled, micro_batches, None)
+            return self._apply(at, sampled, micro_batches, None)[0]
 
         nothing = [tf.zeros([], tf.float64)] * 3
         applied = tf.cond(accepted, apply, lambda: tuple(nothing))
-        return self._row(figures, micro_batches, applied), accepted
+        return self._row(figures, micro_batches, applied, self._settings.gradient_evaluations), accepted
 
     def _transformed(
         self, means: PassMeans, scalars: StepScalars
     ) -> tuple[At, SampleMeans, dict[str, tf.Tensor], tf.Tensor]:
         """(where the step stands, the samples' means, figures, whether the step may be made)."""
-        weights = [tf.convert_to_tensor(v.value) for v in self._trainable]
-        start = StepStart(weights, scalars.step, scalars.learning_rate)
+        start = StepStart(self.weights(), scalars.step, scalars.learning_rate)
         before = {"gradient_norm": trees.global_norm(means.weighted.gradient), "clipped": tf.constant(False)}
         gradient, measured = apply_all(self._transforms, means.weighted.gradient, start)
         gradient = [tf.cast(g, v.dtype) for g, v in zip(gradient, self._trainable, strict=True)]
@@ -187,12 +206,16 @@ class StepFunctions:
         return at, means.sampled, figures, accepted
 
     def _row(
-        self, figures: dict[str, tf.Tensor], micro_batches: tf.Tensor, applied: Sequence[tf.Tensor]
+        self,
+        figures: dict[str, tf.Tensor],
+        micro_batches: tf.Tensor,
+        applied: Sequence[tf.Tensor],
+        own_evaluations: int,
     ) -> tf.Tensor:
-        """All figures, `applied` being what `_apply` returned."""
+        """All figures, `applied` being what `_apply` returned, beside the evaluations of the step's own passes."""
         figures = figures | {"micro_batches": micro_batches}
         figures["parameter_norm"], figures["update_norm"], evaluations = applied
-        figures["gradient_evaluations"] = evaluations + self._settings.gradient_evaluations
+        figures["gradient_evaluations"] = evaluations + own_evaluations
         return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES])
 
     def _figures(self, means: PassMeans, scalars: StepScalars) -> dict[str, tf.Tensor]:
@@ -216,9 +239,10 @@ class StepFunctions:
 
     def _apply(
         self, at: At, sampled: SampleMeans, micro_batches: tf.Tensor, objective: Objective | None
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Moves weights and statistics; (parameter norm, update norm, evaluations spent), float64 scalars."""
-        before = [tf.identity(v.value) for v in self._trainable]
+    ) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], PassMeans | None]:
+        """Moves weights and statistics; (parameter norm, update norm, evaluations spent), float64 scalars, and
+        `Accepted.means`."""
+        before = self.weights()
         if objective is None:
             # Before the optimizer: a network may have assigned trainable weights when it was called.
             self._update_state(sampled, micro_batches)
@@ -227,9 +251,10 @@ class StepFunctions:
             # After: the method may find no step, and a network that assigns weights is refused where it asks.
             made = self.descent.step(at, objective)
             self._update_state(sampled, micro_batches)
-        after = [tf.convert_to_tensor(v.value) for v in self._trainable]
+        after = self.weights()
         norms = trees.global_norm(after), trees.global_norm(trees.subtract(after, before))
-        return tuple(tf.cast(n, tf.float64) for n in (*norms, made.evaluations))
+        norm, update_norm, spent = (tf.cast(n, tf.float64) for n in (*norms, made.evaluations))
+        return (norm, update_norm, spent), made.means
 
     def _update_state(self, sampled: SampleMeans, micro_batches: tf.Tensor) -> None:
         new = self._state.updated_values(sampled.measurements, micro_batches)

@@ -137,12 +137,21 @@ class Trainer:
             self.training.steps,
             self._source(data, self.training.steps.functions.passes.count),
             lambda epoch, step: self.objective(data, step, epoch),
+            one_function=self._is_one_function(data),
         )
         plan = driver.source.plan
         timeline = self._timeline = Timeline(plan, model.steps_completed, steps_made)
         self.training.steps.functions.passes.cleared()
         per_epoch = plan.steps_per_epoch
         return per_epoch, lambda: per_epoch - timeline.step_in_epoch(model.steps_completed)
+
+    def _is_one_function(self, data: UpdateBatches) -> bool:
+        """Whether all steps descend one function whose passes are asked for nothing beside."""
+        trained = self.training
+        beside = trained.penalty is not None or (self._metrics is not None and self._metrics.any)
+        if beside or not trained.loss.call.state.is_only_measured:
+            return False
+        return not ModelBeginning(self._model, self.training, data).differs_from_step_to_step
 
     @property
     def keeps_statistics(self) -> bool:

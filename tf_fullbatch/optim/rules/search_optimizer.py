@@ -12,6 +12,7 @@ from tf_fullbatch.analysis.beginning import Beginning
 from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import keras_internals, trees
 from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.passes import PassMeans
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import Accepted, At
@@ -197,7 +198,7 @@ class SearchedDescent(OptimizerState):
         new = along.tree(made.direction, length)
         kept = self.kept_after(along, made, new, gradient)
         self._assign(new, kept, made, fell_back)
-        return Accepted(objective.evaluations - before)
+        return Accepted(objective.evaluations - before, along.means_at(length))
 
     def directed(
         self, objective: Objective, theta: Tree, gradient: tf.Tensor, kept: Kept
@@ -317,6 +318,11 @@ class Along:
     ):
         self._objective, self._theta = objective, theta
         self._decay_value, self._with_decay = decay_value, with_decay
+        self._last: tuple[float, PassMeans] | None = None
+
+    def means_at(self, length: float) -> PassMeans | None:
+        """What the last pass for a gradient measured, where that was at this length of the last line."""
+        return self._last[1] if self._last is not None and self._last[0] == length else None
 
     def tree(self, direction: tf.Tensor, length: float) -> Tree:
         """The weights at a length."""
@@ -332,12 +338,21 @@ class Along:
 
     def line(self, direction: tf.Tensor) -> Line:
         """The function along a direction."""
+        self._last = None
 
         def value(length: float) -> float:
             return self.value(self.tree(direction, length))
 
         def value_and_slope(length: float) -> tuple[float, float]:
-            found, gradient = self._value_and_gradient(self.tree(direction, length))
+            theta = self.tree(direction, length)
+            if self._objective.penalty is None:
+                means = self._objective.gradient_pass(theta)
+                self._last = (length, means)
+                found = float(means.weighted.loss) + self._decay_value(theta)
+                like = [tf.cast(g, p.dtype) for g, p in zip(means.weighted.gradient, theta, strict=True)]
+                gradient = self._with_decay(like, theta)
+            else:
+                found, gradient = self._value_and_gradient(theta)
             return found, float(dot(trees.flatten(gradient), direction))
 
         return Line(value, value_and_slope)
