@@ -67,7 +67,7 @@ class NetworkState:
 
     @property
     def is_only_measured(self) -> bool:
-        """Whether what a step changes beside the weights is what BatchNorm layers measure, which no training call reads.
+        """Whether what a step changes beside the weights is what BatchNorm layers measure, and no training call reads.
 
         The loss in training is then a function of the weights alone."""
         return all(self._is_measured(v) for v in self.updated_variables)
