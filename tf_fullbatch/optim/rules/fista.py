@@ -13,7 +13,8 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.directions.accelerated import Accelerated
 from tf_fullbatch.optim.directions.base import Kept
 from tf_fullbatch.optim.methods.fista import RESTARTS, refuse_other_searches
-from tf_fullbatch.optim.rules.search_optimizer import Along, SearchedDescent, SearchOptimizer, SearchStep
+from tf_fullbatch.optim.rules.along import Along
+from tf_fullbatch.optim.rules.search_optimizer import SearchedDescent, SearchOptimizer, SearchStep
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

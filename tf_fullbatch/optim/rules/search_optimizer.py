@@ -1,7 +1,7 @@
 """Methods that go along a direction for a length that a search finds."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import keras
@@ -12,14 +12,14 @@ from tf_fullbatch.analysis.beginning import Beginning
 from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import keras_internals, trees
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.core.passes import PassMeans
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import Accepted, At
 from tf_fullbatch.optim.directions.base import Direction, Kept, dot
 from tf_fullbatch.optim.keras_adapter import OptimizerState
+from tf_fullbatch.optim.rules.along import Along
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
-from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial
+from tf_fullbatch.optim.searches.line import Found, Start, Trial
 from tf_fullbatch.optim.searches.registry import search_of
 
 _MEMORY = 64
@@ -214,7 +214,7 @@ class SearchedDescent(OptimizerState):
         del objective, theta
         return self._direct(kept, gradient)
 
-    def kept_after(self, along: "Along", made: SearchStep, new: Tree, gradient: tf.Tensor) -> Kept:
+    def kept_after(self, along: Along, made: SearchStep, new: Tree, gradient: tf.Tensor) -> Kept:
         """What is kept after a step.
 
         Args:
@@ -243,7 +243,7 @@ class SearchedDescent(OptimizerState):
 
     def _searched(
         self,
-        along: "Along",
+        along: Along,
         value: float,
         direction: tf.Tensor,
         gradient: tf.Tensor,
@@ -304,60 +304,3 @@ class SearchedDescent(OptimizerState):
         mine.last_slope.assign(made.slope)
         mine.fallbacks.assign(mine.fallbacks.numpy() + int(fell_back))
         mine.iterations.assign(mine.iterations.numpy() + 1)
-
-
-class Along:
-    """The function that is gone down, along directions from a point."""
-
-    def __init__(
-        self,
-        objective: Objective,
-        theta: Tree,
-        decay_value: Callable[[Tree], float],
-        with_decay: Callable[[Tree, Tree], Tree],
-    ):
-        self._objective, self._theta = objective, theta
-        self._decay_value, self._with_decay = decay_value, with_decay
-        self._last: tuple[float, PassMeans] | None = None
-
-    def means_at(self, length: float) -> PassMeans | None:
-        """What the last pass for a gradient measured, where that was at this length of the last line."""
-        return self._last[1] if self._last is not None and self._last[0] == length else None
-
-    def tree(self, direction: tf.Tensor, length: float) -> Tree:
-        """The weights at a length."""
-        cut = trees.unflatten(direction, self._theta)
-        moved = [tf.cast(leaf, p.dtype) for leaf, p in zip(cut, self._theta, strict=True)]
-        return trees.add_scaled(self._theta, length, moved)
-
-    def value(self, theta: Tree) -> float:
-        """The function's value, by a forward pass alone where there is no penalty."""
-        if self._objective.penalty is None:
-            return float(self._objective.loss(theta)) + self._decay_value(theta)
-        return self._value_and_gradient(theta)[0]
-
-    def line(self, direction: tf.Tensor) -> Line:
-        """The function along a direction."""
-        self._last = None
-
-        def value(length: float) -> float:
-            return self.value(self.tree(direction, length))
-
-        def value_and_slope(length: float) -> tuple[float, float]:
-            theta = self.tree(direction, length)
-            if self._objective.penalty is None:
-                means = self._objective.gradient_pass(theta)
-                self._last = (length, means)
-                found = float(means.weighted.loss) + self._decay_value(theta)
-                like = [tf.cast(g, p.dtype) for g, p in zip(means.weighted.gradient, theta, strict=True)]
-                gradient = self._with_decay(like, theta)
-            else:
-                found, gradient = self._value_and_gradient(theta)
-            return found, float(dot(trees.flatten(gradient), direction))
-
-        return Line(value, value_and_slope)
-
-    def _value_and_gradient(self, theta: Tree) -> tuple[float, Tree]:
-        point = self._objective.value_and_gradient(theta, self._objective.penalty)
-        value = float(point.loss) + float(point.penalty) + self._decay_value(theta)
-        return value, self._with_decay(point.gradient, theta)
