@@ -26,6 +26,14 @@ CASES = {
         "--dtype_policy=float64 --norm=none --batch_size=48 --additive_noise=0.01 --learning_rate=0.02 "
         "--augmentation=crop_flip --label_smoothing=0.1"
     ),
+    "float64, adaptive perturbation": (
+        "--dtype_policy=float64 --perturbation=asam --perturbation_radius=0.1 --batch_size=40 --shuffle --clip_norm=0.5"
+    ),
+    "float64, perturbed micro-batches": (
+        "--dtype_policy=float64 --norm=group --perturbation=micro_batch_sam --augmentation=crop "
+        "--gradient_transforms=centralize,adaptive_clip"
+    ),
+    "float64, a search ahead of the weights": "--dtype_policy=float64 --optimizer=fista",
     "float32, BatchNorm, clipping": (
         "--clip_norm=0.5 --augmentation=crop_flip --augmentation_padding=1 --accumulate_dtype=float64"
     ),
