@@ -39,6 +39,18 @@ def adam(curvature, rate, b, decay=0.0):
     return np.array([[1 - rate * decay - rate * fed, -rate * b], [fed, b]])
 
 
+def pnm(c):
+    """With beta_0 = c: the recursion, and its threshold."""
+
+    def matrix(curvature, rate, b, decay=0.0):
+        """State (p, m-, m--): m = b^2 m-- + (1 - b^2) h p; p' = (1 - lr wd) p - lr ((1 + c) m - c m-) / n."""
+        fed, share = (1 - b * b) * curvature, rate / np.sqrt((1 + c) ** 2 + c**2)
+        moved = [1 - rate * decay - share * (1 + c) * fed, share * c, -share * (1 + c) * b * b]
+        return np.array([moved, [fed, 0, b * b], [0, 1, 0]])
+
+    return matrix, lambda rate, b: stability.positive_negative_momentum(rate, c)
+
+
 def radius(matrix):
     return np.abs(np.linalg.eigvals(matrix)).max()
 
@@ -47,6 +59,7 @@ METHODS = {
     "heavy_ball": (heavy_ball, stability.heavy_ball),
     "nesterov": (nesterov, stability.nesterov),
     "adam": (adam, stability.adam),
+    **{f"pnm, beta_0={c}": pnm(c) for c in (0.0, 0.3, 1.0, 4.0)},
 }
 
 
@@ -95,12 +108,17 @@ class ThresholdTest(parameterized.TestCase):
     def test_without_momentum_all_are_gradient_descent(self):
         for of in (stability.heavy_ball, stability.nesterov, stability.adam):
             self.assertEqual(stability.gradient_descent(0.1).threshold, of(0.1, 0.0).threshold)
+        free = stability.positive_negative_momentum(0.1, 0.0)
+        self.assertEqual(stability.gradient_descent(0.1).threshold, free.threshold)
 
     def test_known_values(self):
         """The recipes' momentum of 0.9 (Cohen et al. 2021, 2022): 3.8, 1.357 and 38 over the rate."""
         self.assertAlmostEqual(3.8, stability.heavy_ball(1.0, 0.9).threshold)
         self.assertAlmostEqual(3.8 / 2.8, stability.nesterov(1.0, 0.9).threshold)
         self.assertAlmostEqual(38, stability.adam(1.0, 0.9).threshold)
+
+    def test_pnm_at_its_own_beta_0(self):
+        self.assertAlmostEqual(2 * 5**0.5 / 3, stability.positive_negative_momentum(1.0, 1.0).threshold)
 
 
 class FormulaTest(unittest.TestCase):
@@ -125,6 +143,8 @@ class FormulaTest(unittest.TestCase):
             lambda: stability.heavy_ball(0.1, 1.0),
             lambda: stability.nesterov(0.1, -0.1),
             lambda: stability.adam(math.inf, 0.9),
+            lambda: stability.positive_negative_momentum(0.1, -1.0),
+            lambda: stability.positive_negative_momentum(0.0, 1.0),
             lambda: stability.with_coupled_decay(plain, -1.0),
             lambda: stability.with_decoupled_decay(plain, 0.1, 20.0),
             lambda: stability.with_clipping(plain, 0.0),

@@ -11,6 +11,7 @@ from tests.float64 import Float64Case
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.keras_adapter import KerasDescent
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.positive_negative_momentum import PNM, AdaPNM
 from tf_fullbatch.optim.stability import stability_of
 
 SETTINGS = 20
@@ -18,12 +19,27 @@ NEAR = 1e-6
 STEPS = 300  # transients of momentum 0.9 are then 0.9**300 = 2e-14
 HALF = 0.5  # of the mean of squares, which tests put back before each step
 CLIPPED = 0.5
-NAMES = ("GradientDescent", "GradientDescent, Nesterov", "SGD", "SGD, Nesterov", "Adam", "AdamW", "RMSprop")
+NAMES = (
+    "GradientDescent",
+    "GradientDescent, Nesterov",
+    "SGD",
+    "SGD, Nesterov",
+    "Adam",
+    "AdamW",
+    "RMSprop",
+    "PNM",
+    "AdaPNM",
+)
 
 
 def made(name, rate, momentum, decay):
-    """An optimizer."""
+    """An optimizer; the weight of PNM's negative momentum follows from its positive one's."""
+    negative = 10 * momentum % 2
     match name:
+        case "PNM":
+            return PNM(rate, momentum, negative, weight_decay=decay)
+        case "AdaPNM":
+            return AdaPNM(rate, momentum, HALF, negative, amsgrad=False, weight_decay=decay)
         case "GradientDescent":
             return GradientDescent(rate, momentum, nesterov=False, weight_decay=decay)
         case "GradientDescent, Nesterov":
@@ -140,12 +156,28 @@ class PreconditionerTest(Float64Case):
             for v, old, m, p in zip(variables, before, means, divided_by, strict=True):
                 np.testing.assert_allclose(v.numpy() - old, -0.1 * m / p.numpy(), rtol=1e-12, atol=1e-15)
 
+    @parameterized.parameters(True, False)
+    def test_of_adapnm_is_what_it_divides_pnms_step_by(self, amsgrad):
+        generator = np.random.default_rng(0)
+        values = [generator.normal(size=s) for s in ((2, 3), (4,))]
+        found, plain = ([keras.Variable(v) for v in values] for _ in range(2))
+        optimizer, pnm = AdaPNM(0.1, 0.9, 0.7, 0.4, epsilon=1e-3, amsgrad=amsgrad), PNM(0.1, 0.9, 0.4)
+        for size in (3.0, 1.0, 0.1, 2.0):
+            gradients = [tf.constant(size * generator.normal(size=v.shape)) for v in values]
+            before = [v.numpy() for v in (*found, *plain)]
+            optimizer.apply(gradients, found)
+            pnm.apply(gradients, plain)
+            moved = [v.numpy() - old for v, old in zip((*found, *plain), before, strict=True)]
+            divided_by = stability_of(optimizer, 0.1, found).preconditioner
+            for mine, undivided, p in zip(moved[:2], moved[2:], divided_by, strict=True):
+                np.testing.assert_allclose(mine, undivided / p.numpy(), rtol=1e-12, atol=1e-15)
+
     def test_follows_the_order_that_is_asked_for(self):
         variables = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
-        optimizer = keras.optimizers.RMSprop(0.1)
-        optimizer.apply([tf.ones(2, tf.float64), tf.zeros(3, tf.float64)], variables)
-        found = stability_of(optimizer, 0.1, variables[::-1])
-        self.assertEqual([3, 2], [p.shape[0] for p in found.preconditioner])
+        for optimizer in (keras.optimizers.RMSprop(0.1), AdaPNM(0.1)):
+            optimizer.apply([tf.ones(2, tf.float64), tf.zeros(3, tf.float64)], variables)
+            found = stability_of(optimizer, 0.1, variables[::-1])
+            self.assertEqual([3, 2], [p.shape[0] for p in found.preconditioner])
 
     def test_rate_factors_are_a_preconditioner_of_their_inverses(self):
         variables = [keras.Variable(np.ones(2)), keras.Variable(np.ones(3))]
@@ -227,13 +259,15 @@ class NotDerivedTest(Float64Case):
         (lambda: keras.optimizers.SGD(0.1, momentum=1.0),),
         (lambda: keras.optimizers.SGD(0.1, weight_decay=20.0),),
         (lambda: GradientDescent(0.1, 0.0, weight_decay=20.0),),
+        (lambda: PNM(0.1, weight_decay=20.0),),
         (lambda: type("Own", (keras.optimizers.SGD,), {})(0.1),),
     )
     def test_is_none(self, optimizer):
         self.assertIsNone(stability_of(self.stepped(optimizer()), 0.1, self.variables))
 
     def test_none_without_a_step_or_a_rate(self):
-        self.assertIsNone(stability_of(keras.optimizers.Adam(0.1), 0.1, self.variables))
+        for optimizer in (keras.optimizers.Adam(0.1), AdaPNM(0.1)):
+            self.assertIsNone(stability_of(optimizer, 0.1, self.variables))
         optimizer = keras.optimizers.RMSprop(0.1)
         optimizer.build(self.variables)
         self.assertIsNone(stability_of(optimizer, 0.1, self.variables))

@@ -7,16 +7,21 @@ weight decay (0 for none) the polynomials are
     heavy ball   (z - 1 + e) (z - b) + a z
     Nesterov     (z - 1 + e) (z - b) + a ((1 + b) z - b)
     Adam         (z - 1 + e) (z - b) + a (1 - b) z
+    PNM          (z - 1 + e) (z^2 - b^2) + a (1 - b^2) ((1 + c) z^2 - c z) / sqrt((1 + c)^2 + c^2),   c its beta_0
 
 In the range 0 <= b < 1 and 0 <= e < 2 it is always the root z = -1 that binds from above. Complex roots never do: the
-product of the roots, b (1 - e), or b (1 - e - a) with Nesterov, is at most b in magnitude until then. The root z = 1
-bounds the curvature from below, at `-wd (1 - b)`, or `-wd` with Adam. So each threshold solves a linear equation.
+product of the roots, b (1 - e), or b (1 - e - a) with Nesterov, is at most b in magnitude until then. With PNM and
+s = 1 - e, they reach the unit circle at `(1 + b^2 s^2) / (c + b^2 s (1 + c))` by Jury's criterion, in units in which
+z = -1 does at `(1 + s) / (1 + 2c)`: less, by a multiple of `(1 - b^2 s) (1 + c (1 - s))`. The root z = 1 bounds the
+curvature from below, at `-wd (1 - b)`, `-wd` with Adam, or `-wd sqrt((1 + c)^2 + c^2)` with PNM. So each threshold
+solves a linear equation.
 
 The same holds for a whole Hessian H and weights with their own rates, decays and preconditioners, which do not commute
 with it: there the condition is `H <= Q`, Q the diagonal of what each weight bears by itself.
 
 Sources: Cohen et al. 2021 (arXiv 2103.00065), appendix B, for heavy ball and Nesterov; Cohen et al. 2022 (arXiv
-2207.14484), section 2, for Adam with its preconditioner held fixed.
+2207.14484), section 2, for Adam with its preconditioner held fixed. PNM's (Xie et al. 2021, arXiv 2103.17182, algorithm
+1) is derived here.
 """
 
 import dataclasses
@@ -102,6 +107,26 @@ def adam(rate: float, beta_1: float) -> Stability:
     _check_rate(rate)
     _check_momentum(beta_1)
     return Stability((2 + 2 * beta_1) / ((1 - beta_1) * rate), "(2 + 2b) / ((1 - b) lr)")
+
+
+def positive_negative_momentum(rate: float, beta_0: float) -> Stability:
+    """PNM, `rules.positive_negative_momentum.PNM`: `2 sqrt((1 + c)^2 + c^2) / ((1 + 2c) lr)`, c = beta_0.
+
+    Its momentum beta_1 has no part in it: of gradients that change their sign at each step, the buffer of even steps
+    and that of odd ones each see one sign alone, whatever they average over.
+
+    Args:
+        rate: lr, positive.
+        beta_0: c, the weight of the negative momentum, not negative.
+
+    Raises:
+        UserError: A value is out of its range.
+    """
+    _check_rate(rate)
+    if not 0 <= beta_0 < math.inf:
+        raise UserError(f"beta_0={beta_0}: it must not be negative. Give 0 for no negative momentum.")
+    length = math.hypot(1 + beta_0, beta_0)
+    return Stability(2 * length / ((1 + 2 * beta_0) * rate), "2 sqrt((1 + c)^2 + c^2) / ((1 + 2c) lr)")
 
 
 def with_coupled_decay(of: Stability, weight_decay: float) -> Stability:

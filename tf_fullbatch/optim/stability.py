@@ -12,6 +12,8 @@ from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
+from tf_fullbatch.optim.rules.positive_negative_momentum import PNM, AdaPNM
+from tf_fullbatch.optim.rules.update_rule import UpdateRule
 
 
 class _Method(NamedTuple):
@@ -49,11 +51,12 @@ def stability_of(
 ) -> Stability | None:
     """The largest curvature that an optimizer bears at a constant rate, by the formulas of `analysis.stability`.
 
-    Known are `GradientDescent` and Keras' SGD, Adam, AdamW and RMSprop. The denominators of the last three change from
-    step to step; they are held at what the last step divided by, bias corrections included:
+    Known are `GradientDescent`, `PNM`, `AdaPNM` and Keras' SGD, Adam, AdamW and RMSprop. Denominators change from step
+    to step; they are held at what the last step divided by, bias corrections included:
 
         Adam, AdamW   P = (1 - b1^t) (sqrt(v / (1 - b2^t)) + eps / sqrt(1 - b2^t))
         RMSprop       P = sqrt(v + eps)
+        AdaPNM        P = (1 - b1^t) (sqrt(v_max / (1 - b2^t)) + eps)
 
     Weights with a rate or a weight decay of their own are part of P too: with q_i the largest curvature that weight i
     would bear by itself and T the threshold returned, `P_ii = q_i / T`. This is exact, not an approximation.
@@ -179,17 +182,46 @@ def _rmsprop(optimizer: keras.optimizers.RMSprop, variables: Sequence[keras.Vari
     )
 
 
-def _mean_squares(optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable]) -> Tree | None:
-    """The running mean of squared gradients of each variable; None before the first step."""
+def _pnm(optimizer: PNM, variables: Sequence[keras.Variable]) -> _Method:
+    del variables
+    return _Method(
+        lambda rate: stability.positive_negative_momentum(rate, optimizer.beta_0),
+        decoupled_decay=optimizer.own_weight_decay,
+    )
+
+
+def _adapnm(optimizer: AdaPNM, variables: Sequence[keras.Variable]) -> _Method | None:
+    squares = _mean_squares(optimizer, variables, "largest_velocity" if optimizer.amsgrad else "velocity")
+    if squares is None:
+        return None
+    step = int(optimizer.iterations)
+    first, second = 1 - optimizer.beta_1**step, 1 - optimizer.beta_2**step
+    return _pnm(optimizer, variables)._replace(
+        denominators=[
+            tf.constant(first, v.dtype) * (tf.sqrt(v / second) + optimizer.epsilon) for v in squares
+        ],
+        named="(1 - b^t) (sqrt(v_hat) + eps)",
+    )
+
+
+def _mean_squares(
+    optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable], name: str = "velocity"
+) -> Tree | None:
+    """What an optimizer keeps of squared gradients, for each variable; None before the first step."""
     if not optimizer.built or not int(optimizer.iterations):
         return None
-    kept = [v for v in optimizer.variables if v.name.endswith("_velocity")]
+    if isinstance(optimizer, UpdateRule):
+        kept = optimizer.kept[name]
+    else:
+        kept = [v for v in optimizer.variables if v.name.endswith(f"_{name}")]
     of = [kept[keras_internals.position_of(optimizer, v)] for v in variables]
     return [tf.convert_to_tensor(v.value) for v in of]
 
 
 _READERS: dict[type, Callable[..., _Method | None]] = {
     GradientDescent: _gradient_descent,
+    PNM: _pnm,
+    AdaPNM: _adapnm,
     keras.optimizers.SGD: _sgd,
     keras.optimizers.Adam: _adam,
     keras.optimizers.AdamW: _adam,
