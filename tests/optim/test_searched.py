@@ -1,4 +1,5 @@
-"""Methods with a line search as training runs them: where they end, what they cost, what they go down, refusals."""
+"""Methods with a line search as training runs them: what they cost, what they go down, refusals; ends with options that
+`conformance` leaves out."""
 
 from typing import Any, cast
 
@@ -6,9 +7,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
-from scipy import optimize
 
 from tests.float64 import Float64Case
+from tests.optim.conformance.problems import DECAY, logistic_minimum, some_classes
 from tf_fullbatch import FullBatchModel
 from tf_fullbatch.core.objective import Point
 from tf_fullbatch.errors import SearchFailedError, UserError
@@ -20,29 +21,16 @@ from tf_fullbatch.optim.rules.nonlinear_cg import NonlinearCG
 from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
 from tf_fullbatch.optim.rules.searched_gradient_descent import SearchedGradientDescent
 
-X = np.random.default_rng(0).normal(size=(60, 5))
-Y = np.random.default_rng(1).integers(0, 3, 60)
-DECAY = 0.01
+X, Y = some_classes(60)
 ROWS: tuple[tuple[type[SearchOptimizer], dict[str, Any], int], ...] = (
-    (LBFGS, {}, 20),
-    (LBFGS, {"line_search": "armijo"}, 60),
     (LBFGS, {"line_search": "hager_zhang", "damping": 0.0}, 25),
-    (LBFGS, {"line_search": "none", "learning_rate": 0.5}, 80),
-    (NonlinearCG, {}, 60),
     (NonlinearCG, {"line_search": "strong_wolfe", "beta": "polak_ribiere"}, 25),
     (NonlinearCG, {"line_search": "strong_wolfe", "beta": "hestenes_stiefel"}, 25),
-    (NewtonCG, {}, 12),
     (NewtonCG, {"curvature": "ggn", "damping": 1e-4, "line_search": "strong_wolfe"}, 12),
-    (Fista, {"learning_rate": 2.0}, 60),
     (Fista, {"learning_rate": 1.0, "restart": "function", "line_search": "none"}, 100),
-    (SearchedGradientDescent, {"learning_rate": 1.0}, 120),
     (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "hager_zhang", "momentum": 0.5}, 80),
-    (SearchedGradientDescent, {"learning_rate": 1.0, "line_search": "non_monotone"}, 150),
 )
-"""(method, settings, steps that bring it to the minimum of a logistic regression)."""
-
-DIFFERENCES = {"penalty": "forward_differences", "penalty_strength": 0.5}
-SOME = [row[:2] for row in ROWS[::3]] + [row[:2] for row in ROWS if row[0] is Fista]
+"""(method, settings, steps that bring it to the minimum of a logistic regression), beside those of `conformance`."""
 
 
 def network(*, normalised: bool = False, dropout: float = 0.0) -> keras.Model:
@@ -67,24 +55,6 @@ def values(net: keras.Model) -> np.ndarray:
     return np.concatenate([np.ravel(v) for v in net.get_weights()])
 
 
-def least() -> float:
-    """The least decayed loss of a logistic regression, by SciPy."""
-
-    def loss(w: np.ndarray) -> tuple[float, np.ndarray]:
-        kernel, bias = w[:15].reshape(5, 3), w[15:]
-        logits = X @ kernel + bias
-        shifted = np.exp(logits - logits.max(1, keepdims=True))
-        p = shifted / shifted.sum(1, keepdims=True)
-        value = -np.log(p[np.arange(60), Y]).mean() + DECAY / 2 * w @ w
-        d = (p - np.eye(3)[Y]) / 60
-        return value, np.concatenate([np.ravel(X.T @ d), d.sum(0)]) + DECAY * w
-
-    found = optimize.minimize(
-        loss, np.zeros(18), jac=True, method="L-BFGS-B", options={"ftol": 0, "gtol": 1e-12}
-    )
-    return float(found.fun)
-
-
 class LogisticRegressionTest(Float64Case):
     @parameterized.parameters(*ROWS)
     def test_ends_where_scipy_does(self, kind: type[SearchOptimizer], settings: dict, steps: int) -> None:
@@ -93,33 +63,9 @@ class LogisticRegressionTest(Float64Case):
         history = trained.fit(X, Y, epochs=steps, verbose=0).history
         w = values(net)
         loss = float(trained.objective(X, Y).loss()) + DECAY / 2 * w @ w
-        self.assertLess(abs(loss - least()), 1e-6 if kind is SearchedGradientDescent else 1e-9)
+        least = logistic_minimum(DECAY).value
+        self.assertLess(abs(loss - least), 1e-6 if kind is SearchedGradientDescent else 1e-9)
         self.assertLess(history["loss"][5], history["loss"][0])
-
-    @parameterized.parameters(*SOME)
-    def test_any_micro_batches_lead_the_same_way(self, kind: type[SearchOptimizer], settings: dict) -> None:
-        found = []
-        for size in (60, 25, 7):
-            net = network()
-            model(net, made(kind, weight_decay=DECAY, **settings), micro_batch_size=size).fit(
-                X, Y, epochs=4, verbose=0
-            )
-            found.append(values(net))
-        for other in found[1:]:
-            self.assertAllClose(other, found[0], rtol=0, atol=1e-11)
-
-    @parameterized.parameters(*SOME)
-    def test_goes_on_with_the_same_bits(self, kind: type[SearchOptimizer], settings: dict) -> None:
-        whole, parts = network(), network()
-        model(whole, made(kind, weight_decay=DECAY, **settings)).fit(X, Y, epochs=5, verbose=0)
-        first, second = (model(parts, made(kind, weight_decay=DECAY, **settings)) for _ in range(2))
-        first.fit(X, Y, epochs=3, verbose=0)
-        kept = [v.numpy() for v in first.optimizer.variables]
-        second.optimizer.build(parts.trainable_variables)
-        for variable, value in zip(second.optimizer.variables, kept, strict=True):
-            variable.assign(value)
-        second.fit(X, Y, initial_epoch=3, epochs=5, verbose=0)
-        self.assertAllEqual(values(parts), values(whole))
 
 
 class DescentTest(Float64Case):

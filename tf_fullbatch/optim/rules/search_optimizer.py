@@ -32,8 +32,8 @@ class SearchOptimizer(ObjectiveOptimizer):
     What is searched along, and whose gradient the direction is made of, is the loss with its exact penalty and
     `weight_decay / 2 |theta|^2`. Where the direction does not descend, or the search finds nothing along it, what was
     learnt is forgotten and the negative gradient is searched along; where nothing is found there either, the run ends
-    (`SearchFailedError`), unless what the direction promises is less than the loss's precision can show: then the
-    method has converged, and stays where it is.
+    (`SearchFailedError`), unless what the direction promises is less than the loss's precision can show, or a step by
+    the learning rate is less than the weights' can: then the method has converged, and stays where it is.
 
     Args:
         learning_rate: The length without a search; with one, the length to try first where a direction has no natural
@@ -171,6 +171,7 @@ class SearchedDescent(OptimizerState):
         """See `Descent.step`."""
         assert objective is not None
         mine = self._mine
+        mine.converged = False
         before = objective.evaluations
         theta = self.point or self.weights()
         gradient = trees.flatten(self.with_decay(at.gradient, theta))
@@ -179,16 +180,14 @@ class SearchedDescent(OptimizerState):
         kept: Kept = {name: tf.convert_to_tensor(v.value) for name, v in mine.kept.items()}
         direction, kept = self.directed(objective, theta, gradient, kept)
         made = self._searched(along, value, direction, gradient, kept)
-        mine.converged = made is None and self._promises_nothing(
-            value, theta, direction, gradient, at.objective.dtype
-        )
-        if mine.converged:
-            mine.iterations.assign(mine.iterations.numpy() + 1)
-            return Accepted(objective.evaluations - before)
+        if made is None and self._promises_nothing(value, direction, gradient, at.objective.dtype):
+            return self._stay(objective.evaluations - before)
         fell_back = made is None
         if made is None:
             kept = mine.direction_rule.forgotten(kept)
             made = self._searched(along, value, -gradient, gradient, kept, anew=True)
+        if made is None and self._moves_nothing(theta, gradient, at.objective.dtype):
+            return self._stay(objective.evaluations - before)
         if made is None:
             raise SearchFailedError(
                 f"step {int(self.steps_completed) + 1} of {mine.name}: no lower value was found along the direction "
@@ -266,15 +265,26 @@ class SearchedDescent(OptimizerState):
         return None if found is None else SearchStep(direction, slope, found, kept)
 
     def _promises_nothing(
-        self, value: float, theta: Tree, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
+        self, value: float, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
     ) -> bool:
-        """Whether the decrease to first order is one that values of the loss's type cannot show, or the step one that
-        the weights' type cannot."""
+        """Whether the decrease to first order is one that values of the loss's type cannot show."""
         slope = -float(dot(direction, gradient))
-        length = self.first_length(-slope, gradient, anew=False) if slope else 0.0
-        precision = float(np.finfo(dtype.as_numpy_dtype).eps)
-        too_little = 0 <= slope * length <= 8 * precision * abs(value)
-        return too_little or length * float(tf.norm(direction)) <= precision * float(trees.global_norm(theta))
+        promised = slope * self.first_length(-slope, gradient, anew=False) if slope else 0.0
+        return 0 <= promised <= _precision(dtype) * abs(value)
+
+    def _moves_nothing(self, theta: Tree, gradient: tf.Tensor, dtype: tf.DType) -> bool:
+        """Whether a step along the negative gradient is one that the weights cannot show.
+
+        A loss that comes to 0 keeps all its digits, and promises something to the last; the weights do not.
+        """
+        step = self.first_length(0.0, gradient, anew=True) * float(tf.norm(gradient))
+        return step <= _precision(dtype) * float(trees.global_norm(theta))
+
+    def _stay(self, spent: float) -> Accepted:
+        """A step of length 0: the method has converged."""
+        self._mine.converged = True
+        self._mine.iterations.assign(self._mine.iterations.numpy() + 1)
+        return Accepted(spent)
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The length to try first."""
@@ -304,3 +314,48 @@ class SearchedDescent(OptimizerState):
         mine.last_slope.assign(made.slope)
         mine.fallbacks.assign(mine.fallbacks.numpy() + int(fell_back))
         mine.iterations.assign(mine.iterations.numpy() + 1)
+
+
+def _precision(dtype: tf.DType) -> float:
+    """As a share of a number, what its rounding may hide."""
+    return 8 * float(np.finfo(dtype.as_numpy_dtype).eps)
+
+
+class _Along:
+    """The function that is gone down, along directions from a point."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        theta: Tree,
+        decay_value: Callable[[Tree], float],
+        with_decay: Callable[[Tree, Tree], Tree],
+    ):
+        self._objective, self._theta = objective, theta
+        self._decay_value, self._with_decay = decay_value, with_decay
+
+    def tree(self, direction: tf.Tensor, length: float) -> Tree:
+        """The weights at a length."""
+        cut = trees.unflatten(direction, self._theta)
+        moved = [tf.cast(leaf, p.dtype) for leaf, p in zip(cut, self._theta, strict=True)]
+        return trees.add_scaled(self._theta, length, moved)
+
+    def line(self, direction: tf.Tensor) -> Line:
+        """The function along a direction."""
+
+        def value(length: float) -> float:
+            theta = self.tree(direction, length)
+            if self._objective.penalty is None:
+                return float(self._objective.loss(theta)) + self._decay_value(theta)
+            return self._value_and_gradient(theta)[0]
+
+        def value_and_slope(length: float) -> tuple[float, float]:
+            found, gradient = self._value_and_gradient(self.tree(direction, length))
+            return found, float(dot(trees.flatten(gradient), direction))
+
+        return Line(value, value_and_slope)
+
+    def _value_and_gradient(self, theta: Tree) -> tuple[float, Tree]:
+        point = self._objective.value_and_gradient(theta, self._objective.penalty)
+        value = float(point.loss) + float(point.penalty) + self._decay_value(theta)
+        return value, self._with_decay(point.gradient, theta)
