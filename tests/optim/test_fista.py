@@ -102,7 +102,7 @@ class RefusedTest(Float64Case):
     def test_options(self) -> None:
         for settings, words in (
             ({"restart": "often"}, "gradient, function, none"),
-            ({"line_search": "strong_wolfe"}, "armijo, none"),
+            ({"line_search": "strong_wolfe"}, "none, armijo"),
             ({"q": 0.0}, "positive"),
             ({"line_search": "none", "line_search_options": {"shrink": 0.5}}, "line_search_options"),
         ):

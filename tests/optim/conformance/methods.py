@@ -7,6 +7,7 @@ import keras
 
 from tf_fullbatch.optim.keras_schedule import build_schedule
 from tf_fullbatch.optim.methods.registry import OPTIMIZERS
+from tf_fullbatch.optim.methods.search import SearchSettings
 from tf_fullbatch.optim.searches.registry import SEARCHES
 from tf_fullbatch.optim.settings import OptimizerConfig
 
@@ -52,6 +53,7 @@ ENTRIES = {
     "muon": Entry(0.1, memory=20, options="head=true,adam_rate=1.0"),
     "keras:RMSprop": Entry(0.1),
     "keras:Lion": Entry(0.1, memory=10, options="beta_2=0.9"),
+    "fista": Entry(1.0, True, True, coupled=True),
     "lbfgs": Entry(1.0, constant=True, coupled=True),
     "nonlinear_cg": Entry(1.0, True, True, coupled=True),
     "newton_cg": Entry(1.0, constant=True, coupled=True),
@@ -71,8 +73,14 @@ def labels() -> list[str]:
 
 def other_labels() -> list[str]:
     """Every other line search of those that take one."""
-    every = [f"{name}, {search}" for name in OPTIMIZERS if _searched(name) for search in ("none", *SEARCHES)]
+    every = [f"{name}, {search}" for name in OPTIMIZERS if _searched(name) for search in _searches(name)]
     return [label for label in every if label not in {*labels(), "gradient_descent, none"}]
+
+
+def _searches(name: str) -> tuple[str, ...]:
+    """Those that an optimizer takes."""
+    kind = OPTIMIZERS[name]
+    return kind.searches if issubclass(kind, SearchSettings) else ("none", *SEARCHES)
 
 
 def _keras() -> list[str]:
@@ -100,7 +108,7 @@ class Method(NamedTuple):
     @property
     def searches(self) -> bool:
         """Whether a search finds the length of its steps, or the direction has one."""
-        return self.search is not None or self.name in ("lbfgs", "nonlinear_cg", "newton_cg")
+        return self.search is not None or self.name in ("fista", "lbfgs", "nonlinear_cg", "newton_cg")
 
     @property
     def needs_convexity(self) -> bool:
@@ -121,6 +129,8 @@ class Method(NamedTuple):
     @property
     def is_exact(self) -> bool:
         """Whether a search accepts only what is lower, with a slope that is less."""
+        if self.name == "fista":  # ahead of the weights, whose values its search does not compare
+            return False
         return self.searches and self.search in (None, "strong_wolfe", "hager_zhang")
 
     def build(

@@ -12,7 +12,7 @@ from tests.optim.conformance.problems import DECAY, EIGENVALUES, PROBLEMS
 from tf_fullbatch.optim.methods.registry import OPTIMIZERS
 
 STEPS, FALLING_STEPS = 200, 400
-SEARCHED_STEPS = {"gradient_descent": 100, "nonlinear_cg": 100, "lbfgs": 30, "newton_cg": 30}
+SEARCHED_STEPS = {"gradient_descent": 100, "nonlinear_cg": 100, "fista": 200, "lbfgs": 30, "newton_cg": 30}
 SOON = {"nonlinear_cg": 10, "lbfgs": 25, "newton_cg": 15}
 """Steps to the minimum of a quadratic of four eigenvalues, by each method's own search, and a few that stay there."""
 GLOBAL = [label for label in (*labels(), *other_labels()) if not method(label).needs_convexity]
@@ -110,7 +110,7 @@ class NetworksTest(Float64Case):
         model = trainings.model_of(of, problem, 40)
         losses = model.fit(problem.inputs, problem.targets, epochs=40, verbose=0).history["loss"]
         self.assertLess(losses[-1], 0.6 * losses[0])
-        if of.is_exact or of.search == "armijo":
+        if of.is_exact or (of.search == "armijo" and of.name != "fista"):
             self.assertEqual(losses, sorted(losses, reverse=True))
 
 

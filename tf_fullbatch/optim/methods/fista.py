@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.methods.search import SearchSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
 
 RESTARTS = ("gradient", "function", "none")
 """Schemes by which the momentum begins anew."""
-SEARCHES = ("armijo", "none")
+SEARCHES = ("none", "armijo")
 """Searches that keep the bound that the method rests on."""
 
 
@@ -34,10 +33,7 @@ class FistaSettings(SearchSettings):
     name: ClassVar[str] = "fista"
     has: ClassVar[type[Settings]] = FistaOptions
     own_search: ClassVar[str] = "armijo"
-
-    def __post_init__(self) -> None:
-        SearchSettings.__post_init__(self)
-        refuse_other_searches(self.search)
+    searches: ClassVar[tuple[str, ...]] = SEARCHES
 
     @staticmethod
     def rule() -> "type[Fista]":
@@ -45,16 +41,3 @@ class FistaSettings(SearchSettings):
         from tf_fullbatch.optim.rules.fista import Fista
 
         return Fista
-
-
-def refuse_other_searches(name: str) -> None:
-    """Refuses searches that do not keep the method's bound.
-
-    Raises:
-        UserError: It is one.
-    """
-    if name not in SEARCHES:
-        raise UserError(
-            f"--line_search={name} with --optimizer=fista: its bound asks for backtracking. Accepted are "
-            f"{', '.join(SEARCHES)}."
-        )

@@ -57,6 +57,8 @@ class SearchSettings(RuleSettings):
     asks_objective: ClassVar[bool] = True
     own_search: ClassVar[str] = "strong_wolfe"
     """The search where --line_search says none."""
+    searches: ClassVar[tuple[str, ...]] = ("none", *SEARCHES)
+    """Those that it takes."""
     natural_length: ClassVar[bool] = False
     """Whether a search tries the whole direction first, whatever the learning rate."""
 
@@ -65,6 +67,10 @@ class SearchSettings(RuleSettings):
 
     def __post_init__(self) -> None:
         RuleSettings.__post_init__(self)
+        if self.search not in self.searches:
+            raise UserError(
+                f"--line_search={self.search} with --optimizer={self.name}: accepted are {', '.join(self.searches)}."
+            )
         search_options(self.search, self.line_search_options)
 
     @property

@@ -12,7 +12,7 @@ from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.directions.accelerated import Accelerated
 from tf_fullbatch.optim.directions.base import Kept
-from tf_fullbatch.optim.methods.fista import RESTARTS, refuse_other_searches
+from tf_fullbatch.optim.methods.fista import RESTARTS, SEARCHES
 from tf_fullbatch.optim.rules.along import Along
 from tf_fullbatch.optim.rules.search_optimizer import SearchedDescent, SearchOptimizer, SearchStep
 
@@ -61,7 +61,10 @@ class Fista(SearchOptimizer):
     ) -> None:
         if restart not in RESTARTS:
             raise UserError(f"restart={restart!r}: accepted are {', '.join(RESTARTS)}.")
-        refuse_other_searches(line_search)
+        if line_search not in SEARCHES:
+            raise UserError(
+                f"line_search={line_search!r}: accepted are {', '.join(SEARCHES)}; others break its bound."
+            )
         if not all(0 < value < math.inf for value in (p, q, r)):
             raise UserError(f"p={p}, q={q}, r={r}: they must be positive and finite.")
         rule = Accelerated(restart=restart, p=p, q=q, r=r)
