@@ -86,16 +86,24 @@ class OpenedRun:
         """
         return self.model.objective(training_batches(self.config, self.splits.train), step=step)
 
-    def use_average(self, kind: str) -> None:
+    def use_average(self, kind: str | None = None) -> None:
         """Puts an average of the weights in the weights' place.
 
         Args:
-            kind: "ema" or "swa".
+            kind: "ema" or "swa"; None for the one that the run keeps.
 
         Raises:
-            UserError: The run kept none of this kind, or there was none yet at this step.
+            UserError: The run kept none, or none of this kind, or there was none yet at this step.
         """
-        setting = {"ema": "ema_decay", "swa": "swa_start_epoch"}[kind]
+        settings = {"ema": "ema_decay", "swa": "swa_start_epoch"}
+        kind = kind or (None if self._average is None else self._average.kind)
+        if kind is None:
+            raise UserError(
+                f"{self.path}: the run kept no moving average of its weights (--{', --'.join(settings.values())})."
+            )
+        if kind not in settings:
+            raise UserError(f"kind={kind!r}: accepted are {', '.join(settings)}.")
+        setting = settings[kind]
         if self._average is None or self._average.kind != kind:
             raise UserError(f"{self.path}: the run kept no {kind} average of its weights (--{setting}).")
         if not self._average.begun:

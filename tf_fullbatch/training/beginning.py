@@ -61,12 +61,12 @@ class ModelBeginning:
         optimizer = self._model.optimizer
         rate = float(self._parts.steps.functions.descent.learning_rate)
         of_method = stability_of(optimizer, rate, self._model.network.trainable_variables)
+        around = _given(self._model.settings, "lookahead_steps")
         if of_method == stability.gradient_descent(rate):
-            return []
+            return around
         config = optimizer.get_config()
         found = [f"--{name}={config[name]}" for name in ("momentum", "weight_decay") if config.get(name)]
-        found += _given(self._model.settings, "lookahead_steps")
-        return found or [f"the optimizer {type(optimizer).__name__}"]
+        return [*(found or [f"the optimizer {type(optimizer).__name__}"]), *around]
 
     @property
     def beside_the_objective(self) -> Sequence[str]:

@@ -26,6 +26,7 @@ class OnePass:
         at: Where it is taken.
 
     Attributes:
+        passes: Those that it makes, in their order.
         cleared: `clear`, compiled.
         first_ended: `end_first`, compiled.
     """
@@ -35,7 +36,7 @@ class OnePass:
 
     def __init__(self, main: FullPass, at: At):
         self._main, self._at = main, at
-        self._passes = [main]
+        self.passes = [main]
         self.cleared = keras_internals.compiled(self.clear)
         self.first_ended = keras_internals.compiled(self.end_first)
         self._averaged = keras_internals.compiled(self.means)
@@ -51,11 +52,11 @@ class OnePass:
 
     def add(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
         """Adds micro-batches to the sums of a pass; in a graph."""
-        self._passes[phase].add(feed, held, place, scalars, *self._asked(phase))
+        self.passes[phase].add(feed, held, place, scalars, *self._asked(phase))
 
     def added(self, feed: Feed, held: Any, place: Place, scalars: StepScalars, phase: int) -> None:
         """`add`, compiled, from Python."""
-        self._passes[phase].added(feed, held, place, scalars, *self._asked(phase))
+        self.passes[phase].added(feed, held, place, scalars, *self._asked(phase))
 
     def end_first(self, stop_votes: tf.Tensor) -> tf.Tensor:
         """Keeps what the second of two passes needs of the first; returns the sum of the votes to stop."""
@@ -73,7 +74,7 @@ class OnePass:
 
     def clear(self) -> None:
         """Forgets the sums."""
-        for one in self._passes:
+        for one in self.passes:
             one.clear()
 
     def run(self, source: Source, step: int, scalars: StepScalars) -> PassMeans:
@@ -115,7 +116,7 @@ class AfterWholeGradient(OnePass):
     ):
         super().__init__(main, at)
         self._plain = plain
-        self._passes = [plain, main]
+        self.passes = [plain, main]
         self._whole = _scratch([tf.TensorSpec(v.shape, v.dtype) for v in trainable], strategy)
 
     @property
@@ -165,7 +166,7 @@ class AtPerturbedWeights(OnePass):
     ):
         super().__init__(main, at)
         self._second, self._perturbation = second, perturbation
-        self._passes = [main, second]
+        self.passes = [main, second]
         self._trainable = list(trainable)
         self._like = main.like()
         self._first = _scratch(tf.nest.flatten(self._like), strategy)
