@@ -7,8 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from tests.float64 import Float64Case
-from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
-from tf_fullbatch.core.passes import PassMeans
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.keras_schedule import build_schedule
@@ -101,6 +99,7 @@ class Point(NamedTuple):
     loss: tf.Tensor
     gradient: list[np.ndarray]
     penalty: float = 0.0
+    means: None = None
 
 
 class Quadratic:
@@ -119,11 +118,6 @@ class Quadratic:
         self.evaluations += 1
         gradient = [np.asarray(leaf) - 3 for leaf in theta]
         return Point(tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64), gradient)
-
-    def gradient_pass(self, theta: list[np.ndarray]) -> PassMeans:
-        point, zero = self.value_and_gradient(theta), tf.zeros([], tf.float64)
-        weighted = GradientMeans(point.gradient, point.loss, zero, zero, [])
-        return PassMeans(weighted, SampleMeans(zero, []), zero, zero, zero)
 
     def loss(self, theta: list[np.ndarray]) -> float:
         self.evaluations += 1 / 3

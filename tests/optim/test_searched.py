@@ -11,8 +11,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.optim.conformance.problems import DECAY, logistic_minimum, some_classes
 from tf_fullbatch import FullBatchModel
-from tf_fullbatch.core.kernels import GradientMeans, SampleMeans
-from tf_fullbatch.core.passes import PassMeans
+from tf_fullbatch.core.objective import Point
 from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.rules.fista import Fista
@@ -186,11 +185,10 @@ class DescentTest(Float64Case):
             def __init__(self) -> None:
                 self.evaluations = 0.0
 
-            def gradient_pass(self, theta: Any) -> PassMeans:
+            def value_and_gradient(self, theta: Any, penalty: Any) -> Any:
                 self.evaluations += 1
                 zero = tf.zeros([], tf.float64)
-                weighted = GradientMeans(theta, zero + np.inf, zero, zero, [])
-                return PassMeans(weighted, SampleMeans(zero, []), zero, zero, zero)
+                return Point(zero + np.inf, theta, zero, zero, zero)
 
         variable = keras.Variable(np.ones(3))
         optimizer = made(LBFGS)

@@ -39,6 +39,7 @@ class Point(NamedTuple):
         penalty: Scalar, what the penalty adds to the loss.
         accuracy: Scalar; 0 where it has no meaning.
         mean_squared_norm: Scalar, the mean over micro-batches of `|g_b|^2`.
+        means: All that the pass measured, `GradientMeans` and `SampleMeans`.
     """
 
     loss: tf.Tensor
@@ -46,6 +47,7 @@ class Point(NamedTuple):
     penalty: tf.Tensor
     accuracy: tf.Tensor
     mean_squared_norm: tf.Tensor
+    means: PassMeans | None = None
 
 
 class Objective:
@@ -148,25 +150,6 @@ class Objective:
         self.evaluations += FORWARD_EVALUATIONS
         return means.weighted
 
-    def gradient_pass(
-        self,
-        theta: Sequence[tf.Tensor] | None = None,
-        penalty: Penalty | None = None,
-        full_gradient: Tree | None = None,
-    ) -> PassMeans:
-        """All that a pass for the gradient measures, `GradientMeans` and `SampleMeans`; see `value_and_gradient`.
-
-        Args:
-            theta: As there.
-            penalty: As there.
-            full_gradient: Tree, the whole update batch's gradient, where the penalty needs it.
-        """
-        means = self._run(
-            ("gradient", penalty), lambda: GradientKernel(self._loss, penalty), theta, full_gradient
-        )
-        self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
-        return means
-
     def value_and_gradient(
         self, theta: Sequence[tf.Tensor] | None = None, penalty: Penalty | None = None
     ) -> Point:
@@ -183,11 +166,12 @@ class Objective:
         whole: Tree | None = None
         if penalty is not None and float(self._scalars.full_penalty):
             whole = self.value_and_gradient(theta).gradient
-        means = self.gradient_pass(theta, penalty, whole)
+        means = self._run(("gradient", penalty), lambda: GradientKernel(self._loss, penalty), theta, whole)
+        self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         square = means.weighted.squared_norm
         added = penalty_value(self._scalars, square, whole) if penalty is not None else tf.zeros([])
         gradient = self._parameters.like(means.weighted.gradient)
-        return Point(means.weighted.loss, gradient, added, means.sampled.accuracy, square)
+        return Point(means.weighted.loss, gradient, added, means.sampled.accuracy, square, means)
 
     def hvp(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tf_fullbatch.core import trees
-from tf_fullbatch.core.objective import Objective
+from tf_fullbatch.core.objective import Objective, Point
 from tf_fullbatch.core.passes import PassMeans
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.directions.base import dot
@@ -24,7 +24,7 @@ class Along:
     ):
         self._objective, self._theta = objective, theta
         self._decay_value, self._with_decay = decay_value, with_decay
-        self._last: tuple[float, PassMeans] | None = None
+        self._last: tuple[float, PassMeans | None] | None = None
 
     def means_at(self, length: float) -> PassMeans | None:
         """What the last pass for a gradient measured, where that was at this length of the last line."""
@@ -40,7 +40,7 @@ class Along:
         """The function's value, by a forward pass alone where there is no penalty."""
         if self._objective.penalty is None:
             return float(self._objective.loss(theta)) + self._decay_value(theta)
-        return self._value_and_gradient(theta)[0]
+        return self._at(theta)[1]
 
     def line(self, direction: tf.Tensor) -> Line:
         """The function along a direction."""
@@ -51,19 +51,13 @@ class Along:
 
         def value_and_slope(length: float) -> tuple[float, float]:
             theta = self.tree(direction, length)
-            if self._objective.penalty is None:
-                means = self._objective.gradient_pass(theta)
-                self._last = (length, means)
-                found = float(means.weighted.loss) + self._decay_value(theta)
-                like = [tf.cast(g, p.dtype) for g, p in zip(means.weighted.gradient, theta, strict=True)]
-                gradient = self._with_decay(like, theta)
-            else:
-                found, gradient = self._value_and_gradient(theta)
-            return found, float(dot(trees.flatten(gradient), direction))
+            point, value = self._at(theta)
+            self._last = (length, point.means)
+            return value, float(dot(trees.flatten(self._with_decay(point.gradient, theta)), direction))
 
         return Line(value, value_and_slope)
 
-    def _value_and_gradient(self, theta: Tree) -> tuple[float, Tree]:
+    def _at(self, theta: Tree) -> tuple[Point, float]:
+        """(what the objective says there, the function's value)."""
         point = self._objective.value_and_gradient(theta, self._objective.penalty)
-        value = float(point.loss) + float(point.penalty) + self._decay_value(theta)
-        return value, self._with_decay(point.gradient, theta)
+        return point, float(point.loss) + float(point.penalty) + self._decay_value(theta)
