@@ -112,7 +112,7 @@ class NormalisationTest(tf.test.TestCase):
     def normalised(self, policy: str, pixels: np.ndarray) -> tf.Tensor:
         keras.config.set_dtype_policy(policy)
         network = build("linear")
-        return keras.Model(network.input, network.get_layer("normalise_pixels").output)(pixels)
+        return keras.Model(network.input, network.get_layer("normalised_pixels").output)(pixels)
 
     def test_is_the_formula_to_the_precision_of_the_policy(self):
         pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)

@@ -51,7 +51,8 @@ class FullPass:
         self._metrics = metrics
         self._compiled: dict[Feed, TracedOnce] = {}
         self._cleared = keras_internals.compiled(self.clear)
-        self._averaged = keras_internals.compiled(self.means)
+        self._averaged = keras_internals.compiled(self._averaged_and_cleared)
+        self._left_over = False  # of a pass that was broken off
         self._like = kernel.like()[:2]
         self._each = len(tf.nest.flatten(kernel.like()[2])) if most_micro_batches else 0
         leaves = tf.nest.flatten(self._like)
@@ -82,14 +83,18 @@ class FullPass:
             *extra: Handed to the kernel.
             between: Called before each call; where it returns False the pass is broken off, and votes to stop.
         """
-        self._cleared()
+        if self._left_over:
+            self._cleared()
+        self._left_over = True
         votes = 0.0
         for held, place in source.calls(int(scalars.epoch), step):
             if not between(place):
                 votes = 1.0
                 break
             self.added(source.feed, held, place, scalars, theta, *extra)
-        return self._averaged(tf.constant(votes))
+        means = self._averaged(tf.constant(votes))
+        self._left_over = False
+        return means
 
     def added(
         self,
@@ -201,6 +206,11 @@ class FullPass:
         means = [(of_weight if i < weighted else of_samples) * values[i] for i in range(len(values))]
         packed = tf.nest.pack_sequence_as(self._like, means)
         return PassMeans(packed[0], packed[1], each, samples, votes[0])
+
+    def _averaged_and_cleared(self, stop_votes: tf.Tensor) -> PassMeans:
+        means = self.means(stop_votes)
+        self.clear()
+        return means
 
     def clear(self) -> None:
         """Sets every sum to zero; cross-replica context."""

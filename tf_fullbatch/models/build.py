@@ -117,7 +117,14 @@ def _normalised(pixels: keras.KerasTensor, mean: Sequence[float], std: Sequence[
     dtype = float_dtype()
     # Arrays, not lists: Keras would round a list to float32 first, also where the layer computes in float64.
     scale, offset = (1.0 / (_PIXEL_RANGE * std_array)).astype(dtype), (-mean_array / std_array).astype(dtype)
-    return keras.layers.Rescaling(scale, offset, dtype=dtype, name="normalise_pixels")(pixels)
+    if len(pixels.shape) < 4:
+        return keras.layers.Rescaling(scale, offset, dtype=dtype, name="normalise_pixels")(pixels)
+    # Row by row: TensorFlow takes twice as long for arithmetic with vectors as short as a pixel.
+    *_, height, width, _ = pixels.shape
+    rows = keras.layers.Reshape((height, width * channels), dtype=dtype, name="rows")(pixels)
+    scale, offset = np.tile(scale, width), np.tile(offset, width)
+    normalised = keras.layers.Rescaling(scale, offset, dtype=dtype, name="normalise_pixels")(rows)
+    return keras.layers.Reshape((height, width, channels), dtype=dtype, name="normalised_pixels")(normalised)
 
 
 def _head(features: keras.KerasTensor, num_classes: int, seed: int) -> keras.KerasTensor:

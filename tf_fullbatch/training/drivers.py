@@ -8,13 +8,11 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.core.passes import PassMeans
-from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.training.step import FIGURES, StepFunctions
+from tf_fullbatch.training.step import FIGURES, Known, StepFunctions
 from tf_fullbatch.training.step_loop import Limits, Position, StepLoop
 
 ObjectiveOfStep = Callable[[int, int], Objective]
@@ -103,7 +101,7 @@ class PassDriver:
         self.source = source
         self._objective = objective
         self._one_function = one_function
-        self._known: tuple[Tree, PassMeans] | None = None
+        self._known: Known | None = None
 
     def advance(
         self, epoch: int, step: int, most: int, go_on: Callable[[], bool], listen: ChunkListener
@@ -112,7 +110,6 @@ class PassDriver:
         del most
         functions, plan = self._functions, self.source.plan
         micro_batches = tf.constant(plan.micro_batches(step))
-        functions.passes.cleared()
         scalars = functions.scalars(tf.constant(epoch, tf.int64))
         passes = functions.passes
         alone = plan.one_micro_batch and passes.count == 1 and self._objective is None
@@ -125,6 +122,8 @@ class PassDriver:
         known = self._known_here()
         if known is not None:
             listen(plan.rounds(step), plan.rounds(step))
+        else:
+            passes.cleared()
         for phase in range(passes.count if known is None else 0):
             for held, place in self.source.calls(epoch, step):
                 if not go_on():
@@ -138,22 +137,18 @@ class PassDriver:
             row, accepted = functions.finish(scalars, micro_batches, tf.constant(votes))
         else:
             asked = self._objective(epoch, step)
-            row, accepted, means = functions.finish_asking(
+            row, accepted, later = functions.finish_asking(
                 scalars, micro_batches, tf.constant(votes), asked, known
             )
-            if self._one_function and means is not None:
-                self._known = functions.weights(), means
+            self._known = later if self._one_function else None
         figures = row.numpy()[np.newaxis]
         stopped = bool(figures[0, FIGURES.index("stop_votes")])
         return Steps(figures, refused=not stopped and not bool(accepted), stopped=stopped)
 
-    def _known_here(self) -> PassMeans | None:
+    def _known_here(self) -> Known | None:
         """What the step before has asked at the present weights; only once, and not where these were changed."""
         known, self._known = self._known, None
-        if known is None:
-            return None
-        same = [tf.reduce_all(a == b) for a, b in zip(known[0], self._functions.weights(), strict=True)]
-        return known[1] if bool(tf.reduce_all(tf.stack(same))) else None
+        return known if known is not None and bool(self._functions.are_at(known.weights)) else None
 
 
 Driver = ResidentDriver | PassDriver

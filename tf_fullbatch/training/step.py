@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -50,6 +50,21 @@ WATCHED = {
 }
 """Figures without which a step is not applied where they are not finite, in words."""
 
+_NOTHING_APPLIED = (0.0, 0.0, 0.0)
+"""What `StepFunctions._moved_from` gives of a step that was not applied."""
+
+
+class Known(NamedTuple):
+    """What is known before a step.
+
+    Attributes:
+        weights: Tree, where.
+        means: What the step's pass would measure there.
+    """
+
+    weights: Tree
+    means: PassMeans
+
 
 class StepFunctions:
     """The compiled parts of a step. Made once a model is built; holds the step's scratch sums.
@@ -84,6 +99,9 @@ class StepFunctions:
         self._end_pass = keras_internals.compiled(self._ended_pass)
         self._look_at = keras_internals.compiled(self._transformed)
         self.scalars = keras_internals.compiled(self.scalars_now)
+        self._read = keras_internals.compiled(self.weights)
+        self._end = keras_internals.compiled(self._ended)
+        self.are_at = keras_internals.compiled(self._are_at)
 
     def whole(
         self, feed: Feed, held: Any, place: Place, scalars: StepScalars, micro_batches: tf.Tensor
@@ -142,8 +160,8 @@ class StepFunctions:
         micro_batches: tf.Tensor,
         stop_votes: tf.Tensor,
         objective: Objective,
-        known: PassMeans | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor, PassMeans | None]:
+        known: Known | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor, Known | None]:
         """`finish` of a method that asks the objective; from Python.
 
         Args:
@@ -151,10 +169,10 @@ class StepFunctions:
             micro_batches: K, how many the step had.
             stop_votes: See `FullPass.means`.
             objective: Of the step's update batch.
-            known: What a pass measured that the step need not make; None where it has made its own.
+            known: What is known at the weights, so that the step need not make its pass; None where it has made it.
 
         Returns:
-            The row, whether the step was applied, and what is known at the weights that it led to (`Accepted.means`).
+            The row, whether the step was applied, and what is known at the weights that it led to; None if nothing.
 
         Raises:
             RunInterruptedError: A stop was asked for while the method asked; nothing is applied.
@@ -163,13 +181,17 @@ class StepFunctions:
         if known is None:
             at, sampled, figures, accepted = self._end_pass(scalars, stop_votes)
         else:
-            at, sampled, figures, accepted = self._look_at(known, scalars)
-        applied: Sequence[tf.Tensor] = [tf.zeros([], tf.float64)] * 3
-        later = None
-        if bool(accepted):
-            applied, later = self._apply(at, sampled, micro_batches, objective)
+            at, sampled, figures, accepted = self._look_at(known.means, scalars)
         own = self._settings.gradient_evaluations if known is None else 0
-        return self._row(figures, micro_batches, applied, own), accepted, later
+        if not bool(accepted):
+            return self._row(figures, micro_batches, _NOTHING_APPLIED, own), accepted, None
+        before = self._read() if known is None else known.weights
+        # Statistics after the weights: the method may find no step, and a network that assigns weights is refused where
+        # it asks.
+        made = self.descent.step(at, objective)
+        spent = trees.scalar(made.evaluations, tf.float64)
+        row, after = self._end(before, sampled, figures, micro_batches, spent, tf.constant(own))
+        return row, accepted, None if made.means is None else Known(after, made.means)
 
     def _ended_pass(self, scalars: StepScalars, stop_votes: tf.Tensor) -> tuple:
         looked_at = self._transformed(self.passes.means(scalars, stop_votes), scalars)
@@ -183,9 +205,13 @@ class StepFunctions:
         at, sampled, figures, accepted = self._transformed(means, scalars)
 
         def apply() -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            return self._apply(at, sampled, micro_batches, None)[0]
+            before = self.weights()
+            # Before the optimizer: a network may have assigned trainable weights when it was called.
+            self._update_state(sampled, micro_batches)
+            made = self.descent.step(at, None)
+            return self._moved_from(before, trees.scalar(made.evaluations, tf.float64))
 
-        nothing = [tf.zeros([], tf.float64)] * 3
+        nothing = [tf.constant(number, tf.float64) for number in _NOTHING_APPLIED]
         applied = tf.cond(accepted, apply, lambda: tuple(nothing))
         return self._row(figures, micro_batches, applied, self._settings.gradient_evaluations), accepted
 
@@ -209,13 +235,13 @@ class StepFunctions:
         self,
         figures: dict[str, tf.Tensor],
         micro_batches: tf.Tensor,
-        applied: Sequence[tf.Tensor],
-        own_evaluations: int,
+        applied: Sequence[tf.Tensor | float],
+        own_evaluations: tf.Tensor | int,
     ) -> tf.Tensor:
-        """All figures, `applied` being what `_apply` returned, beside the evaluations of the step's own passes."""
+        """All figures, `applied` being those of `_moved_from`, beside the evaluations of the step's own passes."""
         figures = figures | {"micro_batches": micro_batches}
         figures["parameter_norm"], figures["update_norm"], evaluations = applied
-        figures["gradient_evaluations"] = evaluations + own_evaluations
+        figures["gradient_evaluations"] = evaluations + tf.cast(own_evaluations, tf.float64)
         return tf.stack([tf.cast(figures[name], tf.float64) for name in FIGURES])
 
     def _figures(self, means: PassMeans, scalars: StepScalars) -> dict[str, tf.Tensor]:
@@ -237,24 +263,31 @@ class StepFunctions:
             "stop_votes": means.stop_votes,
         }
 
-    def _apply(
-        self, at: At, sampled: SampleMeans, micro_batches: tf.Tensor, objective: Objective | None
-    ) -> tuple[tuple[tf.Tensor, tf.Tensor, tf.Tensor], PassMeans | None]:
-        """Moves weights and statistics; (parameter norm, update norm, evaluations spent), float64 scalars, and
-        `Accepted.means`."""
-        before = self.weights()
-        if objective is None:
-            # Before the optimizer: a network may have assigned trainable weights when it was called.
-            self._update_state(sampled, micro_batches)
-            made = self.descent.step(at, None)
-        else:
-            # After: the method may find no step, and a network that assigns weights is refused where it asks.
-            made = self.descent.step(at, objective)
-            self._update_state(sampled, micro_batches)
+    def _ended(
+        self,
+        before: Tree,
+        sampled: SampleMeans,
+        figures: dict[str, tf.Tensor],
+        micro_batches: tf.Tensor,
+        spent: tf.Tensor,
+        own_evaluations: tf.Tensor,
+    ) -> tuple[tf.Tensor, Tree]:
+        """(row, weights) of a step whose weights have moved; moves the statistics."""
+        self._update_state(sampled, micro_batches)
+        moved = self._moved_from(before, spent)
+        return self._row(figures, micro_batches, moved, own_evaluations), self.weights()
+
+    def _moved_from(self, before: Tree, spent: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """(parameter norm, update norm, evaluations spent), float64 scalars."""
         after = self.weights()
         norms = trees.global_norm(after), trees.global_norm(trees.subtract(after, before))
-        norm, update_norm, spent = (tf.cast(n, tf.float64) for n in (*norms, made.evaluations))
-        return (norm, update_norm, spent), made.means
+        norm, update_norm = (tf.cast(n, tf.float64) for n in norms)
+        return norm, update_norm, spent
+
+    def _are_at(self, weights: Tree) -> tf.Tensor:
+        """Whether the weights are these, to the last bit."""
+        same = [tf.reduce_all(a == b) for a, b in zip(weights, self.weights(), strict=True)]
+        return tf.reduce_all(tf.stack(same))
 
     def _update_state(self, sampled: SampleMeans, micro_batches: tf.Tensor) -> None:
         new = self._state.updated_values(sampled.measurements, micro_batches)

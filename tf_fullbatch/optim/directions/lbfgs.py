@@ -38,14 +38,14 @@ class LBFGS:
 
     def keeps(self, size: int) -> Mapping[str, Slot]:
         """See `base.Direction`."""
-        return {
-            "steps": Slot((self.history, size)),
-            "changes": Slot((self.history, size)),
+        vector = Slot((size,))
+        pairs = {name: vector for row in range(self.history) for name in (f"step_{row}", f"change_{row}")}
+        return pairs | {
+            "products": Slot((self.history,)),
             "pairs": Slot((), "int64"),
-            "newest": Slot((), "int64"),
             "skipped": Slot((), "int64"),
-            "gradient": Slot((size,)),
-            "step": Slot((size,)),
+            "gradient": vector,
+            "step": vector,
             "length": Slot(),
             "begun": Slot((), "bool"),
         }
@@ -77,32 +77,36 @@ class LBFGS:
             share = tf.math.divide_no_nan((1 - self.damping) * of_model, of_model - curvature)
             share = tf.where(curvature < self.damping * of_model, share, tf.ones_like(share))
             y = share * y + (1 - share) * model
-        square = dot(s, s)
-        takes = (dot(s, y) > LEAST_CURVATURE * square) & (square > 0)
-        row = tf.where(kept["pairs"] > 0, (kept["newest"] + 1) % self.history, tf.zeros_like(kept["newest"]))
-        place = tf.cast(tf.range(self.history, dtype=tf.int64) == row, tf.bool)[:, None] & takes
-        return {
-            **kept,
-            "steps": tf.where(place, s, kept["steps"]),
-            "changes": tf.where(place, y, kept["changes"]),
-            "pairs": tf.where(takes, tf.minimum(kept["pairs"] + 1, self.history), kept["pairs"]),
-            "newest": tf.where(takes, row, kept["newest"]),
-            "skipped": kept["skipped"] + tf.cast(~takes, tf.int64),
+        product, square = dot(s, y), dot(s, s)
+        takes = (product > LEAST_CURVATURE * square) & (square > 0)
+        before = {**kept, "skipped": kept["skipped"] + tf.cast(~takes, tf.int64)}
+        return tf.cond(takes, lambda: self._with_newest(before, s, y, product), lambda: before)
+
+    def _with_newest(
+        self, kept: Kept, s: tf.Tensor, y: tf.Tensor, product: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Row 0 is the newest pair: all others go one row down, which copies none of them."""
+        down = {
+            f"{of}_{row}": kept[f"{of}_{row - 1}"]
+            for row in range(1, self.history)
+            for of in ("step", "change")
         }
+        products = tf.concat([product[None], kept["products"][:-1]], axis=0)
+        pairs = tf.minimum(kept["pairs"] + 1, self.history)
+        return {**kept, **down, "step_0": s, "change_0": y, "products": products, "pairs": pairs}
 
     def _times_inverse(self, kept: Kept, gradient: tf.Tensor) -> tf.Tensor:
         """`H g`, by the two loops."""
-        products = tf.reduce_sum(kept["steps"] * kept["changes"], axis=1)
-        rows = [(kept["newest"] - back) % self.history for back in range(self.history)]
-        held = [tf.cast(back < kept["pairs"], gradient.dtype) for back in range(self.history)]
+        steps, changes = ([kept[f"{of}_{row}"] for row in range(self.history)] for of in ("step", "change"))
+        products = tf.unstack(kept["products"])
+        held = [tf.cast(row < kept["pairs"], gradient.dtype) for row in range(self.history)]
         q, shares = gradient, []
-        for row, is_held in zip(rows, held, strict=True):
-            share = is_held * tf.math.divide_no_nan(dot(kept["steps"][row], q), products[row])
-            q -= share * kept["changes"][row]
+        for s, y, product, is_held in zip(steps, changes, products, held, strict=True):
+            share = is_held * tf.math.divide_no_nan(dot(s, q), product)
+            q -= share * y
             shares.append(share)
-        newest = kept["changes"][rows[0]]
-        r = products[rows[0]] / dot(newest, newest) * q
-        for row, is_held, share in zip(rows[::-1], held[::-1], shares[::-1], strict=True):
-            other = is_held * tf.math.divide_no_nan(dot(kept["changes"][row], r), products[row])
-            r += (share - other) * kept["steps"][row]
+        r = products[0] / dot(changes[0], changes[0]) * q
+        for row in reversed(range(self.history)):
+            other = held[row] * tf.math.divide_no_nan(dot(changes[row], r), products[row])
+            r += (shares[row] - other) * steps[row]
         return r

@@ -100,27 +100,34 @@ class FistaDescent(SearchedDescent):
     def __init__(self, optimizer: Fista, trainable: Sequence[keras.Variable], decay: Sequence[float]):
         super().__init__(optimizer, trainable, decay)
         self._fista = optimizer
-        self._extrapolate = keras_internals.compiled(optimizer.rule.extrapolated)
+        self._ahead = keras_internals.compiled(self._extrapolation)
 
     @property
     def point(self) -> Tree:
         """y; before the first step x."""
-        weights = self.weights()
-        y = tf.convert_to_tensor(self._fista.kept["y"].value)
-        ahead = [tf.cast(leaf, w.dtype) for leaf, w in zip(trees.unflatten(y, weights), weights, strict=True)]
-        first = self.steps_completed == 0
+        return self._ahead()
+
+    def _extrapolation(self) -> Tree:
+        weights, first = self.weights(), self.steps_completed == 0
+        y = trees.unflatten(self._fista.state.kept()["y"], weights)
+        ahead = [tf.cast(leaf, w.dtype) for leaf, w in zip(y, weights, strict=True)]
         return [tf.where(first, w, a) for w, a in zip(weights, ahead, strict=True)]
 
-    def kept_after(self, along: Along, made: SearchStep, new: Tree, gradient: tf.Tensor) -> Kept:
+    def value_after(self, along: Along, made: SearchStep, new: Tree) -> float:
+        """See `SearchedDescent`; the function scheme asks where the search has not."""
+        value = super().value_after(along, made, new)
+        return along.value(new) if self._fista.compares_steps and math.isnan(value) else value
+
+    def kept_after(
+        self, kept: Kept, new: Tree, gradient: tf.Tensor, direction: tf.Tensor, numbers: tf.Tensor
+    ) -> Kept:
         """See `SearchedDescent`."""
-        value = made.found.trial.value
-        if self._fista.compares_steps and math.isnan(value):
-            value = along.value(new)
+        del direction
         x, ahead = trees.flatten(self.weights()), trees.flatten(new)
-        return self._extrapolate(made.kept, x, ahead, gradient, tf.constant(value, tf.float64))
+        return self._fista.rule.extrapolated(kept, x, ahead, gradient, numbers[1])
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The last length: a longer one would break the bound."""
         if anew:
             return super().first_length(slope, gradient, anew=True)
-        return float(self._fista.last_length.numpy()) or float(self.learning_rate)
+        return self._fista.state.last().length or float(self.learning_rate)

@@ -10,11 +10,10 @@ from tf_fullbatch.analysis.beginning import Beginning
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.names import CURVATURES
 from tf_fullbatch.core.objective import Objective
-from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.directions.base import Kept, dot
+from tf_fullbatch.optim.directions.base import dot
 from tf_fullbatch.optim.directions.steepest import Steepest
-from tf_fullbatch.optim.rules.search_optimizer import SearchedDescent, SearchOptimizer
+from tf_fullbatch.optim.rules.search_optimizer import Begun, SearchedDescent, SearchOptimizer
 
 Product = Callable[[tf.Tensor], tf.Tensor]
 """Maps a vector `[parameters]` to its product with a symmetric matrix."""
@@ -127,15 +126,15 @@ class NewtonCGDescent(SearchedDescent):
 
     _mine: NewtonCG
 
-    def directed(
-        self, objective: Objective, theta: Tree, gradient: tf.Tensor, kept: Kept
-    ) -> tuple[tf.Tensor, Kept]:
+    def directed(self, begun: Begun, objective: Objective) -> Begun:
         """See `SearchedDescent`."""
-        mine = self._mine
+        mine, theta, gradient = self._mine, begun.theta, begun.gradient
 
         def product(vector: tf.Tensor) -> tf.Tensor:
             v = [tf.cast(cut, p.dtype) for cut, p in zip(trees.unflatten(vector, theta), theta, strict=True)]
             (found,) = objective.hvps(theta, [v], mine.curvature, objective.penalty)
             return trees.flatten(self.with_decay(found, v)) + mine.damping * vector
 
-        return truncated_cg(product, gradient, mine.most_products), kept
+        direction = truncated_cg(product, gradient, mine.most_products)
+        slope = tf.cast(dot(direction, gradient), tf.float64)
+        return begun._replace(direction=direction, numbers=tf.stack([begun.numbers[0], slope]))

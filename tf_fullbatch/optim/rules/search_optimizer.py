@@ -17,13 +17,11 @@ from tf_fullbatch.errors import SearchFailedError, UserError
 from tf_fullbatch.optim.descent import Accepted, At
 from tf_fullbatch.optim.directions.base import Direction, Kept, dot
 from tf_fullbatch.optim.keras_adapter import OptimizerState
-from tf_fullbatch.optim.rules.along import Along
+from tf_fullbatch.optim.rules.along import Along, Decay
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
+from tf_fullbatch.optim.rules.search_state import SearchState, packed
 from tf_fullbatch.optim.searches.line import Found, Start, Trial
 from tf_fullbatch.optim.searches.registry import search_of
-
-_MEMORY = 64
-"""Most numbers that a search keeps from step to step."""
 
 
 class SearchOptimizer(ObjectiveOptimizer):
@@ -82,15 +80,7 @@ class SearchOptimizer(ObjectiveOptimizer):
         super().build(variables)
         dtype = trees.widest([tf.convert_to_tensor(v.value) for v in variables]).name
         size = sum(int(np.prod(v.shape)) for v in variables)
-        self.kept = {
-            name: self.add_variable(slot.shape, "zeros", slot.dtype or dtype, name=name)
-            for name, slot in self.direction_rule.keeps(size).items()
-        }
-        self.search_memory = self.add_variable((_MEMORY,), "zeros", "float64", name="search_memory")
-        self.remembered = self.add_variable((), "zeros", "int64", name="remembered")
-        self.last_length = self.add_variable((), "zeros", "float64", name="last_length")
-        self.last_slope = self.add_variable((), "zeros", "float64", name="last_slope")
-        self.fallbacks = self.add_variable((), "zeros", "int64", name="fallbacks")
+        self.state = SearchState(self, self.direction_rule.keeps(size), dtype)
 
     def descent(self, trainable: Sequence[keras.Variable]) -> "SearchedDescent":
         """See `ObjectiveOptimizer`."""
@@ -136,6 +126,24 @@ class SearchStep(NamedTuple):
     kept: Kept
 
 
+class Begun(NamedTuple):
+    """Where a step begins.
+
+    Attributes:
+        theta: Tree, the weights.
+        gradient: `[parameters]`, of the loss with its penalty and decay.
+        direction: `[parameters]`.
+        kept: What is kept with the direction.
+        numbers: float64 `[2]`: that function's value, and its derivative along the direction.
+    """
+
+    theta: Tree
+    gradient: tf.Tensor
+    direction: tf.Tensor
+    kept: Kept
+    numbers: tf.Tensor
+
+
 class SearchedDescent(OptimizerState):
     """The steps of a `SearchOptimizer`, as a `descent.Descent`.
 
@@ -153,9 +161,9 @@ class SearchedDescent(OptimizerState):
         super().__init__(optimizer)
         self._mine = optimizer
         self._trainable = list(trainable)
-        self._decay = list(decay)
-        self._direct = keras_internals.compiled(optimizer.direction_rule.direction)
-        self._accept = keras_internals.compiled(optimizer.direction_rule.accepted)
+        self._decay = Decay(decay)
+        self._begun = keras_internals.compiled(self._begin)
+        self._kept = keras_internals.compiled(self._keep)
 
     @property
     def momentum(self) -> Tree | None:
@@ -173,19 +181,18 @@ class SearchedDescent(OptimizerState):
         mine = self._mine
         mine.converged = False
         before = objective.evaluations
-        theta = self.point or self.weights()
-        gradient = trees.flatten(self.with_decay(at.gradient, theta))
-        value = float(at.objective) + self._decay_value(theta)
-        along = Along(objective, theta, self._decay_value, self.with_decay)
-        kept: Kept = {name: tf.convert_to_tensor(v.value) for name, v in mine.kept.items()}
-        direction, kept = self.directed(objective, theta, gradient, kept)
-        made = self._searched(along, value, direction, gradient, kept)
-        if made is None and self._promises_nothing(value, direction, gradient, at.objective.dtype):
+        theta, gradient, direction, kept, numbers = self.directed(self._begun(at), objective)
+        value, slope = numbers.numpy().tolist()
+        along = Along(objective, theta, self._decay)
+        made = self._searched(along, value, direction, slope, gradient, kept)
+        if made is None and self._promises_nothing(value, slope, gradient, at.objective.dtype):
             return self._stay(objective.evaluations - before)
         fell_back = made is None
         if made is None:
-            kept = mine.direction_rule.forgotten(kept)
-            made = self._searched(along, value, -gradient, gradient, kept, anew=True)
+            kept, direction = mine.direction_rule.forgotten(kept), -gradient
+            made = self._searched(
+                along, value, direction, float(dot(direction, gradient)), gradient, kept, anew=True
+            )
         if made is None and self._moves_nothing(theta, gradient, at.objective.dtype):
             return self._stay(objective.evaluations - before)
         if made is None:
@@ -194,82 +201,84 @@ class SearchedDescent(OptimizerState):
                 f"or the negative gradient, of norm {float(tf.norm(gradient)):.3g}; the weights before it are kept."
             )
         length = made.found.trial.length
-        new = along.tree(made.direction, length)
-        kept = self.kept_after(along, made, new, gradient)
-        self._assign(new, kept, made, fell_back)
-        return Accepted(objective.evaluations - before, along.means_at(length))
+        new, means = along.tree(made.direction, length), along.means_at(made.direction, length)
+        self._accept(made, new, gradient, self.value_after(along, made, new), fell_back=fell_back)
+        return Accepted(objective.evaluations - before, means)
 
-    def directed(
-        self, objective: Objective, theta: Tree, gradient: tf.Tensor, kept: Kept
-    ) -> tuple[tf.Tensor, Kept]:
-        """The direction, and what is kept now.
+    def directed(self, begun: Begun, objective: Objective) -> Begun:
+        """Where a step begins, with its direction; as it is, but for methods whose direction asks the objective."""
+        del objective
+        return begun
 
-        Args:
-            objective: The step's.
-            theta: Tree, the weights.
-            gradient: `[parameters]`, of the loss with its penalty and decay.
-            kept: What the rule for directions kept.
-        """
-        del objective, theta
-        return self._direct(kept, gradient)
-
-    def kept_after(self, along: Along, made: SearchStep, new: Tree, gradient: tf.Tensor) -> Kept:
-        """What is kept after a step.
+    def value_after(self, along: Along, made: SearchStep, new: Tree) -> float:
+        """The function's value where a step leads to, NaN where it is not known.
 
         Args:
-            along: The function that is gone down.
+            along: The function.
             made: The step.
             new: Tree, the weights that it leads to.
-            gradient: `[parameters]`, where it began.
         """
         del along, new
-        length = tf.constant(made.found.trial.length, tf.float64)
-        return self._accept(made.kept, gradient, made.direction, length)
+        return made.found.trial.value
+
+    def kept_after(
+        self, kept: Kept, new: Tree, gradient: tf.Tensor, direction: tf.Tensor, numbers: tf.Tensor
+    ) -> Kept:
+        """What is kept after a step; in a graph, the weights still being those before it.
+
+        Args:
+            kept: What was kept with the direction.
+            new: Tree, the weights that it leads to.
+            gradient: `[parameters]`, where it began.
+            direction: `[parameters]`.
+            numbers: float64 `[2]`: its length, and `value_after`.
+        """
+        del new
+        return self._mine.direction_rule.accepted(kept, gradient, direction, numbers[0])
 
     def weights(self) -> Tree:
         """The variables' present values."""
         return [tf.convert_to_tensor(v.value) for v in self._trainable]
 
-    def _decay_value(self, theta: Tree) -> float:
-        return sum(d / 2 * float(tf.reduce_sum(p * p)) for d, p in zip(self._decay, theta, strict=True) if d)
-
     def with_decay(self, gradient: Tree, theta: Tree) -> Tree:
-        """The gradient and the decay's; of a product with the loss's Hessian, the decay's product."""
-        return [
-            g + trees.scalar(d, g.dtype) * p if d else g
-            for g, d, p in zip(gradient, self._decay, theta, strict=True)
-        ]
+        """See `along.Decay.added`."""
+        return self._decay.added(gradient, theta)
+
+    def _begin(self, at: At) -> Begun:
+        theta = self.point or self.weights()
+        gradient = trees.flatten(self._decay.added(at.gradient, theta))
+        direction, kept = self._mine.direction_rule.direction(self._mine.state.kept(), gradient)
+        value = tf.cast(at.objective, tf.float64) + self._decay.value_in_graph(theta)
+        numbers = tf.stack([value, tf.cast(dot(direction, gradient), tf.float64)])
+        return Begun(theta, gradient, direction, kept, numbers)
 
     def _searched(
         self,
         along: Along,
         value: float,
         direction: tf.Tensor,
+        slope: float,
         gradient: tf.Tensor,
         kept: Kept,
         *,
         anew: bool = False,
     ) -> SearchStep | None:
         """A step along a direction; None where it does not descend, or the search finds nothing."""
-        slope = float(dot(direction, gradient))
         if not slope < 0:
             return None
         search = self._mine.search_rule
         if search is None:
             trial = Trial(float(self.learning_rate), math.nan)
             return SearchStep(direction, slope, Found(trial, satisfied=True), kept)
-        count = int(self._mine.remembered.numpy())
-        memory = tuple(self._mine.search_memory.numpy()[:count].tolist())
-        start = Start(value, slope, self.first_length(slope, gradient, anew=anew), memory)
-        found = search.search(along.line(direction), start)
+        first = self.first_length(slope, gradient, anew=anew)
+        found = search.search(
+            along.line(direction), Start(value, slope, first, self._mine.state.last().memory)
+        )
         return None if found is None else SearchStep(direction, slope, found, kept)
 
-    def _promises_nothing(
-        self, value: float, direction: tf.Tensor, gradient: tf.Tensor, dtype: tf.DType
-    ) -> bool:
+    def _promises_nothing(self, value: float, slope: float, gradient: tf.Tensor, dtype: tf.DType) -> bool:
         """Whether the decrease to first order is one that values of the loss's type cannot show."""
-        slope = -float(dot(direction, gradient))
-        promised = slope * self.first_length(-slope, gradient, anew=False) if slope else 0.0
+        promised = -slope * self.first_length(slope, gradient, anew=False) if slope else 0.0
         return 0 <= promised <= _precision(dtype) * abs(value)
 
     def _moves_nothing(self, theta: Tree, gradient: tf.Tensor, dtype: tf.DType) -> bool:
@@ -283,37 +292,45 @@ class SearchedDescent(OptimizerState):
     def _stay(self, spent: float) -> Accepted:
         """A step of length 0: the method has converged."""
         self._mine.converged = True
-        self._mine.iterations.assign(self._mine.iterations.numpy() + 1)
+        self._mine.state.count()
         return Accepted(spent)
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The length to try first."""
         if self._mine.direction_rule.natural and not anew:
             return 1.0
-        length, before = float(self._mine.last_length.numpy()), float(self._mine.last_slope.numpy())
-        if before and not anew:
-            return self._mine.growth * length * before / slope
+        last = self._mine.state.last()
+        if last.slope and not anew:
+            return self._mine.growth * last.length * last.slope / slope
         rate = float(self.learning_rate)
         return min(rate, 1 / float(tf.norm(gradient))) if anew else rate
 
-    def _assign(self, new: Tree, kept: Kept, made: SearchStep, fell_back: bool) -> None:
-        mine = self._mine
-        if not all(bool(tf.reduce_all(tf.math.is_finite(leaf))) for leaf in new):
+    def _accept(
+        self, made: SearchStep, new: Tree, gradient: tf.Tensor, value: float, *, fell_back: bool
+    ) -> None:
+        mine, memory, length = self._mine, made.found.memory, made.found.trial.length
+        numbers = tf.constant([length, value], tf.float64)
+        last, remembered = packed(length, made.slope, memory), tf.constant(len(memory), tf.int64)
+        step = (made.kept, new, gradient, made.direction, numbers)
+        if not bool(self._kept(step, last, remembered, tf.constant(fell_back))):
             raise SearchFailedError(
                 f"step {int(self.steps_completed) + 1} of {mine.name} leads to weights that are not finite; those "
                 "before it are kept."
             )
-        memory = made.found.memory
-        for variable, value in zip(self._trainable, new, strict=True):
-            variable.assign(value)
-        for name, variable in mine.kept.items():
-            variable.assign(kept[name])
-        mine.search_memory.assign(np.pad(np.array(memory, np.float64), (0, _MEMORY - len(memory))))
-        mine.remembered.assign(len(memory))
-        mine.last_length.assign(made.found.trial.length)
-        mine.last_slope.assign(made.slope)
-        mine.fallbacks.assign(mine.fallbacks.numpy() + int(fell_back))
-        mine.iterations.assign(mine.iterations.numpy() + 1)
+
+    def _keep(self, step: tuple, last: tf.Tensor, remembered: tf.Tensor, fell_back: tf.Tensor) -> tf.Tensor:
+        """Moves the weights and keeps what is to be kept, where all weights are finite; whether they are."""
+        _, new, *_ = step
+        kept = self.kept_after(*step)
+
+        def keep() -> tf.Tensor:
+            for variable, value in zip(self._trainable, new, strict=True):
+                variable.assign(value)
+            self._mine.state.keep(kept, last, remembered, fell_back)
+            return tf.constant(True)
+
+        finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(leaf)) for leaf in new]))
+        return tf.cond(finite, keep, lambda: tf.constant(False))
 
 
 def _precision(dtype: tf.DType) -> float:
