@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 from unittest import mock
 
-from tests.studies.studies import swept, write_finished
+from tests.studies.studies import study, swept, write_finished
 from tf_fullbatch.studies import plan
 from tf_fullbatch.studies.conduct import StudyConduct
 from tf_fullbatch.studies.plan import plan_text
@@ -32,6 +32,17 @@ class PlanTest(unittest.TestCase):
         self.assertIn("a tries learning_rate=0.1,0.2; its runs are shown with what they have now.", text)
         self.assertIn("In all 1.02k gradient evaluations", text)  # 4 runs of 4 passes over 64 samples
         self.assertIn("Time: not known before a run is finished; --calibrate measures", text)
+
+    def test_methods_that_search(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        for settings, said in (
+            ({}, "In all at least 512 gradient evaluations of a sample; methods that search ask for as many"),
+            ({"stop_after_evaluations": 4.0}, "In all 512 gradient evaluations of a sample."),
+        ):
+            given = study("a", epochs=4, optimizer="nonlinear_cg", seeds=(0, 1), **settings)
+            text = plan_text(StudyConduct(given, f"{folder}/study", stream=io.StringIO()))
+            self.assertIn(said, text)
+            self.assertIn("1 or more", text)
 
     def test_time_that_is_left(self):
         text = "Time: about {} for the {} left, {} at a time (estimated from finished runs)."

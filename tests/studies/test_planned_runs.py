@@ -22,6 +22,10 @@ class CostTest(unittest.TestCase):
             (whole, Cost(4, 64, 3)),
             ({"train_size": None}, Cost(4, 1347, 1)),
             ({"train_size": None, "validation_size": 147}, Cost(4, 1200, 1)),
+            ({"optimizer": "lbfgs"}, Cost(4, 64, 1, asks=True)),
+            ({"line_search": "armijo"}, Cost(4, 64, 1, asks=True)),
+            ({"optimizer": "keras:Adam"}, Cost(4, 64, 1)),
+            ({"stop_after_evaluations": 3.0}, Cost(4, 64, 1, goal=3.0)),
         ):
             with self.subTest(settings):
                 self.assertEqual(expected, cost_of(TINY.replacing(**settings)))
@@ -29,6 +33,17 @@ class CostTest(unittest.TestCase):
     def test_totals(self):
         self.assertEqual((256, 768), (Cost(4, 64, 3).samples, Cost(4, 64, 3).total))
         self.assertEqual((None, None), (Cost(4, None, 3).samples, Cost(4, None, 3).total))
+
+    def test_a_goal_of_evaluations_ends_a_run(self):
+        for cost, samples, total, is_open in (
+            (Cost(4, 64, 3, goal=7), 3 * 64, 9 * 64, False),
+            (Cost(4, 64, 3, goal=100), 4 * 64, 12 * 64, False),
+            (Cost(4, 64, 1, asks=True), 4 * 64, 4 * 64, True),
+            (Cost(4, 64, 1, asks=True, goal=4), 4 * 64, 4 * 64, False),  # in fewer passes, it may be
+            (Cost(4, 64, 1, asks=True, goal=9), 4 * 64, 4 * 64, True),
+        ):
+            with self.subTest(cost):
+                self.assertEqual((cost.samples, cost.total, cost.is_open), (samples, total, is_open))
 
 
 class RunsTest(unittest.TestCase):

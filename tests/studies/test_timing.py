@@ -44,7 +44,8 @@ def write_steps(folder: RunFolder, epochs: int, every: int) -> float:
     ):
         for step in range(1, epochs + 1):
             wall += 0.5
-            metrics.append({"step": step, "epoch": float(step), "samples_seen": step, "wall_seconds": wall})
+            row = {"step": step, "epoch": float(step), "samples_seen": step, "wall_seconds": wall}
+            metrics.append(row | {"gradient_evaluations": 4.0})
             if step % every == 0 or step == epochs:
                 for split, samples in (("validation", 100), ("test", 300)):
                     compiling = 1.0 if step == every and split == "validation" else 0.0
@@ -77,6 +78,8 @@ class PaceTest(unittest.TestCase):
         self.assertAlmostEqual(7.0 + 3.0 + 1.0, pace.beside)  # and what the first evaluation took more
         (arm,) = study("a", epochs=200, evaluate_every=30).arms
         self.assertAlmostEqual(11.0 + 200 * 0.5 + 7 * 0.2, pace.seconds(arm.config))
+        ends = arm.config.replacing(stop_after_evaluations=250.0)
+        self.assertAlmostEqual(11.0 + 63 * 0.5 + 3 * 0.2, pace.seconds(ends))  # 4 evaluations of a sample per pass
 
     def test_of_one_evaluation(self):
         folder = RunFolder(self.folder / "run")

@@ -1,5 +1,6 @@
 """What the runs of a study cost, in units that no machine decides."""
 
+import math
 from dataclasses import dataclass
 
 from tf_fullbatch.config.run import Config
@@ -10,24 +11,45 @@ class Cost:
     """The cost of a run.
 
     Attributes:
-        passes: Over the training set.
+        passes: Over the training set, at most.
         training_samples: Samples of the training set; None where the data are not there to be counted.
-        gradient_evaluations: Per sample and pass.
+        gradient_evaluations: Per sample and pass; at least, where `asks`.
+        asks: Whether the method asks for as many as it needs.
+        goal: Gradient evaluations per sample after which the run ends; None where it makes all passes.
     """
 
     passes: int
     training_samples: int | None
     gradient_evaluations: int
+    asks: bool = False
+    goal: float | None = None
+
+    @property
+    def per_sample(self) -> int:
+        """Gradient evaluations of a sample in all; at least, where `is_open`."""
+        passes = self.passes
+        if self.goal is not None:
+            passes = min(passes, math.ceil(self.goal / self.gradient_evaluations))
+        return passes * self.gradient_evaluations
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may be more than `total`."""
+        ends = self.goal is not None and self.passes * self.gradient_evaluations >= self.goal
+        return self.asks and not ends
 
     @property
     def samples(self) -> int | None:
-        """Samples seen in all."""
-        return None if self.training_samples is None else self.passes * self.training_samples
+        """Samples seen in all; at most, where the method asks and there is a goal."""
+        if self.training_samples is None:
+            return None
+        passes = self.passes if self.asks else self.per_sample // self.gradient_evaluations
+        return passes * self.training_samples
 
     @property
     def total(self) -> int | None:
-        """Gradient evaluations in all."""
-        return None if self.samples is None else self.samples * self.gradient_evaluations
+        """Gradient evaluations in all; at least, where `is_open`."""
+        return None if self.training_samples is None else self.training_samples * self.per_sample
 
 
 def cost_of(config: Config) -> Cost:
@@ -46,4 +68,5 @@ def cost_of(config: Config) -> Cost:
         samples = data.train_size or available - data.validation_size
     if samples is not None:
         config.check_training_set(samples)
-    return Cost(config.total_epochs, samples, config.step.gradient_evaluations)
+    asks, goal = config.optimizer.chosen_optimizer.asks, config.runtime.stop_after_evaluations
+    return Cost(config.total_epochs, samples, config.step.gradient_evaluations, asks, goal)

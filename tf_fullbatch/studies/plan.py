@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from tf_fullbatch.display.text import counted, format_count, format_duration, format_table
 from tf_fullbatch.records.study_file import Arm
 from tf_fullbatch.studies.conduct import StudyConduct
+from tf_fullbatch.studies.cost import Cost
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.sweeps import point_text
 from tf_fullbatch.studies.timing import calibrated, kind_of, paces_of_finished, seconds_left, side_by_side
@@ -38,9 +39,12 @@ def plan_text(conduct: StudyConduct, jobs: int = 1, *, calibrate: bool = False) 
         cells.append(_row(arm.name, own, sum(run.is_finished() for run in own)))
     lines = [study.title, sizes, "", format_table(_HEADERS, cells, "<" + ">" * 7), ""]
     lines += [_sweep_text(arm, conduct) for arm in study.arms if arm.sweep]
-    totals = [run.cost.total for run in (*runs, *trials) if run.cost.total is not None]
-    if len(totals) == len(runs) + len(trials):
-        lines.append(f"In all {format_count(sum(totals))} gradient evaluations of a sample.")
+    costs = [run.cost for run in (*runs, *trials)]
+    totals = [cost.total for cost in costs if cost.total is not None]
+    if len(totals) == len(costs):
+        least = "at least " if any(cost.is_open for cost in costs) else ""
+        why = "; methods that search ask for as many as they need" if least else ""
+        lines.append(f"In all {least}{format_count(sum(totals))} gradient evaluations of a sample{why}.")
     else:
         lines.append("The size of a data set is known once it is prepared.")
     lines.append(_time_text(conduct, jobs, calibrate))
@@ -53,9 +57,13 @@ def _row(name: str, runs: Sequence[Run], done: int) -> list[object]:
     return [
         name, _span([_rates(run) for run in runs]), _span([f"{cost.passes:,}" for cost in costs]),
         _span([None if cost.training_samples is None else f"{cost.training_samples:,}" for cost in costs]),
-        _span([str(cost.gradient_evaluations) for cost in costs]), _sum([cost.samples for cost in costs]),
+        _span([_per_pass(cost) for cost in costs]), _sum([cost.samples for cost in costs]),
         _sum([cost.total for cost in costs]), f"{done} of {len(runs)}",
     ]  # fmt: skip
+
+
+def _per_pass(cost: Cost) -> str:
+    return f"{cost.gradient_evaluations} or more" if cost.asks else str(cost.gradient_evaluations)
 
 
 def _sweep_text(arm: Arm, conduct: StudyConduct) -> str:

@@ -95,6 +95,6 @@ class StudyProgress:
 
 
 def _work(run: Run, known: bool) -> int:
-    total = run.cost.total if known else run.cost.passes * run.cost.gradient_evaluations
+    total = run.cost.total if known else run.cost.per_sample
     assert total is not None
     return total

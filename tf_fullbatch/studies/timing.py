@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,16 +52,21 @@ class Pace:
         beside: Seconds that do not grow with the passes: start, data, compiling, what is saved at the end.
         per_pass: Seconds per pass over the training set.
         per_evaluation: Seconds per evaluation.
+        spent: Gradient evaluations of a sample per pass.
     """
 
     beside: float
     per_pass: float
     per_evaluation: float
+    spent: float = 1.0
 
     def seconds(self, config: Config) -> float:
-        """Of a whole run."""
-        evaluations = math.ceil(config.total_epochs / config.runtime.evaluate_every)
-        return self.beside + config.total_epochs * self.per_pass + evaluations * self.per_evaluation
+        """Of a whole run, which may end by its goal of gradient evaluations."""
+        passes, goal = config.total_epochs, config.runtime.stop_after_evaluations
+        if goal is not None:
+            passes = min(passes, math.ceil(goal / self.spent))
+        evaluations = math.ceil(passes / config.runtime.evaluate_every)
+        return self.beside + passes * self.per_pass + evaluations * self.per_evaluation
 
 
 def kind_of(run: Run) -> Kind:
@@ -78,7 +83,8 @@ def pace_of(folder: RunFolder, seconds: float) -> Pace | None:
         seconds: What its process took, from its start to its end.
     """
     try:
-        steps = read_table(folder.metrics, STEP_COLUMNS, ("step", "epoch", "wall_seconds"), as_floats=True)
+        names = ("step", "epoch", "wall_seconds", "gradient_evaluations")
+        steps = read_table(folder.metrics, STEP_COLUMNS, names, as_floats=True)
         evaluations = read_table(
             folder.evaluations, EVALUATION_COLUMNS, ("step", "seconds", "samples"), as_floats=True
         )
@@ -97,7 +103,13 @@ def pace_of(folder: RunFolder, seconds: float) -> Pace | None:
         float(rounds.iloc[1:].median()) if len(rounds) > 1 else _seconds_of_the_only_evaluation(evaluations)
     )
     beside = seconds - last["epoch"] * per_pass - len(rounds) * per_evaluation
-    return Pace(beside=max(0.0, beside), per_pass=per_pass, per_evaluation=per_evaluation)
+    spent = float(steps["gradient_evaluations"].mean())
+    return Pace(
+        beside=max(0.0, beside),
+        per_pass=per_pass,
+        per_evaluation=per_evaluation,
+        spent=spent if spent > 0 else 1.0,
+    )
 
 
 def _seconds_of_the_only_evaluation(evaluations: "pd.DataFrame") -> float:
@@ -141,7 +153,7 @@ def _mean(paces: Sequence[Pace]) -> Pace:
     def mean(name: str) -> float:
         return sum(getattr(pace, name) for pace in paces) / len(paces)
 
-    return Pace(beside=mean("beside"), per_pass=mean("per_pass"), per_evaluation=mean("per_evaluation"))
+    return Pace(**{one.name: mean(one.name) for one in fields(Pace)})
 
 
 def calibrated(runs: Sequence[Run], jobs: int) -> dict[Kind, Pace]:

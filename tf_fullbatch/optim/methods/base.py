@@ -20,6 +20,11 @@ class OptimizerSettings(Settings, ABC):
     asks_objective: ClassVar[bool] = False
     """Whether it builds an `rules.objective_optimizer.ObjectiveOptimizer`, which asks more than the gradient."""
 
+    @property
+    def asks(self) -> bool:
+        """Whether a step may take more gradient evaluations than the one at its beginning, as many as it needs."""
+        return self.asks_objective
+
     @abstractmethod
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer; it gets the reduced, clipped gradient once per step, or asks the objective.

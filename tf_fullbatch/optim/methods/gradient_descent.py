@@ -27,9 +27,14 @@ class GradientDescentSettings(OptimizerSettings):
         check_ranges(self)
         search_options(self.line_search, self.line_search_options)
 
+    @property
+    def asks(self) -> bool:
+        """See `OptimizerSettings`."""
+        return self.line_search not in (None, "none")
+
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
-        if self.line_search not in (None, "none"):
+        if self.asks:
             from tf_fullbatch.optim.rules.searched_gradient_descent import SearchedGradientDescent
 
             return SearchedGradientDescent(

@@ -1,7 +1,7 @@
 """--optimizer=keras:NAME, FILE.py:function or package.module:function: optimizers that are not built in."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.methods.base import LearningRate, optimizer_options
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OwnOptimizer(Settings):
     """A Keras optimizer, or one of the user's own code."""
+
+    asks: ClassVar[bool] = False
+    """See `base.OptimizerSettings`: it is told the gradient alone."""
 
     optimizer_options: str | None = optimizer_options()
 
