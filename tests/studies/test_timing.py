@@ -79,7 +79,9 @@ class PaceTest(unittest.TestCase):
         (arm,) = study("a", epochs=200, evaluate_every=30).arms
         self.assertAlmostEqual(11.0 + 200 * 0.5 + 7 * 0.2, pace.seconds(arm.config))
         ends = arm.config.replacing(stop_after_evaluations=250.0)
-        self.assertAlmostEqual(11.0 + 63 * 0.5 + 3 * 0.2, pace.seconds(ends))  # 4 evaluations of a sample per pass
+        self.assertAlmostEqual(
+            11.0 + 63 * 0.5 + 3 * 0.2, pace.seconds(ends)
+        )  # 4 evaluations of a sample per pass
 
     def test_of_one_evaluation(self):
         folder = RunFolder(self.folder / "run")

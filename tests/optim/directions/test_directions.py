@@ -40,7 +40,7 @@ def followed(
     theta, kept, found = np.linspace(-0.2, 0.3, SIZE), empty(rule), []
     for _ in range(steps):
         g = gradient(theta)
-        d, kept = direct(kept, tf.constant(g))
+        d, kept = direct(kept, tf.constant(g), [])
         length = lengths(theta, d.numpy())
         found.append(Step(theta, g, d.numpy(), length, kept))
         theta = theta + length * d.numpy()
@@ -116,15 +116,15 @@ class LBFGSTest(tf.test.TestCase, parameterized.TestCase):
         rule = LBFGS()
         last = followed(rule, spread, lambda *_: 0.1, 4)[-1]
         kept = rule.forgotten(last.kept)
-        found, kept = rule.direction(kept, tf.constant(last.gradient))
+        found, kept = rule.direction(kept, tf.constant(last.gradient), [])
         self.assertAllClose(found, -last.gradient / np.linalg.norm(last.gradient), rtol=1e-15)
         self.assertEqual(int(kept["pairs"]), 0)
 
     def test_a_step_that_went_nowhere_is_no_pair(self) -> None:
         rule = LBFGS()
         g = tf.ones(SIZE, tf.float64)
-        d, kept = rule.direction(empty(rule), g)
-        found, kept = rule.direction(rule.accepted(kept, g, d, tf.constant(0.0, tf.float64)), g)
+        d, kept = rule.direction(empty(rule), g, [])
+        found, kept = rule.direction(rule.accepted(kept, g, d, tf.constant(0.0, tf.float64)), g, [])
         self.assertEqual((int(kept["pairs"]), int(kept["skipped"])), (0, 1))
         self.assertAllClose(found, d)
 
@@ -165,10 +165,10 @@ class NonlinearCGTest(tf.test.TestCase, parameterized.TestCase):
             self.assertAllEqual(every[i].direction, -every[i].gradient)
         rule = NonlinearCG(beta=beta)
         last = followed(rule, spread, exact, 3)[-1]
-        found, _ = rule.direction(rule.forgotten(last.kept), tf.constant(last.gradient))
+        found, _ = rule.direction(rule.forgotten(last.kept), tf.constant(last.gradient), [])
         self.assertAllEqual(found, -last.gradient)
         # Nearly the same gradient twice: far from orthogonal. Hager and Zhang's has no such rule.
-        again, kept = rule.direction(last.kept, tf.constant(last.kept["gradient"].numpy() * 0.9))
+        again, kept = rule.direction(last.kept, tf.constant(last.kept["gradient"].numpy() * 0.9), [])
         self.assertEqual(int(kept["since_restart"]) == 0, beta != "hager_zhang")
         self.assertLess(float(tf.tensordot(again, last.kept["gradient"], 1)), 0)
 

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
 
@@ -40,8 +41,9 @@ class Accelerated:
         """y and t (zero before the first step); the value at x for the function scheme, else zero."""
         return {"y": Slot((size,)), "t": Slot(), "value": Slot(dtype="float64")}
 
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+    def direction(self, kept: Kept, gradient: tf.Tensor, theta: Tree) -> tuple[tf.Tensor, Kept]:
         """See `base.Direction`."""
+        del theta
         return -gradient, kept
 
     def extrapolated(

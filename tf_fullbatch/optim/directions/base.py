@@ -5,6 +5,8 @@ from typing import ClassVar, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from tf_fullbatch.core.trees import Tree
+
 Kept = Mapping[str, tf.Tensor]
 """Name -> what a direction keeps from step to step."""
 
@@ -44,12 +46,13 @@ class Direction(Protocol):
             size: Number of parameters.
         """
 
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+    def direction(self, kept: Kept, gradient: tf.Tensor, theta: Tree) -> tuple[tf.Tensor, Kept]:
         """The direction at a point, and what is kept now.
 
         Args:
             kept: What was kept.
             gradient: There.
+            theta: Tree, the point; for what is a rule of each variable.
         """
 
     def accepted(self, kept: Kept, gradient: tf.Tensor, direction: tf.Tensor, length: tf.Tensor) -> Kept:

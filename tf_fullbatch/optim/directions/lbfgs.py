@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
 LEAST_CURVATURE = 1e-10
@@ -50,8 +51,9 @@ class LBFGS:
             "begun": Slot((), "bool"),
         }
 
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+    def direction(self, kept: Kept, gradient: tf.Tensor, theta: Tree) -> tuple[tf.Tensor, Kept]:
         """See `base.Direction`."""
+        del theta
         kept = tf.cond(kept["begun"], lambda: self._with_pair(kept, gradient), lambda: dict(kept))
         norm = tf.norm(gradient)
         first = -gradient * tf.minimum(tf.ones_like(norm), tf.math.divide_no_nan(tf.ones_like(norm), norm))

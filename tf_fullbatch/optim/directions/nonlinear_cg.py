@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
@@ -76,8 +77,9 @@ class NonlinearCG:
         vector = Slot((size,))
         return {"gradient": vector, "direction": vector, "since_restart": Slot((), "int64")}
 
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+    def direction(self, kept: Kept, gradient: tf.Tensor, theta: Tree) -> tuple[tf.Tensor, Kept]:
         """See `base.Direction`."""
+        del theta
         old, d, since = kept["gradient"], kept["direction"], kept["since_restart"]
         found = BETAS[self.beta](gradient, old, d) * d - gradient
         goes_on = (since > 0) & (since < (self.restart_every or gradient.shape[0]))

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.directions.base import Kept, Slot
 
 
@@ -32,8 +33,9 @@ class Steepest:
         """See `base.Direction`."""
         return {"momentum": Slot((size,))} if self.momentum else {}
 
-    def direction(self, kept: Kept, gradient: tf.Tensor) -> tuple[tf.Tensor, Kept]:
+    def direction(self, kept: Kept, gradient: tf.Tensor, theta: Tree) -> tuple[tf.Tensor, Kept]:
         """See `base.Direction`."""
+        del theta
         if not self.momentum:
             return -gradient, kept
         buffer = self.momentum * kept["momentum"] + gradient

@@ -1,16 +1,12 @@
 """--optimizer=adai and --optimizer=adaiw: adaptive inertia."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from tf_fullbatch.optim.methods.base import LearningRate
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
-    import keras
-
     from tf_fullbatch.optim.rules.adai import Adai
 
 
@@ -24,7 +20,7 @@ class AdaiOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AdaiSettings(RuleSettings):
+class AdaiSettings(SearchableRuleSettings):
     """Settings of `rules.adai.Adai`."""
 
     summary: ClassVar[str] = "adaptive inertia; the rate is that of descent without momentum"
@@ -46,9 +42,6 @@ class AdaiWSettings(AdaiSettings):
     summary: ClassVar[str] = "the same with decoupled decay"
     name: ClassVar[str] = "adaiw"
 
-    def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
-        """The optimizer."""
-        options = dataclasses.asdict(self.options())
-        return self.rule()(
-            learning_rate, weight_decay=self.weight_decay, decoupled=True, name=self.name, **options
-        )
+    def arguments(self) -> dict[str, Any]:
+        """See `RuleSettings`."""
+        return SearchableRuleSettings.arguments(self) | {"decoupled": True, "name": self.name}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class LAMBOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LAMBSettings(RuleSettings):
+class LAMBSettings(SearchableRuleSettings):
     """Settings of `rules.lamb.LAMB`."""
 
     summary: ClassVar[str] = "Adam with layer-wise adaptive rates, decay within the ratio"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class LARSOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LARSSettings(RuleSettings):
+class LARSSettings(SearchableRuleSettings):
     """Settings of `rules.lars.LARS`."""
 
     summary: ClassVar[str] = "layer-wise adaptive rates"
@@ -47,7 +47,7 @@ class LARCOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class LARCSettings(RuleSettings):
+class LARCSettings(SearchableRuleSettings):
     """Settings of `rules.lars.LARC`."""
 
     summary: ClassVar[str] = "the same, no layer faster than the rate"

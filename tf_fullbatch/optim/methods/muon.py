@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class MuonOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class MuonSettings(RuleSettings):
+class MuonSettings(SearchableRuleSettings):
     """Settings of `rules.muon.Muon`."""
 
     summary: ClassVar[str] = "orthogonalised momentum, of convolutions too"

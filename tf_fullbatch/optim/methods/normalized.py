@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ class NormalizedDescentOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class NormalizedDescentSettings(RuleSettings):
+class NormalizedDescentSettings(SearchableRuleSettings):
     """Settings of `rules.normalized.NormalizedDescent`."""
 
     summary: ClassVar[str] = "the gradient over its norm"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ class PNMOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PNMSettings(RuleSettings):
+class PNMSettings(SearchableRuleSettings):
     """Settings of `rules.positive_negative_momentum.PNM`."""
 
     summary: ClassVar[str] = "positive-negative momentum"
@@ -44,7 +44,7 @@ class AdaPNMOptions(PNMOptions):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class AdaPNMSettings(RuleSettings):
+class AdaPNMSettings(SearchableRuleSettings):
     """Settings of `rules.positive_negative_momentum.AdaPNM`."""
 
     summary: ClassVar[str] = "the same over the root of mean squares"

@@ -39,6 +39,10 @@ class RuleSettings(OptimizerSettings):
         given = parsed_options("optimizer", self.optimizer_options)
         return with_own_options("optimizer", self.name, self.has, given)
 
+    def arguments(self) -> dict[str, Any]:
+        """Those of the rule, beside its rate and decay."""
+        return dataclasses.asdict(self.options())
+
     @staticmethod
     @abstractmethod
     def rule() -> "type[keras.optimizers.Optimizer]":
@@ -46,5 +50,4 @@ class RuleSettings(OptimizerSettings):
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
-        options = dataclasses.asdict(self.options())
-        return self.rule()(learning_rate, weight_decay=self.weight_decay, **options)
+        return self.rule()(learning_rate, weight_decay=self.weight_decay, **self.arguments())

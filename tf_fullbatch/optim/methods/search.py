@@ -1,6 +1,5 @@
 """Settings of methods whose steps are as long as a line search finds."""
 
-import dataclasses
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,6 +50,39 @@ def search_options(name: str | None, text: str | None) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SearchableRuleSettings(RuleSettings):
+    """Settings of a `rules.update_rule.UpdateRule`; with --line_search it gives the directions of a
+    `rules.searched_rule.SearchedRule`.
+    """
+
+    line_search: str | None = line_search()
+    line_search_options: str | None = line_search_options()
+
+    def __post_init__(self) -> None:
+        RuleSettings.__post_init__(self)
+        search_options(self.line_search, self.line_search_options)
+
+    @property
+    def asks(self) -> bool:
+        """See `OptimizerSettings`."""
+        return self.line_search not in (None, "none")
+
+    def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
+        """The optimizer."""
+        if not self.asks:
+            return RuleSettings.build(self, learning_rate)
+        from tf_fullbatch.optim.rules.searched_rule import SearchedRule
+
+        return SearchedRule(
+            self.rule()(1.0, **self.arguments()),
+            learning_rate,
+            line_search=str(self.line_search),
+            line_search_options=search_options(self.line_search, self.line_search_options),
+            weight_decay=self.weight_decay,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SearchSettings(RuleSettings):
     """Settings of a `rules.search_optimizer.SearchOptimizer`."""
 
@@ -90,5 +122,5 @@ class SearchSettings(RuleSettings):
             line_search=self.search,
             line_search_options=search_options(self.search, self.line_search_options),
             weight_decay=self.weight_decay,
-            **dataclasses.asdict(self.options()),
+            **self.arguments(),
         )

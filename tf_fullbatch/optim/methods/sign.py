@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.optim.methods.rule import RuleSettings
+from tf_fullbatch.optim.methods.search import SearchableRuleSettings
 from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ class SignDescentOptions(Settings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SignDescentSettings(RuleSettings):
+class SignDescentSettings(SearchableRuleSettings):
     """Settings of `rules.sign.SignDescent`."""
 
     summary: ClassVar[str] = "the gradient's signs; momentum=0.9 is Signum"

@@ -15,5 +15,6 @@ from tf_fullbatch.optim.rules import (  # noqa: F401
     normalized,
     positive_negative_momentum,
     searched_gradient_descent,
+    searched_rule,
     sign,
 )

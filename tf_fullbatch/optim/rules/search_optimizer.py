@@ -247,7 +247,7 @@ class SearchedDescent(OptimizerState):
     def _begin(self, at: At) -> Begun:
         theta = self.point or self.weights()
         gradient = trees.flatten(self._decay.added(at.gradient, theta))
-        direction, kept = self._mine.direction_rule.direction(self._mine.state.kept(), gradient)
+        direction, kept = self._mine.direction_rule.direction(self._mine.state.kept(), gradient, theta)
         value = tf.cast(at.objective, tf.float64) + self._decay.value_in_graph(theta)
         numbers = tf.stack([value, tf.cast(dot(direction, gradient), tf.float64)])
         return Begun(theta, gradient, direction, kept, numbers)
@@ -331,6 +331,11 @@ class SearchedDescent(OptimizerState):
 
         finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(leaf)) for leaf in new]))
         return tf.cond(finite, keep, lambda: tf.constant(False))
+
+
+def growth_of(line_search: str) -> float:
+    """How much longer than the step before promises a search begins: backtracking only makes steps shorter."""
+    return 2.0 if line_search in ("armijo", "non_monotone") else 1.0
 
 
 def _precision(dtype: tf.DType) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 from tf_fullbatch.optim.directions.steepest import Steepest
-from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer, growth_of
 from tf_fullbatch.optim.rules.update_rule import refuse_outside
 
 
@@ -45,7 +45,7 @@ class SearchedGradientDescent(SearchOptimizer):
             line_search,
             line_search_options,
             weight_decay=weight_decay,
-            growth=2.0 if line_search in ("armijo", "non_monotone") else 1.0,
+            growth=growth_of(line_search),
             name=name,
         )
         self.momentum, self.nesterov = momentum, nesterov
