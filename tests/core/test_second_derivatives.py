@@ -1,13 +1,15 @@
 """Second derivatives of networks, against difference quotients of gradients."""
 
 import threading
+from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.core.second_derivatives import exact_second_derivatives, moments
+from tf_fullbatch.core.losses import SparseCrossentropy
+from tf_fullbatch.core.second_derivatives import exact_second_derivatives, moments, sparse_cross_entropy
 from tf_fullbatch.models.build import build_network
 
 STEP = 1e-5
@@ -159,6 +161,71 @@ class MomentsTest(tf.test.TestCase, parameterized.TestCase):
         leave.set()
         thread.join(10)
         self.assertIs(tf.nn.moments, original)
+
+
+class CrossEntropyTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(((4,),), ((2, 3),))
+    def test_value_and_derivatives_are_the_textbook_s(self, places: tuple[int, ...]):
+        """With p = softmax(z): `-log p_y`, `p - e_y`, `diag(p) - p p^T`."""
+        generator, classes = np.random.default_rng(0), 5
+        z = generator.normal(0, 3, (*places, classes))
+        y = generator.integers(0, classes, places)
+        p = np.exp(z) / np.sum(np.exp(z), axis=-1, keepdims=True)
+        v, one_hot = generator.normal(size=z.shape), np.eye(classes)[y]
+        logits = tf.constant(z)
+        with tf.GradientTape() as outer, tf.GradientTape() as inner:
+            outer.watch(logits)
+            inner.watch(logits)
+            losses = sparse_cross_entropy(labels=tf.constant(y), logits=logits)
+            gradient = inner.gradient(losses, logits)
+        product = outer.gradient(gradient, logits, tf.constant(v))
+        self.assertAllClose(losses, -np.log(np.sum(p * one_hot, axis=-1)), rtol=1e-13, atol=1e-14)
+        self.assertAllClose(gradient, p - one_hot, rtol=0, atol=1e-14)
+        self.assertAllClose(product, p * v - p * np.sum(p * v, axis=-1, keepdims=True), rtol=0, atol=1e-14)
+
+    def test_classes_that_are_ruled_out_and_labels_that_are_none(self):
+        logits = tf.constant([[0.0, 1.0, -np.inf], [0.0, 1.0, 2.0], [0.0, 1.0, 2.0]], tf.float64)
+        losses = sparse_cross_entropy(labels=tf.constant([0, 3, -1]), logits=logits)
+        self.assertAllClose(losses, [np.log(1 + np.e), np.nan, np.nan], rtol=1e-14)
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            loss = sparse_cross_entropy(labels=tf.constant([0]), logits=logits[:1])
+        self.assertAllClose(
+            tape.gradient(loss, logits)[0], [1 / (1 + np.e) - 1, np.e / (1 + np.e), 0], atol=1e-14
+        )
+
+    @parameterized.parameters(
+        SparseCrossentropy(), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    def test_no_loss_takes_a_matrix_product_per_sample(self, loss: keras.losses.Loss):
+        def product(logits: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as outer, tf.GradientTape() as inner:
+                outer.watch(logits)
+                inner.watch(logits)
+                with exact_second_derivatives():
+                    value = loss(tf.constant([0, 2]), logits)
+                gradient = inner.gradient(value, logits)
+            return outer.gradient(gradient, logits, logits)
+
+        def products(function: Callable[[tf.Tensor], tf.Tensor]) -> int:
+            graph = tf.function(function).get_concrete_function(tf.TensorSpec((2, 3))).graph
+            return sum("MatMul" in operation.type for operation in graph.get_operations())
+
+        self.assertEqual(products(product), 0)
+
+    def test_without_the_replacement_there_is_one(self):
+        """The reason for it. If this fails, TensorFlow has mended its gradient: remove `sparse_cross_entropy`."""
+
+        def product(logits: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as outer, tf.GradientTape() as inner:
+                outer.watch(logits)
+                inner.watch(logits)
+                value = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=[0, 2], logits=logits)
+                gradient = inner.gradient(value, logits)
+            return outer.gradient(gradient, logits, logits)
+
+        graph = tf.function(product).get_concrete_function(tf.TensorSpec((2, 3))).graph
+        self.assertTrue(any("MatMul" in operation.type for operation in graph.get_operations()))
 
 
 if __name__ == "__main__":

@@ -53,6 +53,13 @@ class ManyArmsTest(unittest.TestCase):
         self.assertEqual(len(means), 25)
         self.assertEqual(means, sorted(means, reverse=True))
 
+    def test_names_stand_at_the_axis_where_they_have_room(self):
+        arms = self.drawing().comparison.arms
+        (panel,) = final_plots.ordered_plot(arms[::-1]).axes
+        self.assertEqual([label.get_text() for label in panel.get_yticklabels()], [arm.name for arm in arms])
+        panel, *_ = final_plots.ordered_plot(2 * arms).axes
+        self.assertIn("Place of the arm's mean", panel.get_xlabel())
+
     def test_by_default_the_best_are_compared_with_the_first(self):
         self.assertEqual(len(self.drawing().comparison.pairs), BEST - 1)
 

@@ -152,7 +152,7 @@ def _output_curvature(
         outer.watch(flat)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(flat)
-            noisy = loss.of_outputs(outputs, batch).noisy
+            noisy = loss.of_outputs(outputs, batch, derivatives=2).noisy
         gradient = inner.gradient(noisy, flat, unconnected_gradients=_ZERO)
         slope = trees.dot(gradient, [tf.stop_gradient(d) for d in direction])
     return outer.gradient(slope, flat, unconnected_gradients=_ZERO)

@@ -155,7 +155,7 @@ class MicroBatchLoss:
         """
         called = self.called(theta, state, batch, scalars, derivatives=derivatives)
         outputs = as_full_precision(called.outputs)
-        loss = self.of_outputs(outputs, batch)
+        loss = self.of_outputs(outputs, batch, derivatives=derivatives)
         mean, noisy = loss.mean, loss.noisy
         if called.losses:
             extra = added_losses(called.losses, mean.dtype)
@@ -182,9 +182,10 @@ class MicroBatchLoss:
         with self._kernels(derivatives):
             return self.call.call(theta, state, seed, batch.inputs)
 
-    def of_outputs(self, outputs: Any, batch: MicroBatch) -> MeanLoss:
+    def of_outputs(self, outputs: Any, batch: MicroBatch, *, derivatives: int = 1) -> MeanLoss:
         """The loss as a function of the network's outputs, at least float32, without what layers add."""
-        return self.training_loss(batch.targets, outputs, batch.weights, batch.noise)
+        with exact_second_derivatives() if derivatives == 2 else contextlib.nullcontext():
+            return self.training_loss(batch.targets, outputs, batch.weights, batch.noise)
 
     def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
         if derivatives == 2:

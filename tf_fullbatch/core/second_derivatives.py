@@ -1,12 +1,16 @@
-"""Normalisation layers that can be differentiated twice.
+"""Normalisation layers and cross-entropies that can be differentiated twice.
 
 `tf.nn.moments`, which Keras' batch, group and layer normalisations call, puts a `tf.stop_gradient` on the
 mean inside its variance. First derivatives are unharmed, because the derivative it cuts off is zero; second
 derivatives are not: the variance's Hessian `2/n (I - 1 1^T / n)` becomes `2/n I`. Hessian-vector products of
 a network with BatchNorm are then wrong by as much as their own size, without any warning.
+
+The second derivative of `tf.nn.sparse_softmax_cross_entropy_with_logits` is right, but takes a matrix product per
+sample: in a small network as long as all the rest of a Hessian-vector product.
 """
 
 import contextlib
+import math
 import threading
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +21,8 @@ FIXED_MEAN = "fixed_mean"
 
 _lock = threading.Lock()
 _entered = 0
-_original = tf.nn.moments
+_SPARSE = "sparse_softmax_cross_entropy_with_logits"
+_originals = {"moments": tf.nn.moments, _SPARSE: getattr(tf.nn, _SPARSE)}
 
 
 def moments(
@@ -51,22 +56,50 @@ def moments(
         return (mean, variance) if keepdims else (tf.squeeze(mean, axes), tf.squeeze(variance, axes))
 
 
+def sparse_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, name: str | None = None) -> tf.Tensor:
+    """`-log softmax(z)_y` of each sample, by operations whose derivatives of every order are elementwise.
+
+    Args:
+        labels: `[...]`, integers, 0 to C - 1.
+        logits: `[..., C]`, z.
+        name: Name of the scope.
+
+    Returns:
+        `[...]`, to rounding that of `tf.nn.sparse_softmax_cross_entropy_with_logits`; NaN where a label is none of the
+        classes.
+    """
+    with tf.name_scope(name or "cross_entropy"):
+        classes = logits.shape[-1] or tf.shape(logits)[-1]
+        is_label = tf.range(classes) == tf.cast(labels, tf.int32)[..., tf.newaxis]
+        log_p = tf.nn.log_softmax(logits)
+        # Selected, not multiplied: log p of another class may be -inf.
+        of_label = tf.reduce_sum(tf.where(is_label, log_p, tf.zeros_like(log_p)), axis=-1)
+        is_class = tf.reduce_any(is_label, axis=-1)
+        return -tf.where(is_class, of_label, tf.constant(math.nan, log_p.dtype))
+
+
+_REPLACEMENTS = {"moments": moments, _SPARSE: sparse_cross_entropy}
+
+
 @contextlib.contextmanager
 def exact_second_derivatives() -> Iterator[None]:
-    """Within it, Keras' normalisation layers are run or traced with `moments` for `tf.nn.moments`.
+    """Within it, Keras' normalisation layers and cross-entropies are run or traced with `moments` for `tf.nn.moments`
+    and `sparse_cross_entropy` for TensorFlow's.
 
-    Enter it around the forward pass of whatever is differentiated twice, by nested tapes or by forward over
-    reverse. Values and gradients stay what they were. It
-    may be nested and entered from several threads; the replacement lasts until the last one leaves.
+    Enter it around the forward pass and the loss of whatever is differentiated twice, by nested tapes or by forward
+    over reverse. Values and gradients stay what they were, but for rounding. It may be nested and entered from several
+    threads; the replacement lasts until the last one leaves.
     """
     global _entered
     with _lock:
         _entered += 1
-        tf.nn.moments = moments
+        for name, replacement in _REPLACEMENTS.items():
+            setattr(tf.nn, name, replacement)
     try:
         yield
     finally:
         with _lock:
             _entered -= 1
             if _entered == 0:
-                tf.nn.moments = _original
+                for name, original in _originals.items():
+                    setattr(tf.nn, name, original)

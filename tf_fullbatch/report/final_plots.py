@@ -29,6 +29,8 @@ _LENGTH = ("epochs", "schedule_epochs", "warmup_epochs", "decay_epochs", "penalt
 _DIFFERENT_COST = 1.25
 _LABEL_WIDTH = 40
 _FAR = 10.0
+NAMED = 40
+"""Arms whose names have room at an axis."""
 _MANY_DOTS = "#8A8A8A"
 _GREY: dict[str, Any] = {"color": "#BDBDBD", "marker": "o", "zorder": 1}
 
@@ -69,6 +71,13 @@ def final_plot(arms: Sequence[ComparedArm]) -> Figure:
         entries.append((mean, "mean ± sample standard deviation"))
     style.legend_below(figure, entries)
     return figure
+
+
+def ordered_plot(arms: Sequence[ComparedArm]) -> Figure:
+    """Arms with a figure in the order of their means: as many as fit by their names, more by `ranking_plot`."""
+    if len(arms) > NAMED:
+        return ranking_plot(arms)
+    return final_plot([arms[k] for k in ranked(arms)])
 
 
 def ranking_plot(arms: Sequence[ComparedArm]) -> Figure:
@@ -145,7 +154,7 @@ def costs_differ(arms: Sequence[ComparedArm]) -> bool:
 
 
 def many(arms: Sequence[ComparedArm]) -> bool:
-    """Whether `ranking_plot` shows these better than `final_plot`."""
+    """Whether these are shown in an order of their own (`ordered_plot`)."""
     return len(arms) > FEW
 
 

@@ -125,7 +125,7 @@ class Pictures:
                     notes.append(
                         "Arms in the order of their means, for the eye alone: nothing is chosen by it."
                     )
-                figure = final_plots.ranking_plot(arms) if many else final_plots.final_plot(arms)
+                figure = final_plots.ordered_plot(arms) if many else final_plots.final_plot(arms)
                 alt = f"{quantity.name.capitalize()} of every arm at the end of training"
                 yield self._picture(figure, quantity.name, alt, notes)
             if final_plots.costs_differ(arms):
