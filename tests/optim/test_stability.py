@@ -10,6 +10,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.keras_adapter import KerasDescent
+from tf_fullbatch.optim.rules.adai import Adai
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.optim.rules.positive_negative_momentum import PNM, AdaPNM
 from tf_fullbatch.optim.stability import stability_of
@@ -29,6 +30,8 @@ NAMES = (
     "RMSprop",
     "PNM",
     "AdaPNM",
+    "Adai",
+    "AdaiW",
 )
 
 
@@ -40,6 +43,8 @@ def made(name, rate, momentum, decay):
             return PNM(rate, momentum, negative, weight_decay=decay)
         case "AdaPNM":
             return AdaPNM(rate, momentum, HALF, negative, amsgrad=False, weight_decay=decay)
+        case "Adai" | "AdaiW":  # inertias above 0 and up to about 0.9 with the squares of `frozen`
+            return Adai(rate, 0.6 - 0.4 * momentum, HALF, weight_decay=decay, decoupled=name == "AdaiW")
         case "GradientDescent":
             return GradientDescent(rate, momentum, nesterov=False, weight_decay=decay)
         case "GradientDescent, Nesterov":
@@ -67,9 +72,17 @@ def frozen(optimizer, generator):
     values = [generator.uniform(0.5, 2, v.shape) for v in squares]
     for kept, value in zip(squares, values, strict=True):
         kept.assign(HALF * value)  # as a step leaves them
+    products = [v for v in optimizer.variables if v.name.endswith("_inertias")]
+    left = [generator.uniform(0, 0.5, v.shape) for v in products]
+    for kept, value in zip(products, left, strict=True):
+        kept.assign(value)
+    before = left
+    if products:
+        mean = np.mean(np.concatenate([np.ravel(v) for v in values]))
+        before = [p / (1 - optimizer.beta_0 * v / mean) for p, v in zip(left, values, strict=True)]
 
     def put_back():
-        for kept, value in zip(squares, values, strict=True):
+        for kept, value in zip([*squares, *products], [*values, *before], strict=True):
             kept.assign(value)
 
     return put_back

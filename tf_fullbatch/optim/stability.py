@@ -11,6 +11,7 @@ from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.optim.rules.adai import Adai
 from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 from tf_fullbatch.optim.rules.positive_negative_momentum import PNM, AdaPNM
 from tf_fullbatch.optim.rules.update_rule import UpdateRule
@@ -23,7 +24,8 @@ class _Method(NamedTuple):
         limit: Rate -> stability without weight decay.
         coupled_decay: Weight decay added to the gradient.
         decoupled_decay: Weight decay beside the step.
-        denominators: Tree, what the gradient's mean is divided by; None for nothing.
+        denominators: Tree, how many times as much as `limit` says each weight bears: what the gradient's mean is
+            divided by, or what momenta of their own make of it; None for ones.
         named: The denominators in words.
     """
 
@@ -38,8 +40,23 @@ class _Method(NamedTuple):
         found = self.limit(rate)
         if not decayed:
             return found
-        found = stability.with_coupled_decay(found, self.coupled_decay)
+        if self.denominators is None:  # else it is not the same share of what each weight bears
+            found = stability.with_coupled_decay(found, self.coupled_decay)
         return stability.with_decoupled_decay(found, rate, self.decoupled_decay)
+
+    def less(self, shares: Sequence[float], decays: Sequence[float]) -> "_Method":
+        """The same with a coupled decay within the denominators.
+
+        Args:
+            shares: What the denominators of each variable will be multiplied by.
+            decays: Of each variable, in units of the threshold.
+        """
+        assert self.denominators is not None
+        found = [
+            d - tf.constant(decay / share, d.dtype)
+            for d, share, decay in zip(self.denominators, shares, decays, strict=True)
+        ]
+        return self._replace(denominators=found, named=f"{self.named} less the decay")
 
 
 def stability_of(
@@ -51,12 +68,13 @@ def stability_of(
 ) -> Stability | None:
     """The largest curvature that an optimizer bears at a constant rate, by the formulas of `analysis.stability`.
 
-    Known are `GradientDescent`, `PNM`, `AdaPNM` and Keras' SGD, Adam, AdamW and RMSprop. Denominators change from step
-    to step; they are held at what the last step divided by, bias corrections included:
+    Known are `GradientDescent`, `PNM`, `AdaPNM`, `Adai` and Keras' SGD, Adam, AdamW and RMSprop. Denominators, and
+    Adai's inertias b_i, change from step to step; they are held at those of the last step, bias corrections included:
 
         Adam, AdamW   P = (1 - b1^t) (sqrt(v / (1 - b2^t)) + eps / sqrt(1 - b2^t))
         RMSprop       P = sqrt(v + eps)
         AdaPNM        P = (1 - b1^t) (sqrt(v_max / (1 - b2^t)) + eps)
+        Adai          P_ii = (1 + b_i) (1 - product of all b_i) / (1 - b_i) - lr wd / 2,   wd of a coupled decay
 
     Weights with a rate or a weight decay of their own are part of P too: with q_i the largest curvature that weight i
     would bear by itself and T the threshold returned, `P_ii = q_i / T`. This is exact, not an approximation.
@@ -102,6 +120,11 @@ def stability_of(
         return None
     shares = [bound / whole.threshold for bound in bounds]
     clipped = stability.with_clipping(whole, clip_factor)
+    if method.denominators is not None and method.coupled_decay:
+        less = [method.coupled_decay / whole.threshold if own else 0.0 for own in decayed]
+        method = method.less(shares, less)
+        if not all(bool(tf.reduce_all(d > 0)) for d in method.denominators or ()):
+            return None
     formula, preconditioner = _preconditioned(clipped.formula, method, shares, variables)
     return Stability(clipped.threshold, formula, preconditioner)
 
@@ -157,7 +180,7 @@ def _sgd(optimizer: keras.optimizers.SGD, variables: Sequence[keras.Variable]) -
 
 def _adam(optimizer: keras.optimizers.Adam, variables: Sequence[keras.Variable]) -> _Method | None:
     step, beta_1 = int(optimizer.iterations), float(optimizer.beta_1)
-    squares = _mean_squares(optimizer, variables)
+    squares = _kept(optimizer, variables)
     if optimizer.amsgrad or squares is None:
         return None
     correction = (1 - beta_1**step) / (1 - float(optimizer.beta_2) ** step) ** 0.5
@@ -171,7 +194,7 @@ def _adam(optimizer: keras.optimizers.Adam, variables: Sequence[keras.Variable])
 
 
 def _rmsprop(optimizer: keras.optimizers.RMSprop, variables: Sequence[keras.Variable]) -> _Method | None:
-    squares = _mean_squares(optimizer, variables)
+    squares = _kept(optimizer, variables)
     if optimizer.centered or squares is None:
         return None
     return _Method(
@@ -191,7 +214,7 @@ def _pnm(optimizer: PNM, variables: Sequence[keras.Variable]) -> _Method:
 
 
 def _adapnm(optimizer: AdaPNM, variables: Sequence[keras.Variable]) -> _Method | None:
-    squares = _mean_squares(optimizer, variables, "largest_velocity" if optimizer.amsgrad else "velocity")
+    squares = _kept(optimizer, variables, "largest_velocity" if optimizer.amsgrad else "velocity")
     if squares is None:
         return None
     step = int(optimizer.iterations)
@@ -204,10 +227,30 @@ def _adapnm(optimizer: AdaPNM, variables: Sequence[keras.Variable]) -> _Method |
     )
 
 
-def _mean_squares(
+def _adai(optimizer: Adai, variables: Sequence[keras.Variable]) -> _Method | None:
+    """Each weight is one of momentum b_i. On the unit circle `sum_i |x_i|^2 (z - 1) (z - b_i) / (z (1 - b_i))` is real
+    at z = 1 and z = -1 alone, for its imaginary part is `sin(arg z) |x|^2`: so z = -1 binds whatever H is.
+    """
+    if _kept(optimizer, variables) is None:
+        return None
+    every = keras_internals.built_for(optimizer)
+    inertias = optimizer.inertias(_kept(optimizer, every) or [])
+    products = _kept(optimizer, variables, "inertias") or []
+    of = [inertias[keras_internals.position_of(optimizer, v)] for v in variables]
+    decay = optimizer.own_weight_decay
+    return _Method(
+        stability.gradient_descent,
+        coupled_decay=0.0 if optimizer.decoupled else decay,
+        decoupled_decay=decay if optimizer.decoupled else 0.0,
+        denominators=[(1 + b) * (1 - product) / (1 - b) for b, product in zip(of, products, strict=True)],
+        named="(1 + b_i) (1 - product of b_i) / (1 - b_i)",
+    )
+
+
+def _kept(
     optimizer: keras.optimizers.Optimizer, variables: Sequence[keras.Variable], name: str = "velocity"
 ) -> Tree | None:
-    """What an optimizer keeps of squared gradients, for each variable; None before the first step."""
+    """What an optimizer keeps for each variable, by default of squared gradients; None before the first step."""
     if not optimizer.built or not int(optimizer.iterations):
         return None
     if isinstance(optimizer, UpdateRule):
@@ -219,6 +262,7 @@ def _mean_squares(
 
 
 _READERS: dict[type, Callable[..., _Method | None]] = {
+    Adai: _adai,
     GradientDescent: _gradient_descent,
     PNM: _pnm,
     AdaPNM: _adapnm,

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import trees
+from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.optim.rules.adaptive_moments import mean_squares
 from tf_fullbatch.optim.rules.update_rule import Moved, Now, UpdateRule, refuse_outside
 
@@ -66,19 +67,28 @@ class Adai(UpdateRule):
         if not self.decoupled:
             now = now._replace(gradient=now.decayed(), decay=[0.0] * len(now.theta))
         squares = mean_squares(now, "velocity", self.beta_2)
-        dtype = trees.widest(squares)
-        count = sum(tf.size(v, out_type=tf.int64) for v in squares)
-        total = tf.add_n([tf.cast(tf.reduce_sum(v), dtype) for v in squares])
-        mean_square = total / tf.cast(count, dtype)  # the correction for the start cancels in the ratio
         means, products, direction = [], [], []
-        for g, v, m, product in zip(
-            now.gradient, squares, now.kept["momentum"], now.kept["inertias"], strict=True
+        for g, m, product, beta in zip(
+            now.gradient, now.kept["momentum"], now.kept["inertias"], self.inertias(squares), strict=True
         ):
-            share = tf.math.divide_no_nan(v, tf.cast(mean_square, v.dtype))
-            beta = tf.clip_by_value(
-                1 - trees.scalar(self.beta_0, v.dtype) * share, 0, 1 - trees.scalar(self.epsilon, v.dtype)
-            )
             means.append(beta * m + (1 - beta) * g)
             products.append(product * beta)
             direction.append(means[-1] / (1 - products[-1]))
         return Moved(now.change(direction), {"momentum": means, "velocity": squares, "inertias": products})
+
+    def inertias(self, squares: Tree) -> Tree:
+        """beta_1 of each weight.
+
+        Args:
+            squares: v of all variables.
+        """
+        dtype = trees.widest(squares)
+        count = sum(tf.size(v, out_type=tf.int64) for v in squares)
+        total = tf.add_n([tf.cast(tf.reduce_sum(v), dtype) for v in squares])
+        mean_square = total / tf.cast(count, dtype)  # the correction for the start cancels in the ratio
+        found = []
+        for v in squares:
+            share = tf.math.divide_no_nan(v, tf.cast(mean_square, v.dtype))
+            most = 1 - trees.scalar(self.epsilon, v.dtype)
+            found.append(tf.clip_by_value(1 - trees.scalar(self.beta_0, v.dtype) * share, 0, most))
+        return found
