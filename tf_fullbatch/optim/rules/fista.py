@@ -14,7 +14,8 @@ from tf_fullbatch.optim.directions.accelerated import Accelerated
 from tf_fullbatch.optim.directions.base import Kept
 from tf_fullbatch.optim.methods.fista import RESTARTS, SEARCHES
 from tf_fullbatch.optim.rules.along import Along
-from tf_fullbatch.optim.rules.search_optimizer import SearchedDescent, SearchOptimizer, SearchStep
+from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.searched_descent import SearchedDescent, SearchStep
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")

@@ -13,7 +13,8 @@ from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.directions.base import dot
 from tf_fullbatch.optim.directions.steepest import Steepest
-from tf_fullbatch.optim.rules.search_optimizer import Begun, SearchedDescent, SearchOptimizer
+from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.searched_descent import Begun, SearchedDescent
 
 Product = Callable[[tf.Tensor], tf.Tensor]
 """Maps a vector `[parameters]` to its product with a symmetric matrix."""
