@@ -11,8 +11,9 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.optim.conformance.problems import DECAY, logistic_minimum, some_classes
 from tf_fullbatch import FullBatchModel
+from tf_fullbatch.config.cli_flags import parse
 from tf_fullbatch.core.objective import Point
-from tf_fullbatch.errors import SearchFailedError, UserError
+from tf_fullbatch.errors import NoStepError, SearchFailedError, UserError
 from tf_fullbatch.optim.descent import At
 from tf_fullbatch.optim.rules.fista import Fista
 from tf_fullbatch.optim.rules.lbfgs import LBFGS
@@ -200,6 +201,68 @@ class DescentTest(Float64Case):
         self.assertAllEqual(variable.numpy(), np.ones(3))
         for value, now in zip(before, optimizer.variables, strict=True):
             self.assertAllEqual(value, now.numpy())
+
+
+class FirstLengthsTest(tf.test.TestCase, parameterized.TestCase):
+    """In float32, whose rounding hides a step that is short enough."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.assertEqual(keras.config.floatx(), "float32")
+
+    @parameterized.product(rate=(0.0, 1e-9), search=("armijo", "strong_wolfe"))
+    def test_a_rate_of_nothing_holds_no_search_up(self, rate: float, search: str) -> None:
+        """A warmup's first rate is 0."""
+        rates = keras.optimizers.schedules.ExponentialDecay(rate, 10, 1.0)
+        trained = model(network(), SearchedGradientDescent(rates, line_search=search))
+        losses = trained.fit(X, Y, epochs=4, verbose=0).history["loss"]
+        self.assertFalse(trained.optimizer.converged)
+        self.assertLess(losses[3], losses[0] - 1e-3)
+
+    def test_a_buffer_that_leads_uphill_after_a_short_step_is_no_convergence(self) -> None:
+        trained = model(network(), made(SearchedGradientDescent, momentum=0.9, nesterov=False))
+        trained.fit(X, Y, epochs=1, verbose=0)
+        by_name = {v.name: v for v in trained.optimizer.variables}
+        by_name["momentum"].assign(-1e3 * trained.optimizer.state.kept()["momentum"])
+        by_name["last_length"].assign(1e-9)
+        before = float(trained.objective(X, Y).loss())
+        trained.fit(X, Y, epochs=1, verbose=0)
+        self.assertFalse(trained.optimizer.converged)
+        self.assertEqual(int(by_name["fallbacks"]), 1)
+        self.assertLess(float(trained.objective(X, Y).loss()), before)
+
+    def test_weights_that_are_not_finite_are_no_failed_search(self) -> None:
+        net = network()
+        options = {"lowest": -1e40, "most_length": 1e40}
+        trained = model(net, made(SearchedGradientDescent, line_search="polyak", line_search_options=options))
+        before = values(net)
+        trained.optimizer.build(net.trainable_variables)
+        at = At(tf.ones([]), tf.ones([]), [tf.ones(v.shape) for v in net.trainable_variables])
+        descent = trained.optimizer.descent(net.trainable_variables)
+        with self.assertRaisesRegex(NoStepError, "not finite") as caught:
+            descent.step(at, trained.objective(X, Y))
+        self.assertNotIsInstance(caught.exception, SearchFailedError)
+        self.assertAllEqual(values(net), before)
+
+
+class RangesTest(tf.test.TestCase, parameterized.TestCase):
+    @parameterized.parameters(
+        (LBFGS, {"history": 0}), (LBFGS, {"damping": 1.0}), (NonlinearCG, {"restart_every": -1})
+    )
+    def test_are_checked_in_python(self, kind: type[SearchOptimizer], settings: dict) -> None:
+        with self.assertRaisesRegex(UserError, "accepted are"):
+            made(kind, **settings)
+
+    def test_a_rate_that_a_search_ignores_is_refused(self) -> None:
+        arguments = ["main", "--momentum=0", "--nonesterov", "--line_search=polyak"]
+        self.assertIsNotNone(parse(arguments))
+        with self.assertRaisesRegex(UserError, "learning_rate.*no effect"):
+            parse([*arguments, "--learning_rate=7"])
+
+    def test_values_that_are_compared_have_to_be_of_one_function(self) -> None:
+        trained = model(network(), made(SearchedGradientDescent, line_search="non_monotone"))
+        with self.assertRaisesRegex(UserError, "it goes down one function"):
+            trained.fit(X, Y, batch_size=25, epochs=1, verbose=0)
 
 
 class TruncatedCGTest(Float64Case):

@@ -1,4 +1,4 @@
-"""Normalisation layers and cross-entropies that can be differentiated twice.
+"""Normalisation layers, and cross-entropies of integer labels, that can be differentiated twice.
 
 `tf.nn.moments`, which Keras' batch, group and layer normalisations call, puts a `tf.stop_gradient` on the
 mean inside its variance. First derivatives are unharmed, because the derivative it cuts off is zero; second
@@ -83,8 +83,8 @@ _REPLACEMENTS = {"moments": moments, _SPARSE: sparse_cross_entropy}
 
 @contextlib.contextmanager
 def exact_second_derivatives() -> Iterator[None]:
-    """Within it, Keras' normalisation layers and cross-entropies are run or traced with `moments` for `tf.nn.moments`
-    and `sparse_cross_entropy` for TensorFlow's.
+    """Within it, Keras' normalisation layers, and cross-entropies of integer labels, are run or traced with `moments`
+    for `tf.nn.moments` and `sparse_cross_entropy` for TensorFlow's.
 
     Enter it around the forward pass and the loss of whatever is differentiated twice, by nested tapes or by forward
     over reverse. Values and gradients stay what they were, but for rounding. It may be nested and entered from several

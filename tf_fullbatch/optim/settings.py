@@ -10,7 +10,6 @@ from tf_fullbatch.optim.losses.registry import LOSSES
 from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings
 from tf_fullbatch.optim.methods.own import OwnOptimizer
 from tf_fullbatch.optim.methods.registry import OPTIMIZERS
-from tf_fullbatch.optim.methods.search import SearchSettings
 from tf_fullbatch.optim.schedules.base import ScheduleSettings
 from tf_fullbatch.optim.schedules.rates import EpochRates
 from tf_fullbatch.optim.schedules.registry import SCHEDULES
@@ -133,7 +132,7 @@ class OptimizerConfig(Group):
             UserError: One of them is given.
         """
         method = self.chosen_optimizer
-        if isinstance(method, SearchSettings) and method.ignores_the_rate:
+        if method.ignores_the_rate:
             reason = f"with --optimizer={self.optimizer}, whose search finds the length of steps"
             refuse_without_effect(self, _OF_THE_RATE, reason)
 

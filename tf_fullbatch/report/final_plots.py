@@ -74,7 +74,7 @@ def final_plot(arms: Sequence[ComparedArm]) -> Figure:
 
 
 def ordered_plot(arms: Sequence[ComparedArm]) -> Figure:
-    """Arms with a figure in the order of their means: as many as fit by their names, more by `ranking_plot`."""
+    """Arms in the order of their means, those without last: as many as fit by their names, more by `ranking_plot`."""
     if len(arms) > NAMED:
         return ranking_plot(arms)
     return final_plot([arms[k] for k in ranked(arms)])

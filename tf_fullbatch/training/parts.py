@@ -49,6 +49,7 @@ class TrainingParts:
         make_pass: Makes a pass of a kernel, with room for figures of so many micro-batches.
         steps: The compiled steps.
         trial: Tries a step.
+        by_xla: Whether XLA compiles the gradient of a step; that of an objective it does not.
         refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
         refuse_several_losses: Raises one where the loss is not one function of the weights.
         refuse_without_third_derivatives: Raises one where it has no third derivatives.
@@ -63,6 +64,7 @@ class TrainingParts:
     make_pass: Callable[[Kernel, int], FullPass]
     steps: StepLoop
     trial: TrialStep
+    by_xla: bool
     refuse_inexact_products: Callable[[], None]
     refuse_several_losses: Callable[[], None]
     refuse_without_third_derivatives: Callable[[], None]
@@ -159,6 +161,7 @@ def build_training(
         make_pass=make_pass,
         steps=StepLoop(steps),
         trial=trial,
+        by_xla=jit_compile,
         refuse_inexact_products=refuse_inexact_products,
         refuse_several_losses=functools.cache(
             lambda: smoothness.refuse_several_losses(call, of_outputs, samples, augmentation)

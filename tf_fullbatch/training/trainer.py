@@ -149,7 +149,7 @@ class Trainer:
         """Whether all steps descend one function whose passes are asked for nothing beside."""
         trained = self.training
         beside = trained.penalty is not None or (self._metrics is not None and self._metrics.any)
-        if beside or not trained.loss.call.state.is_only_measured:
+        if beside or trained.by_xla or not trained.loss.call.state.is_only_measured:
             return False
         return not ModelBeginning(self._model, self.training, data).differs_from_step_to_step
 

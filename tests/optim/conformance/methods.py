@@ -102,7 +102,7 @@ class Method(NamedTuple):
     @property
     def compares_gradients(self) -> bool:
         """Whether it refuses mini-batches."""
-        return self.name in ("lbfgs", "nonlinear_cg")
+        return self.name in ("lbfgs", "nonlinear_cg") or self.search == "non_monotone"
 
     @property
     def searches(self) -> bool:

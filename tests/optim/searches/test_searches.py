@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.searches.armijo import Armijo, NonMonotone
 from tf_fullbatch.optim.searches.hager_zhang import HagerZhang
 from tf_fullbatch.optim.searches.line import Found, Line, Start
@@ -120,10 +121,17 @@ class HagerZhangTest(parameterized.TestCase):
         assert found is not None
         self.assertTrue(found.satisfied)
         self.assertLess(abs(found.trial.length - x), x)
-        # Backtracking goes on until the decrease that it asks for is rounded away too.
-        backtracked = Armijo().search(phi.line(), phi.start(x))
-        assert backtracked is not None
-        self.assertLess(backtracked.trial.length, x / 100)
+        # An equal value is no decrease, though what backtracking asks for is rounded away in the end.
+        self.assertIsNone(Armijo(most=60).search(phi.line(), phi.start(x)))
+        self.assertIsNotNone(Armijo(slack=1e-7).search(phi.line(), phi.start(x)))
+
+    def test_conditions_that_no_length_need_meet_are_refused(self) -> None:
+        for rule, options in (
+            (StrongWolfe, {"decrease": 0.5, "curvature": 0.1}),
+            (HagerZhang, {"curvature": 0.05}),
+        ):
+            with self.assertRaisesRegex(UserError, "curvature has to be at least decrease"):
+                rule(**options)
 
     def test_gives_up_within_its_most_trials(self) -> None:
         falling = Phi(lambda t: -t, lambda t: -1.0)

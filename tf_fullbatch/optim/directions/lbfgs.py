@@ -7,6 +7,7 @@ from typing import ClassVar
 import tensorflow as tf
 
 from tf_fullbatch.core.trees import Tree
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.directions.base import Kept, Slot, dot
 
 LEAST_CURVATURE = 1e-10
@@ -22,11 +23,14 @@ class LBFGS:
     too little curvature are left out. `rho` and `gamma` are of the damped y. The first direction is the negative
     gradient, no longer than 1.
 
-    Kept are two vectors per pair, and three more.
+    Kept are two vectors per pair, and two more.
 
     Attributes:
         history: Most pairs.
-        damping: Least `s.y / s.B s`; 0 for no damping.
+        damping: Least `s.y / s.B s`, below 1; 0 for no damping.
+
+    Raises:
+        UserError: A value is out of its range.
 
     Source: Nocedal and Wright 2006, algorithms 7.4 and 7.5, procedure 18.2.
     """
@@ -36,6 +40,12 @@ class LBFGS:
 
     history: int = 10
     damping: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.history < 1 or not 0 <= self.damping < 1:
+            raise UserError(
+                f"history={self.history}, damping={self.damping}: accepted are at least 1, and from 0 to below 1."
+            )
 
     def keeps(self, size: int) -> Mapping[str, Slot]:
         """See `base.Direction`."""

@@ -57,7 +57,7 @@ class NonlinearCG:
         restart_every: Steps; 0 for as many as there are parameters.
 
     Raises:
-        UserError: There is no such beta.
+        UserError: There is no such beta, or `restart_every` is negative.
 
     Source: Hager and Zhang 2006 (a survey), Nocedal and Wright 2006, section 5.2.
     """
@@ -69,6 +69,8 @@ class NonlinearCG:
     restart_every: int = 0
 
     def __post_init__(self) -> None:
+        if self.restart_every < 0:
+            raise UserError(f"restart_every={self.restart_every}: accepted are 0 and more.")
         if self.beta not in BETAS:
             raise UserError(f"beta={self.beta!r}: accepted are {', '.join(BETAS)}.")
 

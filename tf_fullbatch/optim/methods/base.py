@@ -25,6 +25,11 @@ class OptimizerSettings(Settings, ABC):
         """Whether a step may take more gradient evaluations than the one at its beginning, as many as it needs."""
         return self.asks_objective
 
+    @property
+    def ignores_the_rate(self) -> bool:
+        """Whether the learning rate does nothing."""
+        return False
+
     @abstractmethod
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer; it gets the reduced, clipped gradient once per step, or asks the objective.

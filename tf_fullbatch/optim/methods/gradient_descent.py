@@ -32,6 +32,11 @@ class GradientDescentSettings(OptimizerSettings):
         """See `OptimizerSettings`."""
         return self.line_search not in (None, "none")
 
+    @property
+    def ignores_the_rate(self) -> bool:
+        """See `OptimizerSettings`."""
+        return self.line_search == "polyak"
+
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
         if self.asks:

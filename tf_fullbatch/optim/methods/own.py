@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class OwnOptimizer(Settings):
     """A Keras optimizer, or one of the user's own code."""
 
+    ignores_the_rate: ClassVar[bool] = False
+    """See `base.OptimizerSettings`."""
     asks: ClassVar[bool] = False
     """See `base.OptimizerSettings`: it is told the gradient alone."""
 

@@ -67,6 +67,11 @@ class SearchableRuleSettings(RuleSettings):
         """See `OptimizerSettings`."""
         return self.line_search not in (None, "none")
 
+    @property
+    def ignores_the_rate(self) -> bool:
+        """See `OptimizerSettings`."""
+        return self.line_search == "polyak"
+
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
         if not self.asks:
@@ -113,7 +118,7 @@ class SearchSettings(RuleSettings):
     @property
     def ignores_the_rate(self) -> bool:
         """Whether the learning rate does nothing."""
-        return self.natural_length and self.search != "none"
+        return self.search == "polyak" or (self.natural_length and self.search != "none")
 
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""

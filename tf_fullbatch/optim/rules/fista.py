@@ -129,6 +129,5 @@ class FistaDescent(SearchedDescent):
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
         """The last length: a longer one would break the bound."""
-        if anew:
-            return super().first_length(slope, gradient, anew=True)
-        return self._fista.state.last().length or float(self.learning_rate)
+        known = 0.0 if anew else self._fista.state.last().length
+        return known or super().first_length(slope, gradient, anew=anew)

@@ -12,7 +12,7 @@ from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
 class LBFGS(SearchOptimizer):
     """L-BFGS (`directions.lbfgs`) with a line search (`SearchOptimizer`).
 
-    It keeps `2 history + 3` vectors of all parameters. Only `FullBatchModel` trains by it, by the whole set.
+    It keeps `2 history + 2` vectors of all parameters. Only `FullBatchModel` trains by it, by the whole set.
 
     Args:
         learning_rate: The length of a step where there is no search.

@@ -23,9 +23,9 @@ class SearchOptimizer(ObjectiveOptimizer):
 
     What is searched along, and whose gradient the direction is made of, is the loss with its exact penalty and
     `weight_decay / 2 |theta|^2`. Where the direction does not descend, or the search finds nothing along it, what was
-    learnt is forgotten and the negative gradient is searched along; where nothing is found there either, the run ends
-    (`SearchFailedError`), unless what the direction promises is less than the loss's precision can show, or a step by
-    the learning rate is less than the weights' can: then the method has converged, and stays where it is.
+    learnt is forgotten and the negative gradient is searched along, from a step of length 1 on; where nothing is found
+    there either, the run ends (`SearchFailedError`), unless what is promised is less than the loss's precision can
+    show, or the step less than the weights' can: then the method has converged, and stays where it is.
 
     Args:
         learning_rate: The length without a search; with one, the length to try first where a direction has no natural
@@ -97,7 +97,9 @@ class SearchOptimizer(ObjectiveOptimizer):
     @property
     def compares_steps(self) -> bool:
         """Whether gradients or values of different steps are compared, which then have to be of one function."""
-        return self.direction_rule.gradients_compared
+        return self.direction_rule.gradients_compared or (
+            self.search_rule is not None and self.search_rule.values_compared
+        )
 
     def refuse(self, training: Beginning) -> None:
         """See `ObjectiveOptimizer`."""

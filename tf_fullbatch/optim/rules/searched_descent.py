@@ -12,7 +12,7 @@ from tf_fullbatch.analysis.stability import Stability
 from tf_fullbatch.core import keras_internals, trees
 from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.errors import SearchFailedError
+from tf_fullbatch.errors import NoStepError, SearchFailedError
 from tf_fullbatch.optim.descent import Accepted, At
 from tf_fullbatch.optim.directions.base import Direction, Kept, dot
 from tf_fullbatch.optim.keras_adapter import OptimizerState
@@ -107,15 +107,13 @@ class SearchedDescent(OptimizerState):
         value, slope = numbers.numpy().tolist()
         along = Along(objective, theta, self._decay)
         made = self._searched(along, value, direction, slope, gradient, kept)
-        if made is None and self._promises_nothing(value, slope, gradient, at.objective.dtype):
-            return self._stay(objective.evaluations - before)
         fell_back = made is None
         if made is None:
             kept, direction = mine.direction_rule.forgotten(kept), -gradient
             made = self._searched(
                 along, value, direction, float(dot(direction, gradient)), gradient, kept, anew=True
             )
-        if made is None and self._moves_nothing(theta, gradient, at.objective.dtype):
+        if made is None and self._shows_nothing(theta, value, slope, gradient, at.objective.dtype):
             return self._stay(objective.evaluations - before)
         if made is None:
             raise SearchFailedError(
@@ -198,18 +196,23 @@ class SearchedDescent(OptimizerState):
         )
         return None if found is None else SearchStep(direction, slope, found, kept)
 
-    def _promises_nothing(self, value: float, slope: float, gradient: tf.Tensor, dtype: tf.DType) -> bool:
-        """Whether the decrease to first order is one that values of the loss's type cannot show."""
-        promised = -slope * self.first_length(slope, gradient, anew=False) if slope else 0.0
-        return 0 <= promised <= _precision(dtype) * abs(value)
+    def _shows_nothing(
+        self, theta: Tree, value: float, slope: float, gradient: tf.Tensor, dtype: tf.DType
+    ) -> bool:
+        """Whether the decrease that is left is one that the loss's type cannot show, or its step one that the weights
+        cannot.
 
-    def _moves_nothing(self, theta: Tree, gradient: tf.Tensor, dtype: tf.DType) -> bool:
-        """Whether a step along the negative gradient is one that the weights cannot show.
-
-        A loss that comes to 0 keeps all its digits, and promises something to the last; the weights do not.
+        A direction with a natural length, where it descends, promises its slope, which is the square of Newton's
+        decrement; else the negative gradient promises what it does at the length of the last step, or at its first one
+        where there is none. A loss that comes to 0 keeps all its digits, and promises something to the last; the
+        weights do not.
         """
-        step = self.first_length(0.0, gradient, anew=True) * float(tf.norm(gradient))
-        return step <= _precision(dtype) * float(trees.global_norm(theta))
+        norm, careful = float(tf.norm(gradient)), _careful(gradient)
+        promised = (self._mine.state.last().length or careful) * norm**2
+        if self._mine.direction_rule.natural and slope < 0:
+            promised = -slope
+        nothing = promised <= _precision(dtype) * abs(value)
+        return nothing or careful * norm <= _precision(dtype) * float(trees.global_norm(theta))
 
     def _stay(self, spent: float) -> Accepted:
         """A step of length 0: the method has converged."""
@@ -218,14 +221,18 @@ class SearchedDescent(OptimizerState):
         return Accepted(spent)
 
     def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
-        """The length to try first."""
-        if self._mine.direction_rule.natural and not anew:
+        """The length to try first, positive.
+
+        Anew it is 1, or that of a step of length 1 where that is less, whatever the rate; so too where the rate is 0.
+        """
+        if anew:
+            return _careful(gradient)
+        if self._mine.direction_rule.natural:
             return 1.0
         last = self._mine.state.last()
-        if last.slope and not anew:
+        if last.length and last.slope:
             return self._mine.growth * last.length * last.slope / slope
-        rate = float(self.learning_rate)
-        return min(rate, 1 / float(tf.norm(gradient))) if anew else rate
+        return float(self.learning_rate) or _careful(gradient)
 
     def _accept(
         self, made: SearchStep, new: Tree, gradient: tf.Tensor, value: float, *, fell_back: bool
@@ -235,7 +242,7 @@ class SearchedDescent(OptimizerState):
         last, remembered = packed(length, made.slope, memory), tf.constant(len(memory), tf.int64)
         step = (made.kept, new, gradient, made.direction, numbers)
         if not bool(self._kept(step, last, remembered, tf.constant(fell_back))):
-            raise SearchFailedError(
+            raise NoStepError(
                 f"step {int(self.steps_completed) + 1} of {mine.name} leads to weights that are not finite; those "
                 "before it are kept."
             )
@@ -253,6 +260,11 @@ class SearchedDescent(OptimizerState):
 
         finite = tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(leaf)) for leaf in new]))
         return tf.cond(finite, keep, lambda: tf.constant(False))
+
+
+def _careful(gradient: tf.Tensor) -> float:
+    """A length along the negative gradient: 1, or less, so that the step is no longer than 1."""
+    return 1 / max(1.0, float(tf.norm(gradient)))
 
 
 def _precision(dtype: tf.DType) -> float:

@@ -21,6 +21,7 @@ class Armijo(Settings):
     """
 
     summary: ClassVar[str] = "backtracking by forward passes alone"
+    values_compared: ClassVar[bool] = False
 
     decrease: float = setting(1e-4, "c1, the share of the promised decrease to ask for.", above=0, below=1)
     shrink: float = setting(0.5, "Factor from one trial to the next.", above=0, below=1)
@@ -32,7 +33,10 @@ class Armijo(Settings):
         length = start.first
         for _ in range(self.most):
             trial = line.at(length)
-            if is_lower(trial, start, self.decrease, self.slack):
+            # What is promised may be lost in the value's rounding: an equal one is no decrease.
+            if trial.value < start.value + self.slack * abs(start.value) and is_lower(
+                trial, start, self.decrease, self.slack
+            ):
                 return Found(trial, satisfied=True)
             length *= self.shrink
         return None
@@ -53,6 +57,7 @@ class NonMonotone(Armijo):
     """
 
     summary: ClassVar[str] = "backtracking below a mean of the values so far"
+    values_compared: ClassVar[bool] = True
 
     reference: str = setting("mean", "What to go below.", choices=("mean", "largest"))
     forgetting: float = setting(0.85, "Of the mean: 0 is monotone, 1 the plain mean.", minimum=0, maximum=1)

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial
+from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, check_conditions
 from tf_fullbatch.settings.fields import Settings, setting
 
 
@@ -42,6 +42,7 @@ class HagerZhang(Settings):
     """
 
     summary: ClassVar[str] = "Wolfe's conditions, approximate ones near a minimum"
+    values_compared: ClassVar[bool] = False
 
     decrease: float = setting(
         0.1, "delta, the share of the promised decrease to ask for.", above=0, below=0.5
@@ -56,6 +57,9 @@ class HagerZhang(Settings):
         5.0, "rho, factor from one trial to the next while there is no interval.", above=1
     )
     most: int = setting(50, "Most trials.", minimum=1)
+
+    def __post_init__(self) -> None:
+        check_conditions("hager_zhang", self.decrease, self.curvature)
 
     def search(self, line: Line, start: Start) -> Found | None:
         """See `line.Search`."""

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
+
+from tf_fullbatch.errors import UserError
 
 
 class Trial(NamedTuple):
@@ -84,7 +86,13 @@ class Line:
 
 
 class Search(Protocol):
-    """A rule for the length of a step along a direction of descent."""
+    """A rule for the length of a step along a direction of descent.
+
+    Attributes:
+        values_compared: Whether values of different steps are, which then have to be of one function.
+    """
+
+    values_compared: ClassVar[bool]
 
     def search(self, line: Line, start: Start) -> Found | None:
         """A length that the rule accepts; None where there is none within its most trials.
@@ -108,3 +116,21 @@ def is_lower(trial: Trial, start: Start, decrease: float, slack: float) -> bool:
     """
     bound = start.value + decrease * trial.length * start.slope + slack * abs(start.value)
     return trial.value <= bound
+
+
+def check_conditions(name: str, decrease: float, curvature: float) -> None:
+    """Refuses conditions of Wolfe's that no length need meet.
+
+    Args:
+        name: Of the search.
+        decrease: The share of the promised decrease that is asked for.
+        curvature: The share of the slope that may be left.
+
+    Raises:
+        UserError: The second is less than the first.
+    """
+    if curvature < decrease:
+        raise UserError(
+            f"--line_search={name} with decrease={decrease:g} and curvature={curvature:g}: curvature has to be at "
+            "least decrease, or no length need meet both."
+        )

@@ -21,6 +21,7 @@ class Polyak(Settings):
     """
 
     summary: ClassVar[str] = "the length that would reach a known lowest value"
+    values_compared: ClassVar[bool] = False
 
     lowest: float = setting(0.0, "The least value of the loss, or a bound below it.")
     most_length: float = setting(1e9, "The largest length.", above=0)

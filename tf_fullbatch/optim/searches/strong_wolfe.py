@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
-from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, is_lower
+from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, check_conditions, is_lower
 from tf_fullbatch.settings.fields import Settings, setting
 
 
@@ -27,12 +27,16 @@ class StrongWolfe(Settings):
     """
 
     summary: ClassVar[str] = "decrease and slope by zooming in"
+    values_compared: ClassVar[bool] = False
 
     decrease: float = setting(1e-4, "c1, the share of the promised decrease to ask for.", above=0, below=1)
     curvature: float = setting(0.9, "c2, the share of the slope that may be left.", above=0, below=1)
     most: int = setting(20, "Most trials.", minimum=1)
     slack: float = setting(0.0, "What rounding may add to a value, as a share of it.", minimum=0)
     growth: float = setting(2.0, "Factor from one trial to the next while there is no interval.", above=1)
+
+    def __post_init__(self) -> None:
+        check_conditions("strong_wolfe", self.decrease, self.curvature)
 
     def search(self, line: Line, start: Start) -> Found | None:
         """See `line.Search`."""
