@@ -106,6 +106,27 @@ class SummaryTableTest(unittest.TestCase):
             output                    runs/a"""
         self.assertEqual(summary_table(summary), textwrap.dedent(expected))
 
+    def test_searches_that_went_otherwise(self):
+        for search, said in (
+            ({"fallbacks": 0, "skipped_pairs": 0}, None),
+            ({"fallbacks": 1}, "1 step along the negative gradient instead of the direction"),
+            (
+                {"fallbacks": 2, "skipped_pairs": 3},
+                "2 steps along the negative gradient instead of the direction, 3 pairs of too little curvature left out",
+            ),
+        ):
+            summary = run_summary(
+                outcome=Outcome.COMPLETED,
+                metrics=table_of([], STEP_COLUMNS),
+                evaluations=table_of([], EVALUATION_COLUMNS),
+                output_dir="runs/a",
+                device="CPU",
+                search=search,
+            )
+            self.assertEqual(summary["search"], search)
+            lines = dict(line.split("  ", 1) for line in summary_table(summary).splitlines())
+            self.assertEqual(lines.get("searches", "").strip() or None, said)
+
     def test_run_that_ended_before_its_first_step(self):
         summary = run_summary(
             outcome=Outcome.NON_FINITE,

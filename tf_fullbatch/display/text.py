@@ -98,6 +98,8 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     if summary["best"]:
         lines.append(("best by validation", _best_line(summary["best"])))
     lines += _measuring_lines(summary.get("measuring"))
+    if any(summary.get("search", {}).values()):
+        lines.append(("searches", _searches_line(summary["search"])))
     lines.append(("wall time", format_duration(float(summary["wall_seconds"]))))
     if summary["images_per_second"] is not None:
         lines.append(("speed", f"{format_count(float(summary['images_per_second']))} samples/s"))
@@ -110,6 +112,14 @@ def _ended(summary: Mapping[str, Any]) -> str:
     """How a run ended, in a few words: why, where there is more to it, is an error's line, unless it is no error."""
     outcome = Outcome[summary["outcome"]]
     return str(summary["message"]) if outcome.is_finished else outcome.value.partition(":")[0]
+
+
+def _searches_line(counts: Mapping[str, int]) -> str:
+    """What went otherwise than the method's own way."""
+    told = [f"{counted(counts['fallbacks'], 'step')} along the negative gradient instead of the direction"]
+    if counts.get("skipped_pairs"):
+        told.append(f"{counted(counts['skipped_pairs'], 'pair')} of too little curvature left out")
+    return ", ".join(told)
 
 
 def _suffix(weights: str) -> str:

@@ -55,6 +55,7 @@ def run_summary(
     device: str,
     message: str = "",
     reached: Reached | None = None,
+    search: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The dictionary written to summary.json.
 
@@ -67,6 +68,7 @@ def run_summary(
         device: What it ran on, in words, such as "2 x NVIDIA H200".
         message: The sentence about the end; by default the outcome's own.
         reached: The goal that ended it, if one did.
+        search: What the method counts of its searches; None of one that does not search.
 
     Returns:
         `format_version`; `outcome` (name) and `message`; `goal`, which was reached by what, where one ended
@@ -74,7 +76,7 @@ def run_summary(
         over the steps but the first of the rows; `final`: `train` (loss, cross-entropy and accuracy of the last
         step, at the weights before its update) and, for `validation` and `test`, the last evaluation of each kind of
         weights; `best`, see `best_evaluation`; `measuring`, see `measuring_summary`, where something was measured;
-        `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an empty dictionary.
+        `search`; `device`, `versions`, `git_revision`, `output_dir`. Absent figures are None or an empty dictionary.
     """
     measured = metrics.dropna(axis="columns", how="all")
     last = measured[-1:].to_dict("records")[0] if len(metrics) else {}
@@ -98,6 +100,7 @@ def run_summary(
         },
         "best": best_evaluation(evaluations),
         **({} if measuring is None else {"measuring": measuring}),
+        **({} if search is None else {"search": dict(search)}),
         "device": device,
         "versions": versions(),
         "git_revision": git_revision(Path(__file__).parent),

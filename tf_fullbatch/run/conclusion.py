@@ -1,5 +1,6 @@
 """What a run's tables come to at its end: summary.json and the pictures."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from tf_fullbatch.config.run import Config
@@ -23,6 +24,7 @@ def conclude(
     message: str,
     device: str,
     reached: Reached | None = None,
+    search: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Writes summary.json, curves.png and, where something was measured, measurements.png.
 
@@ -33,6 +35,7 @@ def conclude(
         message: The sentence about the end; empty for the outcome's own.
         device: What it ran on, in words.
         reached: The goal that ended it, if one did.
+        search: What the method counts of its searches; None of one that does not search.
 
     Returns:
         What summary.json says.
@@ -52,6 +55,7 @@ def conclude(
         device=device,
         message=message,
         reached=reached,
+        search=search,
     )
     write_json(folder.summary, summary)
     title = f"{shortened(config.model.model)} on {shortened(config.data.dataset)}"

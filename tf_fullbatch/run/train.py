@@ -20,6 +20,7 @@ from tf_fullbatch.errors import (
     UserError,
     WorkerLostError,
 )
+from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints, load_latest
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.tables import last_row
@@ -277,6 +278,7 @@ class RunSession:
     def _leave_behind(self, outcome: Outcome, message: str) -> None:
         if not self._weights_lost:
             save_network(self._parts.model.network, self._folder.model)
+        optimizer = self._parts.model.optimizer
         summary = conclude(
             self._folder,
             self._config,
@@ -284,6 +286,7 @@ class RunSession:
             message,
             describe_devices(self._parts.strategy),
             self._goals.reached if outcome is Outcome.STOPPED_BY_GOAL else None,
+            optimizer.state.counts() if isinstance(optimizer, SearchOptimizer) else None,
         )
         if not self._quiet:
             print(summary_table(summary))

@@ -57,6 +57,15 @@ class SearchState:
         memory = self._memory.numpy()[: int(self._remembered.numpy())]
         return Last(float(self._length.numpy()), float(self._slope.numpy()), tuple(memory.tolist()))
 
+    def counts(self) -> dict[str, int]:
+        """`fallbacks`: steps along the negative gradient in place of the direction; `skipped_pairs`: of L-BFGS, changes
+        of the gradient that were left out for their curvature.
+        """
+        found = {"fallbacks": int(self._fallbacks.numpy())}
+        if "skipped" in self._kept:
+            found["skipped_pairs"] = int(self._kept["skipped"].numpy())
+        return found
+
     def count(self) -> None:
         """Counts a step; in graphs, too."""
         self._iterations.assign(self._iterations + 1)
