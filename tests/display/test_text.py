@@ -112,7 +112,8 @@ class SummaryTableTest(unittest.TestCase):
             ({"fallbacks": 1}, "1 step along the negative gradient instead of the direction"),
             (
                 {"fallbacks": 2, "skipped_pairs": 3},
-                "2 steps along the negative gradient instead of the direction, 3 pairs of too little curvature left out",
+                "2 steps along the negative gradient instead of the direction, "
+                "3 pairs of too little curvature left out",
             ),
         ):
             summary = run_summary(
