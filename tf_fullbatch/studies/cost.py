@@ -34,7 +34,7 @@ class Cost:
 
     @property
     def is_open(self) -> bool:
-        """Whether it may be more than `total`."""
+        """Whether it may be more than `total`, but for the overrun of a last step."""
         ends = self.goal is not None and self.passes * self.gradient_evaluations >= self.goal
         return self.asks and not ends
 
