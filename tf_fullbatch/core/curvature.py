@@ -68,7 +68,7 @@ def _loss_function(
     loss: MicroBatchLoss, state: Tree, batch: MicroBatch, scalars: StepScalars
 ) -> penalties.LossFunction:
     """The micro-batch's loss as a function of the parameters, right in derivatives of every order."""
-    return lambda parameters: loss.value(parameters, state, batch, scalars, derivatives=2)
+    return lambda parameters: loss.value(parameters, state, batch, scalars, derivatives=2, second_alone=True)
 
 
 def _weighted(
@@ -152,7 +152,7 @@ def _output_curvature(
         outer.watch(flat)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(flat)
-            noisy = loss.of_outputs(outputs, batch, derivatives=2).noisy
+            noisy = loss.of_outputs(outputs, batch, second_alone=True).noisy
         gradient = inner.gradient(noisy, flat, unconnected_gradients=_ZERO)
         slope = trees.dot(gradient, [tf.stop_gradient(d) for d in direction])
     return outer.gradient(slope, flat, unconnected_gradients=_ZERO)

@@ -15,7 +15,7 @@ from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.loss_weights import sample_loss_weights
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
-from tf_fullbatch.core.second_derivatives import exact_second_derivatives
+from tf_fullbatch.core.second_derivatives import elementwise_cross_entropies, exact_second_derivatives
 from tf_fullbatch.core.training_loss import MeanLoss, TrainingLoss
 from tf_fullbatch.core.trees import Tree
 
@@ -139,6 +139,7 @@ class MicroBatchLoss:
         scalars: StepScalars,
         *,
         derivatives: int = 1,
+        second_alone: bool = False,
     ) -> tuple[tf.Tensor, Evaluated]:
         """The micro-batch's training loss.
 
@@ -149,13 +150,14 @@ class MicroBatchLoss:
             scalars: The step.
             derivatives: How often the loss will be differentiated, 0 to 2: 2 takes kernels whose second derivatives
                 are exact.
+            second_alone: Second derivatives alone are wanted, not value and gradient to the last bit.
 
         Returns:
             The loss to differentiate (with `batch.noise`), and what it is made of.
         """
         called = self.called(theta, state, batch, scalars, derivatives=derivatives)
         outputs = as_full_precision(called.outputs)
-        loss = self.of_outputs(outputs, batch, derivatives=derivatives)
+        loss = self.of_outputs(outputs, batch, second_alone=second_alone)
         mean, noisy = loss.mean, loss.noisy
         if called.losses:
             extra = added_losses(called.losses, mean.dtype)
@@ -182,9 +184,9 @@ class MicroBatchLoss:
         with self._kernels(derivatives):
             return self.call.call(theta, state, seed, batch.inputs)
 
-    def of_outputs(self, outputs: Any, batch: MicroBatch, *, derivatives: int = 1) -> MeanLoss:
-        """The loss as a function of the network's outputs, at least float32, without what layers add."""
-        with exact_second_derivatives() if derivatives == 2 else contextlib.nullcontext():
+    def of_outputs(self, outputs: Any, batch: MicroBatch, *, second_alone: bool = False) -> MeanLoss:
+        """The loss as a function of the network's outputs, at least float32, without what layers add; see `value`."""
+        with elementwise_cross_entropies() if second_alone else contextlib.nullcontext():
             return self.training_loss(batch.targets, outputs, batch.weights, batch.noise)
 
     def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:

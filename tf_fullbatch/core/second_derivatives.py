@@ -12,17 +12,12 @@ sample: in a small network as long as all the rest of a Hessian-vector product.
 import contextlib
 import math
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import tensorflow as tf
 
 FIXED_MEAN = "fixed_mean"
 """Name of the operation that holds the mean fixed; what follows makes up for it."""
-
-_lock = threading.Lock()
-_entered = 0
-_SPARSE = "sparse_softmax_cross_entropy_with_logits"
-_originals = {"moments": tf.nn.moments, _SPARSE: getattr(tf.nn, _SPARSE)}
 
 
 def moments(
@@ -78,28 +73,47 @@ def sparse_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, name: str | None 
         return -tf.where(is_class, of_label, tf.constant(math.nan, log_p.dtype))
 
 
-_REPLACEMENTS = {"moments": moments, _SPARSE: sparse_cross_entropy}
+class _Replacement:
+    """A function of `tf.nn` that is another one while at least one asks for it, from whatever thread."""
+
+    def __init__(self, name: str, function: Callable):
+        self._name, self._function = name, function
+        self._original = getattr(tf.nn, name)
+        self._lock = threading.Lock()
+        self._entered = 0
+
+    @contextlib.contextmanager
+    def made(self) -> Iterator[None]:
+        """Within it."""
+        with self._lock:
+            self._entered += 1
+            setattr(tf.nn, self._name, self._function)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._entered -= 1
+                if self._entered == 0:
+                    setattr(tf.nn, self._name, self._original)
 
 
-@contextlib.contextmanager
-def exact_second_derivatives() -> Iterator[None]:
-    """Within it, Keras' normalisation layers, and cross-entropies of integer labels, are run or traced with `moments`
-    for `tf.nn.moments` and `sparse_cross_entropy` for TensorFlow's.
+_MOMENTS = _Replacement("moments", moments)
+_CROSS_ENTROPY = _Replacement("sparse_softmax_cross_entropy_with_logits", sparse_cross_entropy)
 
-    Enter it around the forward pass and the loss of whatever is differentiated twice, by nested tapes or by forward
-    over reverse. Values and gradients stay what they were, but for rounding. It may be nested and entered from several
-    threads; the replacement lasts until the last one leaves.
+
+def exact_second_derivatives() -> contextlib.AbstractContextManager[None]:
+    """Within it, Keras' normalisation layers are run or traced with `moments` for `tf.nn.moments`.
+
+    Enter it around the forward pass of whatever is differentiated twice, by nested tapes or by forward over
+    reverse. Values and gradients stay what they were. It may be nested and entered from several threads; the
+    replacement lasts until the last one leaves.
     """
-    global _entered
-    with _lock:
-        _entered += 1
-        for name, replacement in _REPLACEMENTS.items():
-            setattr(tf.nn, name, replacement)
-    try:
-        yield
-    finally:
-        with _lock:
-            _entered -= 1
-            if _entered == 0:
-                for name, original in _originals.items():
-                    setattr(tf.nn, name, original)
+    return _MOMENTS.made()
+
+
+def elementwise_cross_entropies() -> contextlib.AbstractContextManager[None]:
+    """Within it, cross-entropies of integer labels are run or traced with `sparse_cross_entropy`.
+
+    Enter it around a loss whose second derivatives alone are wanted: value and gradient differ by rounding.
+    """
+    return _CROSS_ENTROPY.made()
