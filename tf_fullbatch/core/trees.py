@@ -93,3 +93,8 @@ def unflatten(vector: tf.Tensor, like: Sequence[tf.Tensor | tf.Variable]) -> Tre
     """
     sizes = [a.shape.num_elements() for a in like]
     return [tf.reshape(part, a.shape) for part, a in zip(tf.split(vector, sizes), like, strict=True)]
+
+
+def leaves_like(vector: tf.Tensor, like: Sequence[tf.Tensor | tf.Variable]) -> Tree:
+    """`unflatten`, in the dtypes of `like`."""
+    return [tf.cast(leaf, a.dtype) for leaf, a in zip(unflatten(vector, like), like, strict=True)]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.optim.methods.base import LearningRate, OptimizerSettings, weight_decay
-from tf_fullbatch.optim.methods.search import line_search, line_search_options, search_options
+from tf_fullbatch.optim.methods.search import OptionalSearch, line_search, line_search_options, search_options
 from tf_fullbatch.settings.fields import check_ranges, setting
 
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class GradientDescentSettings(OptimizerSettings):
+class GradientDescentSettings(OptionalSearch, OptimizerSettings):
     """Settings of `rules.gradient_descent.GradientDescent`."""
 
     summary: ClassVar[str] = "with momentum, Nesterov and coupled weight decay as published"
@@ -27,16 +27,6 @@ class GradientDescentSettings(OptimizerSettings):
         check_ranges(self)
         search_options(self.line_search, self.line_search_options)
 
-    @property
-    def asks(self) -> bool:
-        """See `OptimizerSettings`."""
-        return self.line_search not in (None, "none")
-
-    @property
-    def ignores_the_rate(self) -> bool:
-        """See `OptimizerSettings`."""
-        return self.line_search == "polyak"
-
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
         if self.asks:
@@ -46,9 +36,8 @@ class GradientDescentSettings(OptimizerSettings):
                 learning_rate,
                 momentum=self.momentum,
                 nesterov=self.nesterov,
-                line_search=str(self.line_search),
-                line_search_options=search_options(self.line_search, self.line_search_options),
                 weight_decay=self.weight_decay,
+                **self.search_arguments(),
             )
         from tf_fullbatch.optim.rules.gradient_descent import GradientDescent
 

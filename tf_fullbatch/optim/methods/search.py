@@ -49,18 +49,12 @@ def search_options(name: str | None, text: str | None) -> dict[str, Any]:
     return options
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchableRuleSettings(RuleSettings):
-    """Settings of a `rules.update_rule.UpdateRule`; with --line_search it gives the directions of a
-    `rules.searched_rule.SearchedRule`.
-    """
+class OptionalSearch:
+    """What settings have whose method searches where --line_search says so; they have the fields."""
 
-    line_search: str | None = line_search()
-    line_search_options: str | None = line_search_options()
-
-    def __post_init__(self) -> None:
-        RuleSettings.__post_init__(self)
-        search_options(self.line_search, self.line_search_options)
+    __slots__ = ()
+    line_search: str | None
+    line_search_options: str | None
 
     @property
     def asks(self) -> bool:
@@ -72,6 +66,25 @@ class SearchableRuleSettings(RuleSettings):
         """See `OptimizerSettings`."""
         return self.line_search == "polyak"
 
+    def search_arguments(self) -> dict[str, Any]:
+        """The arguments of the optimizer that searches."""
+        options = search_options(self.line_search, self.line_search_options)
+        return {"line_search": str(self.line_search), "line_search_options": options}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchableRuleSettings(OptionalSearch, RuleSettings):
+    """Settings of a `rules.update_rule.UpdateRule`; with --line_search it gives the directions of a
+    `rules.searched_rule.SearchedRule`.
+    """
+
+    line_search: str | None = line_search()
+    line_search_options: str | None = line_search_options()
+
+    def __post_init__(self) -> None:
+        RuleSettings.__post_init__(self)
+        search_options(self.line_search, self.line_search_options)
+
     def build(self, learning_rate: LearningRate) -> "keras.optimizers.Optimizer":
         """The optimizer."""
         if not self.asks:
@@ -81,9 +94,8 @@ class SearchableRuleSettings(RuleSettings):
         return SearchedRule(
             self.rule()(1.0, **self.arguments()),
             learning_rate,
-            line_search=str(self.line_search),
-            line_search_options=search_options(self.line_search, self.line_search_options),
             weight_decay=self.weight_decay,
+            **self.search_arguments(),
         )
 
 

@@ -40,9 +40,7 @@ class Decay:
 
     def _moved(self, theta: Tree, direction: tf.Tensor, length: tf.Tensor) -> tuple[Tree, tf.Tensor]:
         """(`theta + length direction`, its value there)."""
-        cut = trees.unflatten(direction, theta)
-        along = [tf.cast(leaf, p.dtype) for leaf, p in zip(cut, theta, strict=True)]
-        there = trees.add_scaled(theta, length, along)
+        there = trees.add_scaled(theta, length, trees.leaves_like(direction, theta))
         return there, self.value_in_graph(there)
 
     def _value_and_slope(

@@ -110,8 +110,7 @@ class FistaDescent(SearchedDescent):
 
     def _extrapolation(self) -> Tree:
         weights, first = self.weights(), self.steps_completed == 0
-        y = trees.unflatten(self._fista.state.kept()["y"], weights)
-        ahead = [tf.cast(leaf, w.dtype) for leaf, w in zip(y, weights, strict=True)]
+        ahead = trees.leaves_like(self._fista.state.kept()["y"], weights)
         return [tf.where(first, w, a) for w, a in zip(weights, ahead, strict=True)]
 
     def value_after(self, along: Along, made: SearchStep, new: Tree) -> float:

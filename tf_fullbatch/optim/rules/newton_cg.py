@@ -132,7 +132,7 @@ class NewtonCGDescent(SearchedDescent):
         mine, theta, gradient = self._mine, begun.theta, begun.gradient
 
         def product(vector: tf.Tensor) -> tf.Tensor:
-            v = [tf.cast(cut, p.dtype) for cut, p in zip(trees.unflatten(vector, theta), theta, strict=True)]
+            v = trees.leaves_like(vector, theta)
             (found,) = objective.hvps(theta, [v], mine.curvature, objective.penalty)
             return trees.flatten(self.with_decay(found, v)) + mine.damping * vector
 

@@ -41,11 +41,11 @@ class RuleDirection:
             vector = tf.where(
                 updates == 0, tf.fill(gradient.shape, trees.scalar(first, gradient.dtype)), kept[name]
             )
-            trees_kept[name] = _leaves(vector, theta)
+            trees_kept[name] = trees.leaves_like(vector, theta)
         made = self._rule.moved(
             Now(
                 theta=theta,
-                gradient=_leaves(gradient, theta),
+                gradient=trees.leaves_like(gradient, theta),
                 kept=trees_kept,
                 rate=tf.ones([]),
                 step=updates,
@@ -63,10 +63,6 @@ class RuleDirection:
     def forgotten(self, kept: Kept) -> Kept:
         """See `base.Direction`."""
         return {name: tf.zeros_like(value) for name, value in kept.items()}
-
-
-def _leaves(vector: tf.Tensor, like: Tree) -> Tree:
-    return [tf.cast(leaf, p.dtype) for leaf, p in zip(trees.unflatten(vector, like), like, strict=True)]
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
