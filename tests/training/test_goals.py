@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from unittest import mock
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.optim.rules.lbfgs import LBFGS
 from tf_fullbatch.optim.rules.newton_cg import NewtonCG
 from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.searched_descent import SearchedDescent
 
 X = np.random.default_rng(0).normal(size=(60, 5))
 Y = np.random.default_rng(1).integers(0, 3, 60)
@@ -146,6 +148,27 @@ class ConvergedTest(Float64Case):
         )
         residual = [g + 0.01 * w for g, w in zip(point.gradient, trained.network.get_weights(), strict=True)]
         self.assertLess(max(float(tf.reduce_max(abs(r))) for r in residual), 1e-6)
+
+    def test_a_step_begins_at_the_very_value_that_the_last_one_found(self) -> None:
+        begun, found = [], []
+        searched = SearchedDescent._searched
+
+        def recorded(self: SearchedDescent, along: Any, value: float, *rest: Any, **named: Any) -> Any:
+            made = searched(self, along, value, *rest, **named)
+            begun.append(value)
+            found.append(made.found.trial.value if made else value)
+            return made
+
+        with mock.patch.object(SearchedDescent, "_searched", recorded):
+            model(LBFGS(1.0, weight_decay=0.01)).fit(
+                X, Y, epochs=500, verbose=0, callbacks=[tf_fullbatch.Goals()]
+            )
+        self.assertGreater(len(begun), 10)
+        self.assertEqual(found[:-1], begun[1:])
+        steps = found[
+            :-2
+        ]  # the last two are those along the direction and the negative gradient that found nothing
+        self.assertEqual(sorted(set(steps), reverse=True), steps)
 
     def test_a_goal_that_is_reached_in_the_same_pass_is_named(self) -> None:
         goals = tf_fullbatch.Goals(stop_at_loss=99.0)

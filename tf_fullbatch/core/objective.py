@@ -169,7 +169,8 @@ class Objective:
         means = self._run(("gradient", penalty), lambda: GradientKernel(self._loss, penalty), theta, whole)
         self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
         square = means.weighted.squared_norm
-        added = penalty_value(self._scalars, square, whole) if penalty is not None else tf.zeros([])
+        nothing = tf.zeros([], self._scalars.learning_rate.dtype)
+        added = nothing if penalty is None else penalty_value(self._scalars, square, whole)
         gradient = self._parameters.like(means.weighted.gradient)
         return Point(means.weighted.loss, gradient, added, means.sampled.accuracy, square, means)
 

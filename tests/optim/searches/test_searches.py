@@ -124,6 +124,10 @@ class HagerZhangTest(parameterized.TestCase):
         # An equal value is no decrease, though what backtracking asks for is rounded away in the end.
         self.assertIsNone(Armijo(most=60).search(phi.line(), phi.start(x)))
         self.assertIsNotNone(Armijo(slack=1e-7).search(phi.line(), phi.start(x)))
+        near = Phi(lambda t: 1.0, lambda t: t - 1e-9)
+        self.assertEqual(1.0, 1.0 + 1e-4 * 1e-9 * near.slope(0.0))
+        self.assertIsNone(StrongWolfe().search(near.line(), near.start(1e-9)))
+        self.assertIsNotNone(StrongWolfe(slack=1e-7).search(near.line(), near.start(1e-9)))
 
     def test_conditions_that_no_length_need_meet_are_refused(self) -> None:
         for rule, options in (

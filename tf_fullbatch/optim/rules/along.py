@@ -27,9 +27,13 @@ class Decay:
         self.value_and_slope = keras_internals.compiled(self._value_and_slope)
 
     def value_in_graph(self, theta: Tree) -> tf.Tensor:
-        """Its value, a float64 scalar; `value` is this, compiled."""
-        squares = [(d, tf.reduce_sum(p * p)) for d, p in zip(self._coefficients, theta, strict=True) if d]
-        return tf.add_n([tf.zeros([], tf.float64), *(d / 2 * tf.cast(s, tf.float64) for d, s in squares)])
+        """Its value, a float64 scalar; `value` is this, compiled.
+
+        The parts are stacked: TensorFlow puts other sums in an order that hangs on the rest of the graph.
+        """
+        halves = tf.constant([d / 2 for d in self._coefficients], tf.float64)
+        squares = [tf.cast(tf.reduce_sum(p * p), tf.float64) for p in theta]
+        return tf.reduce_sum(halves * tf.stack(squares))
 
     def added(self, gradient: Tree, theta: Tree) -> Tree:
         """A gradient and the decay's; of a product with the loss's Hessian, the decay's product."""
@@ -48,8 +52,8 @@ class Decay:
     ) -> tf.Tensor:
         """float64 `[2]`: the loss with penalty and decay, and its derivative along a direction."""
         slope = dot(trees.flatten(self.added(point.gradient, theta)), direction)
-        parts = [tf.cast(part, tf.float64) for part in (point.loss, point.penalty, decay)]
-        return tf.stack([tf.add_n(parts), tf.cast(slope, tf.float64)])
+        objective = tf.cast(point.loss, point.penalty.dtype) + point.penalty
+        return tf.stack([tf.cast(objective, tf.float64) + decay, tf.cast(slope, tf.float64)])
 
 
 class There(NamedTuple):

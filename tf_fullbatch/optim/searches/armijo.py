@@ -33,10 +33,7 @@ class Armijo(Settings):
         length = start.first
         for _ in range(self.most):
             trial = line.at(length)
-            # What is promised may be lost in the value's rounding: an equal one is no decrease.
-            if trial.value < start.value + self.slack * abs(start.value) and is_lower(
-                trial, start, self.decrease, self.slack
-            ):
+            if is_lower(trial, start, self.decrease, self.slack):
                 return Found(trial, satisfied=True)
             length *= self.shrink
         return None

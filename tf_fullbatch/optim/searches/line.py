@@ -106,6 +106,8 @@ class Search(Protocol):
 def is_lower(trial: Trial, start: Start, decrease: float, slack: float) -> bool:
     """The condition of sufficient decrease: `phi(t) <= phi(0) + decrease t phi'(0) + slack |phi(0)|`.
 
+    A promise that is lost in the value's rounding is not met by an equal value.
+
     Args:
         trial: Where.
         start: Where the line begins.
@@ -114,8 +116,8 @@ def is_lower(trial: Trial, start: Start, decrease: float, slack: float) -> bool:
 
     Source: Armijo 1966; Nocedal and Wright 2006, (3.4).
     """
-    bound = start.value + decrease * trial.length * start.slope + slack * abs(start.value)
-    return trial.value <= bound
+    most = start.value + slack * abs(start.value)
+    return trial.value < most and trial.value <= most + decrease * trial.length * start.slope
 
 
 def check_conditions(name: str, decrease: float, curvature: float) -> None:
