@@ -67,13 +67,16 @@ def write_finished(
     )
 
 
-def write_records(run: Run, epochs: int, split: str = "test", **figures: float) -> None:
+def write_records(
+    run: Run, epochs: int, split: str = "test", evaluations_per_step: float = 1.0, **figures: float
+) -> None:
     """What a run leaves in metrics.csv and evaluations.csv, one step a pass."""
     figures = figures or {"loss": 0.5, "accuracy": 0.75}
     run.folder.create()
     with TableWriter(run.folder.metrics, STEP_COLUMNS) as metrics:
         for step in range(1, epochs + 1):
-            metrics.append({"step": step, "epoch": float(step), "samples_seen": 64 * step, "loss": 1 / step})
+            metrics.append({"step": step, "epoch": float(step), "samples_seen": 64 * step, "loss": 1 / step,
+                            "gradient_evaluations": evaluations_per_step})  # fmt: skip
     with TableWriter(run.folder.evaluations, EVALUATION_COLUMNS) as evaluations:
         evaluations.append({"step": epochs, "epoch": float(epochs), "split": split, "weights": "raw",
                             "samples": 450, "seconds": 0.1, **figures})  # fmt: skip

@@ -1,5 +1,6 @@
 """The runs of a study: their settings, cost and progress."""
 
+import dataclasses
 import tempfile
 import unittest
 from pathlib import Path
@@ -69,6 +70,20 @@ class RunsTest(unittest.TestCase):
         self.assertEqual(0.75, run.fraction())
         run.folder.metrics.write_text("step,epoch\n")
         self.assertEqual(0.0, run.fraction())
+
+    def test_fraction_of_a_goal_of_evaluations(self):
+        for goal, spent, fraction in (
+            (8.0, 2.0, 0.75),
+            (8.0, 1.0, 0.75),
+            (2.0, 9.0, 1.0),
+            (12.0, 3.5, 0.875),
+        ):
+            with self.subTest(goal=goal, spent=spent):
+                run = runs_of(study("a"), self.folder / f"{goal}_{spent}")[0]
+                runtime = dataclasses.replace(run.config.runtime, stop_after_evaluations=goal)
+                run = dataclasses.replace(run, config=dataclasses.replace(run.config, runtime=runtime))
+                write_records(run, epochs=3, evaluations_per_step=spent)
+                self.assertEqual(fraction, run.fraction())
 
     def test_what_is_not_finished(self):
         run = runs_of(study("a"), self.folder)[0]

@@ -22,7 +22,7 @@ from tf_fullbatch.settings.part_options import options_text
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.conduct import StudyConduct
 from tf_fullbatch.studies.execution import Failure
-from tf_fullbatch.studies.planned_runs import Run
+from tf_fullbatch.studies.planned_runs import Run, last_epoch
 from tf_fullbatch.studies.sweeps import point_in
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _row(run: Run) -> dict[str, Any]:
     try:
         summary = read_summary(run.folder.summary)
     except UserError:
-        summary = {"outcome": "", "message": "", "epochs": run.fraction() * run.config.total_epochs}
+        summary = {"outcome": "", "message": "", "epochs": last_epoch(run.folder)}
     row = {name: summary.get(name) for name in ("outcome", "message", "epochs")}
     row |= {"arm": run.arm.name, "seed": run.seed, "folder": str(run.folder.path)}
     final = summary.get("final", {})

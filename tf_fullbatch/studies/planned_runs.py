@@ -8,10 +8,11 @@ from tf_fullbatch.config.run import FILE_SETTINGS, Config
 from tf_fullbatch.display.loggers.registry import check_installed
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_latest
+from tf_fullbatch.records.columns import STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import Arm, Study, folder_of
 from tf_fullbatch.records.summary import ended_before_its_passes, read_summary
-from tf_fullbatch.records.tables import last_row
+from tf_fullbatch.records.tables import last_row, read_table
 from tf_fullbatch.run.output_dir import finished_summary
 from tf_fullbatch.settings import own_parts, part_names
 from tf_fullbatch.studies.cost import Cost, cost_of
@@ -56,9 +57,26 @@ class Run:
             return False
 
     def fraction(self) -> float:
-        """The share of its passes that are done; all of a run that ended before its passes, as it should."""
+        """The share of it that is done: of its passes, or of its goal of gradient evaluations where that is the larger
+        one; all of a run that ended before its passes, as it should."""
         done = min(last_epoch(self.folder) / self.config.total_epochs, 1.0)
-        return 1.0 if 0 < done < 1 and self._ended_early() else done
+        if not 0 < done < 1:
+            return done
+        return 1.0 if self._ended_early() else max(done, self._of_its_goal())
+
+    def _of_its_goal(self) -> float:
+        """The share of its goal of gradient evaluations that is spent; 0 without one."""
+        goal = self.config.runtime.stop_after_evaluations
+        if not goal:
+            return 0.0
+        try:
+            steps = read_table(
+                self.folder.metrics, STEP_COLUMNS, ("epoch", "gradient_evaluations"), as_floats=True
+            )
+        except UserError:
+            return 0.0
+        before = steps["epoch"].shift(fill_value=0.0)
+        return min(float((steps["gradient_evaluations"] * (steps["epoch"] - before)).sum()) / goal, 1.0)
 
     def _ended_early(self) -> bool:
         if not self.folder.summary.exists():
