@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from absl.testing import absltest, parameterized
@@ -128,6 +128,29 @@ class HagerZhangTest(parameterized.TestCase):
         self.assertEqual(1.0, 1.0 + 1e-4 * 1e-9 * near.slope(0.0))
         self.assertIsNone(StrongWolfe().search(near.line(), near.start(1e-9)))
         self.assertIsNotNone(StrongWolfe(slack=1e-7).search(near.line(), near.start(1e-9)))
+
+    def test_first_lengths_by_a_quadratic(self) -> None:
+        phi = LINES["parabola"]  # from 1, its minimum is at 1
+
+        def asked(last: float, **options: Any) -> list[float]:
+            lengths: list[float] = []
+
+            def value(t: float) -> float:
+                lengths.append(t)
+                return phi.value(t)
+
+            line = Line(value, lambda t: (value(t), phi.slope(t)))
+            self.assertIsNotNone(HagerZhang(**options).search(line, phi.start(5.0)._replace(last=last)))
+            return lengths
+
+        for last in (0.5, 3.0, 19.0):
+            rounded = (
+                4 * np.finfo(np.float64).eps / (0.1 * last) ** 2
+            )  # of the parabola's bend, by values near 1
+            np.testing.assert_allclose(asked(last), [0.1 * last, 1.0], rtol=rounded)
+        self.assertEqual([25.0, 75.0], asked(25.0, probe=1.0, repeat=3.0)[:2])  # higher there
+        self.assertEqual(5.0, asked(math.nan)[0])  # no step before
+        self.assertEqual(5.0, asked(3.0, first="slopes")[0])
 
     def test_conditions_that_no_length_need_meet_are_refused(self) -> None:
         for rule, options in (

@@ -15,6 +15,7 @@ from tf_fullbatch.optim.directions.base import Kept
 from tf_fullbatch.optim.methods.fista import RESTARTS, SEARCHES
 from tf_fullbatch.optim.rules.along import Along
 from tf_fullbatch.optim.rules.search_optimizer import SearchOptimizer
+from tf_fullbatch.optim.rules.search_state import Last
 from tf_fullbatch.optim.rules.searched_descent import SearchedDescent, SearchStep
 
 
@@ -126,7 +127,7 @@ class FistaDescent(SearchedDescent):
         x, ahead = trees.flatten(self.weights()), trees.flatten(new)
         return self._fista.rule.extrapolated(kept, x, ahead, gradient, numbers[1])
 
-    def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
+    def first_length(self, slope: float, gradient: tf.Tensor, last: Last, *, anew: bool) -> float:
         """The last length: a longer one would break the bound."""
         known = 0.0 if anew else self._fista.state.last().length
-        return known or super().first_length(slope, gradient, anew=anew)
+        return known or super().first_length(slope, gradient, last, anew=anew)

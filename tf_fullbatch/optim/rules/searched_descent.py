@@ -17,7 +17,7 @@ from tf_fullbatch.optim.descent import Accepted, At
 from tf_fullbatch.optim.directions.base import Direction, Kept, dot
 from tf_fullbatch.optim.keras_adapter import OptimizerState
 from tf_fullbatch.optim.rules.along import Along, Decay
-from tf_fullbatch.optim.rules.search_state import SearchState, packed
+from tf_fullbatch.optim.rules.search_state import Last, SearchState, packed
 from tf_fullbatch.optim.searches.line import Found, Search, Start, Trial
 
 
@@ -190,10 +190,10 @@ class SearchedDescent(OptimizerState):
         if search is None:
             trial = Trial(float(self.learning_rate), math.nan)
             return SearchStep(direction, slope, Found(trial, satisfied=True), kept)
-        first = self.first_length(slope, gradient, anew=anew)
-        found = search.search(
-            along.line(direction), Start(value, slope, first, self._mine.state.last().memory)
-        )
+        last = self._mine.state.last()
+        first = self.first_length(slope, gradient, last, anew=anew)
+        length = math.nan if anew or self._mine.direction_rule.natural else last.length or math.nan
+        found = search.search(along.line(direction), Start(value, slope, first, last.memory, length))
         return None if found is None else SearchStep(direction, slope, found, kept)
 
     def _shows_nothing(
@@ -220,7 +220,7 @@ class SearchedDescent(OptimizerState):
         self._mine.state.count()
         return Accepted(spent)
 
-    def first_length(self, slope: float, gradient: tf.Tensor, *, anew: bool) -> float:
+    def first_length(self, slope: float, gradient: tf.Tensor, last: Last, *, anew: bool) -> float:
         """The length to try first, positive.
 
         Anew it is 1, or that of a step of length 1 where that is less, whatever the rate; so too where the rate is 0.
@@ -229,7 +229,6 @@ class SearchedDescent(OptimizerState):
             return _careful(gradient)
         if self._mine.direction_rule.natural:
             return 1.0
-        last = self._mine.state.last()
         if last.length and last.slope:
             return self._mine.growth * last.length * last.slope / slope
         return float(self.learning_rate) or _careful(gradient)

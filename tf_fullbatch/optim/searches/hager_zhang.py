@@ -37,8 +37,14 @@ class HagerZhang(Settings):
         shrink: gamma, by which an interval has to shrink in a double secant step, or it is halved.
         growth: rho, factor from one trial to the next while there is no interval.
         most: Most trials.
+        first: How the first length of a step follows from the last step's, a: "slopes" takes it as it is given, for as
+            large a promise as then (Nocedal and Wright 2006, section 3.5); "quadratic" looks at the value at `probe a`,
+            and takes the minimum of the parabola through it where the value is no larger and there is one, else
+            `repeat a`.
+        probe: psi_1.
+        repeat: psi_2.
 
-    Source: Hager and Zhang 2005, section 4; 2006 (algorithm 851), sections 2 and 3.
+    Source: Hager and Zhang 2005, section 4; 2006 (algorithm 851), sections 2 and 3, its "initial" I1 and I2.
     """
 
     summary: ClassVar[str] = "Wolfe's conditions, approximate ones near a minimum"
@@ -57,13 +63,34 @@ class HagerZhang(Settings):
         5.0, "rho, factor from one trial to the next while there is no interval.", above=1
     )
     most: int = setting(50, "Most trials.", minimum=1)
+    first: str = setting(
+        "quadratic",
+        "First length after a step: by a quadratic, or by the slopes.",
+        choices=("quadratic", "slopes"),
+    )
+    probe: float = setting(
+        0.1, "psi1, where the quadratic is probed, as a share of the last length.", above=0
+    )
+    repeat: float = setting(2.0, "psi2, times the last length, where the quadratic has no minimum.", above=0)
 
     def __post_init__(self) -> None:
         check_conditions("hager_zhang", self.decrease, self.curvature)
 
     def search(self, line: Line, start: Start) -> Found | None:
         """See `line.Search`."""
+        if self.first == "quadratic" and start.last > 0:
+            start = start._replace(first=self._by_quadratic(line, start))
         return _Run(self, line, start).found()
+
+    def _by_quadratic(self, line: Line, start: Start) -> float:
+        """I1 and I2."""
+        probe = line.at(self.probe * start.last)
+        bend = (
+            probe.value - start.value - probe.length * start.slope
+        ) / probe.length**2  # half its curvature
+        if probe.value <= start.value and bend > 0:
+            return -start.slope / (2 * bend)
+        return self.repeat * start.last
 
 
 class _Ended(Exception):  # noqa: N818, it is no error

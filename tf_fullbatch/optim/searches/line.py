@@ -29,12 +29,14 @@ class Start(NamedTuple):
         slope: phi'(0), negative.
         first: The length to try first.
         memory: What the search kept of the step before; empty at first.
+        last: Length of the step before; nan where there is none, or the direction has a natural length.
     """
 
     value: float
     slope: float
     first: float
     memory: tuple[float, ...] = ()
+    last: float = math.nan
 
 
 class Found(NamedTuple):
