@@ -5,11 +5,11 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.models.base import ACTIVATIONS
+from tf_fullbatch.models.base import ACTIVATIONS, NORMS, STEMS
 from tf_fullbatch.models.build import build_network
 from tf_fullbatch.models.layers import layer_seed
 from tf_fullbatch.models.registry import MODELS
-from tf_fullbatch.models.resnet import NORMS, SHORTCUTS, STEMS
+from tf_fullbatch.models.resnet import SHORTCUTS
 
 # The CIFAR-10 training set's statistics, in units of pixel / 255.
 MEAN = (0.49140, 0.48216, 0.44653)
@@ -172,7 +172,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         ({"name": "resnet19"}, "--model=resnet19: accepted are .*resnet18"),
         ({"stem": "tall"}, "--stem=tall: accepted are auto, cifar, imagenet, efficient"),
         ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
-        ({"norm": "layer"}, "--norm=layer: accepted are batch, group, none"),
+        ({"norm": "local"}, "--norm=local: accepted are batch, group, layer"),
         ({"activation": "elu"}, "--activation=elu: accepted are relu, silu, gelu, softplus, tanh"),
         ({"num_classes": 0}, "num_classes must be at least 1: got 0"),
         ({"width": 0}, "--width=0: must be at least 1"),
@@ -204,7 +204,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_accepted_choices_are_the_documented_ones(self):
         self.assertEqual(STEMS, ("auto", "cifar", "imagenet", "efficient"))
         self.assertEqual(SHORTCUTS, ("auto", "pad", "conv", "conv_norm", "pool_conv_norm"))
-        self.assertEqual(NORMS, ("batch", "group", "none"))
+        self.assertEqual(NORMS, ("batch", "group", "layer", "none"))
         self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus", "tanh"))
         depths = (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 8)
         self.assertLessEqual({f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"}, {*MODELS})

@@ -13,9 +13,9 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.models.base import ACTIVATIONS
+from tf_fullbatch.models.base import ACTIVATIONS, NORMS, STEMS
 from tf_fullbatch.models.build import build_network
-from tf_fullbatch.models.resnet import NORMS, SHORTCUTS, STEMS
+from tf_fullbatch.models.resnet import SHORTCUTS
 
 SHALLOW = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "mlp", "linear")
 # Width 4 keeps the arithmetic of the wide networks small; the graph is the same.
@@ -29,6 +29,7 @@ VARIANTS = tuple(
         ("efficient", "conv_norm", "batch", "softplus"),
         ("imagenet", "pool_conv_norm", "group", "relu"),
         ("cifar", "pad", "batch", "tanh"),
+        ("cifar", "pad", "layer", "tanh"),
     )
 )
 NUM_CLASSES = 5

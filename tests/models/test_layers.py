@@ -8,18 +8,14 @@ import tensorflow as tf
 from absl.testing import parameterized
 
 from tf_fullbatch.models import layers
+from tf_fullbatch.models.shortcuts import shortcut
+from tf_fullbatch.models.stems import STEM_STRIDES, apply_stem
 
 SIZES = ((8, 8), (7, 7), (8, 5), (5, 8), (2, 3))
 
 
 def choices(**overrides) -> layers.LayerChoices:
-    usual = {
-        "stem": "cifar",
-        "shortcut": "pad",
-        "norm": "none",
-        "activation": "relu",
-        "seed": 0,
-    }
+    usual = {"norm": "none", "activation": "relu", "seed": 0}
     return layers.LayerChoices(**{**usual, **overrides})
 
 
@@ -74,7 +70,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(size=SIZES, stride=(1, 2))
     def test_pad_shortcut_subsamples_and_appends_zeros(self, size: tuple[int, int], stride: int):
         pixels = keras.Input((*size, 3), dtype="float64")
-        network = keras.Model(pixels, layers.shortcut(pixels, 8, stride, choices(), "block"))
+        network = keras.Model(pixels, shortcut(pixels, 8, stride, "pad", choices(), "block"))
         x = self.images(size)
         expected = np.zeros((2, *x[:, ::stride, ::stride].shape[1:3], 8))
         expected[..., :3] = x[:, ::stride, ::stride]
@@ -84,7 +80,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.product(size=SIZES)
     def test_pool_shortcut_averages_existing_pixels(self, size: tuple[int, int]):
         pixels = keras.Input((*size, 3), dtype="float64")
-        output = layers.shortcut(pixels, 4, 2, choices(shortcut="pool_conv_norm"), "block")
+        output = shortcut(pixels, 4, 2, "pool_conv_norm", choices(), "block")
         network = keras.Model(pixels, output)
         x = self.images(size)
         kernel = network.get_layer("block_shortcut_conv").kernel.numpy()
@@ -94,19 +90,19 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     def test_shortcut_of_an_unchanged_shape_is_the_identity(self):
         pixels = keras.Input((8, 8, 3))
         for kind in ("pad", "conv", "conv_norm", "pool_conv_norm"):
-            self.assertIs(layers.shortcut(pixels, 3, 1, choices(shortcut=kind), "block"), pixels)
+            self.assertIs(shortcut(pixels, 3, 1, kind, choices(), "block"), pixels)
 
     def test_pool_shortcut_without_stride_does_not_pool(self):
         pixels = keras.Input((8, 8, 3))
-        output = layers.shortcut(pixels, 4, 1, choices(shortcut="pool_conv_norm"), "block")
+        output = shortcut(pixels, 4, 1, "pool_conv_norm", choices(), "block")
         self.assertEqual(output.shape, (None, 8, 8, 4))
         self.assertNotIn("block_shortcut_pool", [layer.name for layer in keras.Model(pixels, output).layers])
 
     @parameterized.product(stem=("cifar", "imagenet", "efficient"), size=((32, 32), (33, 35), (34, 31)))
     def test_stems_have_the_published_shapes(self, stem: str, size: tuple[int, int]):
         pixels = keras.Input((*size, 3), dtype="float64")
-        network = keras.Model(pixels, layers.apply_stem(pixels, 16, choices(stem=stem)))
-        stride = layers.STEM_STRIDES[stem]
+        network = keras.Model(pixels, apply_stem(pixels, 16, stem, choices()))
+        stride = STEM_STRIDES[stem]
         self.assertEqual(network.output.shape, (None, -(-size[0] // stride), -(-size[1] // stride), 16))
         kernels = [tuple(variable.shape) for variable in network.variables if variable.name == "kernel"]
         self.assertEqual(
@@ -122,7 +118,7 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
     def test_max_pooling_is_symmetric_and_never_takes_the_padding(self, size: tuple[int, int]):
         # silu: negative values, which zeros in the padding would exceed.
         pixels = keras.Input((*size, 3), dtype="float64")
-        stem = layers.apply_stem(pixels, 8, choices(stem="imagenet", activation="silu"))
+        stem = apply_stem(pixels, 8, "imagenet", choices(activation="silu"))
         before = keras.Model(pixels, keras.Model(pixels, stem).get_layer("stem_silu").output)
         x = -np.abs(self.images(size))
         activations = before(x).numpy()

@@ -1,6 +1,7 @@
 """What a family of networks is asked for."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.settings.fields import Settings, setting
@@ -9,6 +10,8 @@ if TYPE_CHECKING:
     import keras
 
 ACTIVATIONS = ("relu", "silu", "gelu", "softplus", "tanh")
+NORMS = ("batch", "group", "layer", "none")
+STEMS = ("auto", "cifar", "imagenet", "efficient")
 
 
 class NetworkSettings(Settings, ABC):
@@ -43,3 +46,36 @@ def width() -> Any:
 def activation() -> Any:
     """The field of the flag --activation, for every family that has it; gelu is the exact one, `x Phi(x)`."""
     return setting("relu", "Activation function.", choices=ACTIVATIONS)
+
+
+def stem() -> Any:
+    """The field of the flag --stem, for every family that has it."""
+    return setting(
+        "auto",
+        "First layers: cifar (3x3), imagenet (7x7 and pooling), efficient (three 3x3 and pooling); auto by image size.",
+        choices=STEMS,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NormalisedSettings(NetworkSettings):
+    """Settings of a family of normalised layers (`layers.normalise`, `layers.activate`)."""
+
+    norm: str = setting(
+        "batch", "Normalisation: BatchNorm, GroupNorm, LayerNorm (over channels) or none.", choices=NORMS
+    )
+    activation: str = activation()
+
+
+def image_sides(x: "keras.KerasTensor") -> tuple[int, int]:
+    """Height and width in pixels of a family's inputs.
+
+    Raises:
+        ValueError: They are no images.
+    """
+    if len(x.shape) != 4:
+        raise ValueError(
+            f"it takes images (height, width, channels), but the inputs have the shape {tuple(x.shape[1:])}: use "
+            "--model=mlp or linear, or a --model of your own."
+        )
+    return x.shape[1], x.shape[2]

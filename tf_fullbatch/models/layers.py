@@ -1,4 +1,4 @@
-"""The pieces of a residual network: convolution, normalisation, activation, shortcut and stem.
+"""The pieces of convolutional networks: convolution, normalisation, activation.
 
 Every piece takes and returns a symbolic tensor `[batch, height, width, channels]` and is made of stock Keras
 layers and operations alone, so a saved network loads without this package. Convolutions pad as in the papers
@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import keras
 
-STEM_STRIDES = {"cifar": 1, "imagenet": 4, "efficient": 4}
+from tf_fullbatch.models.base import NormalisedSettings
 
-_LARGE_IMAGE_SIDE = 96
 _MAX_GROUPS = 32
 _EPSILON = 1e-5
 _MOMENTUM = 0.9
@@ -20,13 +19,16 @@ _MOMENTUM = 0.9
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LayerChoices:
-    """What the layers of one residual network are made of: its settings, "auto" resolved, and its seed."""
+    """What the layers of one network are made of: its settings and its seed."""
 
-    stem: str
-    shortcut: str
     norm: str
     activation: str
     seed: int
+
+    @classmethod
+    def of(cls, settings: NormalisedSettings, seed: int) -> "LayerChoices":
+        """Those of a family's settings."""
+        return cls(norm=settings.norm, activation=settings.activation, seed=seed)
 
 
 def layer_seed(seed: int, name: str) -> int:
@@ -103,6 +105,8 @@ def normalise(x: keras.KerasTensor, choices: LayerChoices, name: str) -> keras.K
         return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)(x)
     if choices.norm == "group":
         return keras.layers.GroupNormalization(group_count(x.shape[-1]), epsilon=_EPSILON, name=name)(x)
+    if choices.norm == "layer":
+        return keras.layers.LayerNormalization(epsilon=_EPSILON, name=name)(x)
     return x
 
 
@@ -128,85 +132,9 @@ def conv_norm(
     return activate(x, choices, f"{prefix}_{choices.activation}{index}") if active else x
 
 
-def shortcut(
-    x: keras.KerasTensor, filters: int, stride: int, choices: LayerChoices, prefix: str
-) -> keras.KerasTensor:
-    """The path around a residual block: `x` itself where the shape stays, else the chosen shortcut.
+def mean_over_pixels(x: keras.KerasTensor) -> keras.KerasTensor:
+    """Feature maps averaged over their pixels, `[batch, channels]`.
 
-    `pad` keeps every `stride`-th pixel and appends zero channels (He et al. 2016, section 3.3, option A).
-    `conv` is a strided 1x1 convolution, `conv_norm` normalises it. `pool_conv_norm` averages stride x stride
-    pixels first (He et al. 2019, ResNet-D), at an odd edge those that exist.
-
-    Args:
-        x: `[batch, height, width, channels]`.
-        filters: Output channels, at least `channels`.
-        stride: Pixels between outputs, 1 or 2.
-        choices: The network's layer choices.
-        prefix: Start of the layers' names.
-
-    Returns:
-        `[batch, ceil(height / stride), ceil(width / stride), filters]`.
+    In the head's dtype, so that a mean over many pixels is not rounded to bfloat16 before the head.
     """
-    channels = x.shape[-1]
-    if stride == 1 and channels == filters:
-        return x
-    if choices.shortcut == "pad":
-        if stride > 1:
-            x = x[:, ::stride, ::stride, :]
-        return keras.ops.pad(x, ((0, 0), (0, 0), (0, 0), (0, filters - channels)))
-    if choices.shortcut == "conv":
-        return convolution(x, filters, 1, stride, choices, f"{prefix}_shortcut_conv")
-    if choices.shortcut == "pool_conv_norm" and stride > 1:
-        # TensorFlow's "same" average leaves padding out of the count: an edge is the mean of what exists.
-        x = keras.layers.AveragePooling2D(stride, padding="same", name=f"{prefix}_shortcut_pool")(x)
-        stride = 1
-    return conv_norm(x, filters, 1, stride, choices, f"{prefix}_shortcut", active=False)
-
-
-def resolve_stem(stem: str, height: int, width: int) -> str:
-    """`stem`, with "auto" resolved by the image's shorter side: "cifar" below 96 pixels, else "imagenet"."""
-    if stem != "auto":
-        return stem
-    return "cifar" if min(height, width) < _LARGE_IMAGE_SIDE else "imagenet"
-
-
-def apply_stem(x: keras.KerasTensor, filters: int, choices: LayerChoices) -> keras.KerasTensor:
-    """The first layers, from pixels to `filters` channels.
-
-    `cifar`: one 3x3 convolution. `imagenet`: 7x7 at stride 2, then max pooling (He et al. 2016, table 1).
-    `efficient`: three 3x3 convolutions, the first at stride 2 and two of half the width, then max pooling (He
-    et al. 2019, ResNet-C).
-
-    Args:
-        x: Normalised pixels, `[batch, height, width, channels]`.
-        filters: Output channels.
-        choices: The network's layer choices.
-
-    Returns:
-        `[batch, height, width, filters]` for `cifar`; both sides divided by 4 and rounded up for the others.
-    """
-    if choices.stem == "cifar":
-        return conv_norm(x, filters, 3, 1, choices, "stem", active=True)
-    if choices.stem == "imagenet":
-        x = conv_norm(x, filters, 7, 2, choices, "stem", active=True)
-    else:
-        half = max(filters // 2, 1)
-        x = conv_norm(x, half, 3, 2, choices, "stem", 1, active=True)
-        x = conv_norm(x, half, 3, 1, choices, "stem", 2, active=True)
-        x = conv_norm(x, filters, 3, 1, choices, "stem", 3, active=True)
-    return _max_pool(x)
-
-
-def _max_pool(x: keras.KerasTensor) -> keras.KerasTensor:
-    """3x3 maxima at stride 2, padded symmetrically.
-
-    Second derivatives are right outside XLA. XLA (TensorFlow 2.21) compares in bfloat16 there: it takes the
-    wrong one of two nearly equal pixels, and it has none for bfloat16 inputs.
-    """
-    rows, columns = (padding_1d(size, 3, 2) for size in x.shape[1:3])
-    symmetric = rows[0] == rows[1] and columns[0] == columns[1]
-    if not symmetric:
-        # Not zeros: an activation such as silu has negative values, which the padding must not exceed.
-        x = keras.ops.pad(x, ((0, 0), rows, columns, (0, 0)), constant_values=-float("inf"))
-    padding = "same" if symmetric else "valid"
-    return keras.layers.MaxPooling2D(3, strides=2, padding=padding, name="stem_pool")(x)
+    return keras.layers.GlobalAveragePooling2D(dtype=float_dtype(), name="pool")(x)

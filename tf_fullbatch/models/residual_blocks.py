@@ -2,23 +2,22 @@
 
 import keras
 
-from tf_fullbatch.models.layers import (
-    STEM_STRIDES,
-    LayerChoices,
-    activate,
-    apply_stem,
-    conv_norm,
-    float_dtype,
-    resolve_stem,
-    shortcut,
-)
+from tf_fullbatch.models.layers import LayerChoices, activate, conv_norm, mean_over_pixels
 from tf_fullbatch.models.resnet import ResNet, ResNetSpec
+from tf_fullbatch.models.shortcuts import shortcut
+from tf_fullbatch.models.stems import apply_stem, checked_stem
 
 BOTTLENECK_EXPANSION = 4
 
 
 def residual_block(
-    x: keras.KerasTensor, width: int, stride: int, bottleneck: bool, choices: LayerChoices, prefix: str
+    x: keras.KerasTensor,
+    width: int,
+    stride: int,
+    bottleneck: bool,
+    kind: str,
+    choices: LayerChoices,
+    prefix: str,
 ) -> keras.KerasTensor:
     """`activation(residual(x) + shortcut(x))` (He et al. 2016, figure 5).
 
@@ -29,6 +28,7 @@ def residual_block(
         width: Channels of the 3x3 convolutions.
         stride: 1, or 2 to halve the sides.
         bottleneck: 1x1, 3x3, 1x1 convolutions instead of two 3x3.
+        kind: The shortcut, "auto" resolved.
         choices: The network's layer choices.
         prefix: Start of the layers' names.
 
@@ -44,7 +44,7 @@ def residual_block(
         filters = width
         y = conv_norm(x, width, 3, stride, choices, prefix, 1, active=True)
         y = conv_norm(y, width, 3, 1, choices, prefix, 2, active=False)
-    around = shortcut(x, filters, stride, choices, prefix)
+    around = shortcut(x, filters, stride, kind, choices, prefix)
     y = keras.layers.Add(name=f"{prefix}_add")([y, around])
     return activate(y, choices, f"{prefix}_{choices.activation}")
 
@@ -64,26 +64,14 @@ def resnet_features(x: keras.KerasTensor, spec: ResNetSpec, settings: ResNet, se
     Raises:
         ValueError: If a side of the image is shorter than the network's total stride.
     """
-    height, columns = x.shape[1:3]
-    choices = LayerChoices(
-        stem=resolve_stem(settings.stem, height, columns),
-        shortcut=spec.default_shortcut if settings.shortcut == "auto" else settings.shortcut,
-        norm=settings.norm,
-        activation=settings.activation,
-        seed=seed,
-    )
+    stem = checked_stem(settings.stem, x, len(spec.blocks) - 1)
+    kind = spec.default_shortcut if settings.shortcut == "auto" else settings.shortcut
+    choices = LayerChoices.of(settings, seed)
     width = spec.width if settings.width is None else settings.width
-    total_stride = STEM_STRIDES[choices.stem] * 2 ** (len(spec.blocks) - 1)
-    if min(height, columns) < total_stride:
-        raise ValueError(
-            f"Images of {height}x{columns} pixels are too small: with the stem {choices.stem!r} this network needs "
-            f"sides of at least {total_stride}. Use larger images, the stem 'cifar' or fewer stages."
-        )
-    x = apply_stem(x, width, choices)
+    x = apply_stem(x, width, stem, choices)
     for stage, blocks in enumerate(spec.blocks):
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
             prefix = f"stage{stage + 1}_block{block}"
-            x = residual_block(x, width * 2**stage, stride, spec.bottleneck, choices, prefix)
-    # In the head's dtype, so that a mean over many pixels is not rounded to bfloat16 before the head.
-    return keras.layers.GlobalAveragePooling2D(dtype=float_dtype(), name="pool")(x)
+            x = residual_block(x, width * 2**stage, stride, spec.bottleneck, kind, choices, prefix)
+    return mean_over_pixels(x)

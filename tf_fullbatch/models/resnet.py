@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NetworkSettings, activation, width
+from tf_fullbatch.models.base import NormalisedSettings, image_sides, stem, width
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
     import keras
 
 SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
-STEMS = ("auto", "cifar", "imagenet", "efficient")
-NORMS = ("batch", "group", "none")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,23 +53,17 @@ RESNETS: dict[str, ResNetSpec] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ResNet(NetworkSettings):
-    """Settings of a residual network (He et al. 2016); `layers.py` says what the choices are."""
+class ResNet(NormalisedSettings):
+    """Settings of a residual network (He et al. 2016); `stems`, `shortcuts` and `layers` say what the choices are."""
 
     width: int | None = width()
-    stem: str = setting(
-        "auto",
-        "First layers: cifar (3x3), imagenet (7x7 and pooling), efficient (three 3x3 and pooling); auto by image size.",
-        choices=STEMS,
-    )
+    stem: str = stem()
     shortcut: str = setting(
         "auto",
         "Shortcut where shapes change: zero padding, strided 1x1 convolution without or with norm, or average pooling "
         "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
         choices=SHORTCUTS,
     )
-    norm: str = setting("batch", "Normalisation: BatchNorm, GroupNorm or none.", choices=NORMS)
-    activation: str = activation()
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, averaged over their pixels, `[batch, features]`.
@@ -81,10 +73,5 @@ class ResNet(NetworkSettings):
         """
         from tf_fullbatch.models.residual_blocks import resnet_features
 
-        if len(x.shape) != 4:
-            raise ValueError(
-                f"it takes images (height, width, channels), but the inputs have the shape {tuple(x.shape[1:])}: use "
-                "--model=mlp or linear, or a --model of your own."
-            )
-
+        image_sides(x)
         return resnet_features(x, RESNETS[name], self, seed)
