@@ -95,6 +95,8 @@ class FiltersTest(Float64Case):
         (layers.Conv2DTranspose(5, 3), (8, 8, 2), {"kernel": (2,)}),
         (layers.EinsumDense("abc,cde->abde", (None, 3, 4)), (8, 2), {"kernel": (1, 2)}),
         (layers.EinsumDense("...cd,cde->...e", 4), (8, 3, 2), {"kernel": (2,)}),
+        (layers.EinsumDense("bz,hwio->bhwio", (3, 3, 2, 5)), (1,), {"kernel": (3,)}),  # handed on as it is
+        (layers.EinsumDense("bhwc,c->bhwc", (8, 8, 2), bias_axes="c"), (8, 8, 2), {"kernel": ()}),
         (layers.LSTM(3), (8, 2), {"kernel": (1,), "recurrent_kernel": (1,)}),
     )
     def test_axes(self, layer: layers.Layer, shape: tuple[int, ...], expected: dict) -> None:

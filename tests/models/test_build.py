@@ -134,7 +134,7 @@ class NormalisationTest(tf.test.TestCase):
         self.assertAllClose(self.normalised("float32", pixels.astype(np.float32)), expected, atol=1e-6)
 
 
-class InitialisationTest(tf.test.TestCase):
+class InitialisationTest(tf.test.TestCase, parameterized.TestCase):
     def test_layers_draw_differently(self):
         network = build()
         first = network.get_layer("stage1_block0_conv1").kernel
@@ -158,6 +158,21 @@ class InitialisationTest(tf.test.TestCase):
             self.assertAllEqual(norm.gamma, tf.ones_like(norm.gamma))
             self.assertEqual((norm.momentum, norm.epsilon), (0.9, 1e-5))
 
+    @parameterized.parameters(
+        ("resnet8", "norm2", {}), ("resnet50", "norm3", {"width": 2}), ("resnet8", "norm2", {"norm": "ghost"})
+    )  # fmt: skip
+    def test_zero_init_residual_makes_every_block_its_shortcut(self, name: str, last: str, choices: dict):
+        as_run, as_meant = (build(name, zero_init_residual=zero, **choices) for zero in (False, True))
+        for layer, other in zip(as_run.layers, as_meant.layers, strict=True):
+            if hasattr(layer, "gamma"):
+                is_last = layer.name.endswith(last) and "shortcut" not in layer.name
+                self.assertAllEqual(layer.gamma, tf.ones_like(layer.gamma))
+                self.assertAllEqual(other.gamma, tf.fill(other.gamma.shape, 0.0 if is_last else 1.0))
+        x = np.random.default_rng(0).integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+        added = as_meant.get_layer("stage1_block0_add")
+        residual, _ = keras.Model(as_meant.input, added.input)(x, training=True)
+        self.assertAllEqual(residual, tf.zeros_like(residual))
+
     def test_head_is_uniform_in_its_bound(self):
         head = build("linear", num_classes=500).get_layer("logits")
         bound = 192**-0.5
@@ -172,8 +187,14 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         ({"name": "resnet19"}, "--model=resnet19: accepted are .*resnet18"),
         ({"stem": "tall"}, "--stem=tall: accepted are auto, cifar, imagenet, efficient"),
         ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
-        ({"norm": "local"}, "--norm=local: accepted are batch, group, layer"),
+        ({"norm": "local"}, "--norm=local: accepted are batch, ghost, group, layer"),
         ({"activation": "elu"}, "--activation=elu: accepted are relu, silu, gelu, softplus, tanh"),
+        ({"ghost_batch_size": 8}, "--ghost_batch_size=8 has no effect without --norm=ghost"),
+        (
+            {"zero_init_residual": True, "norm": "none"},
+            "--zero_init_residual=True has no effect with --norm=none",
+        ),
+        ({"weight_standardisation": True, "norm": "none"}, "--weight_standardisation with --norm=none"),
         ({"num_classes": 0}, "num_classes must be at least 1: got 0"),
         ({"width": 0}, "--width=0: must be at least 1"),
         ({"seed": -1}, "seed must be at least 0: got -1"),
@@ -204,7 +225,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     def test_accepted_choices_are_the_documented_ones(self):
         self.assertEqual(STEMS, ("auto", "cifar", "imagenet", "efficient"))
         self.assertEqual(SHORTCUTS, ("auto", "pad", "conv", "conv_norm", "pool_conv_norm"))
-        self.assertEqual(NORMS, ("batch", "group", "layer", "none"))
+        self.assertEqual(NORMS, ("batch", "ghost", "group", "layer", "none"))
         self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus", "tanh"))
         depths = (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 8)
         self.assertLessEqual({f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"}, {*MODELS})

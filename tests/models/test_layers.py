@@ -67,6 +67,43 @@ class LayersTest(tf.test.TestCase, parameterized.TestCase):
         expected = numpy_convolution(x, network.get_layer("conv").kernel.numpy(), stride)
         self.assertAllClose(network(x), expected, rtol=1e-12, atol=1e-12)
 
+    @parameterized.product(size=SIZES, kernel_size=(1, 3), stride=(1, 2))
+    def test_standardised_convolution(self, size: tuple[int, int], kernel_size: int, stride: int):
+        pixels = keras.Input((*size, 3), dtype="float64")
+        standardised, plain = (
+            keras.Model(pixels, layers.convolution(pixels, 4, kernel_size, stride, kind, "stem_conv"))
+            for kind in (choices(norm="group", weight_standardisation=True), choices(norm="group"))
+        )
+        (variable,) = standardised.trainable_variables
+        kernel = variable.numpy()
+        self.assertEqual(variable.path, plain.trainable_variables[0].path)
+        self.assertAllEqual(kernel, plain.trainable_variables[0])
+        x = self.images(size)
+        filters = kernel.reshape(-1, 4)
+        filters = (filters - filters.mean(0)) / filters.std(0)
+        expected = numpy_convolution(x, filters.reshape(kernel.shape), stride)
+        self.assertAllClose(standardised(x), expected, rtol=1e-8, atol=1e-8)
+        variable.assign(kernel * [2.0, 0.5, 3.0, 7.0] + [1.0, -1.0, 2.0, 0.0])
+        self.assertAllClose(standardised(x), expected, rtol=1e-8, atol=1e-8)
+
+    def test_standardised_kernel_has_float32_statistics_in_half_precision(self):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        pixels = keras.Input((5, 5, 3), dtype="bfloat16")
+        output = layers.convolution(
+            pixels, 4, 3, 1, choices(norm="group", weight_standardisation=True), "conv"
+        )
+        network = keras.Model(pixels, output)
+        self.assertEqual(output.dtype, "bfloat16")
+        self.assertEqual(network.trainable_variables[0].dtype, "float32")
+        kernel = network.trainable_variables[0].numpy()
+        filters = (kernel - kernel.mean((0, 1, 2))) / kernel.std((0, 1, 2))
+        x = tf.cast(self.images((5, 5)), tf.bfloat16)
+        expected = numpy_convolution(
+            tf.cast(x, tf.float64).numpy(), filters.astype("bfloat16").astype(float), 1
+        )
+        # Sums of 27 products in float32, rounded to bfloat16 once.
+        self.assertAllClose(tf.cast(network(x), tf.float64), expected, rtol=2**-8, atol=1e-3)
+
     @parameterized.product(size=SIZES, stride=(1, 2))
     def test_pad_shortcut_subsamples_and_appends_zeros(self, size: tuple[int, int], stride: int):
         pixels = keras.Input((*size, 3), dtype="float64")

@@ -47,14 +47,23 @@ def filter_axes(network: keras.Model) -> list[Axes]:
             if isinstance(layer, kinds):
                 exceptions[id(getattr(layer, name))] = axes
         if isinstance(layer, keras.layers.EinsumDense):
-            exceptions[id(layer.kernel)] = _output_axes(layer.equation)
+            exceptions[id(layer.kernel)] = einsum_filter_axes(layer.equation)
     variables = network.trainable_variables
     usual = last_axis([v.shape for v in variables])
     found = [exceptions.get(id(v), axes) for v, axes in zip(variables, usual, strict=True)]
     return [tuple(a % len(v.shape) for a in axes) for v, axes in zip(variables, found, strict=True)]
 
 
-def _output_axes(equation: str) -> Axes:
-    """The axes of the kernel that are axes of the output, of "inputs,kernel->outputs"."""
+def einsum_filter_axes(equation: str) -> Axes:
+    """The axes that number the filters of EinsumDense's kernel, of its "inputs,kernel->outputs".
+
+    They are those of the output. A kernel that no input is contracted with is handed on, to be convolved with
+    (standardised convolutions): its last axis. () where it has one axis, a factor for each channel.
+    """
     operands, output = equation.replace(" ", "").split("->")
-    return tuple(i for i, label in enumerate(operands.split(",")[1]) if label in output)
+    inputs, kernel = operands.split(",")
+    if len(kernel) < 2:
+        return ()
+    if not set(inputs) & set(kernel):
+        return (len(kernel) - 1,)
+    return tuple(i for i, label in enumerate(kernel) if label in output)

@@ -199,7 +199,13 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "data": {"dataset_options": None, "classes": None},
-    "model": {"step": None, "model_options": None},
+    "model": {
+        "step": None,
+        "model_options": None,
+        "ghost_batch_size": 128,
+        "weight_standardisation": False,
+        "zero_init_residual": False,
+    },
     "optimizer": {
         "optimizer_options": None,
         "line_search": None,

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import trees
 from tf_fullbatch.core.call_scope import stream
+from tf_fullbatch.core.ghost_batch_norm import GhostBatchNormalization
 from tf_fullbatch.core.keras_internals import is_seed, layers_of, seed_variables
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.errors import UserError
@@ -173,13 +174,15 @@ class NetworkState:
 def _batch_norm_momenta(network: keras.Model, assignments: Counter[int]) -> dict[int, float]:
     """id(variable) -> share of the old value that one training call keeps, for trainable BatchNormalization.
 
-    It is `momentum^c` for a layer that the network calls c times. Layers with a `call` of their own, and
+    It is `momentum^c` for a layer that the network calls c times. Other layers with a `call` of their own, and
     batch renormalization, whose variance is no moving average, are left to plain averaging.
     """
     stock = keras.layers.BatchNormalization
     momenta = {}
     for layer in layers_of(network):
-        if not isinstance(layer, stock) or type(layer).call is not stock.call or layer.renorm:
+        if not isinstance(layer, stock) or layer.renorm:
+            continue
+        if type(layer).call not in (stock.call, GhostBatchNormalization.call):
             continue
         if layer.trainable and layer.momentum < 1:
             for variable in (layer.moving_mean, layer.moving_variance):

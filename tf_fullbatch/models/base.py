@@ -4,13 +4,14 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.fields import Settings, check_ranges, refuse_without_effect, setting
 
 if TYPE_CHECKING:
     import keras
 
 ACTIVATIONS = ("relu", "silu", "gelu", "softplus", "tanh")
-NORMS = ("batch", "group", "layer", "none")
+NORMS = ("batch", "ghost", "group", "layer", "none")
 STEMS = ("auto", "cifar", "imagenet", "efficient")
 
 
@@ -57,14 +58,46 @@ def stem() -> Any:
     )
 
 
+def zero_init_residual() -> Any:
+    """The field of the flag --zero_init_residual, for every family whose residual branches end in a norm."""
+    return setting(
+        False,
+        "Begin with the scale of each residual branch's last norm at 0, so that every block passes its input on (Goyal "
+        "et al. 2017, section 5.1). Off, as published full-batch experiments were run; on, as they were meant to be.",
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalisedSettings(NetworkSettings):
     """Settings of a family of normalised layers (`layers.normalise`, `layers.activate`)."""
 
     norm: str = setting(
-        "batch", "Normalisation: BatchNorm, GroupNorm, LayerNorm (over channels) or none.", choices=NORMS
+        "batch",
+        "Normalisation: BatchNorm, ghost (BatchNorm over parts of a micro-batch), GroupNorm, LayerNorm (over channels) "
+        "or none.",
+        choices=NORMS,
+    )
+    ghost_batch_size: int = setting(
+        128,
+        "Most samples of a micro-batch that --norm=ghost takes statistics over (Hoffer et al. 2017).",
+        minimum=1,
+    )
+    weight_standardisation: bool = setting(
+        False,
+        "Convolve with filters of mean 0 and variance 1 over their inputs (Qiao et al. 2019); --norm stays as it is.",
     )
     activation: str = activation()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.norm != "ghost":
+            refuse_without_effect(self, ("ghost_batch_size",), "without --norm=ghost")
+        if self.norm == "none":
+            refuse_without_effect(self, ("zero_init_residual",), "with --norm=none")
+        if self.norm == "none" and self.weight_standardisation:
+            raise UserError(
+                "--weight_standardisation with --norm=none: outputs would grow in every layer; choose a --norm."
+            )
 
 
 def image_sides(x: "keras.KerasTensor") -> tuple[int, int]:

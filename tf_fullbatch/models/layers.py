@@ -1,16 +1,20 @@
 """The pieces of convolutional networks: convolution, normalisation, activation.
 
 Every piece takes and returns a symbolic tensor `[batch, height, width, channels]` and is made of stock Keras
-layers and operations alone, so a saved network loads without this package. Convolutions pad as in the papers
+layers and operations alone, so a saved network loads without this package (but one with `GhostBatchNormalization`,
+which no stock layer can stand for). Convolutions pad as in the papers
 (and in PyTorch): `kernel // 2` zeros on each side, also where they stride.
 """
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import keras
 
+from tf_fullbatch.core.ghost_batch_norm import GhostBatchNormalization
 from tf_fullbatch.models.base import NormalisedSettings
+from tf_fullbatch.models.standardised import standardised_kernel
 
 _MAX_GROUPS = 32
 _EPSILON = 1e-5
@@ -24,11 +28,19 @@ class LayerChoices:
     norm: str
     activation: str
     seed: int
+    ghost_batch_size: int = 128
+    weight_standardisation: bool = False
 
     @classmethod
     def of(cls, settings: NormalisedSettings, seed: int) -> "LayerChoices":
         """Those of a family's settings."""
-        return cls(norm=settings.norm, activation=settings.activation, seed=seed)
+        return cls(
+            norm=settings.norm,
+            activation=settings.activation,
+            seed=seed,
+            ghost_batch_size=settings.ghost_batch_size,
+            weight_standardisation=settings.weight_standardisation,
+        )
 
 
 def layer_seed(seed: int, name: str) -> int:
@@ -79,14 +91,21 @@ def convolution(
     symmetric = rows[0] == rows[1] and columns[0] == columns[1]
     if not symmetric and kernel_size > 1:
         x = keras.layers.ZeroPadding2D((rows, columns), name=f"{name}_pad")(x)
+    padding = "same" if symmetric else "valid"
+    seed = layer_seed(choices.seed, name)
+    if choices.weight_standardisation:
+        shape = (kernel_size, kernel_size, x.shape[-1], filters)
+        deviation = math.sqrt(2.0 / (kernel_size**2 * filters))
+        kernel = standardised_kernel(x, shape, deviation, seed, float_dtype(), name)
+        return keras.ops.conv(x, kernel, strides=stride, padding=padding)
     return keras.layers.Conv2D(
         filters,
         kernel_size,
         strides=stride,
-        padding="same" if symmetric else "valid",
+        padding=padding,
         use_bias=choices.norm == "none",
         kernel_initializer=keras.initializers.VarianceScaling(
-            2.0, "fan_out", "untruncated_normal", seed=layer_seed(choices.seed, name)
+            2.0, "fan_out", "untruncated_normal", seed=seed
         ),
         name=name,
     )(x)
@@ -99,14 +118,19 @@ def group_count(channels: int) -> int:
     return max((count for count in range(1, most + 1) if channels % count == 0), default=1)
 
 
-def normalise(x: keras.KerasTensor, choices: LayerChoices, name: str) -> keras.KerasTensor:
-    """The chosen normalisation over channels; `x` itself for "none"."""
+def normalise(
+    x: keras.KerasTensor, choices: LayerChoices, name: str, *, zero: bool = False
+) -> keras.KerasTensor:
+    """The chosen normalisation over channels, its scale 1 at first, or 0 if `zero`; `x` itself for "none"."""
+    initial = {"epsilon": _EPSILON, "gamma_initializer": "zeros" if zero else "ones", "name": name}
     if choices.norm == "batch":
-        return keras.layers.BatchNormalization(momentum=_MOMENTUM, epsilon=_EPSILON, name=name)(x)
+        return keras.layers.BatchNormalization(momentum=_MOMENTUM, **initial)(x)
+    if choices.norm == "ghost":
+        return GhostBatchNormalization(choices.ghost_batch_size, momentum=_MOMENTUM, **initial)(x)
     if choices.norm == "group":
-        return keras.layers.GroupNormalization(group_count(x.shape[-1]), epsilon=_EPSILON, name=name)(x)
+        return keras.layers.GroupNormalization(group_count(x.shape[-1]), **initial)(x)
     if choices.norm == "layer":
-        return keras.layers.LayerNormalization(epsilon=_EPSILON, name=name)(x)
+        return keras.layers.LayerNormalization(**initial)(x)
     return x
 
 
@@ -125,10 +149,11 @@ def conv_norm(
     index: int | str = "",
     *,
     active: bool,
+    zero: bool = False,
 ) -> keras.KerasTensor:
-    """Convolution, normalisation and, if `active`, activation, named `{prefix}_conv{index}` and so on."""
+    """Convolution, normalisation and, if `active`, activation, named `{prefix}_conv{index}` and so on; see those."""
     x = convolution(x, filters, kernel_size, stride, choices, f"{prefix}_conv{index}")
-    x = normalise(x, choices, f"{prefix}_norm{index}")
+    x = normalise(x, choices, f"{prefix}_norm{index}", zero=zero)
     return activate(x, choices, f"{prefix}_{choices.activation}{index}") if active else x
 
 

@@ -18,6 +18,7 @@ def residual_block(
     kind: str,
     choices: LayerChoices,
     prefix: str,
+    zero_init: bool = False,
 ) -> keras.KerasTensor:
     """`activation(residual(x) + shortcut(x))` (He et al. 2016, figure 5).
 
@@ -31,6 +32,7 @@ def residual_block(
         kind: The shortcut, "auto" resolved.
         choices: The network's layer choices.
         prefix: Start of the layers' names.
+        zero_init: The scale of the last norm is 0 at first, so that `residual(x)` is.
 
     Returns:
         `[batch, ceil(height / stride), ceil(width / stride), width]`; a bottleneck has four times `width`.
@@ -39,11 +41,11 @@ def residual_block(
         filters = width * BOTTLENECK_EXPANSION
         y = conv_norm(x, width, 1, 1, choices, prefix, 1, active=True)
         y = conv_norm(y, width, 3, stride, choices, prefix, 2, active=True)
-        y = conv_norm(y, filters, 1, 1, choices, prefix, 3, active=False)
+        y = conv_norm(y, filters, 1, 1, choices, prefix, 3, active=False, zero=zero_init)
     else:
         filters = width
         y = conv_norm(x, width, 3, stride, choices, prefix, 1, active=True)
-        y = conv_norm(y, width, 3, 1, choices, prefix, 2, active=False)
+        y = conv_norm(y, width, 3, 1, choices, prefix, 2, active=False, zero=zero_init)
     around = shortcut(x, filters, stride, kind, choices, prefix)
     y = keras.layers.Add(name=f"{prefix}_add")([y, around])
     return activate(y, choices, f"{prefix}_{choices.activation}")
@@ -73,5 +75,14 @@ def resnet_features(x: keras.KerasTensor, spec: ResNetSpec, settings: ResNet, se
         for block in range(blocks):
             stride = 2 if stage > 0 and block == 0 else 1
             prefix = f"stage{stage + 1}_block{block}"
-            x = residual_block(x, width * 2**stage, stride, spec.bottleneck, kind, choices, prefix)
+            x = residual_block(
+                x,
+                width * 2**stage,
+                stride,
+                spec.bottleneck,
+                kind,
+                choices,
+                prefix,
+                settings.zero_init_residual,
+            )
     return mean_over_pixels(x)

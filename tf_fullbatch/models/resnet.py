@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, image_sides, stem, width
+from tf_fullbatch.models.base import NormalisedSettings, image_sides, stem, width, zero_init_residual
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -64,6 +64,8 @@ class ResNet(NormalisedSettings):
         "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
         choices=SHORTCUTS,
     )
+
+    zero_init_residual: bool = zero_init_residual()
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, averaged over their pixels, `[batch, features]`.

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import keras
 
+from tf_fullbatch.analysis.filters import einsum_filter_axes
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.optim.rules.gradient_descent import undecayed_variables
 
@@ -73,7 +74,5 @@ def _special_kernels(layer: keras.layers.Layer) -> list[tuple[keras.Variable, tu
         axes = len(kernel.shape)
         return [(kernel, (axes - 2, axes - 1))]
     if isinstance(layer, keras.layers.EinsumDense):
-        inputs, _, output = layer.equation.partition("->")
-        letters = inputs.split(",")[1].strip()
-        return [(layer.kernel, tuple(i for i, letter in enumerate(letters) if letter in output))]
+        return [(layer.kernel, einsum_filter_axes(layer.equation))]
     return []
