@@ -5,11 +5,10 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.models.base import ACTIVATIONS, NORMS, STEMS
+from tf_fullbatch.models.base import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
 from tf_fullbatch.models.build import build_network
 from tf_fullbatch.models.layers import layer_seed
 from tf_fullbatch.models.registry import MODELS
-from tf_fullbatch.models.resnet import SHORTCUTS
 
 # The CIFAR-10 training set's statistics, in units of pixel / 255.
 MEAN = (0.49140, 0.48216, 0.44653)
@@ -184,7 +183,7 @@ class InitialisationTest(tf.test.TestCase, parameterized.TestCase):
 
 class RefusalTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(
-        ({"name": "resnet19"}, "--model=resnet19: accepted are .*resnet18"),
+        ({"name": "resnet19"}, "--model=resnet19: accepted are .*; did you mean resnet18 or [a-z0-9_ ]*.$"),
         ({"stem": "tall"}, "--stem=tall: accepted are auto, cifar, imagenet, efficient"),
         ({"shortcut": "A"}, "--shortcut=A: accepted are .*pad, conv, conv_norm, pool_conv_norm"),
         ({"norm": "local"}, "--norm=local: accepted are batch, ghost, group, layer"),

@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
-from tf_fullbatch.models.base import ACTIVATIONS, NORMS, STEMS
+from tf_fullbatch.models.base import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
 from tf_fullbatch.models.build import build_network
-from tf_fullbatch.models.resnet import SHORTCUTS
 
-SHALLOW = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "mlp", "linear")
+RESIDUAL = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "preresnet_tiny", "wrn10_1", "pyramidnet_tiny",
+            "nf_resnet_tiny")  # fmt: skip
+SHALLOW = (*RESIDUAL, "mlp", "linear")
 # Width 4 keeps the arithmetic of the wide networks small; the graph is the same.
 NETWORKS = tuple((name, {} if name == "linear" else {"width": 4}) for name in SHALLOW)
 ALL_VARIED = {"stem": "cifar", "shortcut": "conv_norm", "activation": "silu"}
@@ -34,7 +35,15 @@ CHOICES = tuple(
         ("cifar", "conv", "ghost", "relu"),
     )
 )
-VARIANTS = (*CHOICES, ("resnet_tiny", {**ALL_VARIED, "norm": "group", "weight_standardisation": True}))
+VARIANTS = (
+    *CHOICES,
+    ("resnet_tiny", {**ALL_VARIED, "norm": "group", "weight_standardisation": True}),
+    ("wrn10_1", {"width": 4, "dropout": 0.25, "norm": "ghost"}),
+    ("preresnet11", {"width": 4, "shortcut": "pad", "norm": "group"}),
+    ("pyramidnet11_a12", {"width": 4, "norm": "layer"}),
+    ("nf_resnet11", {"width": 4, "activation": "silu"}),
+    ("nf_resnet_tiny", {"width": 4, "stem": "efficient", "activation": "gelu"}),
+)
 NUM_CLASSES = 5
 
 OTHER_PROCESS = """
@@ -142,6 +151,28 @@ class ConformanceTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(logits.dtype, "float64")
         self.assertEqual({variable.dtype for variable in network.variables}, {"float64"})
         self.assertAllClose(logits, reference(images()), rtol=1e-3, atol=1e-4 * np.abs(logits).max())
+
+    @parameterized.parameters(*RESIDUAL)
+    def test_images_smaller_than_the_total_stride_are_refused_in_one_line(self, name: str):
+        halvings = {"resnet18": 3, "resnet20": 2, "resnet8": 2, "wrn10_1": 2, "pyramidnet_tiny": 2}.get(
+            name, 1
+        )
+        for stem, stride in (("cifar", 1), ("imagenet", 4)):
+            least = stride * 2**halvings
+            choices = {"width": 4, "stem": stem}
+            self.assertEqual(build(name, choices, (least, least, 3)).output.shape, (None, NUM_CLASSES))
+            with self.assertRaisesRegex(
+                ValueError, f"^Images of .* too small: .* at least {least}. [^\\n]*$"
+            ):
+                build(name, choices, (least - 1, 2 * least, 3))
+
+    @parameterized.parameters("preresnet_tiny", "pyramidnet_tiny", "nf_resnet_tiny")
+    def test_large_and_odd_images_of_one_channel(self, name: str):
+        for side, stem in ((224, "imagenet"), (33, "cifar")):
+            shape = (side, side + 4, 1)
+            network = build(name, {"width": 4}, shape)
+            self.assertEqual(network.output.shape, (None, NUM_CLASSES))
+            self.assertEqual("stem_pool" in [layer.name for layer in network.layers], stem == "imagenet")
 
     @parameterized.product(shortcut=SHORTCUTS[1:], stem=("cifar", "efficient"))
     def test_odd_images_of_one_channel(self, shortcut: str, stem: str):

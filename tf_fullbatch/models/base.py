@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ("relu", "silu", "gelu", "softplus", "tanh")
 NORMS = ("batch", "ghost", "group", "layer", "none")
+SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
 STEMS = ("auto", "cifar", "imagenet", "efficient")
 
 
@@ -58,12 +59,33 @@ def stem() -> Any:
     )
 
 
+def shortcut() -> Any:
+    """The field of the flag --shortcut, for every family that has it."""
+    return setting(
+        "auto",
+        "Shortcut where shapes change: zero padding, strided 1x1 convolution without or with norm, or average pooling "
+        "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
+        choices=SHORTCUTS,
+    )
+
+
+def dropout() -> Any:
+    """The field of the flag --dropout, for every family that has it."""
+    return setting(
+        0.0,
+        "Share of the activations within each residual branch that are dropped in training (Wide ResNets).",
+        minimum=0,
+        below=1,
+    )
+
+
 def zero_init_residual() -> Any:
-    """The field of the flag --zero_init_residual, for every family whose residual branches end in a norm."""
+    """The field of the flag --zero_init_residual, for every family whose residual branches end in a scale."""
     return setting(
         False,
-        "Begin with the scale of each residual branch's last norm at 0, so that every block passes its input on (Goyal "
-        "et al. 2017, section 5.1). Off, as published full-batch experiments were run; on, as they were meant to be.",
+        "Begin with the scale of each residual branch's last norm (last gain, without norms) at 0, so that every block "
+        "passes its input on (Goyal et al. 2017, section 5.1). Off, as published full-batch experiments were run; on, "
+        "as they were meant to be.",
     )
 
 

@@ -14,7 +14,7 @@ import keras
 
 from tf_fullbatch.core.ghost_batch_norm import GhostBatchNormalization
 from tf_fullbatch.models.base import NormalisedSettings
-from tf_fullbatch.models.standardised import standardised_kernel
+from tf_fullbatch.models.standardised import ACTIVATION_GAINS, gains_and_biases, standardised_kernel
 
 _MAX_GROUPS = 32
 _EPSILON = 1e-5
@@ -30,6 +30,8 @@ class LayerChoices:
     seed: int
     ghost_batch_size: int = 128
     weight_standardisation: bool = False
+    scaled: bool = False
+    """Without normalisation: filters standardised and scaled by their number of inputs, activations by their gain."""
 
     @classmethod
     def of(cls, settings: NormalisedSettings, seed: int) -> "LayerChoices":
@@ -69,7 +71,14 @@ def padding_1d(size: int, kernel_size: int, stride: int) -> tuple[int, int]:
 
 
 def convolution(
-    x: keras.KerasTensor, filters: int, kernel_size: int, stride: int, choices: LayerChoices, name: str
+    x: keras.KerasTensor,
+    filters: int,
+    kernel_size: int,
+    stride: int,
+    choices: LayerChoices,
+    name: str,
+    *,
+    zero: bool = False,
 ) -> keras.KerasTensor:
     """A convolution without bias (with one where there is no normalisation), padded symmetrically.
 
@@ -82,6 +91,7 @@ def convolution(
         stride: Pixels between outputs.
         choices: The network's layer choices.
         name: Name of the layer, from which its seed derives.
+        zero: Of scaled filters: begin with gains of 0.
 
     Returns:
         `[batch, ceil(height / stride), ceil(width / stride), filters]`.
@@ -93,11 +103,14 @@ def convolution(
         x = keras.layers.ZeroPadding2D((rows, columns), name=f"{name}_pad")(x)
     padding = "same" if symmetric else "valid"
     seed = layer_seed(choices.seed, name)
-    if choices.weight_standardisation:
+    if choices.weight_standardisation or choices.scaled:
         shape = (kernel_size, kernel_size, x.shape[-1], filters)
         deviation = math.sqrt(2.0 / (kernel_size**2 * filters))
         kernel = standardised_kernel(x, shape, deviation, seed, float_dtype(), name)
-        return keras.ops.conv(x, kernel, strides=stride, padding=padding)
+        if choices.scaled:
+            kernel *= math.prod(shape[:3]) ** -0.5
+        x = keras.ops.conv(x, kernel, strides=stride, padding=padding)
+        return gains_and_biases(x, f"{name}_gain", zero=zero) if choices.scaled else x
     return keras.layers.Conv2D(
         filters,
         kernel_size,
@@ -135,8 +148,9 @@ def normalise(
 
 
 def activate(x: keras.KerasTensor, choices: LayerChoices, name: str) -> keras.KerasTensor:
-    """The chosen activation, elementwise."""
-    return keras.layers.Activation(choices.activation, name=name)(x)
+    """The chosen activation, elementwise; in networks of scaled filters times its gain."""
+    x = keras.layers.Activation(choices.activation, name=name)(x)
+    return x * ACTIVATION_GAINS[choices.activation] if choices.scaled else x
 
 
 def conv_norm(

@@ -3,10 +3,18 @@
 from tf_fullbatch.models.base import NetworkSettings
 from tf_fullbatch.models.linear import Linear
 from tf_fullbatch.models.mlp import Mlp
+from tf_fullbatch.models.nf_resnet import NF_RESNETS, NfResNet
+from tf_fullbatch.models.preresnet import PRERESNETS, PreResNet
+from tf_fullbatch.models.pyramidnet import PYRAMIDNETS, PyramidNet
 from tf_fullbatch.models.resnet import RESNETS, ResNet
+from tf_fullbatch.models.wide_resnet import WIDE_RESNETS, WideResNet
 
 MODELS: dict[str, type[NetworkSettings]] = {
     **dict.fromkeys(RESNETS, ResNet),
+    **dict.fromkeys(PRERESNETS, PreResNet),
+    **dict.fromkeys(WIDE_RESNETS, WideResNet),
+    **dict.fromkeys(PYRAMIDNETS, PyramidNet),
+    **dict.fromkeys(NF_RESNETS, NfResNet),
     "mlp": Mlp,
     "linear": Linear,
 }

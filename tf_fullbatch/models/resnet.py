@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, image_sides, stem, width, zero_init_residual
-from tf_fullbatch.settings.fields import setting
+from tf_fullbatch.models.base import (
+    NormalisedSettings,
+    image_sides,
+    shortcut,
+    stem,
+    width,
+    zero_init_residual,
+)
 
 if TYPE_CHECKING:
     import keras
-
-SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,13 +62,7 @@ class ResNet(NormalisedSettings):
 
     width: int | None = width()
     stem: str = stem()
-    shortcut: str = setting(
-        "auto",
-        "Shortcut where shapes change: zero padding, strided 1x1 convolution without or with norm, or average pooling "
-        "then 1x1 convolution and norm (the published choice); auto: the network family's own.",
-        choices=SHORTCUTS,
-    )
-
+    shortcut: str = shortcut()
     zero_init_residual: bool = zero_init_residual()
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":

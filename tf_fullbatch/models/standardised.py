@@ -5,6 +5,15 @@ import keras
 _EPSILON = 1e-10
 """What is added to a filter's variance: little enough that the outputs do not depend on the filter's scale."""
 
+ACTIVATION_GAINS = {
+    "relu": 1.7128585504496625,
+    "silu": 1.7871872221004417,
+    "gelu": 1.7009262433633332,
+    "softplus": 1.9191259801076563,
+    "tanh": 1.5925374197228312,
+}
+"""What an activation of a standard normal is multiplied by to have variance 1 (Brock et al. 2021a, section 3)."""
+
 
 def standardised_kernel(
     x: keras.KerasTensor, shape: tuple[int, ...], deviation: float, seed: int, dtype: str, name: str
@@ -35,3 +44,13 @@ def standardised_kernel(
         axis=(1, 2, 3), epsilon=_EPSILON, center=False, scale=False, dtype=dtype, name=f"{name}_standardised"
     )(kernel)
     return keras.ops.cast(kernel[0], x.dtype)
+
+
+def gains_and_biases(x: keras.KerasTensor, name: str, *, zero: bool) -> keras.KerasTensor:
+    """`gain * x + bias` with a trainable gain, 1 at first or 0 if `zero`, and bias, 0 at first, of each channel.
+
+    A gain of a convolution's outputs is one of its filters (Brock et al. 2021b, eq. 1 and below).
+    """
+    return keras.layers.EinsumDense(
+        "bhwc,c->bhwc", x.shape[1:], bias_axes="c", kernel_initializer="zeros" if zero else "ones", name=name
+    )(x)

@@ -38,7 +38,9 @@ def checked_stem(stem: str, x: keras.KerasTensor, halvings: int) -> str:
     return stem
 
 
-def apply_stem(x: keras.KerasTensor, filters: int, stem: str, choices: LayerChoices) -> keras.KerasTensor:
+def apply_stem(
+    x: keras.KerasTensor, filters: int, stem: str, choices: LayerChoices, *, active: bool = True
+) -> keras.KerasTensor:
     """The first layers, from pixels to `filters` channels.
 
     `cifar`: one 3x3 convolution. `imagenet`: 7x7 at stride 2, then max pooling (He et al. 2016, table 1).
@@ -50,19 +52,20 @@ def apply_stem(x: keras.KerasTensor, filters: int, stem: str, choices: LayerChoi
         filters: Output channels.
         stem: The stem, "auto" resolved.
         choices: The network's layer choices.
+        active: Whether the last convolution's outputs are activated.
 
     Returns:
         `[batch, height, width, filters]` for `cifar`; both sides divided by 4 and rounded up for the others.
     """
     if stem == "cifar":
-        return conv_norm(x, filters, 3, 1, choices, "stem", active=True)
+        return conv_norm(x, filters, 3, 1, choices, "stem", active=active)
     if stem == "imagenet":
-        x = conv_norm(x, filters, 7, 2, choices, "stem", active=True)
+        x = conv_norm(x, filters, 7, 2, choices, "stem", active=active)
     else:
         half = max(filters // 2, 1)
         x = conv_norm(x, half, 3, 2, choices, "stem", 1, active=True)
         x = conv_norm(x, half, 3, 1, choices, "stem", 2, active=True)
-        x = conv_norm(x, filters, 3, 1, choices, "stem", 3, active=True)
+        x = conv_norm(x, filters, 3, 1, choices, "stem", 3, active=active)
     return _max_pool(x)
 
 

@@ -6,6 +6,7 @@ them.
 
 import contextlib
 import dataclasses
+import difflib
 import math
 import numbers
 import types
@@ -101,7 +102,7 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     """
     problem = _tuple_problem(field, value) or _type_problem(field.type, value) or _problem(field, value)
     if problem:
-        raise UserError(f"--{field.name}={_shown(value)}: {problem}.")
+        raise UserError(f"--{field.name}={_shown(value)}: {problem}{'' if problem.endswith('?') else '.'}")
     if field.metadata["options"]:
         part_options.parsed_options(field.name.removesuffix("_options"), value)
 
@@ -206,7 +207,7 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if limits["or_code"] and all(part_names.names_code(item) for item in others):
             return next((problem for problem in map(_no_text, others) if problem), None)
         code = f", {part_names.ACCEPTED}" if limits["or_code"] else ""
-        return f"accepted are {', '.join(choices)}{code}" if others else None
+        return f"accepted are {', '.join(choices)}{code}{_hint(others, choices)}" if others else None
     for number in items:
         if isinstance(number, str):
             if problem := _no_text(number):
@@ -223,6 +224,12 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if limits["maximum"] is not None and number > limits["maximum"]:
             return f"must be at most {limits['maximum']}"
     return None
+
+
+def _hint(others: list[str], choices: tuple[str, ...]) -> str:
+    """A question that names the accepted values near one that is not, the nearest first; "" where there are none."""
+    near = [name for other in others for name in difflib.get_close_matches(str(other), choices)]
+    return f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
 
 
 def _no_text(value: str) -> str | None:
