@@ -1,5 +1,10 @@
 """Steps and curvature of every family of residual networks, in float64: exact, and of whatever micro-batches."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -72,6 +77,19 @@ class EveryFamilyTest(Float64Case):
     @parameterized.parameters(*((name, {}) for name in FAMILIES), GHOST, STANDARDISED)
     def test_products_with_the_hessian_are_differences_of_gradients(self, name: str, choices: dict) -> None:
         assert_products_are_exact(self, name, choices)
+
+    def test_ghost_statistics_are_the_same_of_any_chunks_and_replicas(self) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.models.two_replicas"],
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        (expected,), chunked, replicas = json.loads(done.stdout.splitlines()[-1])
+        self.assertLen(replicas, 2)
+        for copy in (*chunked, *replicas):
+            self.assertAllClose(copy, expected, rtol=1e-10, atol=1e-12)
 
 
 if __name__ == "__main__":
