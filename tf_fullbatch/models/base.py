@@ -91,7 +91,11 @@ def zero_init_residual() -> Any:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalisedSettings(NetworkSettings):
-    """Settings of a family of normalised layers (`layers.normalise`, `layers.activate`)."""
+    """Settings of a family of normalised layers (`layers.normalise`, `layers.activate`).
+
+    Standardised filters are no norm but a setting beside it: they are of the weights, and go with every norm of what is
+    convolved (the paper's and its followers' with GroupNorm).
+    """
 
     norm: str = setting(
         "batch",

@@ -82,7 +82,8 @@ def convolution(
 ) -> keras.KerasTensor:
     """A convolution without bias (with one where there is no normalisation), padded symmetrically.
 
-    The kernel is normal with variance `2 / (kernel_size^2 filters)` (He et al. 2015, eq. 14: fan-out).
+    The kernel is normal with variance `2 / (kernel_size^2 filters)` (He et al. 2015, eq. 14: fan-out). It may be
+    standardised, and scaled with a gain and a bias for each output (`standardised.py`).
 
     Args:
         x: `[batch, height, width, channels]`.
@@ -106,9 +107,7 @@ def convolution(
     if choices.weight_standardisation or choices.scaled:
         shape = (kernel_size, kernel_size, x.shape[-1], filters)
         deviation = math.sqrt(2.0 / (kernel_size**2 * filters))
-        kernel = standardised_kernel(x, shape, deviation, seed, float_dtype(), name)
-        if choices.scaled:
-            kernel *= math.prod(shape[:3]) ** -0.5
+        kernel = standardised_kernel(x, shape, deviation, seed, float_dtype(), name, scaled=choices.scaled)
         x = keras.ops.conv(x, kernel, strides=stride, padding=padding)
         return gains_and_biases(x, f"{name}_gain", zero=zero) if choices.scaled else x
     return keras.layers.Conv2D(

@@ -1,5 +1,7 @@
 """Convolutions whose kernels are standardised, of stock layers."""
 
+import math
+
 import keras
 
 _EPSILON = 1e-10
@@ -16,7 +18,14 @@ ACTIVATION_GAINS = {
 
 
 def standardised_kernel(
-    x: keras.KerasTensor, shape: tuple[int, ...], deviation: float, seed: int, dtype: str, name: str
+    x: keras.KerasTensor,
+    shape: tuple[int, ...],
+    deviation: float,
+    seed: int,
+    dtype: str,
+    name: str,
+    *,
+    scaled: bool = False,
 ) -> keras.KerasTensor:
     """Filters with mean 0 and variance 1 over height, width and inputs (Qiao et al. 2019, eq. 5 to 7).
 
@@ -31,6 +40,8 @@ def standardised_kernel(
         seed: Of the initial values.
         dtype: Of variable and statistics.
         name: The convolution's.
+        scaled: Divide the filters by the square root of the number of their inputs, so that outputs have the inputs'
+            variance (Brock et al. 2021a, eq. 1).
 
     Returns:
         Of that shape, in the dtype of `x`.
@@ -43,7 +54,8 @@ def standardised_kernel(
     kernel = keras.layers.LayerNormalization(
         axis=(1, 2, 3), epsilon=_EPSILON, center=False, scale=False, dtype=dtype, name=f"{name}_standardised"
     )(kernel)
-    return keras.ops.cast(kernel[0], x.dtype)
+    kernel = kernel[0] * math.prod(shape[:3]) ** -0.5 if scaled else kernel[0]
+    return keras.ops.cast(kernel, x.dtype)
 
 
 def gains_and_biases(x: keras.KerasTensor, name: str, *, zero: bool) -> keras.KerasTensor:
