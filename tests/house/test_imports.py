@@ -19,6 +19,9 @@ WITHOUT_TENSORFLOW = (
     "config",  # with it the settings of every component
     "data.splits",
     "data.input_statistics",
+    "data.controls",
+    "data.draws",
+    "data.classes",
     "data.sources.dataset",
     "records",
     "display",

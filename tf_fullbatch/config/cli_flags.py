@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from tf_fullbatch.config.run import FILE_SETTINGS, Config, settings_fields
+from tf_fullbatch.data.controls.listing import lists_ids
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing, part_names
 from tf_fullbatch.settings.flag_parsing import flag_text
 
 GROUP_TITLES = {
     "data": "Data",
+    "controls": "Controls of generalisation: changed labels and inputs, samples twice or left out",
     "model": "Network",
     "step": "Step: micro-batches, penalty, clipping, noise, augmentation, precision",
     "optimizer": "Update batches, loss, optimizer, learning rate",
@@ -21,7 +23,7 @@ GROUP_TITLES = {
 
 # "~" is the home folder in these. Those that are read are made absolute, so that run.flags repeats a run from
 # any working folder.
-_READ_PATHS = ("data_dir", "initial_weights")
+_READ_PATHS = ("data_dir", "initial_weights", "leave_out")
 _PATHS = (*_READ_PATHS, "output_dir")
 _OF_STUDIES = dict.fromkeys(
     (
@@ -65,7 +67,7 @@ def config_of(values: Mapping[str, Any]) -> Config:
     """
     values = dict(values)
     for name in _PATHS:
-        if values[name] is not None:
+        if values[name] is not None and not (name == "leave_out" and lists_ids(values[name])):
             values[name] = resolved_path(name, values[name])
     for name in FILE_SETTINGS:
         values[name] = part_names.absolute(values[name])

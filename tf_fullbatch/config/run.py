@@ -9,6 +9,7 @@ from typing import Any
 from tf_fullbatch.analysis.settings import MeasureConfig
 from tf_fullbatch.config.runtime import GOALS, RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.controls.settings import ControlConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.settings import ModelConfig
@@ -26,6 +27,7 @@ class Config:
     """
 
     data: DataConfig = field(default_factory=DataConfig)
+    controls: ControlConfig = field(default_factory=ControlConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     step: StepConfig = field(default_factory=StepConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
@@ -67,7 +69,7 @@ class Config:
                 f"--micro_batch_size={micro} is larger than the update batch, --batch_size={update}: lower "
                 "--micro_batch_size or raise --batch_size."
             )
-        if train is not None:
+        if train is not None and not self.controls.changes_count:
             self.check_training_set(train)
 
     def check_training_set(self, samples: int) -> None:
@@ -188,6 +190,8 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
     if not isinstance(values, dict):
         raise UserError(f"configuration group {name!r} is {_names(values)}, no settings.")
     values = _FIRST_RUNS.get(name, {}) | values
+    if name == "data" and isinstance(values["classes"], int):  # of a run before classes could be listed
+        values["classes"] = str(values["classes"])
     accepted = {field.name for field in kind.flat_fields()}
     lacking, unknown = accepted - set(values) - kind.idle_fields(values), set(values) - accepted
     if lacking or unknown:
@@ -241,7 +245,10 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
 """What the runs of version 0.1.0 did where they had no setting for it."""
 
 
-_LATER_GROUPS: dict[str, dict[str, Any]] = {"measures": MeasureConfig().to_flat()}
+_LATER_GROUPS: dict[str, dict[str, Any]] = {
+    "controls": ControlConfig().to_flat(),
+    "measures": MeasureConfig().to_flat(),
+}
 """Groups of settings that runs of version 0.1.0 lack."""
 
 
@@ -255,6 +262,7 @@ def _names(value: Any) -> str:
 
 _GROUPS: dict[str, type[Group]] = {
     "data": DataConfig,
+    "controls": ControlConfig,
     "model": ModelConfig,
     "step": StepConfig,
     "optimizer": OptimizerConfig,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tf_fullbatch.data.classes import class_entries
 from tf_fullbatch.data.sources.base import SourceSettings
 from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.data.sources.npz import Npz
@@ -37,8 +38,11 @@ class DataConfig(Group):
         (part_names.is_folder, ImageFolder),
         (lambda name: True, TfdsSource),
     )
-    classes: int | None = setting(
-        None, "Keep the samples of the first so many classes alone. Unset: all.", minimum=2, none_word="all"
+    classes: str | None = setting(
+        None,
+        "Keep the samples of some classes alone: the first so many, such as 4, or those listed by number or name, such "
+        "as 3,5 or cat,dog, numbered anew in that order. Unset: all.",
+        none_word="all",
     )
     train_size: int | None = setting(
         None,
@@ -49,15 +53,20 @@ class DataConfig(Group):
         0, "Samples held out of the training set for validation, class-balanced.", minimum=0
     )
 
+    def __post_init__(self) -> None:
+        Group.__post_init__(self)
+        if self.classes is not None:
+            class_entries(self.classes)
+
     def load(self) -> "Dataset":
         """Loads the whole data set into host memory.
 
         Raises:
             UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory; or it
-                has not as many classes as are to be kept.
+                has not the classes that are to be kept.
         """
         dataset = self.chosen_dataset.load(self.dataset, self.data_dir)
-        return dataset if self.classes is None else dataset.first_classes(self.classes)
+        return dataset if self.classes is None else dataset.of_classes(self.classes)
 
     def has_validation(self) -> bool:
         """Whether there are samples to validate on: held out, or of the data set's own.

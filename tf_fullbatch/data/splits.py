@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tf_fullbatch.data.draws import mixed
 from tf_fullbatch.errors import UserError
 
 # Fixed for good: another value would be another set of subsets, and results would not compare.
@@ -68,15 +69,9 @@ def _keys(count: int) -> np.ndarray:
     """The sort key of each position: SplitMix64's output function of position + 1 and `SPLIT_SEED`.
 
     A bijection of 64-bit integers, so no two positions tie.
-
-    Source: Steele, Lea, Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014
-    (`mix64variant13`).
     """
     counter = np.arange(1, count + 1, dtype=np.uint64)
-    z = np.uint64(SPLIT_SEED) + counter * np.uint64(0x9E3779B97F4A7C15)
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    return mixed(np.uint64(SPLIT_SEED) + counter * np.uint64(0x9E3779B97F4A7C15))
 
 
 def _deal(labels: np.ndarray, keys: np.ndarray, *, from_back: bool) -> np.ndarray:

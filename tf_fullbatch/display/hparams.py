@@ -13,6 +13,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata, summary_v2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo
 
 from tf_fullbatch.config.run import settings_fields
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.errors import Outcome
 
 RUN = "results"
@@ -22,6 +23,8 @@ COMPARED = {
     "train": ("loss", "cross_entropy"),
     "validation": ("accuracy", "loss", "cross_entropy"),
     "test": ("accuracy", "loss", "cross_entropy"),
+    NOISY: ("accuracy",),
+    CLEAN: ("accuracy",),
 }
 """Run -> figures that are compared."""
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.errors import Outcome
 from tf_fullbatch.records.measured import Kind
 
@@ -91,10 +92,10 @@ def summary_table(summary: Mapping[str, Any]) -> str:
     final = summary["final"]
     if final["train"]:
         lines.append(("training, last step", _figures(final["train"])))
-    for split in ("validation", "test"):
-        for weights, figures in final[split].items():
+    for split in ("validation", "test", NOISY, CLEAN):
+        for weights, figures in final.get(split, {}).items():
             step = f", step {figures['step']}" if figures["step"] != summary["steps"] else ""
-            lines.append((f"{split}{_suffix(weights)}{step}", _figures(figures)))
+            lines.append((f"{split.replace('_', ' ')}{_suffix(weights)}{step}", _figures(figures)))
     if summary["best"]:
         lines.append(("best by validation", _best_line(summary["best"])))
     lines += _measuring_lines(summary.get("measuring"))

@@ -106,7 +106,13 @@ STEP_COLUMNS = (
 EVALUATION_COLUMNS = (
     Column(name="step", kind=int, unit="steps", description="Optimizer updates completed when evaluated."),
     Column(name="epoch", unit="passes", description="Passes over the training set completed."),
-    Column(name="split", kind=str, description="The samples evaluated: validation or test."),
+    Column(
+        name="split",
+        kind=str,
+        description="The samples evaluated: validation or test; where training labels are changed also noisy_labels "
+        "and clean_labels, the training samples with another label now, by the labels that are trained on and by "
+        "those that they had.",
+    ),
     Column(
         name="weights",
         kind=str,

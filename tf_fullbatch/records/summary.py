@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import Record
 from tf_fullbatch.records.files import read_json
@@ -97,6 +98,7 @@ def run_summary(
             "train": _figures(last, "step", *MEASURED),
             "validation": _last_of_split(evaluations, "validation"),
             "test": _last_of_split(evaluations, "test"),
+            **{split: found for split in (NOISY, CLEAN) if (found := _last_of_split(evaluations, split))},
         },
         "best": best_evaluation(evaluations),
         **({} if measuring is None else {"measuring": measuring}),

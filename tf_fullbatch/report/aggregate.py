@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.report.arms import SPLITS, ComparedArm, Comparison
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, Quantity
 from tf_fullbatch.report.run_records import LARGEST
@@ -50,6 +51,8 @@ def _line(arm: ComparedArm) -> dict[str, Any]:
             for weights in _WEIGHTS:
                 values = list(arm.finals(quantity, split, weights).values())
                 line |= _over_seeds(column(quantity, split, weights), values)
+        for split in (NOISY, CLEAN) if quantity is ACCURACY else ():
+            line |= _over_seeds(column(quantity, split), list(arm.finals(quantity, split, "raw").values()))
         name = "accuracy" if quantity is ACCURACY else "loss"
         factor = 100 if quantity is ACCURACY else 1
         last = [factor * run.last_pass(name) for run in completed]

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.report.aggregate import column
 from tf_fullbatch.report.arms import ComparedArm, Comparison
-from tf_fullbatch.report.quantities import QUANTITIES
+from tf_fullbatch.report.quantities import ACCURACY, QUANTITIES
 from tf_fullbatch.report.run_records import RecordedRun
 from tf_fullbatch.report.tables import settings_of_arms
 
@@ -42,6 +43,8 @@ def _result(arm: ComparedArm, run: RecordedRun, settings: Mapping[str, str]) -> 
     for quantity in QUANTITIES:
         for split, weights in _FIGURES:
             line[column(quantity, split, weights)] = _rounded(run.final(quantity, split, weights))
+    for split in (NOISY, CLEAN):
+        line[column(ACCURACY, split)] = _rounded(run.final(ACCURACY, split))
     kind = None if not run.started else "cross_entropy" if run.has_cross_entropy else "objective"
     return line | {
         "train_accuracy_percent": _rounded(100 * run.last_pass("accuracy")),

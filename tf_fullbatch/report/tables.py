@@ -13,6 +13,7 @@ from tf_fullbatch.config.run import (
     fields_by_name,
     settings_fields,
 )
+from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published
 from tf_fullbatch.report.aggregate import column
@@ -78,6 +79,8 @@ def _arm_cells(arm: ComparedArm, line: Mapping[str, Any], comparison: Comparison
             "SWA weights %": _main_cell(ACCURACY, line, "swa"),
             "validation %": _mean_cell(ACCURACY, line, "validation"),
             "training %": _mean_cell(ACCURACY, line, "train"),
+            "changed labels, fitted as changed %": _mean_cell(ACCURACY, line, NOISY),
+            "as they were %": _mean_cell(ACCURACY, line, CLEAN),
             "published %": _published_cell(arm.published, sources_of(comparison)) if arm.published else None,
         }
         losses = {f"test {loss}": _main_cell(LOSS, line), f"training {loss}": _mean_cell(LOSS, line, "train")}

@@ -100,6 +100,8 @@ def train(
                 print(f"warning: {note}", file=sys.stderr)
         if not quiet:
             print(f"{config.data.dataset}: {parts.splits} samples", file=sys.stderr)
+            for note in parts.splits.notes:
+                print(f"note: {note}", file=sys.stderr)
             update_batch = config.optimizer.batch_size or len(parts.splits.train)
             for remark in config.learning_rates(update_batch).remarks():
                 print(f"note: {remark}", file=sys.stderr)

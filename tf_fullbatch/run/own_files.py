@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_fullbatch.config.run import FILE_SETTINGS, Config
+from tf_fullbatch.data.controls.listing import listing_hash
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.settings import own_parts, part_names
@@ -18,6 +19,8 @@ def file_hashes(config: Config) -> dict[str, str]:
     """
     values = config.values()
     found = {name: own_parts.file_hash(name, values[name]) for name in FILE_SETTINGS}
+    if config.controls.leave_out is not None:
+        found["leave_out"] = listing_hash(config.controls.leave_out)
     return {name: digest for name, digest in found.items() if digest is not None}
 
 

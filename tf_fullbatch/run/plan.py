@@ -36,7 +36,8 @@ def plan(config: Config) -> str:
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]
     rows = [("resolved", _resolved(config, model, batches))]
-    rows += [("samples", str(splits)), ("devices", describe_devices(parts.strategy))]
+    rows += [("samples", str(splits)), *(("control", note) for note in splits.notes)]
+    rows += [("devices", describe_devices(parts.strategy))]
     rates = config.learning_rates(batches.batch_size)
     rows += [("appended", _appended(extension)) for extension in config.optimizer.extensions]
     rows += [("learning rate", remark) for remark in rates.remarks()]

@@ -1,12 +1,14 @@
 """The data of a run: loaded, cut into splits, and those into update batches."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.controls.apply import Controlled, controlled
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
@@ -21,21 +23,28 @@ class Splits:
         validation: Samples to validate on; None where there are none.
         test: Test samples; None where the source has none.
         test_split: The source's name of the split that serves as test; None where there is none.
+        changed: Training samples whose label was changed, by both labels (`data.controls.settings.NOISY`, `CLEAN`).
+        clean_targets: Labels of all training samples before they were changed; None where none are to be.
+        notes: What controls did, a line each.
     """
 
     train: Split
     validation: Split | None
     test: Split | None
     test_split: str | None
+    changed: Mapping[str, Split] = field(default_factory=dict)
+    clean_targets: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def evaluated(self) -> dict[str, Split]:
         """Split name -> samples of the splits that are evaluated."""
         named = {"validation": self.validation, "test": self.test}
-        return {name: split for name, split in named.items() if split is not None}
+        return {name: split for name, split in named.items() if split is not None} | dict(self.changed)
 
     def __str__(self) -> str:
-        counted = {"training": self.train, **self.evaluated}
+        named = {"training": self.train, "validation": self.validation, "test": self.test}
+        counted = {name: samples for name, samples in named.items() if samples is not None}
         text = ", ".join(f"{len(samples):,} {name}" for name, samples in counted.items())
         if self.test_split in (None, "test"):
             return text
@@ -43,10 +52,11 @@ class Splits:
 
 
 def load_splits(config: Config) -> Splits:
-    """Loads the data set and cuts it into training, validation and test samples.
+    """Loads the data set, cuts it into training, validation and test samples, and applies the run's controls.
 
     Raises:
-        UserError: The data set or the sizes are not to be had, or batches do not fit the training set.
+        UserError: The data set or the sizes are not to be had, controls do not fit the data, or batches the training
+            set.
     """
     data = config.data
     try:
@@ -66,11 +76,22 @@ def load_splits(config: Config) -> Splits:
         train_size=data.train_size,
         validation_size=data.validation_size,
     )
-    splits = Splits(
+    loaded = Controlled(
         dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
         dataset.train.select(validation) if len(validation) else dataset.validation,
         dataset.test,
+    )
+    samples = controlled(
+        config.controls, loaded, seed=config.step.seed, source=dataset.train, held_out=len(validation) > 0
+    )
+    splits = Splits(
+        samples.train,
+        samples.validation,
+        samples.test,
         dataset.test_split,
+        samples.changed(),
+        samples.clean_targets,
+        samples.notes,
     )
     if not splits.train.are_images:
         _refuse_image_settings(config, splits.train)

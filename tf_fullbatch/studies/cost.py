@@ -66,6 +66,10 @@ def cost_of(config: Config) -> Cost:
     if available is not None:
         check_sizes(available, data.train_size, data.validation_size)
         samples = data.train_size or available - data.validation_size
+    if config.controls.changes_count:
+        copies = config.controls.copies()
+        known = isinstance(copies, int) and config.controls.leave_out is None
+        samples = samples + int(copies or 0) if samples is not None and known else None
     if samples is not None:
         config.check_training_set(samples)
     asks, goal = config.optimizer.chosen_optimizer.asks, config.runtime.stop_after_evaluations

@@ -25,6 +25,12 @@ _OF_THE_STUDY = {
     "dataset_options": "trials must be judged by the same validation samples",
     "data_dir": "trials must be judged by the same validation samples",
     "validation_size": "trials must be judged by the same validation samples",
+    "label_noise": "trials must be judged by the same validation labels",
+    "label_noise_convention": "trials must be judged by the same validation labels",
+    "random_labels": "trials must be judged by the same validation labels",
+    "noisy_validation": "trials must be judged by the same validation labels",
+    "pixel_shuffle": "trials must be judged by the same validation inputs",
+    "gaussian_inputs": "trials must be judged by the same validation inputs",
     "ema_decay": "trials are judged by their weights as trained, which it does not change",
     "swa_start_epoch": "trials are judged by their weights as trained, which it does not change",
 }

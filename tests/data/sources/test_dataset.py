@@ -1,5 +1,6 @@
 """Data sets: names that are refused, the digits, selections."""
 
+import dataclasses
 import hashlib
 import subprocess
 import sys
@@ -38,10 +39,10 @@ class NamesTest(unittest.TestCase):
         self.assertIn("--image_size=32: the digits are 8x8", self.refusal("digits", image_size=32))
 
 
-class FirstClassesTest(unittest.TestCase):
+class ClassesTest(unittest.TestCase):
     def test_samples_of_other_classes_are_left_out(self):
         whole = DataConfig.of(dataset="digits").load()
-        found = DataConfig.of(dataset="digits", classes=3).load()
+        found = DataConfig.of(dataset="digits", classes="3").load()
         self.assertEqual(found.num_classes, 3)
         for split in ("train", "test"):
             every, some = getattr(whole, split), getattr(found, split)
@@ -51,23 +52,53 @@ class FirstClassesTest(unittest.TestCase):
             np.testing.assert_array_equal(some.targets, every.targets[kept])
             np.testing.assert_array_equal(some.sample_ids, every.sample_ids[kept])
 
-    def test_refused(self):
-        for count, words in (
-            (1, "--classes=1"),
-            (11, "--dataset=digits has 10 classes; accepted are 2 to 10"),
+    def test_listed_classes_are_numbered_in_the_order_of_the_list(self):
+        whole = DataConfig.of(dataset="digits").load()
+        found = DataConfig.of(dataset="digits", classes="7,3").load()
+        self.assertEqual(found.num_classes, 2)
+        for split in ("train", "test"):
+            every, some = getattr(whole, split), getattr(found, split)
+            kept = (every.targets == 7) | (every.targets == 3)
+            np.testing.assert_array_equal(some.inputs, every.inputs[kept])
+            np.testing.assert_array_equal(some.targets, np.where(every.targets[kept] == 7, 0, 1))
+            np.testing.assert_array_equal(some.sample_ids, every.sample_ids[kept])
+
+    def test_by_name(self):
+        whole = DataConfig.of(dataset="digits").load()
+        named = dataclasses.replace(whole, class_names=tuple("abcdefghij"))
+        by_number, by_name = named.of_classes("7,3"), named.of_classes("h, d")
+        np.testing.assert_array_equal(by_name.train.sample_ids, by_number.train.sample_ids)
+        np.testing.assert_array_equal(by_name.train.targets, by_number.train.targets)
+        self.assertEqual(by_name.class_names, ("h", "d"))
+        for value, words in (
+            ("h,dd", "has no class 'dd'; accepted are the numbers 0 to 9 and the names"),
+            ("h,7", "a class comes twice, by its number and its name"),
         ):
             with self.assertRaisesRegex(UserError, words):
-                DataConfig.of(dataset="digits", classes=count).load()
+                named.of_classes(value)
+
+    def test_refused(self):
+        for value, words in (
+            ("1", "--classes=1: give how many of the first classes, at least 2"),
+            ("cat", "--classes=cat: give how many"),
+            ("3,3", "--classes=3,3: give how many"),
+            ("3,", "--classes=3,: give how many"),
+            ("11", "--dataset=digits has 10 classes; accepted are 2 to 10"),
+            ("3,10", "--dataset=digits has no class '10'; accepted are the numbers 0 to 9"),
+            ("3,cat", "--dataset=digits has no class 'cat'; accepted are the numbers 0 to 9"),
+        ):
+            with self.assertRaisesRegex(UserError, words):
+                DataConfig.of(dataset="digits", classes=value).load()
         numbers = np.zeros((4, 2), np.float32)
         regression = Dataset(name="FILE.npz", train=in_order(numbers, numbers, 2), test=None, test_split=None)
         with self.assertRaisesRegex(
             UserError, r"--classes=2: the targets of --dataset=FILE.npz are float32\[2\]"
         ):
-            regression.first_classes(2)
+            regression.of_classes("2")
 
     def test_how_many_is_not_known_before(self):
         self.assertEqual(DataConfig.of(dataset="digits").count_training_samples(), 1347)
-        self.assertIsNone(DataConfig.of(dataset="digits", classes=3).count_training_samples())
+        self.assertIsNone(DataConfig.of(dataset="digits", classes="3").count_training_samples())
 
 
 class DigitsTest(unittest.TestCase):

@@ -1,11 +1,13 @@
 """Samples with targets in host memory: what every data source gives."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import optree
 
+from tf_fullbatch.data.classes import class_numbers
 from tf_fullbatch.errors import UserError
 
 INPUT_DTYPES = ("uint8", "float32", "int32")
@@ -67,10 +69,13 @@ class Split:
             num_classes=self.num_classes,
         )
 
-    def first_classes(self, count: int) -> "Split":
-        """The samples of the first `count` classes, in order; there are no other classes then."""
-        chosen = self.select(np.flatnonzero(self.targets < count))
-        return dataclasses.replace(chosen, num_classes=count)
+    def of_classes(self, numbers: Sequence[int]) -> "Split":
+        """The samples of some classes, in order; the classes are numbered by their places in `numbers`."""
+        new = np.full(self.num_classes, -1, np.int32)
+        new[list(numbers)] = np.arange(len(numbers))
+        labels = new[self.targets]
+        chosen = self.select(np.flatnonzero(labels >= 0))
+        return dataclasses.replace(chosen, targets=labels[labels >= 0], num_classes=len(numbers))
 
     def described(self, what: str) -> str:
         """Dtype and shape of the "inputs" or "targets" of a sample, in words."""
@@ -88,6 +93,7 @@ class Dataset:
         test: The samples with targets to test on, or None where the source has none.
         test_split: The source's name of the split `test` was read from ("test" or "validation"), or None.
         validation: The source's own samples to validate on; None where they are held out of the training set.
+        class_names: Names of its classes, by number; None where they have none.
     """
 
     name: str
@@ -95,34 +101,38 @@ class Dataset:
     test: Split | None
     test_split: str | None
     validation: Split | None = None
+    class_names: tuple[str, ...] | None = None
 
     @property
     def num_classes(self) -> Any:
         """What `num_classes` gives of the training targets."""
         return self.train.num_classes
 
-    def first_classes(self, count: int) -> "Dataset":
-        """The set without the samples of classes from `count` on.
+    def of_classes(self, value: str) -> "Dataset":
+        """The set of the samples of some classes alone.
+
+        Args:
+            value: Of --classes, see `data.classes`.
 
         Raises:
-            UserError: Its targets are not one class per sample, or of other than `count` or more classes.
+            UserError: Its targets are not one class per sample, or it has no such classes.
         """
         if not self.train.has_classes:
             raise UserError(
-                f"--classes={count}: the targets of --dataset={self.name} are {self.train.described('targets')}, not "
+                f"--classes={value}: the targets of --dataset={self.name} are {self.train.described('targets')}, not "
                 "one class per sample; leave it out."
             )
-        if not 2 <= count <= self.num_classes:
-            raise UserError(
-                f"--classes={count}: --dataset={self.name} has {self.num_classes} classes; accepted are 2 to "
-                f"{self.num_classes}."
-            )
+        numbers = class_numbers(value, self.name, self.num_classes, self.class_names)
         kept = {
-            name: split.first_classes(count)
+            name: split.of_classes(numbers)
             for name in ("train", "test", "validation")
             if (split := getattr(self, name)) is not None
         }
-        return dataclasses.replace(self, **kept)
+        empty = [split for split in kept.values() if not len(split)]
+        if empty:
+            raise UserError(f"--classes={value}: a split of --dataset={self.name} has no sample of them.")
+        names = None if self.class_names is None else tuple(self.class_names[number] for number in numbers)
+        return dataclasses.replace(self, class_names=names, **kept)
 
 
 def in_order(inputs: Any, targets: Any, num_classes: Any) -> Split:

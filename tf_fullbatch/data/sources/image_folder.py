@@ -1,5 +1,6 @@
 """--dataset=FOLDER/: images in a folder, one subfolder per class."""
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ class ImageFolder(SourceSettings):
             files = [path for label in sorted(by_class) for path in by_class[label]]
             targets = [classes.index(label) for label in sorted(by_class) for _ in by_class[label]]
             parts[split] = (read_images(files, self.image_size), targets)
-        return dataset_of(name, parts)
+        return dataclasses.replace(dataset_of(name, parts), class_names=tuple(classes))
 
     def has_validation(self, name: str, data_dir: str | None) -> bool:
         """Whether it has a folder of them."""

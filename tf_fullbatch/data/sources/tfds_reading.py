@@ -79,6 +79,11 @@ def num_classes(builder: tfds.core.DatasetBuilder) -> int:
     return builder.info.features[_image_and_label(builder)[1]].num_classes
 
 
+def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
+    """Names of the set's classes, by number."""
+    return tuple(builder.info.features[_image_and_label(builder)[1]].names)
+
+
 def read_splits(
     builder: tfds.core.DatasetBuilder, *, image_size: int | None
 ) -> tuple[Arrays, Arrays | None, str | None]:

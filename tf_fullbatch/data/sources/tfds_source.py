@@ -34,6 +34,7 @@ class TfdsSource(SourceSettings):
             train=in_order(*train, num_classes),
             test=None if test is None else in_order(*test, num_classes),
             test_split=test_split,
+            class_names=tfds_reading.class_names(builder),
         )
 
     def has_validation(self, name: str, data_dir: str | None) -> bool:

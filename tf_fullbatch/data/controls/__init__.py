@@ -1,0 +1,1 @@
+"""Controls of generalisation studies: changed labels, changed inputs, samples twice or left out."""
