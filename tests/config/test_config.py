@@ -231,7 +231,8 @@ class JsonTest(unittest.TestCase):
     def test_unknown_and_missing_settings_are_named(self) -> None:
         groups = Config().to_dict()
         with self.assertRaisesRegex(
-            UserError, "configuration has the groups data, controls, model, .*; this one has controls, data, measures"
+            UserError,
+            "configuration has the groups data, controls, model, .*; this one has controls, data, measures",
         ):
             Config.from_dict({"data": groups["data"]})
         with self.assertRaisesRegex(UserError, "'step' lacks nothing, and clip is unknown"):
