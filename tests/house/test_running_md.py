@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from tests.command import CommandTestCase, command, steps_of
 from tests.house.test_readme import ROOT, blocks
+from tf_fullbatch.optim.losses.registry import LOSSES
 
 DOCUMENT = ROOT / "docs" / "running.md"
 
@@ -41,6 +43,11 @@ class RunningTest(CommandTestCase):
         with contextlib.redirect_stdout(io.StringIO()):
             exec(compile(code, "running.md", "exec"), {"__name__": "running"})
         self.assertEqual(len(steps_of(self.folder / "runs" / "from_python")), 20)
+
+    def test_the_table_of_losses_is_the_registry(self) -> None:
+        _, _, table = DOCUMENT.read_text(encoding="utf-8").partition("| `--loss=` |")
+        names = re.findall(r"^\| `(\w+)` \|", table.partition("\n\n")[0], re.MULTILINE)
+        self.assertEqual(set(names), set(LOSSES))
 
     @pytest.mark.slow
     def test_fine_tuning(self) -> None:

@@ -216,6 +216,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "line_search_options": None,
         "loss": "cross_entropy",
         "loss_options": None,
+        "label_smoothing_form": "uniform",
         "extend_epochs": (),
         "extend_learning_rate": (),
         "extend_warmup_epochs": (),
@@ -275,7 +276,7 @@ FILE_SETTINGS = ("dataset", "model", "optimizer", "loss", "augmentation")
 """The settings that may name a file of the user's, see `settings.part_names`."""
 
 
-LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing")
+LOSS_SETTINGS = ("loss", "loss_options", "label_smoothing", "label_smoothing_form", "focal_gamma")
 """What changes the loss itself, whose values then do not compare; a cross-entropy that is recorded does."""
 
 

@@ -1,13 +1,22 @@
 """Losses of integer labels: cross-entropy with label smoothing, squared error; what losses take, and are without it."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
 
+from tf_fullbatch.core.names import SMOOTHING_FORMS
+
 
 class SparseLoss(keras.losses.Loss):
     """A loss of integer labels, in the precision of the outputs."""
+
+    takes_logits: ClassVar[bool | None] = None
+    """Whether the outputs are logits; None where they are numbers that are no probabilities' either."""
+
+    def cross_entropy(self) -> "SparseCrossentropy | None":
+        """The cross-entropy of the same outputs without label smoothing; None where that has no meaning."""
+        return None
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> tf.Tensor:
         """The reduced loss, see `keras.losses.Loss.__call__`."""
@@ -31,27 +40,34 @@ class SparseLoss(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
 class SparseCrossentropy(SparseLoss):
-    """Cross-entropy from logits and integer labels, smoothed over all classes.
+    """Cross-entropy from logits and integer labels, smoothed over all classes or over the others.
 
     With C classes, `p = softmax(z)` and smoothing s, the loss of a sample of class y is
 
         -(1 - s) * log p_y - (s / C) * sum_k log p_k,
 
-    the cross-entropy against `(1 - s) * onehot(y) + s / C`. It is computed in the logits' precision, in
-    float32 at least, and can be differentiated twice, in forward mode too.
+    the cross-entropy against `(1 - s) * onehot(y) + s / C`; in the form "others"
+
+        -(1 - s) * log p_y - (s / (C - 1)) * sum_{k != y} log p_k,
+
+    which is the first one with `s C / (C - 1)` for s. It is computed in the logits' precision, in float32 at least, and
+    can be differentiated twice, in forward mode too.
 
     Args:
-        label_smoothing: s in [0, 1), the probability spread evenly over all C classes, the true one included
-            (Keras' convention; the published PyTorch code gives s / (C - 1) to each other class).
+        label_smoothing: s in [0, 1), the probability that is spread evenly.
         reduction: As in `keras.losses.Loss`; by default the mean of `sample_weight * loss` over the batch.
         name: Name of the loss.
         dtype: Lower bound of the precision, by default `keras.config.floatx()`.
+        label_smoothing_form: "uniform", over all C classes, the true one included (Szegedy et al., Keras), or "others",
+            over the C - 1 others (the published code of Geiping et al. 2022).
 
     Raises:
-        ValueError: If `label_smoothing` is out of its range.
+        ValueError: If `label_smoothing` is out of its range, or its form is unknown.
 
     Source: Szegedy et al. 2016 (arXiv 1512.00567), section 7.
     """
+
+    takes_logits: ClassVar[bool | None] = True
 
     def __init__(
         self,
@@ -59,11 +75,23 @@ class SparseCrossentropy(SparseLoss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "sparse_crossentropy",
         dtype: str | None = None,
+        label_smoothing_form: str = "uniform",
     ) -> None:
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if not 0 <= label_smoothing < 1:
             raise ValueError(f"label_smoothing is {label_smoothing}; it must lie in [0, 1).")
+        if label_smoothing_form not in SMOOTHING_FORMS:
+            raise ValueError(
+                f"label_smoothing_form is {label_smoothing_form!r}; accepted are {', '.join(SMOOTHING_FORMS)}."
+            )
         self.label_smoothing = label_smoothing
+        self.label_smoothing_form = label_smoothing_form
+
+    def cross_entropy(self) -> "SparseCrossentropy":
+        """Itself where it has no label smoothing."""
+        return (
+            self.from_config(self.get_config() | {"label_smoothing": 0.0}) if self.label_smoothing else self
+        )
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of every sample.
@@ -80,11 +108,19 @@ class SparseCrossentropy(SparseLoss):
         if self.label_smoothing == 0:
             return loss
         even = -tf.reduce_mean(tf.nn.log_softmax(y_pred), axis=-1)
-        return (1 - self.label_smoothing) * loss + self.label_smoothing * even
+        if self.label_smoothing_form == SMOOTHING_FORMS[0]:
+            return (1 - self.label_smoothing) * loss + self.label_smoothing * even
+        classes = tf.cast(tf.shape(y_pred)[-1], y_pred.dtype)
+        over_all = self.label_smoothing * classes / (classes - 1)
+        return (1 - over_all) * loss + over_all * even
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+        return {
+            **super().get_config(),
+            "label_smoothing": self.label_smoothing,
+            "label_smoothing_form": self.label_smoothing_form,
+        }
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
@@ -131,15 +167,18 @@ def takes_class_numbers(loss: Any) -> bool:
 
 def takes_logits(loss: Any) -> bool | None:
     """Whether a loss takes logits (True) or probabilities (False); None where neither is said."""
-    if isinstance(loss, SparseCrossentropy):
-        return True
+    if isinstance(loss, SparseLoss):
+        return loss.takes_logits
     if not isinstance(loss, keras.losses.Loss):
         return None
     return loss.get_config().get("from_logits")
 
 
 def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
-    """A cross-entropy of classes without its label smoothing, itself where it has none; None of other losses."""
+    """A cross-entropy of classes without its label smoothing, itself where it has none; of a variant of one that of the
+    same outputs; None of other losses."""
+    if isinstance(loss, SparseLoss):
+        return loss.cross_entropy()
     if type(loss) in _CROSS_ENTROPIES:
         config = loss.get_config()
         return (
@@ -152,7 +191,6 @@ def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
 
 
 _CROSS_ENTROPIES = (
-    SparseCrossentropy,
     keras.losses.SparseCategoricalCrossentropy,
     keras.losses.CategoricalCrossentropy,
     keras.losses.BinaryCrossentropy,

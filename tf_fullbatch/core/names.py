@@ -28,3 +28,6 @@ does; the moving averages as they are; or the mean over the set of the micro-bat
 
 CURVATURES = ("hessian", "ggn")
 """Matrices whose products an objective gives."""
+
+SMOOTHING_FORMS = ("uniform", "others")
+"""Which classes label smoothing spreads probability over: all, or all but the true one."""

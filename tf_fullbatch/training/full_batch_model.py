@@ -8,9 +8,12 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.core import (
+from tf_fullbatch.core import (  # the losses, for Keras to find when it loads a compiled model
+    focal,  # noqa: F401
+    incorrect_only,  # noqa: F401
     keras_internals,
-    losses,  # noqa: F401, for Keras to find when it loads a compiled model
+    losses,  # noqa: F401
+    sigmoid,  # noqa: F401
 )
 from tf_fullbatch.core.micro_batch import Augmentation
 from tf_fullbatch.core.objective import Objective
