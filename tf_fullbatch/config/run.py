@@ -225,6 +225,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
     "step": {
         "fused_batch_norm": False,
         "augmentation_options": None,
+        "max_up": 1,
         "learning_rate_factors": None,
         "perturbation": "none",
         "perturbation_radius": None,

@@ -130,6 +130,12 @@ class StepConfig(Group):
     chosen_augmentation: AugmentationSettings = chosen_by(
         "augmentation", AUGMENTATIONS, (part_names.names_code, OwnAugmentation)
     )
+    max_up: int = setting(
+        1,
+        "Augmented copies of each sample, of which the one of the highest loss counts (MAX-UP, Gong et al. 2020); each "
+        "costs a gradient evaluation.",
+        minimum=1,
+    )
     accumulate_dtype: str = setting(
         "float32",
         "Precision of the sums over samples; widened to float64 where the weights are.",
@@ -212,9 +218,9 @@ class StepConfig(Group):
     @property
     def gradient_evaluations(self) -> int:
         """Gradient evaluations per sample and step: those of the penalty, one more for the whole gradient, and one
-        more for perturbed weights."""
+        more for perturbed weights; of each of the copies of a sample."""
         further = bool(self.full_gradient_penalty_strength) + (self.perturbation != "none")
-        return GRADIENT_EVALUATIONS[self.penalty] + further
+        return self.max_up * (GRADIENT_EVALUATIONS[self.penalty] + further)
 
     @property
     def chosen_perturbation(self) -> Chosen | None:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.core import keras_internals
+from tf_fullbatch.core import keras_internals, max_up
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.loss_weights import sample_loss_weights
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
@@ -91,6 +91,10 @@ class MicroBatchLoss:
         seed: Seed of dropout, other random layers and noise.
         multiplicative_noise: Standard deviation of the factors on the samples' losses.
         fused_kernels: Use fused batch normalisation where first derivatives alone are wanted.
+        copies: Augmented copies of each sample, of which the one of the highest loss counts (`max_up`); 1 for none.
+
+    Attributes:
+        copies: The same: how many samples the network is called on for each of the micro-batch.
     """
 
     def __init__(
@@ -102,6 +106,7 @@ class MicroBatchLoss:
         seed: int = 0,
         multiplicative_noise: float = 0.0,
         fused_kernels: bool = False,
+        copies: int = 1,
     ):
         self.call = call
         self.training_loss = training_loss
@@ -109,6 +114,7 @@ class MicroBatchLoss:
         self._seed = seed
         self._noise = multiplicative_noise
         self._fused_kernels = fused_kernels
+        self.copies = copies
 
     def without_noise(self) -> "MicroBatchLoss":
         """The same losses without random factors, so that value and derivatives are those of one function."""
@@ -123,9 +129,16 @@ class MicroBatchLoss:
         return calm
 
     def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
-        """The micro-batch as the network gets it in this step: augmented, with noise on its losses."""
+        """The micro-batch as the network gets it in this step: augmented, `copies` inputs of each sample one after the
+        other, with noise on its losses."""
         if self._augmentation is not None:
-            batch = batch._replace(inputs=self._augmentation(batch.inputs, batch.sample_ids, scalars.epoch))
+            of_samples = batch.inputs, batch.sample_ids, scalars.epoch
+            augmented = (
+                self._augmentation(*of_samples)
+                if self.copies == 1
+                else max_up.copies_of(self._augmentation, *of_samples, self.copies)
+            )
+            batch = batch._replace(inputs=augmented)
         if self._noise:
             noise = sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
             batch = batch._replace(noise=noise)
@@ -174,7 +187,10 @@ class MicroBatchLoss:
         *,
         derivatives: int,
     ) -> NetworkOutput:
-        """What the network gives for a micro-batch, before any loss; `value` describes the arguments."""
+        """What the network gives for a micro-batch, before any loss: of several copies of a sample, for the hardest.
+
+        `value` describes the arguments.
+        """
 
         def seed() -> tf.Tensor:
             of_step = tf.stack([tf.cast(self._seed, tf.int64), scalars.step])
@@ -182,7 +198,11 @@ class MicroBatchLoss:
             return tf.cast(folded % tf.int32.max, tf.int32)
 
         with self._kernels(derivatives):
-            return self.call.call(theta, state, seed, batch.inputs)
+            found = self.call.call(theta, state, seed, batch.inputs)
+        if self.copies == 1:
+            return found
+        outputs = as_full_precision(found.outputs)
+        return found._replace(outputs=max_up.hardest(self.training_loss, batch.targets, outputs, self.copies))
 
     def of_outputs(self, outputs: Any, batch: MicroBatch, *, second_alone: bool = False) -> MeanLoss:
         """The loss as a function of the network's outputs, at least float32, without what layers add; see `value`."""

@@ -147,7 +147,7 @@ class Objective:
             UserError: theta does not fit the variables, or the network assigns weights when it is called.
         """
         means = self._run(("loss",), lambda: LossKernel(self._loss), theta)
-        self.evaluations += FORWARD_EVALUATIONS
+        self._spend(FORWARD_EVALUATIONS)
         return means.weighted
 
     def value_and_gradient(
@@ -167,7 +167,7 @@ class Objective:
         if penalty is not None and float(self._scalars.full_penalty):
             whole = self.value_and_gradient(theta).gradient
         means = self._run(("gradient", penalty), lambda: GradientKernel(self._loss, penalty), theta, whole)
-        self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
+        self._spend(1 if penalty is None else penalty.gradient_evaluations)
         square = means.weighted.squared_norm
         nothing = tf.zeros([], self._scalars.learning_rate.dtype)
         added = nothing if penalty is None else penalty_value(self._scalars, square, whole)
@@ -251,7 +251,7 @@ class Objective:
         means = self._run(
             ("third",), kernel, theta, self._parameters.tree("u", u), self._parameters.tree("v", v)
         )
-        self.evaluations += THIRD_EVALUATIONS
+        self._spend(THIRD_EVALUATIONS)
         return self._parameters.like(means.weighted)
 
     def linear_operator(
@@ -304,7 +304,7 @@ class Objective:
             theta,
             None if full_gradient is None else list(full_gradient),
         )
-        self.evaluations += 1 if penalty is None else penalty.gradient_evaluations
+        self._spend(1 if penalty is None else penalty.gradient_evaluations)
         return MicroBatchFigures(*np.asarray(means.each).T)
 
     def measure(
@@ -326,7 +326,7 @@ class Objective:
             UserError: theta does not fit the variables, or the network assigns weights when it is called.
         """
         means = self._run(("measure", kernel), lambda: kernel(self._loss), theta, *extra)
-        self.evaluations += evaluations
+        self._spend(evaluations)
         return means
 
     def _products(
@@ -344,7 +344,7 @@ class Objective:
         means = self._run(
             ("product", product, count), self._product_kernel(product, count), theta, *directions
         )
-        self.evaluations += count * (PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS)
+        self._spend(count * (PRODUCT_EVALUATIONS if penalty is None else THIRD_EVALUATIONS))
         cut = [means.weighted[i * size : (i + 1) * size] for i in range(count)]
         return [self._parameters.like(tree) for tree in cut]
 
@@ -388,8 +388,12 @@ class Objective:
             return self._passes.run(key, kernel, at, *extra)
         before = self._recalibrated.calibrations
         means = self._recalibrated.run(key, kernel, self.theta() if at is None else at, *extra)
-        self.evaluations += FORWARD_EVALUATIONS * (self._recalibrated.calibrations - before)
+        self._spend(FORWARD_EVALUATIONS * (self._recalibrated.calibrations - before))
         return means
+
+    def _spend(self, evaluations: float) -> None:
+        """Counts gradient evaluations of each input that the network is called on."""
+        self.evaluations += self._loss.copies * evaluations
 
 
 def _refuse_unknown(curvature: str) -> None:

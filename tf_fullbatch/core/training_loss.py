@@ -163,6 +163,21 @@ class TrainingLoss:
         correct = of_output.correct(self.leaves(targets, "targets", partial=True)[at], output)
         return tf.reduce_mean(tf.cast(correct, output.dtype))
 
+    def of_samples(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        """The loss of each sample, `[batch]`, a mean over its places; of an only output.
+
+        Raises:
+            UserError: The loss is not one per sample.
+        """
+        of_output, _ = self._only()
+        losses = of_output.function(targets, outputs)
+        if losses.shape.rank == 0 or keras_internals.mask_of(losses) is not None:
+            raise UserError(
+                f"max_up takes a loss per sample, and {of_output.name!r} gives one per micro-batch or leaves places "
+                "out: use another loss."
+            )
+        return tf.reduce_mean(losses, axis=list(range(1, losses.shape.rank)))
+
     def _only(self) -> tuple[OutputLoss, int]:
         """The only loss, and which of the outputs has it."""
         (name,) = self.names

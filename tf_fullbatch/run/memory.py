@@ -121,7 +121,7 @@ def network_memory(model: FullBatchModel) -> NetworkMemory:
     return NetworkMemory(
         weights=sum(_bytes(v) for v in [*network.variables, *model.optimizer.variables]),
         gradients=trainable * (2 + widened + directions + full_gradient),
-        activations=int(factor * _activation_bytes(network, settings.micro_batch_size)),
+        activations=int(factor * _activation_bytes(network, settings.max_up * settings.micro_batch_size)),
     )
 
 

@@ -112,7 +112,8 @@ def _place(
     for inputs in tf.nest.flatten(prepared.inputs):
         bad = _not_finite(inputs.numpy())
         if len(bad):
-            words = f"what the augmentation made of sample {int(batch.sample_ids[bad[0]])}"
+            sample = bad[0] % len(batch.sample_ids)  # there may be several copies of it, one after the other
+            words = f"what the augmentation made of sample {int(batch.sample_ids[sample])}"
             return Origin(words, "Let it return finite inputs.")
     layer = _first_layer(loss, prepared)
     if layer is not None:
@@ -171,7 +172,7 @@ def _first_layer(loss: MicroBatchLoss, batch: MicroBatch) -> str | None:
             bad = _not_finite(as_full_precision(y).numpy())
             ids = batch.sample_ids.numpy()
             # Where statistics are shared among the samples, all are concerned.
-            some = f", of sample {ids[bad[0]]}" if len(bad) < len(ids) else ""
+            some = f", of sample {ids[bad[0] % len(ids)]}" if len(bad) < len(y) else ""
             return f"the output of layer {layer.name!r}{some}"
     return None
 

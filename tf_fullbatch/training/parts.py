@@ -105,6 +105,9 @@ def build_training(
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
     augmentation = model.augmentation_function or settings.chosen_augmentation.build(settings.seed)
+    refusals.refuse_copies(
+        settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
+    )
     loss = MicroBatchLoss(
         call,
         of_outputs,
@@ -113,6 +116,7 @@ def build_training(
         multiplicative_noise=settings.multiplicative_noise,
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
         fused_kernels=settings.fused_batch_norm and not jit_compile,
+        copies=settings.max_up,
     )
     penalty, perturbation = None, settings.build_perturbation()
     if settings.penalty != "none":

@@ -102,6 +102,23 @@ def refuse_images_alone(model: Any, inputs: Any) -> None:
         )
 
 
+def refuse_copies(max_up: int, *, augmented: bool, outputs: int) -> None:
+    """Refuses several copies of a sample that nothing tells apart, or of which no one loss tells the hardest.
+
+    Raises:
+        UserError: They are asked for without an augmentation, or with a network of so many `outputs`.
+    """
+    if max_up > 1 and outputs > 1:
+        raise UserError(
+            f"--max_up={max_up} is for a network of one output, and this one has {outputs}: leave it at 1."
+        )
+    if max_up > 1 and not augmented:
+        raise UserError(
+            f"--max_up={max_up} takes augmented copies of each sample, which are all the same without an augmentation: "
+            "choose an --augmentation, or leave it at 1."
+        )
+
+
 def refuse_averaged_outputs(model: Any, outputs: Any) -> None:
     """Refuses flip averaging of several outputs.
 
