@@ -38,6 +38,7 @@ def write_run(
     losses: Sequence[float] | None = None,
     cross_entropy: float | None = None,
     file_hashes: Mapping[str, str] | None = None,
+    changed: tuple[float, float] | None = None,
 ) -> RunFolder:
     """Writes a run's records.
 
@@ -55,6 +56,7 @@ def write_run(
             regression.
         file_hashes: Setting -> hash of the user's file that it names.
         cross_entropy: By how much the cross-entropies that are recorded are below the losses; None for none.
+        changed: Accuracies on training samples with changed labels, by these and by those that they had; None for none.
     """
     run = folder if isinstance(folder, RunFolder) else RunFolder(folder)
     run.create()
@@ -69,6 +71,8 @@ def write_run(
             for step in range(1, steps + 1)
         )
     kinds = (("validation", "raw", validation), ("test", "raw", accuracy), ("test", "ema", ema))
+    if changed is not None:
+        kinds += (("noisy_labels", "raw", changed[0]), ("clean_labels", "raw", changed[1]))
     with TableWriter(run.evaluations, EVALUATION_COLUMNS) as evaluations:
         for number, step in enumerate(range(steps_a_pass, steps + 1, steps_a_pass)):
             for split, weights, value in kinds:

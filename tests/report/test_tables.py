@@ -48,6 +48,24 @@ class TablesTest(unittest.TestCase):
         self.assertEqual(table["published_accuracy_percent"].dropna().tolist(), [95.7] * 3)
         self.assertEqual(table["published_source"].dropna().unique(), ["a paper, quoted from memory"])
 
+    def test_what_is_memorised_of_changed_labels_stands_apart(self):
+        finished_study(self.folder, seeds=(0, 1))
+        plain = load([self.folder])
+        self.assertFalse([name for name in arms_table(plain).headers if "changed" in name])
+        for seed, changed in ((0, (0.5, 0.2)), (1, (0.7, 0.1))):
+            run = folder_of(self.folder, "fb", seed)
+            for path in (run.metrics, run.evaluations):
+                path.unlink()
+            write_run(run, BASE.replacing(seed=seed), 0.75, validation=0.74, changed=changed)
+        noisy = load([self.folder])
+        cells = self.row("fb", arms_table(noisy))
+        self.assertEqual(cells["changed labels, fitted as changed %"], "60.00 ± 14.14")
+        self.assertEqual(cells["as they were %"], "15.00 ± 7.07")
+        self.assertEqual(self.row("sgd", arms_table(noisy))["as they were %"], "-")
+        line = results(noisy).set_index(["row", "seed"]).loc[("fb", 1)]
+        self.assertEqual(line["noisy_labels_accuracy_percent"], 70)
+        self.assertEqual(line["clean_labels_accuracy_percent"], 10)
+
     def test_results_csv_without_a_single_figure(self):
         finished_study(self.folder, seeds=(0,))
         for row in ("sgd", "fb", "clipped"):
