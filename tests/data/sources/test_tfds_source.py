@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tf_fullbatch.data.settings import DataConfig
-from tf_fullbatch.data.sources import tfds_reading
+from tf_fullbatch.data.sources import tfds_builder, tfds_reading
 from tf_fullbatch.errors import UserError
 
 # Written to the record files in this order, which TFDS shuffles once more; ids tell the official one.
@@ -210,7 +210,7 @@ class TfdsTest(tf.test.TestCase):
             self.assertLen(self.load(WithIds, data_dir=data_dir).train, TRAIN)
 
     def test_downloads_fail_fast_and_tfds_is_left_as_it_was(self):
-        downloader = tfds_reading.downloader
+        downloader = tfds_builder.downloader
         before = downloader.MAX_RETRIES, downloader._open_with_requests
         seen = {}
 

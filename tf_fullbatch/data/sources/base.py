@@ -55,3 +55,11 @@ def image_size() -> Any:
     return setting(
         None, "Side in pixels to which images are resized. Unset: images must share one size.", minimum=4
     )
+
+
+def target() -> Any:
+    """The field of the flag --target, for every source whose samples have several things that may be learnt."""
+    return setting(
+        None,
+        "What to learn: the class of a TFDS set that has several (coarse_label of cifar100). Unset: TFDS' own choice.",
+    )

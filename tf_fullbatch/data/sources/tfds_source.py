@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.data.sources.base import SourceSettings, image_size
+from tf_fullbatch.data.sources.base import SourceSettings, image_size, target
 from tf_fullbatch.data.sources.registry import SOURCES
 
 if TYPE_CHECKING:
@@ -20,15 +20,19 @@ class TfdsSource(SourceSettings):
     """
 
     image_size: int | None = image_size()
+    target: str | None = target()
 
     def load(self, name: str, data_dir: str | None) -> "Dataset":
         """The training set, and "test" or else "validation" where it is labelled."""
-        from tf_fullbatch.data.sources import tfds_reading
+        from tf_fullbatch.data.sources import tfds_builder, tfds_reading
         from tf_fullbatch.data.sources.dataset import Dataset, in_order
 
-        builder = tfds_reading.open_builder(name, data_dir=data_dir, other_names=list(SOURCES))
-        train, test, test_split = tfds_reading.read_splits(builder, image_size=self.image_size)
-        num_classes = tfds_reading.num_classes(builder)
+        builder = tfds_builder.open_builder(
+            name, data_dir=data_dir, label=self.target, other_names=list(SOURCES)
+        )
+        keys = tfds_builder.keys_of(builder, self.target)
+        train, test, test_split = tfds_reading.read_splits(builder, keys, image_size=self.image_size)
+        num_classes = builder.info.features[keys.label].num_classes
         return Dataset(
             name=name,
             train=in_order(*train, num_classes),
@@ -43,6 +47,6 @@ class TfdsSource(SourceSettings):
 
     def count_training_samples(self, name: str, data_dir: str | None) -> int | None:
         """As far as TFDS knows without preparing the set."""
-        from tf_fullbatch.data.sources import tfds_reading
+        from tf_fullbatch.data.sources import tfds_builder
 
-        return tfds_reading.count_training_samples(name, data_dir=data_dir)
+        return tfds_builder.count_training_samples(name, data_dir=data_dir)
