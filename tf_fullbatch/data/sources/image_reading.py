@@ -1,6 +1,5 @@
 """Image files as one array."""
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,11 +7,12 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from tf_fullbatch.data.sources.image_files import ImageFiles
 from tf_fullbatch.data.sources.pixels import resize_square
 from tf_fullbatch.errors import UserError
 
 
-def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
+def read_images(files: ImageFiles, size: int | None) -> np.ndarray:
     """uint8 `[files, height, width, 3]`.
 
     Args:
@@ -22,7 +22,7 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
     Raises:
         UserError: An image does not decode, they vary in size and no size is given, or they do not fit into memory.
     """
-    first = _decoded(files[0], size)
+    first = _decoded(files.path(0), size)
     needed, available = len(files) * first.nbytes, psutil.virtual_memory().available
     if needed > available:
         raise UserError(
@@ -32,11 +32,11 @@ def read_images(files: Sequence[Path], size: int | None) -> np.ndarray:
     images = np.empty((len(files), *first.shape), np.uint8)
 
     def read(index: int) -> None:
-        pixels = _decoded(files[index], size)
+        pixels = _decoded(files.path(index), size)
         if pixels.shape != first.shape:
             raise UserError(
-                f"its images vary in size ({files[0].name} has {first.shape[0]}x{first.shape[1]}, {files[index].name} "
-                f"{pixels.shape[0]}x{pixels.shape[1]}): give the one they are brought to by --image_size."
+                f"its images vary in size ({files.path(0).name} has {first.shape[0]}x{first.shape[1]}, "
+                f"{files.path(index).name} {pixels.shape[0]}x{pixels.shape[1]}): give the one they are brought to by --image_size."
             )
         images[index] = pixels
 
