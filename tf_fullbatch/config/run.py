@@ -202,7 +202,7 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
-    "data": {"dataset_options": None, "classes": None, "target": None},
+    "data": {"dataset_options": None, "classes": None, "target": None, "target_kind": "auto"},
     "model": {
         "step": None,
         "model_options": None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tf_fullbatch.data.classes import class_entries
 from tf_fullbatch.data.sources.base import SourceSettings
+from tf_fullbatch.data.sources.csv_table import CsvTable
 from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.data.sources.npz import Npz
 from tf_fullbatch.data.sources.own import OwnData
@@ -25,7 +26,8 @@ class DataConfig(Group):
     dataset: str = setting(
         "digits",
         f"Data set: {described(SOURCES)}, the name of any TFDS image-classification set, such as cifar10, FILE.npz, "
-        "FOLDER/ (a subfolder of images per class), FILE.py:function or package.module:function.",
+        "FILE.csv (with --target), FOLDER/ (a subfolder of images per class), FILE.py:function or "
+        "package.module:function.",
     )
     data_dir: str | None = setting(
         None, "TFDS' folder of prepared data sets. Unset: TFDS' own default.", affects_results=False
@@ -34,6 +36,7 @@ class DataConfig(Group):
         "dataset",
         SOURCES,
         (part_names.is_npz, Npz),
+        (part_names.is_csv, CsvTable),
         (part_names.is_users_code, OwnData),
         (part_names.is_folder, ImageFolder),
         (lambda name: True, TfdsSource),

@@ -15,7 +15,7 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.given_parts import given
-from tf_fullbatch.settings.part_names import ACCEPTED, is_npz, is_object, is_users_code, source_of
+from tf_fullbatch.settings.part_names import ACCEPTED, is_csv, is_npz, is_object, is_users_code, source_of
 
 
 def file_of(setting: str, value: str) -> Path | None:
@@ -53,7 +53,10 @@ def file_hash(setting: str, value: str) -> str | None:
     """
     if is_object(value):
         return given(setting, value).digest
-    path = Path(value) if is_npz(value) else file_of(setting, value) if is_users_code(value) else None
+    if is_npz(value) or is_csv(value):
+        path: Path | None = Path(value)
+    else:
+        path = file_of(setting, value) if is_users_code(value) else None
     try:
         if value.endswith("/"):
             return _folder_hash(Path(value))

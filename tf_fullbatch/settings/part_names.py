@@ -52,6 +52,11 @@ def is_npz(value: str) -> bool:
     return value.endswith(".npz")
 
 
+def is_csv(value: str) -> bool:
+    """Whether a value names a table of comma-separated values."""
+    return value.endswith(".csv")
+
+
 def is_folder(value: str) -> bool:
     """Whether a value names a folder: it ends with a slash, or begins as a path does."""
     return value.endswith("/") or value.startswith(("/", "./", "../", "~"))
@@ -71,7 +76,7 @@ def source_of(setting: str, value: str) -> Source:
 
 def absolute(value: str) -> str:
     """A value with its file as an absolute path, so that it names the same from any working folder."""
-    if is_npz(value):
+    if is_npz(value) or is_csv(value):
         return str(Path(value).expanduser().resolve())
     if is_folder(value) and not is_users_code(value):
         return f"{Path(value).expanduser().resolve()}/"
@@ -81,7 +86,7 @@ def absolute(value: str) -> str:
 
 def shortened(value: str) -> str:
     """A value to be shown: without the folders of its file."""
-    if is_npz(value) or value.endswith("/"):
+    if is_npz(value) or is_csv(value) or value.endswith("/"):
         return Path(value).name
     place, _, name = value.rpartition(":")
     return f"{Path(place).name}:{name}" if place.endswith(".py") else value

@@ -61,5 +61,6 @@ def target() -> Any:
     """The field of the flag --target, for every source whose samples have several things that may be learnt."""
     return setting(
         None,
-        "What to learn: the class of a TFDS set that has several (coarse_label of cifar100). Unset: TFDS' own choice.",
+        "What to learn: a column of FILE.csv, or the class of a TFDS set that has several (coarse_label of cifar100). "
+        "Unset: of TFDS its own choice.",
     )

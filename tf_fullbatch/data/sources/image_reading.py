@@ -36,7 +36,8 @@ def read_images(files: ImageFiles, size: int | None) -> np.ndarray:
         if pixels.shape != first.shape:
             raise UserError(
                 f"its images vary in size ({files.path(0).name} has {first.shape[0]}x{first.shape[1]}, "
-                f"{files.path(index).name} {pixels.shape[0]}x{pixels.shape[1]}): give the one they are brought to by --image_size."
+                f"{files.path(index).name} {pixels.shape[0]}x{pixels.shape[1]}): give the one "
+                "they are brought to by --image_size."
             )
         images[index] = pixels
 
