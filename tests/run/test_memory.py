@@ -132,9 +132,9 @@ class MeasuredTest(tf.test.TestCase, parameterized.TestCase):
         batches = UpdateBatches(self.batches.inputs, self.batches.targets, shuffle=True)
         source, made = StreamSource(batches, 128, ONE), []
 
-        def select_rows(rows: np.ndarray) -> Any:
+        def select_rows(rows: np.ndarray, epoch: int) -> Any:
             made.append(len(rows))
-            return UpdateBatches.select_rows(batches, rows)
+            return UpdateBatches.select_rows(batches, rows, epoch)
 
         with mock.patch.object(batches, "select_rows", select_rows):
             next(source.calls(0, 0))

@@ -202,7 +202,15 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {
-    "data": {"dataset_options": None, "classes": None, "target": None, "target_kind": "auto"},
+    "data": {
+        "dataset_options": None,
+        "classes": None,
+        "target": None,
+        "target_kind": "auto",
+        "shorter_side": None,
+        "stream_images": "auto",
+        "random_resized_crop": False,
+    },
     "model": {
         "step": None,
         "model_options": None,

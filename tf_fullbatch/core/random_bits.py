@@ -9,6 +9,7 @@ import tensorflow as tf
 # What a draw is for. Two draws of one sample and epoch are independent if their streams differ.
 CROP_FLIP_STREAMS = (0, 1, 2)  # row offset, column offset, flip
 RANDAUGMENT_STREAM = 16  # the first of RandAugment's
+RESIZED_CROP_STREAMS = tuple(range(0x20000, 0x20028))  # four uniforms for each of ten tries
 LOSS_WEIGHT_STREAMS = (0x10000, 0x10001)  # the two uniforms behind a normal draw
 
 _MASK = 0xFFFFFFFF

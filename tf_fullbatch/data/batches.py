@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.data.encoded import EncodedImages, decoded, selected
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
 from tf_fullbatch.data.structures import as_arrays
 from tf_fullbatch.errors import UserError
@@ -36,7 +37,8 @@ class UpdateBatches:
     """Arrays, and how they are cut into update batches, epoch after epoch.
 
     Args:
-        inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]` or any other array; for a
+        inputs: `[samples, ...]`, images as uint8 `[samples, height, width, channels]`, in an array or in their files
+            (`EncodedImages`, which stream unless `on_device` says else), or any other array; for a
             network of several inputs a list or tuple of such, in their order, or name -> array.
         targets: `[samples]` or `[samples, ...]`, or the same of several outputs; None is refused with a message of its
             own.
@@ -45,7 +47,7 @@ class UpdateBatches:
         batch_size: Samples per update; None for all.
         sample_ids: int64 `[samples]`, what identifies a sample to augmentation and noise; default 0..N-1.
         shuffle: Draw a new order each epoch, a function of (seed, epoch).
-        seed: Seed of the order.
+        seed: Seed of the order, and of random crops of images in their files.
         chunk_micro_batches: Most micro-batches of a replica per call and, where they stream, per chunk; None chooses.
             A matter of speed and of memory on the device alone, never of results.
         on_device: Keep the arrays on the device (True), or stream them from the host (False); None: keep them where
@@ -105,8 +107,18 @@ class UpdateBatches:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """Bytes of all arrays, and of images in their files once they are decoded."""
         return sum(array.nbytes for array in tf.nest.flatten(self.rows))
+
+    @property
+    def in_files(self) -> list[EncodedImages]:
+        """The inputs that stay in their files."""
+        return [array for array in tf.nest.flatten(self.inputs) if isinstance(array, EncodedImages)]
+
+    @property
+    def random_crops(self) -> bool:
+        """Whether inputs vary with the epoch as they are decoded."""
+        return any(images.random_crops for images in self.in_files)
 
     @property
     def element_spec(self) -> Rows:
@@ -134,12 +146,17 @@ class UpdateBatches:
         last = len(self) - 1
         return shuffled(tf.range(last + 1, dtype=tf.int64), self.seed % 2**31, epoch, last).numpy()
 
-    def select_rows(self, rows: np.ndarray) -> Rows:
-        """Some rows; a contiguous run is a view, not a copy."""
+    def select_rows(self, rows: np.ndarray, epoch: int | None = None) -> Rows:
+        """Some rows; a contiguous run is a view, not a copy. Images in their files are decoded.
+
+        Args:
+            rows: int64 `[rows]`.
+            epoch: Whose random crops these images are; None for the images without any.
+        """
         part: Any = rows
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
             part = slice(rows[0], rows[-1] + 1)
-        return tf.nest.map_structure(lambda array: array[part], self.rows)
+        return tf.nest.map_structure(lambda array: decoded(array, part, self.seed, epoch), self.rows)
 
     def whole(self) -> "UpdateBatches":
         """All samples as one update batch, in their fixed order unless they are one already."""
@@ -152,6 +169,7 @@ class UpdateBatches:
                 rows.targets,
                 rows.given_weights,
                 sample_ids=rows.sample_ids,
+                seed=self.seed,
                 chunk_micro_batches=self.chunk_micro_batches,
                 on_device=self.on_device,
             )
@@ -159,9 +177,9 @@ class UpdateBatches:
 
     def select(self, rows: np.ndarray) -> "UpdateBatches":
         """Some rows, as one update batch."""
-        chosen = self.select_rows(rows)
+        chosen = tf.nest.map_structure(lambda array: selected(array, rows), self.rows)
         return UpdateBatches(
-            chosen.inputs, chosen.targets, chosen.given_weights, sample_ids=chosen.sample_ids
+            chosen.inputs, chosen.targets, chosen.given_weights, sample_ids=chosen.sample_ids, seed=self.seed
         )
 
 

@@ -4,11 +4,16 @@ import math
 
 import numpy as np
 
+from tf_fullbatch.data.encoded import EncodedImages
+from tf_fullbatch.data.statistics_cache import kept_statistics
+
 _STATISTICS_CHUNK_BYTES = 1 << 22
 
 
-def input_statistics(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def input_statistics(inputs: np.ndarray | EncodedImages) -> tuple[np.ndarray, np.ndarray]:
     """The mean and standard deviation (the population's) of each channel, the inputs' last axis.
+
+    Images in files are decoded for it, without random crops; of many it is kept, see `statistics_cache`.
 
     Args:
         inputs: `[samples, ..., channels]`, at least one number: uint8 pixels, or float32.
@@ -20,6 +25,8 @@ def input_statistics(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError(
             f"inputs are {inputs.dtype}{list(inputs.shape)}; expected non-empty uint8 or float32 of rank 2 or more"
         )
+    if isinstance(inputs, EncodedImages):
+        return kept_statistics(inputs, _of_pixels)
     return _of_pixels(inputs) if inputs.dtype == np.uint8 else _of_numbers(inputs)
 
 
@@ -33,12 +40,12 @@ def _of_numbers(inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return mean, np.sqrt(squares / len(rows))
 
 
-def _of_pixels(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _of_pixels(images: np.ndarray | EncodedImages) -> tuple[np.ndarray, np.ndarray]:
     """From an integer histogram n_v per channel, N = sum n_v, S_k = sum n_v v^k:
     `mean = S_1 / (255 N)`, `std = sqrt(N S_2 - S_1^2) / (255 N)`."""
     channels = images.shape[-1]
     counts = np.zeros((channels, 256), np.int64)
-    step = max(1, _STATISTICS_CHUNK_BYTES // images[0].size)
+    step = max(1, _STATISTICS_CHUNK_BYTES // math.prod(images.shape[1:]))
     for start in range(0, len(images), step):
         chunk = images[start : start + step].reshape(-1, channels)
         for channel in range(channels):

@@ -15,6 +15,7 @@ from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
+from tf_fullbatch.errors import UserError
 
 MEMORY_SHARE = 0.25
 """Share of a device's memory that samples may take to stay on it."""
@@ -119,7 +120,7 @@ class ResidentSource:
             per_step = len(own[0])
             rows = batches.select_rows(np.concatenate(own))
         numbers = (plan.samples, plan.update_batch_size, per_step, batches.seed % 2**31)
-        held = tf.nest.map_structure(lambda array: tf.identity(tf.constant(array)), rows)
+        held = tf.nest.map_structure(lambda array: tf.identity(tf.constant(array[:])), rows)
         return HeldSamples(held, tf.constant(numbers, tf.int32))
 
 
@@ -129,9 +130,23 @@ def fits(batches: UpdateBatches, taken: int = 0) -> bool:
     Args:
         batches: The samples.
         taken: Bytes of what the host has free that will be taken by then.
+
+    Raises:
+        UserError: They should, but vary with the epoch, or are in their files and do not fit once they are decoded.
     """
+    if batches.on_device and batches.random_crops:
+        raise UserError(
+            "--data_on_device=on with --random_resized_crop, which decodes images anew in each pass: leave it at auto."
+        )
+    if batches.on_device and batches.in_files and batches.nbytes > device_memory(taken):
+        raise UserError(
+            f"--data_on_device=on: the decoded images take {batches.nbytes / 2**30:.1f} GiB, of which "
+            f"{device_memory(taken) / 2**30:.1f} GiB are available: leave it at auto."
+        )
     if batches.on_device is not None:
         return batches.on_device
+    if batches.in_files:
+        return False
     return batches.nbytes <= MEMORY_SHARE * device_memory(taken)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.core.micro_batch import MicroBatch
@@ -12,6 +13,7 @@ from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
+from tf_fullbatch.errors import UserError
 
 CHUNK_MICRO_BATCHES = {"CPU": 4, "GPU": 16}
 """Default micro-batches per chunk: enough to amortise a transfer."""
@@ -82,22 +84,44 @@ class StreamSource:
         self._next: tuple[int, int] | None = None
         self._passed = 0
         self._iterator: Iterator = iter(())
+        self._failure: UserError | None = None
 
     def calls(self, epoch: int, step: int) -> Iterator[tuple[Any, Place]]:
         """What one pass over a step is cut into: (chunk, place) of each call."""
-        # In a fixed order every epoch is the same.
-        if self._next is None or self._next[1] != step or (self.batches.shuffle and self._next[0] != epoch):
+        # In a fixed order every epoch is the same, but for random crops.
+        differ = self.batches.shuffle or self.batches.random_crops
+        if self._next is None or self._next[1] != step or (differ and self._next[0] != epoch):
             self._iterator = iter(self.distributed(epoch, step))
             self._passed = 0
         rounds = self.plan.rounds(step)
         self._next = None  # where the pass is broken off, the next one opens the stream anew
         for start in range(0, rounds, self.chunk):
-            chunk, end = next(self._iterator), min(start + self.chunk, rounds)
+            chunk, end = self._next_chunk(), min(start + self.chunk, rounds)
             yield from self.pace.calls(chunk, step, start, end)
         self._passed += 1
         if self._passed == self._repeats:
             self._passed, step = 0, step + 1
         self._next = (epoch, step) if step < self.plan.steps_per_epoch else (epoch + 1, 0)
+
+    def _next_chunk(self) -> Any:
+        """The next chunk.
+
+        Raises:
+            UserError: An image in it does not decode.
+        """
+        try:
+            return next(self._iterator)
+        except tf.errors.OpError as error:
+            if self._failure is not None:  # tf.data has made text of it
+                raise self._failure from error
+            raise
+
+    def _decoded(self, rows: np.ndarray, epoch: int) -> Rows:
+        try:
+            return self.batches.select_rows(rows, epoch)
+        except UserError as error:
+            self._failure = error
+            raise
 
     def distributed(self, first_epoch: int, first_step: int = 0) -> tf.distribute.DistributedDataset:
         """`dataset` for every replica of the strategy, on each worker the part of its own replicas."""
@@ -129,7 +153,7 @@ class StreamSource:
                             for replica in replicas:
                                 positions = plan.rows(step, replica, start, start + self.chunk)
                                 rows = positions if order is None else order[positions]
-                                yield *batches.select_rows(rows), replica + start * plan.replicas
+                                yield *self._decoded(rows, epoch), replica + start * plan.replicas
                 epoch, begin = epoch + 1, 0
 
         signature = (*batches.element_spec, tf.TensorSpec([], tf.int64))
@@ -155,4 +179,4 @@ def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:
 
 def _row_bytes(batches: UpdateBatches) -> int:
     """Bytes of the inputs of one sample."""
-    return sum(array[0].nbytes for array in tf.nest.flatten(batches.inputs))
+    return sum(array.nbytes // len(array) for array in tf.nest.flatten(batches.inputs))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.errors import UserError
 
 
@@ -16,7 +17,7 @@ def is_structure(data: Any) -> bool:
 
 
 def as_arrays(data: Any, name: str) -> Any:
-    """An array, or a tuple or dictionary of arrays.
+    """An array, or a tuple or dictionary of arrays; images that stay in their files as they are.
 
     Args:
         data: Anything that NumPy makes an array of, or a list, a tuple or a dictionary of such.
@@ -27,6 +28,8 @@ def as_arrays(data: Any, name: str) -> Any:
     """
     if isinstance(data, Mapping):
         return {key: _array(part, name) for key, part in data.items()}
+    if isinstance(data, EncodedImages):
+        return data
     return tuple(_array(part, name) for part in data) if is_structure(data) else np.asarray(data)
 
 

@@ -218,7 +218,7 @@ def _refuse_for_built_in(config: Config, train: Split, loss: Any) -> None:
     Raises:
         UserError: Inputs that are tokens or several, several targets, or a loss of probabilities.
     """
-    model, one = f"--model={config.model.model}", isinstance(train.inputs, np.ndarray)
+    model, one = f"--model={config.model.model}", train.is_one_array
     if not one or train.inputs.dtype == np.int32:
         what = "integers (tokens)" if one else f"several ({train.described('inputs')})"
         raise UserError(

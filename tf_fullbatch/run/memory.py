@@ -99,7 +99,7 @@ def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strat
         sets.append(
             SamplesMemory(
                 name=name,
-                host=samples.nbytes - samples.sample_ids.nbytes,
+                host=samples.nbytes - samples.sample_ids.nbytes - sum(i.nbytes for i in samples.in_files),
                 held=held_bytes(samples, replicas) if stays else 0,
                 transfer=transfer_bytes(samples, replicas) if stays else 0,
                 in_flight=0 if stays else in_flight_bytes(samples, config.step.micro_batch_size, replicas),

@@ -78,7 +78,7 @@ def load_splits(config: Config) -> Splits:
     )
     loaded = Controlled(
         dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
-        dataset.train.select(validation) if len(validation) else dataset.validation,
+        dataset.train.select(validation).to_evaluate if len(validation) else dataset.validation,
         dataset.test,
     )
     samples = controlled(
@@ -132,6 +132,7 @@ def evaluation_batches(config: Config, samples: Split) -> UpdateBatches:
         samples.inputs,
         samples.targets,
         sample_ids=samples.sample_ids,
+        seed=config.step.seed,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
         on_device=config.runtime.keeps_data_on_device,
     )

@@ -12,6 +12,7 @@ from tf_fullbatch.core.objective import Objective
 from tf_fullbatch.core.passes import Contribution
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.data.batches import UpdateBatches, micro_batch
+from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.data.resident import ResidentSource
 from tf_fullbatch.data.stream import StreamSource
 
@@ -82,7 +83,7 @@ def _micro_batch(step: StepInQuestion, index: int) -> MicroBatch:
     batches = step.source.batches
     order = batches.order(int(step.scalars.epoch))
     positions = step.source.plan.micro_batch(step.step_in_epoch, index)
-    rows = batches.select_rows(positions if order is None else order[positions])
+    rows = batches.select_rows(positions if order is None else order[positions], int(step.scalars.epoch))
     return micro_batch(tf.nest.map_structure(tf.constant, rows), tf.constant(index, tf.int64))
 
 
@@ -186,7 +187,9 @@ def _not_finite(values: np.ndarray) -> np.ndarray:
     return np.flatnonzero(~finite.reshape(len(values), -1).all(axis=1))
 
 
-def _largest(array: np.ndarray) -> float:
+def _largest(array: np.ndarray | EncodedImages) -> float:
+    if isinstance(array, EncodedImages):
+        return 255.0  # not worth a pass
     return float(np.nanmax(np.abs(array.astype("float64")))) if array.dtype.kind in "iuf" else 0.0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import optree
 
 from tf_fullbatch.data.classes import class_numbers
+from tf_fullbatch.data.encoded import EncodedImages, selected
 from tf_fullbatch.errors import UserError
 
 INPUT_DTYPES = ("uint8", "float32", "int32")
@@ -21,8 +22,9 @@ class Split:
     """A set of samples in a fixed order.
 
     Attributes:
-        inputs: `[samples, ...]`: raw pixels as uint8 `[samples, height, width, channels]`, numbers as float32, or
-            tokens as int32; of several inputs a tuple of such, or name -> inputs.
+        inputs: `[samples, ...]`: raw pixels as uint8 `[samples, height, width, channels]` (or `EncodedImages`, which
+            stay in their files), numbers as float32, or tokens as int32; of several inputs a tuple of such, or name ->
+            inputs.
         targets: Class numbers as int32 `[samples]` (or `[samples, ...]`), or numbers as float32 `[samples, ...]`; of
             several outputs a tuple of such, or name -> targets.
         sample_ids: int64 `[samples]`, each sample's position in the source's fixed order.
@@ -46,7 +48,19 @@ class Split:
     @property
     def are_images(self) -> bool:
         """Whether inputs are pixels of images."""
-        return isinstance(self.inputs, np.ndarray) and self.inputs.dtype == np.uint8 and self.inputs.ndim == 4
+        return self.is_one_array and self.inputs.dtype == np.uint8 and self.inputs.ndim == 4
+
+    @property
+    def is_one_array(self) -> bool:
+        """Whether inputs are one array, not several."""
+        return isinstance(self.inputs, np.ndarray | EncodedImages)
+
+    @property
+    def to_evaluate(self) -> "Split":
+        """The same samples without random crops."""
+        if not isinstance(self.inputs, EncodedImages):
+            return self
+        return dataclasses.replace(self, inputs=self.inputs.without_random_crops())
 
     @property
     def has_classes(self) -> bool:
@@ -61,9 +75,12 @@ class Split:
         return optree.tree_map(lambda array: tuple(array.shape[1:]), self.inputs)
 
     def select(self, positions: np.ndarray) -> "Split":
-        """The samples at `positions` (int [selected]), copied, in that order; they keep their sample ids."""
+        """The samples at `positions` (int [selected]), copied, in that order; they keep their sample ids.
+
+        Images that stay in their files are not decoded.
+        """
         return Split(
-            inputs=optree.tree_map(lambda array: array[positions], self.inputs),
+            inputs=optree.tree_map(lambda array: selected(array, positions), self.inputs),
             targets=optree.tree_map(lambda array: array[positions], self.targets),
             sample_ids=self.sample_ids[positions],
             num_classes=self.num_classes,

@@ -1,5 +1,7 @@
-"""Image files as one array."""
+"""Image files decoded: one by one, or all into one array."""
 
+import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,48 +9,119 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from tf_fullbatch.core.random_bits import RESIZED_CROP_STREAMS, random_bits
+from tf_fullbatch.data.encoded import EncodedImages
+from tf_fullbatch.data.sources import pixels
 from tf_fullbatch.data.sources.image_files import ImageFiles
-from tf_fullbatch.data.sources.pixels import resize_square
 from tf_fullbatch.errors import UserError
 
+STREAMED_SHARE = 0.5
+"""Share of the host's free memory that the decoded images of a folder may take before they stream, left to choose."""
 
-def read_images(files: ImageFiles, size: int | None) -> np.ndarray:
-    """uint8 `[files, height, width, 3]`.
+_STREAMS = np.array(RESIZED_CROP_STREAMS, np.int64)[:, np.newaxis]
+
+
+class FileReader:
+    """Decodes the files of a split; see `data.encoded.Reader`.
 
     Args:
         files: PNG, JPEG, BMP or GIF (its first frame); at least one.
         size: Height and width to bring each image to; None where all have one size.
+        shorter_side: Pixels to which the shorter side is brought before a square of `size` is cut out of the middle;
+            None for the central square of the shorter side.
+        random_crops: Whether images are random crops where random bits are given, see `pixels.random_resized_crop`.
+
+    Attributes:
+        shape: Height, width and channels of the first.
+
+    Raises:
+        UserError: The first does not decode.
+    """
+
+    def __init__(
+        self, files: ImageFiles, size: int | None, shorter_side: int | None = None, random_crops: bool = False
+    ):
+        self.random_crops = random_crops
+        self._files = files
+        self._size = size
+        self._shorter_side = shorter_side
+        self.shape: tuple[int, int, int] = self._decoded(0, None).shape
+
+    def read(self, number: int, draws: np.ndarray | None = None) -> np.ndarray:
+        """See `data.encoded.Reader.read`.
+
+        Raises:
+            UserError: The image does not decode, or is of another size than the first where none is given.
+        """
+        found = self._decoded(number, draws)
+        if found.shape != self.shape:
+            first, other = (f"{height}x{width}" for height, width, _ in (self.shape, found.shape))
+            raise UserError(
+                f"its images vary in size ({self._files.path(0).name} has {first}, {self._files.path(number).name} "
+                f"{other}): give the one they are brought to by --image_size."
+            )
+        return found
+
+    def fingerprint(self, numbers: np.ndarray) -> str:
+        """See `data.encoded.Reader.fingerprint`."""
+        digest = hashlib.sha256(f"{self._size} {self._shorter_side}\n".encode())
+        for number in numbers:
+            path = self._files.path(int(number))
+            digest.update(os.fsencode(path) + f" {path.stat().st_size}\n".encode())
+        return digest.hexdigest()
+
+    def draws(self, numbers: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The random bits of some images, uint32 `[images, 40]`, see `pixels.random_resized_crop`."""
+        return random_bits(seed, epoch, tf.constant(numbers, tf.int64), _STREAMS).numpy().T
+
+    def _decoded(self, number: int, draws: np.ndarray | None) -> np.ndarray:
+        path = self._files.path(number)
+        try:
+            with tf.device("CPU:0"):
+                return _pixels(path, self._size, self._shorter_side, draws).numpy()
+        except (tf.errors.InvalidArgumentError, OSError) as error:
+            raise UserError(f"{path} does not decode as an image: mend it or take it out.") from error
+
+
+def _pixels(path: Path, size: int | None, shorter_side: int | None, draws: np.ndarray | None) -> tf.Tensor:
+    encoded = path.read_bytes()
+    if size is None:
+        return pixels.decoded(encoded)
+    if draws is not None:
+        return pixels.random_crop_of(encoded, size, draws)
+    if shorter_side is not None:
+        return pixels.centre_of(encoded, size, shorter_side)
+    return pixels.square_of(encoded, size)
+
+
+def decoded_bytes(reader: FileReader, samples: int) -> int:
+    """What so many images take as an array."""
+    height, width, channels = reader.shape
+    return samples * height * width * channels
+
+
+def streamed(reader: FileReader, samples: int) -> EncodedImages:
+    """The images, left in their files."""
+    return EncodedImages(reader, np.arange(samples, dtype=np.int64), reader.shape)
+
+
+def read_images(reader: FileReader, samples: int) -> np.ndarray:
+    """uint8 `[samples, height, width, 3]`.
 
     Raises:
         UserError: An image does not decode, they vary in size and no size is given, or they do not fit into memory.
     """
-    first = _decoded(files.path(0), size)
-    needed, available = len(files) * first.nbytes, psutil.virtual_memory().available
+    needed, available = decoded_bytes(reader, samples), psutil.virtual_memory().available
     if needed > available:
         raise UserError(
             f"its images take {needed / 2**30:.1f} GiB of memory, of which {available / 2**30:.1f} GiB are available; "
-            "choose a smaller --image_size."
+            "choose a smaller --image_size, or leave --stream_images=off out."
         )
-    images = np.empty((len(files), *first.shape), np.uint8)
+    images = np.empty((samples, *reader.shape), np.uint8)
 
     def read(index: int) -> None:
-        pixels = _decoded(files.path(index), size)
-        if pixels.shape != first.shape:
-            raise UserError(
-                f"its images vary in size ({files.path(0).name} has {first.shape[0]}x{first.shape[1]}, "
-                f"{files.path(index).name} {pixels.shape[0]}x{pixels.shape[1]}): give the one "
-                "they are brought to by --image_size."
-            )
-        images[index] = pixels
+        images[index] = reader.read(index)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(len(files))))
+        list(pool.map(read, range(samples)))
     return images
-
-
-def _decoded(file: Path, size: int | None) -> np.ndarray:
-    try:
-        pixels = tf.io.decode_image(file.read_bytes(), channels=3, expand_animations=False)
-    except (tf.errors.InvalidArgumentError, OSError) as error:
-        raise UserError(f"{file} does not decode as an image: mend it or take it out.") from error
-    return (pixels if size is None else resize_square(pixels, size)).numpy()

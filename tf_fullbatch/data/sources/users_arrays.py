@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import optree
 
+from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.data.sources.dataset import Dataset, in_order, num_classes
 from tf_fullbatch.data.structures import is_structure
 from tf_fullbatch.errors import UserError
@@ -93,7 +94,9 @@ def _check_classes(split: str, targets: np.ndarray, classes: int) -> None:
         )
 
 
-def _inputs(what: str, given: Any) -> np.ndarray:
+def _inputs(what: str, given: Any) -> Any:
+    if isinstance(given, EncodedImages):
+        return given
     inputs = _array(what, given)
     if inputs.ndim == 1 and inputs.dtype.kind in "iuf":
         raise UserError(f"the {what} have the shape {inputs.shape}: give [samples, features] or more axes.")

@@ -1,0 +1,132 @@
+"""Images that stay in their files: what looks like an array of pixels, and decodes the rows that are asked for."""
+
+import math
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Reader(Protocol):
+    """Decodes images; several threads ask at once.
+
+    Attributes:
+        random_crops: Whether what it decodes varies with the epoch.
+    """
+
+    random_crops: bool
+
+    def read(self, number: int, draws: np.ndarray | None) -> np.ndarray:
+        """The pixels of an image, uint8 `[height, width, channels]`.
+
+        Args:
+            number: Of the image.
+            draws: uint32, what `draws` gives of it; None for the image without random crops.
+        """
+
+    def fingerprint(self, numbers: np.ndarray) -> str:
+        """SHA-256, hexadecimal, of what some images are: their files' names and sizes, and how they are decoded."""
+
+    def draws(self, numbers: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The random bits of some images, uint32 `[images, ...]`, a function of (seed, epoch, number) alone."""
+
+
+class EncodedImages:
+    """Images uint8 `[samples, height, width, channels]` of which none is in memory.
+
+    Args:
+        reader: Decodes them.
+        numbers: int64 `[samples]`, the reader's number of each.
+        shape: Height, width and channels.
+    """
+
+    def __init__(self, reader: Reader, numbers: np.ndarray, shape: tuple[int, int, int]):
+        self._reader = reader
+        self._numbers = numbers
+        self._pool: ThreadPoolExecutor | None = None
+        self._random_crops = reader.random_crops
+        self.shape = (len(numbers), *shape)
+        self.dtype = np.dtype(np.uint8)
+        self.ndim = 4
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that they would take as an array."""
+        return math.prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Numbers that they would be as an array."""
+        return math.prod(self.shape)
+
+    @property
+    def random_crops(self) -> bool:
+        """Whether they vary with the epoch."""
+        return self._random_crops
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """The pixels of some rows (an index, a slice or an array of indices), without random crops."""
+        if isinstance(rows, int | np.integer):
+            return self.decoded(np.array([rows]))[0]
+        return self.decoded(np.arange(len(self))[rows] if isinstance(rows, slice) else np.asarray(rows))
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        raise TypeError("images in files are decoded by rows: index them, or load them whole by [:].")
+
+    def decoded(self, rows: np.ndarray, seed: int = 0, epoch: int | None = None) -> np.ndarray:
+        """The pixels of some rows, uint8 `[rows, height, width, channels]`.
+
+        Args:
+            rows: int64 `[rows]`.
+            seed: Of random crops.
+            epoch: Whose random crops they are; None for the images without any.
+
+        Raises:
+            UserError: An image does not decode.
+        """
+        numbers = self._numbers[rows]
+        pixels = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        crops = self._random_crops and epoch is not None
+        draws = self._reader.draws(numbers, seed, epoch) if crops and epoch is not None else None
+
+        def read(at: int) -> None:
+            pixels[at] = self._reader.read(int(numbers[at]), None if draws is None else draws[at])
+
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
+        list(self._pool.map(read, range(len(numbers))))
+        return pixels
+
+    def fingerprint(self) -> str:
+        """See `Reader.fingerprint`."""
+        return self._reader.fingerprint(self._numbers)
+
+    def select(self, rows: np.ndarray) -> "EncodedImages":
+        """Some rows, in that order; nothing is decoded."""
+        return self._like(self._numbers[rows], self._random_crops)
+
+    def without_random_crops(self) -> "EncodedImages":
+        """The same images, the same in every epoch: to evaluate on."""
+        return self._like(self._numbers, False)
+
+    def _like(self, numbers: np.ndarray, random_crops: bool) -> "EncodedImages":
+        height, width, channels = self.shape[1:]
+        made = EncodedImages(self._reader, numbers, (height, width, channels))
+        made._random_crops = random_crops
+        return made
+
+
+def selected(array: Any, rows: Any) -> Any:
+    """Some rows of an array, copied; of images in files without decoding them."""
+    return array.select(rows) if isinstance(array, EncodedImages) else array[rows]
+
+
+def decoded(array: Any, rows: Any, seed: int, epoch: int | None) -> np.ndarray:
+    """Some rows of an array; of images in files decoded, see `EncodedImages.decoded`."""
+    if not isinstance(array, EncodedImages):
+        return array[rows]
+    return array.decoded(np.arange(len(array))[rows] if isinstance(rows, slice) else rows, seed, epoch)
