@@ -63,7 +63,10 @@ class FlagsTest(unittest.TestCase):
             ("--json=/no/such/folder/a.json", "file in an existing folder"),
             (f"--json={ROOT}", "file in an existing folder"),
             ("--speed=9", "speed.*--help"),
-            ("--suite=tiny", "--suite=tiny: accepted are step, small, pytorch, curvature, optimizers, gpu"),
+            (
+                "--suite=tiny",
+                "--suite=tiny: accepted are step, small, pytorch, curvature, optimizers, streaming, gpu",
+            ),
             ("--rows=mlp", "--rows=mlp has no effect with --suite=step: leave it unset"),
             ("--fresh", "--fresh=True has no effect with --suite=step"),
             ("--suite=small --samples=3", "--samples=3 has no effect with --suite=small"),

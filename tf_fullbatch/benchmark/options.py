@@ -27,6 +27,15 @@ SUITES: dict[str, tuple[str, ...]] = {
     "pytorch": ("torch_python", "rows", "repeats", "seconds", "json"),
     "curvature": ("rows", "repeats", "seconds", "json"),
     "optimizers": ("works", "rows", "repeats", "seconds", "json"),
+    "streaming": (
+        "jpeg_megabytes",
+        "model",
+        "image_size",
+        "micro_batch_size",
+        "repeats",
+        "seconds",
+        "json",
+    ),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
@@ -46,19 +55,21 @@ class Options:
         "step",
         "step: a full-batch step beside a bare loop; small: small networks beside loops written by hand and Keras' "
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
-        "curvature spend; optimizers: what steps take beyond their gradient evaluations; gpu: everything worth knowing "
-        "of a GPU, with a report.",
+        "curvature spend; optimizers: what steps take beyond their gradient evaluations; streaming: images decoded "
+        "in each pass beside loaded ones; gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
-    model: str = setting("resnet18", "Network (step).", choices=tuple(MODELS))
-    image_size: int = setting(32, "Side of the random images in pixels (step).", minimum=4)
+    model: str = setting("resnet18", "Network (step, streaming).", choices=tuple(MODELS))
+    image_size: int = setting(32, "Side of the images in pixels (step, streaming).", minimum=4)
     num_classes: int = setting(10, "Classes of the random labels (step).", minimum=2)
-    micro_batch_size: int = setting(128, "Samples of one forward and backward pass (step).", minimum=1)
+    micro_batch_size: int = setting(
+        128, "Samples of one forward and backward pass (step, streaming).", minimum=1
+    )
     samples: int = setting(512, "Samples of one training step (step).", minimum=1)
     repeats: int = setting(
         5,
         "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch, "
-        "curvature, optimizers).",
+        "curvature, optimizers, streaming).",
         minimum=1,
     )
     penalties: tuple[str, ...] = setting(
@@ -104,8 +115,11 @@ class Options:
     seconds: float = setting(
         2.0,
         "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, "
-        "curvature, optimizers, --own_arrays).",
+        "curvature, optimizers, streaming, --own_arrays).",
         minimum=0,
+    )
+    jpeg_megabytes: float = setting(
+        20.0, "Size of the set of JPEGs of 500x375 that is made, in 10^6 bytes (streaming).", above=0
     )
     torch_python: str | None = setting(
         None,
@@ -125,7 +139,7 @@ class Options:
     )
     fresh: bool = setting(False, "Measure again what lies finished in the report's folder (gpu).")
     json: str | None = setting(
-        None, "File to write every raw figure to (step, small, pytorch, curvature, optimizers)."
+        None, "File to write every raw figure to (step, small, pytorch, curvature, optimizers, streaming)."
     )
 
     def __post_init__(self) -> None:

@@ -40,12 +40,12 @@ def own_arrays(options: Options, progress: Progress) -> dict[str, Any]:
         train = load_splits(config).train
         np.savez(f"{folder}/digits.npz", inputs=train.inputs, targets=train.targets)
         own = config.replacing(dataset=f"{folder}/digits.npz")
-        sides = {BUILT_IN: _passes(config), OWN: _passes(own)}
+        sides = {BUILT_IN: passes_of(config), OWN: passes_of(own)}
         found = timing.seconds_of(timing.measure(sides, options.repeats, progress, options.seconds))
     return {"seconds": found, "ratio": timing.spread(timing.ratios(found[OWN], found[BUILT_IN]))._asdict()}
 
 
-def _passes(config: Config) -> Passes:
+def passes_of(config: Config) -> Passes:
     """`fit` of the model that a run of these settings trains."""
     parts = build.assemble(config, choose_strategy(config.runtime))
     batches = training_batches(config, parts.splits.train)

@@ -52,6 +52,8 @@ def execute(options: Options) -> dict[str, Any]:
         return results | _curvature(options)
     if options.suite == "optimizers":
         return results | _optimizers(options)
+    if options.suite == "streaming":
+        return results | _streaming(options)
     return results | _compared(options)
 
 
@@ -122,6 +124,15 @@ def _optimizers(options: Options) -> dict[str, Any]:
         print(f"{work}, medians of {options.repeats}")
         print(optimizer_suite.table(rows))
     return {"optimizers": found}
+
+
+def _streaming(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import streaming_suite
+
+    found = streaming_suite.measure(options, _progress)
+    print(f"{options.model} at {options.image_size}x{options.image_size}, medians of {options.repeats}")
+    print(streaming_suite.table(found))
+    return {"streaming": found}
 
 
 def _progress(text: str) -> None:
