@@ -18,7 +18,7 @@ from tf_fullbatch.models.build import build_network
 
 RESIDUAL = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "preresnet_tiny", "wrn10_1", "pyramidnet_tiny",
             "nf_resnet_tiny")  # fmt: skip
-SHALLOW = (*RESIDUAL, "mlp", "linear")
+SHALLOW = (*RESIDUAL, "vit_micro", "convnext_micro", "cnn", "mlp", "linear")
 # Width 4 keeps the arithmetic of the wide networks small; the graph is the same.
 NETWORKS = tuple((name, {} if name == "linear" else {"width": 4}) for name in SHALLOW)
 ALL_VARIED = {"stem": "cifar", "shortcut": "conv_norm", "activation": "silu"}

@@ -5,7 +5,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -26,6 +26,30 @@ _NAMES = "object_name_uids"
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
     """The network and every layer within it; the public `layers` lists the outermost alone."""
     return network._flatten_layers()
+
+
+class LayerCall(NamedTuple):
+    """One use of a layer or operation in a functional network.
+
+    Attributes:
+        operation: The layer or operation.
+        inputs: Symbolic tensors that it was given, in order, whatever structure they stood in.
+        outputs: Those that it returned.
+    """
+
+    operation: Any
+    inputs: list
+    outputs: list
+
+
+def calls_of(network: keras.Model) -> Iterator[LayerCall]:
+    """Each use of a layer or operation, in order of computation, models within it opened; no public list has them."""
+    for depth in sorted(network._nodes_by_depth, reverse=True):
+        for node in network._nodes_by_depth[depth]:
+            if isinstance(node.operation, keras.Model) and hasattr(node.operation, "_nodes_by_depth"):
+                yield from calls_of(node.operation)
+            elif not node.is_input:
+                yield LayerCall(node.operation, list(node.input_tensors), list(node.output_tensors))
 
 
 def map_shapes(function: Callable, shapes: Any) -> Any:

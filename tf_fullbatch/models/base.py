@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.fields import Settings, check_ranges, refuse_without_effect, setting
@@ -16,10 +16,31 @@ SHORTCUTS = ("auto", "pad", "conv", "conv_norm", "pool_conv_norm")
 STEMS = ("auto", "cifar", "imagenet", "efficient")
 
 
+class Published(NamedTuple):
+    """A number of trainable parameters to compare a network's own with.
+
+    Attributes:
+        parameters: The number.
+        side: Side of the images in pixels, of 3 channels.
+        classes: Classes.
+        source: Where it was published, and as what.
+    """
+
+    parameters: int
+    side: int
+    classes: int
+    source: str
+
+
 class NetworkSettings(Settings, ABC):
     """Settings of a family of networks; importing them imports no TensorFlow."""
 
     __slots__ = ()
+
+    @classmethod
+    def published(cls, name: str) -> tuple[Published, ...]:
+        """The numbers of parameters that a network was published with, each at the settings' defaults."""
+        return ()
 
     @abstractmethod
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
@@ -42,6 +63,15 @@ def width() -> Any:
     """The field of the flag --width, for every family that has it."""
     return setting(
         None, "Channels of the first stage (hidden units of mlp). Unset: the network's own.", minimum=1
+    )
+
+
+def patch_size() -> Any:
+    """The field of the flag --patch_size, for every family that cuts images into patches."""
+    return setting(
+        None,
+        "Side in pixels of the patches that ViT and ConvNeXt begin with. Unset: the network's own.",
+        minimum=1,
     )
 
 
@@ -138,3 +168,22 @@ def image_sides(x: "keras.KerasTensor") -> tuple[int, int]:
             "--model=mlp or linear, or a --model of your own."
         )
     return x.shape[1], x.shape[2]
+
+
+def require_sides(x: "keras.KerasTensor", least: int, remedy: str) -> None:
+    """Refuses images with a side below `least` pixels.
+
+    Args:
+        x: `[batch, height, width, channels]`.
+        least: Pixels.
+        remedy: What else helps, after "Use larger images".
+
+    Raises:
+        ValueError: A side is shorter, or they are no images.
+    """
+    height, width = image_sides(x)
+    if min(height, width) < least:
+        raise ValueError(
+            f"Images of {height}x{width} pixels are too small: this network needs sides of at least {least}. Use "
+            f"larger images{remedy}."
+        )

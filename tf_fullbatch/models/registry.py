@@ -1,12 +1,15 @@
 """The networks there are."""
 
 from tf_fullbatch.models.base import NetworkSettings
+from tf_fullbatch.models.cnn import Cnn
+from tf_fullbatch.models.convnext import CONVNEXTS, ConvNeXt
 from tf_fullbatch.models.linear import Linear
 from tf_fullbatch.models.mlp import Mlp
 from tf_fullbatch.models.nf_resnet import NF_RESNETS, NfResNet
 from tf_fullbatch.models.preresnet import PRERESNETS, PreResNet
 from tf_fullbatch.models.pyramidnet import PYRAMIDNETS, PyramidNet
 from tf_fullbatch.models.resnet import RESNETS, ResNet
+from tf_fullbatch.models.vit import VITS, ViT
 from tf_fullbatch.models.wide_resnet import WIDE_RESNETS, WideResNet
 
 MODELS: dict[str, type[NetworkSettings]] = {
@@ -15,6 +18,9 @@ MODELS: dict[str, type[NetworkSettings]] = {
     **dict.fromkeys(WIDE_RESNETS, WideResNet),
     **dict.fromkeys(PYRAMIDNETS, PyramidNet),
     **dict.fromkeys(NF_RESNETS, NfResNet),
+    **dict.fromkeys(VITS, ViT),
+    **dict.fromkeys(CONVNEXTS, ConvNeXt),
+    "cnn": Cnn,
     "mlp": Mlp,
     "linear": Linear,
 }
