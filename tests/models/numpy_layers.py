@@ -15,6 +15,13 @@ def layer_norm(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: floa
     return gamma * (x - mean) / np.sqrt(variance + epsilon) + beta
 
 
+def batch_norm(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, mean: np.ndarray, variance: np.ndarray
+) -> np.ndarray:
+    """Ioffe & Szegedy 2015, algorithm 1, by the statistics that are kept."""
+    return gamma * (x - mean) / np.sqrt(variance + 1e-5) + beta
+
+
 def gelu(x: np.ndarray) -> np.ndarray:
     """`x Phi(x)`, Hendrycks & Gimpel 2016, with the root of 1/2 as TensorFlow 2.21 has it: rounded to float32."""
     return x * (1 + erf(x * np.float64(np.float32(np.sqrt(0.5))))) / 2

@@ -20,7 +20,11 @@ RESIDUAL = ("resnet18", "resnet20", "resnet8", "resnet_tiny", "preresnet_tiny", 
             "nf_resnet_tiny")  # fmt: skip
 SHALLOW = (*RESIDUAL, "vit_micro", "convnext_micro", "cnn", "mlp", "linear")
 # Width 4 keeps the arithmetic of the wide networks small; the graph is the same.
-NETWORKS = tuple((name, {} if name == "linear" else {"width": 4}) for name in SHALLOW)
+NETWORKS = (
+    *((name, {} if name == "linear" else {"width": 4}) for name in SHALLOW),
+    ("densenet_tiny", {"growth_rate": 3}),
+    ("vgg11", {"width": 4, "conv_bias": False}),  # a bias before BatchNorm has no gradient
+)
 ALL_VARIED = {"stem": "cifar", "shortcut": "conv_norm", "activation": "silu"}
 # Each stem, shortcut, norm and activation at least once, on the smallest network that has them all.
 CHOICES = tuple(

@@ -1,11 +1,12 @@
 """Networks without residual stages are what their papers' equations say, in float64 against NumPy."""
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
 from tests.models.networks import built, float64, moved_off, pixels, weights_of
-from tests.models.numpy_layers import convolution, dense, gelu, layer_norm, pooled, softmax
+from tests.models.numpy_layers import batch_norm, convolution, dense, gelu, layer_norm, pooled, softmax
 
 X = pixels() / 255
 
@@ -87,6 +88,55 @@ class EquationsTest(tf.test.TestCase, parameterized.TestCase):
             x = function[activation](convolution(x, kernel, 1, 1) + bias)
             x = x if reduce is None else pooled(x, reduce)
         self.expect(network, x.reshape(len(x), -1))
+
+    @parameterized.parameters((True, "relu"), (False, "tanh"))
+    def test_vgg(self, conv_bias: bool, activation: str):
+        """Simonyan & Zisserman 2015, table 1, A, with a norm behind each convolution; 8 pixels have three poolings."""
+        function = {"relu": lambda x: np.maximum(x, 0), "tanh": np.tanh}[activation]
+        network = self.network("vgg11", width=2, conv_bias=conv_bias, activation=activation)
+        x = X
+        for stage, convolutions in enumerate((1, 1, 2, 2, 2), 1):
+            for i in range(1, convolutions + 1):
+                kernel, *bias = weights_of(network, f"stage{stage}_conv{i}")
+                self.assertLen(bias, int(conv_bias))
+                x = convolution(x, kernel, 1, 1) + sum(bias)
+                x = function(batch_norm(x, *weights_of(network, f"stage{stage}_norm{i}")))
+            x = pooled(x, np.max) if stage <= 3 else x
+        self.expect(network, x.mean(axis=(1, 2)))
+
+    def test_vgg_with_hidden_layers(self):
+        network = self.network("vgg11", width=1, norm="none", classifier="hidden")
+        maps = keras.Model(network.input, network.get_layer("flatten").output)(pixels())
+        self.assertEqual(maps.shape, (4, 8))
+        x = np.asarray(maps)
+        for layer in ("hidden", "hidden_2"):
+            x = np.maximum(dense(x, *weights_of(network, layer)), 0)
+        self.expect(network, x)
+
+    def test_densenet(self):
+        """Huang et al. 2017, section 3: `x_l = H([x_0, ..., x_(l-1)])` with bottlenecks and compression."""
+        network = self.network("densenet_tiny", growth_rate=3)
+
+        def weights(layer: str) -> list[np.ndarray]:
+            return weights_of(network, layer)
+
+        def composed(x: np.ndarray, prefix: str, index: str, padding: int) -> np.ndarray:
+            active = np.maximum(batch_norm(x, *weights(f"{prefix}_norm{index}")), 0)
+            return convolution(active, *weights(f"{prefix}_conv{index}"), 1, padding)
+
+        x = convolution(X, *weights("stem_conv"), 1, 1)
+        self.assertEqual(x.shape[-1], 6)
+        for stage in (1, 2):
+            features = [x]
+            for layer in (0, 1):
+                prefix = f"stage{stage}_block{layer}"
+                inner = composed(np.concatenate(features, axis=-1), prefix, "1", 0)
+                self.assertEqual(inner.shape[-1], 12)
+                features.append(composed(inner, prefix, "2", 1))
+            x = np.concatenate(features, axis=-1)
+            x = pooled(composed(x, "transition1", "", 0), np.mean) if stage == 1 else x
+        x = np.maximum(batch_norm(x, *weights("last_norm")), 0)
+        self.expect(network, x.mean(axis=(1, 2)))
 
 
 if __name__ == "__main__":

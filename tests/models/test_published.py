@@ -13,7 +13,7 @@ from tf_fullbatch.models.settings import ModelConfig
 
 PUBLISHED = [(name, one) for name, family in MODELS.items() for one in family.published(name)]
 # These take seconds to put together.
-DEEP = {"convnext_small", "vit_s16"}
+DEEP = {"convnext_small", "vit_s16", "densenet161", "densenet169", "densenet201", "densenet_bc_190_40"}
 
 
 def parameters(name: str, side: int, classes: int, **settings) -> int:

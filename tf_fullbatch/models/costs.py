@@ -24,7 +24,7 @@ def costs_of(config: ModelConfig, image_size: int, channels: int, classes: int) 
     Raises:
         ValueError: The images are too small for the network, or do not fit it.
     """
-    with keras.StatelessScope():  # variables know their shapes, and are not filled
+    with keras.StatelessScope(initialize_variables=False):  # variables have shapes, and no values
         network = network_of(
             config,
             input_shape=(image_size, image_size, channels),
@@ -102,5 +102,7 @@ def _kept(call: LayerCall) -> list:
 
 
 def _bytes(tensor: Any) -> int:
+    if tensor.shape[0] is not None:  # kept once, however many samples there are
+        return 0
     bits = {"float64": 64, "int64": 64, "float32": 32, "int32": 32, "uint8": 8}.get(tensor.dtype, 16)
     return math.prod(tensor.shape[1:]) * bits // 8

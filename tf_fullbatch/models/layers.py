@@ -79,8 +79,9 @@ def convolution(
     name: str,
     *,
     zero: bool = False,
+    bias: bool = False,
 ) -> keras.KerasTensor:
-    """A convolution without bias (with one where there is no normalisation), padded symmetrically.
+    """A convolution without bias (with one where it is asked for or there is no normalisation), padded symmetrically.
 
     The kernel is normal with variance `2 / (kernel_size^2 filters)` (He et al. 2015, eq. 14: fan-out). It may be
     standardised, and scaled with a gain and a bias for each output (`standardised.py`).
@@ -93,6 +94,7 @@ def convolution(
         choices: The network's layer choices.
         name: Name of the layer, from which its seed derives.
         zero: Of scaled filters: begin with gains of 0.
+        bias: Ask for a bias, which begins as 0.
 
     Returns:
         `[batch, ceil(height / stride), ceil(width / stride), filters]`.
@@ -115,7 +117,7 @@ def convolution(
         kernel_size,
         strides=stride,
         padding=padding,
-        use_bias=choices.norm == "none",
+        use_bias=bias or choices.norm == "none",
         kernel_initializer=keras.initializers.VarianceScaling(
             2.0, "fan_out", "untruncated_normal", seed=seed
         ),

@@ -20,10 +20,15 @@ def multiply_adds(operation: Any, inputs: _Shapes, output: tuple[int, ...]) -> i
     Returns:
         Their number; None of a kind that is not known here.
     """
+    if output[0] is not None:  # done once, however many samples there are
+        return 0
     for kinds, count in _COUNTS:
         if isinstance(operation, kinds):
             return count(operation, inputs, output)
-    if type(operation).__name__ == "Einsum":
+    kind = type(operation).__name__
+    if kind == "Conv":  # by a kernel that is computed
+        return math.prod(output[1:-1]) * math.prod(inputs[1])
+    if kind == "Einsum":
         return _einsum(operation.subscripts, inputs)
     weights = getattr(operation, "trainable_variables", [])
     return None if any(len(weight.shape) > 1 for weight in weights) else 0
