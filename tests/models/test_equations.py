@@ -29,11 +29,11 @@ class EquationsTest(tf.test.TestCase, parameterized.TestCase):
         def weights(layer: str) -> list[np.ndarray]:
             return weights_of(network, layer)
 
-        kernel, bias = weights("patches")
+        kernel, bias = weights("embed_patches")
         patches = (convolution(X, kernel, patch) + bias).reshape(len(X), -1, width)
-        first = np.broadcast_to(weights("class_token")[0], (len(X), 1, width))
+        first = np.broadcast_to(weights("embed_class_token")[0], (len(X), 1, width))
         z = np.concatenate([first, patches], axis=1)
-        z = z + weights("positions")[0].reshape(-1, width)
+        z = z + weights("embed_positions")[0].reshape(-1, width)
         for block in ("block0", "block1"):
             normed = layer_norm(z, *weights(f"{block}_norm1"))
             query, key, value = np.split(dense(normed, *weights(f"{block}_attention_qkv")), 3, axis=-1)

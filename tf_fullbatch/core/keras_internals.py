@@ -44,12 +44,22 @@ class LayerCall(NamedTuple):
 
 def calls_of(network: keras.Model) -> Iterator[LayerCall]:
     """Each use of a layer or operation, in order of computation, models within it opened; no public list has them."""
-    for depth in sorted(network._nodes_by_depth, reverse=True):
-        for node in network._nodes_by_depth[depth]:
-            if isinstance(node.operation, keras.Model) and hasattr(node.operation, "_nodes_by_depth"):
+    for depth in sorted(_functional(network)._nodes_by_depth, reverse=True):
+        for node in _functional(network)._nodes_by_depth[depth]:
+            if isinstance(node.operation, keras.Model) and is_functional(node.operation):
                 yield from calls_of(node.operation)
             elif not node.is_input:
                 yield LayerCall(node.operation, list(node.input_tensors), list(node.output_tensors))
+
+
+def is_functional(network: keras.Model) -> bool:
+    """Whether a network's layers are known as a graph: a functional or a built sequential model."""
+    return hasattr(_functional(network), "_nodes_by_depth")
+
+
+def _functional(network: keras.Model) -> Any:
+    """A sequential model's functional one, which it makes when it is built; else the network."""
+    return getattr(network, "_functional", None) or network
 
 
 def map_shapes(function: Callable, shapes: Any) -> Any:

@@ -5,10 +5,12 @@ from typing import Any
 
 import keras
 
-from tf_fullbatch.core.keras_internals import LayerCall, calls_of
+from tf_fullbatch.core.keras_internals import LayerCall, calls_of, is_functional
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.models.layer_cost import LayerCost
 from tf_fullbatch.models.multiply_adds import multiply_adds
+from tf_fullbatch.models.own import Expected
 from tf_fullbatch.models.settings import ModelConfig
 
 
@@ -23,6 +25,7 @@ def costs_of(config: ModelConfig, image_size: int, channels: int, classes: int) 
 
     Raises:
         ValueError: The images are too small for the network, or do not fit it.
+        UserError: Code of the user's own does not return a functional network.
     """
     with keras.StatelessScope(initialize_variables=False):  # variables have shapes, and no values
         network = network_of(
@@ -32,7 +35,12 @@ def costs_of(config: ModelConfig, image_size: int, channels: int, classes: int) 
             pixel_mean=(0.0,) * channels,
             pixel_std=(1.0,) * channels,
             seed=0,
+            expected=Expected(logits=None),
         )
+        if not is_functional(network):
+            raise UserError(
+                f"--model={config.model} is no functional network, so that nobody knows its layers."
+            )
         return layer_costs(network)
 
 
@@ -54,18 +62,21 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
     counted: set[int] = set()
     kept: set[int] = set()
     whole: dict[int, Any] = {}
+    layer = "inputs"
     found = []
     for call in calls_of(network):
         operation, kind, output = call.operation, type(call.operation).__name__, call.outputs[0]
+        is_layer = isinstance(operation, keras.Layer)
+        layer = operation.name if is_layer else layer
         weights = [w for w in getattr(operation, "trainable_variables", []) if id(w) not in counted]
         counted |= {id(weight) for weight in weights}
-        if kind in _VIEWS:  # the same memory as what it is a view of
+        if kind in _VIEWS or _changes_nothing(call):  # the same memory as what it is a view of
             whole[id(output)] = whole.get(id(call.inputs[0]), call.inputs[0])
         needed = {id(tensor): tensor for tensor in (whole.get(id(t), t) for t in _kept(call))}
         found.append(
             LayerCost(
-                name=operation.name,
-                kind=kind,
+                name=layer if is_layer else f"{layer}/{kind}",
+                kind=operation.activation.__name__ if kind == "Activation" else kind,
                 output=tuple(output.shape[1:]),
                 parameters=sum(math.prod(weight.shape) for weight in weights),
                 multiply_adds=multiply_adds(operation, [t.shape for t in call.inputs], output.shape),
@@ -86,6 +97,11 @@ _KEEP_OUTPUTS = {"ReLU", "Softmax", "Dropout"}
 _KEEP_BOTH = {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "GlobalMaxPooling2D"}
 _BY_OUTPUT = {"relu", "tanh", "sigmoid", "softmax"}
 """Activations whose derivative is a function of their value."""
+
+
+def _changes_nothing(call: LayerCall) -> bool:
+    """Whether it casts to the dtype that there is."""
+    return type(call.operation).__name__ == "Cast" and call.inputs[0].dtype == call.outputs[0].dtype
 
 
 def _kept(call: LayerCall) -> list:

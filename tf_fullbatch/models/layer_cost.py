@@ -11,11 +11,11 @@ class LayerCost(NamedTuple):
     """One layer or operation of a network, for one sample.
 
     Attributes:
-        name: The layer's name.
-        kind: Its class.
+        name: The layer's name; of an operation that has none, that of the layer before it and its kind.
+        kind: Its class; of an `Activation` the function.
         output: Shape of what it returns, without the batch.
         parameters: Trainable weights that no layer before it has.
-        multiply_adds: Products of weights or values that are summed; None where nobody says how many.
+        multiply_adds: Products that are summed; None where nobody says how many.
         kept_bytes: What it keeps for the gradient, beyond what layers before it keep.
     """
 
@@ -27,58 +27,62 @@ class LayerCost(NamedTuple):
     kept_bytes: int
 
 
-class Part(NamedTuple):
-    """Layers in a row: a block, or a layer of its own; or several equal ones of these, one after the other.
+class Totals(NamedTuple):
+    """Sums of `LayerCost`s."""
 
-    Attributes:
-        name: Of the first block or layer.
-        layers: The first one's layers.
-        repeats: How many there are.
-        parameters: Of all of them.
-        multiply_adds: Of all of them, as far as they are known.
-        kept_bytes: Of all of them.
-    """
-
-    name: str
-    layers: tuple[LayerCost, ...]
-    repeats: int
     parameters: int
     multiply_adds: int
     kept_bytes: int
 
-    @property
-    def output(self) -> tuple[int, ...]:
-        """Shape of what the last layer returns, without the batch."""
-        return self.layers[-1].output
+
+class Part(NamedTuple):
+    """A block, or layers whose names begin alike; or several such blocks that do the same, one after the other.
+
+    Attributes:
+        name: Of the first one.
+        kinds: Class -> how many layers of it one of them has, in order.
+        output: Shape of what the last one returns, without the batch.
+        repeats: How many there are.
+        totals: Of all of them.
+    """
+
+    name: str
+    kinds: dict[str, int]
+    output: tuple[int, ...]
+    repeats: int
+    totals: Totals
+
+
+def totals(costs: Sequence[LayerCost]) -> Totals:
+    """Sums over layers; multiply-adds that nobody says are left out."""
+    return Totals(
+        sum(cost.parameters for cost in costs),
+        sum(cost.multiply_adds or 0 for cost in costs),
+        sum(cost.kept_bytes for cost in costs),
+    )
 
 
 def parts(costs: Sequence[LayerCost]) -> list[Part]:
-    """A network cut into blocks (layers whose names begin alike, with "block" and a number) and single layers."""
+    """A network cut into blocks (names alike up to "block" and a number) and layers with names alike up to a "_"."""
+    groups: dict[str, list[LayerCost]] = {}
+    for cost in costs:
+        match = _BLOCK.match(cost.name)
+        name = match.group(1) if match else cost.name.partition("/")[0].partition("_")[0]
+        groups.setdefault(name, []).append(cost)
     found: list[Part] = []
-    for name, layers in _named(costs):
-        numbers = (
-            sum(layer.parameters for layer in layers),
-            sum(layer.multiply_adds or 0 for layer in layers),
-            sum(layer.kept_bytes for layer in layers),
-        )
-        last = found[-1] if found else None
-        if last is not None and len(layers) > 1 and _alike(last.layers, layers):
-            total = [a + b for a, b in zip(last[3:], numbers, strict=True)]
-            found[-1] = Part(last.name, last.layers, last.repeats + 1, *total)
+    before: list[LayerCost] = []
+    for name, layers in groups.items():
+        if _BLOCK.match(name) and _alike(before, layers):
+            last = found.pop()
+            sums = Totals(*(a + b for a, b in zip(last.totals, totals(layers), strict=True)))
+            found.append(last._replace(output=layers[-1].output, repeats=last.repeats + 1, totals=sums))
         else:
-            found.append(Part(name, layers, 1, *numbers))
+            kinds = {layer.kind: sum(layer.kind == one.kind for one in layers) for layer in layers}
+            found.append(Part(name, kinds, layers[-1].output, 1, totals(layers)))
+        before = layers
     return found
 
 
-def _named(costs: Sequence[LayerCost]) -> list[tuple[str, tuple[LayerCost, ...]]]:
-    """(name, layers) of every block and single layer, in order of their first layers."""
-    found: dict[str, list[LayerCost]] = {}
-    for cost in costs:
-        match = _BLOCK.match(cost.name)
-        found.setdefault(match.group(1) if match else cost.name, []).append(cost)
-    return [(name, tuple(layers)) for name, layers in found.items()]
-
-
 def _alike(one: Sequence[LayerCost], other: Sequence[LayerCost]) -> bool:
-    """Whether two blocks do the same on the same shapes."""
-    return [(layer.kind, layer.output) for layer in one] == [(layer.kind, layer.output) for layer in other]
+    """Whether two blocks have the same layers and leave images of the same size, whatever their channels."""
+    return [(c.kind, c.output[:-1]) for c in one] == [(c.kind, c.output[:-1]) for c in other]

@@ -44,18 +44,20 @@ def _tokens(x: keras.KerasTensor, width: int, patch: int, seed: int) -> keras.Ke
     """Patches as tokens behind a class token, with their positions: `[batch, 1 + patches, width]`."""
     bound = (patch * patch * x.shape[-1]) ** -0.5
     kernel, bias = (
-        keras.initializers.RandomUniform(-bound, bound, seed=layer_seed(seed, f"patches/{variable}"))
+        keras.initializers.RandomUniform(-bound, bound, seed=layer_seed(seed, f"embed_patches/{variable}"))
         for variable in ("kernel", "bias")
     )
     patches = keras.layers.Conv2D(
-        width, patch, strides=patch, kernel_initializer=kernel, bias_initializer=bias, name="patches"
+        width, patch, strides=patch, kernel_initializer=kernel, bias_initializer=bias, name="embed_patches"
     )(x)
-    tokens = keras.layers.Reshape((-1, width), name="tokens")(patches)
+    tokens = keras.layers.Reshape((-1, width), name="embed_tokens")(patches)
     ones = one_per_sample(x)
-    first = learned_array(ones, (1, width), normal(seed, "class_token"), "class_token")
-    tokens = keras.layers.Concatenate(axis=1, name="with_class_token")([first, tokens])
-    positions = learned_array(ones, tuple(tokens.shape[1:]), normal(seed, "positions"), "positions")
-    return keras.layers.Add(name="with_positions")([tokens, positions])
+    first = learned_array(ones, (1, width), normal(seed, "embed_class_token"), "embed_class_token")
+    tokens = keras.layers.Concatenate(axis=1, name="embed_join")([first, tokens])
+    positions = learned_array(
+        ones, tuple(tokens.shape[1:]), normal(seed, "embed_positions"), "embed_positions"
+    )
+    return keras.layers.Add(name="embed_add")([tokens, positions])
 
 
 def _attention(z: keras.KerasTensor, heads: int, seed: int, name: str) -> keras.KerasTensor:
