@@ -36,7 +36,7 @@ class ArgumentsTest(unittest.TestCase):
 
     def test_refused(self):
         for arguments, reason in (
-            (["--model=resnet51"], "--model=resnet51: accepted are .*resnet18"),
+            (["--model=resnet51"], "--model=resnet51: accepted are .*; did you mean .*resnet50"),
             (["--model=cnn,cnn"], "comes twice"),
             (["--model=cnn", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),
             (["--width=3"], "--width=3 has no effect without --model"),

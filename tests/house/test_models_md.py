@@ -7,6 +7,7 @@ import unittest
 from pathlib import Path
 
 from tf_fullbatch.commands import models
+from tf_fullbatch.models.base import NormalisedSettings
 from tf_fullbatch.models.registry import MODELS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "MODELS.md").read_text(encoding="utf-8")
@@ -18,7 +19,10 @@ def rows() -> list[tuple[list[str], set[str]]]:
     found = []
     for row in table.partition("\n\n")[0].splitlines()[2:]:
         cells = row.split("|")[1:-1]
-        found.append((re.findall(r"`(\w+)`", cells[1]), set(re.findall(r"--(\w+)", cells[2]))))
+        settings = set(re.findall(r"--(\w+)", cells[2]))
+        if "and norms" in cells[2]:
+            settings |= {field.name for field in dataclasses.fields(NormalisedSettings)}
+        found.append((re.findall(r"`(\w+)`", cells[1]), settings))
     return found
 
 
@@ -28,6 +32,11 @@ class ModelsTest(unittest.TestCase):
         for names, settings in rows():
             for name in names:
                 self.assertEqual(settings, {field.name for field in dataclasses.fields(MODELS[name])}, name)
+
+    def test_what_norms_are(self) -> None:
+        (listed,) = re.findall(r'"And norms" are `(.*)`\. Names', TEXT)
+        fields = {field.name for field in dataclasses.fields(NormalisedSettings)}
+        self.assertEqual(set(re.findall(r"--(\w+)", listed)), fields)
 
     def test_commands_are_accepted(self) -> None:
         (block,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)

@@ -13,7 +13,11 @@ from tf_fullbatch.models.settings import ModelConfig
 
 PUBLISHED = [(name, one) for name, family in MODELS.items() for one in family.published(name)]
 # These take seconds to put together.
-DEEP = {"convnext_small", "vit_s16", "densenet161", "densenet169", "densenet201", "densenet_bc_190_40"}
+DEEP = {
+    "convnext_small", "vit_s16", "densenet161", "densenet169", "densenet201", "densenet_bc_190_40", "resnet101",
+    "resnet152", "resnet110", "preresnet110", "preresnet164", "preresnet1001", "pyramidnet110_a48", "pyramidnet110_a84",
+    "pyramidnet110_a270", "pyramidnet272_a200",
+}  # fmt: skip
 
 
 def parameters(name: str, side: int, classes: int, **settings) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tf_fullbatch.core.keras_internals import deep_networks
 from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
@@ -98,7 +99,8 @@ def network_of(
         logits = application(config.model, config.chosen_model.options, pixels, normalised, num_classes)
         return keras.Model(pixels, logits, name=config.model.replace(":", "_"))
     features = config.chosen_model.features(config.model, normalised, seed)
-    return keras.Model(pixels, _head(features, num_classes, seed), name=config.model)
+    with deep_networks():
+        return keras.Model(pixels, _head(features, num_classes, seed), name=config.model)
 
 
 def _normalised(pixels: keras.KerasTensor, mean: Sequence[float], std: Sequence[float]) -> keras.KerasTensor:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, image_sides, shortcut, stem, width
+from tf_fullbatch.models.base import NormalisedSettings, Published, image_sides, shortcut, stem, width
 from tf_fullbatch.models.resnet import ResNetSpec
 
 if TYPE_CHECKING:
@@ -26,6 +26,18 @@ PRERESNETS: dict[str, ResNetSpec] = {
 }
 
 
+_PUBLISHED = {
+    name: (
+        Published(parameters, 32, 10, f"by the formula; Zagoruyko & Komodakis 2016, table 5: {millions}M"),
+    )
+    for name, parameters, millions in (
+        ("preresnet110", 1_727_962, "1.7"),
+        ("preresnet164", 1_703_258, "1.7"),
+        ("preresnet1001", 10_327_706, "10.2"),
+    )
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreResNet(NormalisedSettings):
     """Settings of a pre-activation residual network (He et al. 2016, "Identity mappings", arXiv 1603.05027).
@@ -38,6 +50,11 @@ class PreResNet(NormalisedSettings):
     width: int | None = width()
     stem: str = stem()
     shortcut: str = shortcut()
+
+    @classmethod
+    def published(cls, name: str) -> tuple[Published, ...]:
+        """The numbers of parameters that a network was published with."""
+        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, image_sides, stem, width, zero_init_residual
+from tf_fullbatch.models.base import (
+    NormalisedSettings,
+    Published,
+    image_sides,
+    stem,
+    width,
+    zero_init_residual,
+)
 
 if TYPE_CHECKING:
     import keras
@@ -29,6 +36,17 @@ PYRAMIDNETS: dict[str, PyramidNetSpec] = {
 }
 
 
+_PUBLISHED = {
+    name: (Published(parameters, 32, 10, f"by the formula; Han et al. 2017, table 4: {millions}M"),)
+    for name, parameters, millions in (
+        ("pyramidnet110_a48", 1_772_706, "1.7"),
+        ("pyramidnet110_a84", 3_904_446, "3.8"),
+        ("pyramidnet110_a270", 28_485_477, "28.3"),
+        ("pyramidnet272_a200", 26_210_842, "26.0"),
+    )
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PyramidNet(NormalisedSettings):
     """Settings of a PyramidNet (Han et al. 2017, arXiv 1610.02915): `pyramidnet{depth}_a{alpha}`.
@@ -39,6 +57,11 @@ class PyramidNet(NormalisedSettings):
     width: int | None = width()
     stem: str = stem()
     zero_init_residual: bool = zero_init_residual()
+
+    @classmethod
+    def published(cls, name: str) -> tuple[Published, ...]:
+        """The numbers of parameters that a network was published with."""
+        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.

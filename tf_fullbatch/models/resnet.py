@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from tf_fullbatch.models.base import (
     NormalisedSettings,
+    Published,
     image_sides,
     shortcut,
     stem,
@@ -56,6 +57,32 @@ RESNETS: dict[str, ResNetSpec] = {
 }
 
 
+def _both(parameters: int, imagenet: int) -> tuple[Published, ...]:
+    """The numbers of parameters behind both stems."""
+    return (
+        Published(parameters, 32, 10, "by the formula, with a 3x3 stem"),
+        Published(imagenet, 224, 1000, "torchvision's documentation"),
+    )
+
+
+def _table(parameters: int, millions: str) -> tuple[Published, ...]:
+    return (Published(parameters, 32, 10, f"by the formula; He et al. 2016, table 6: {millions}M"),)
+
+
+_PUBLISHED = {
+    "resnet18": _both(11_173_962, 11_689_512),
+    "resnet34": _both(21_282_122, 21_797_672),
+    "resnet50": _both(23_520_842, 25_557_032),
+    "resnet101": _both(42_512_970, 44_549_160),
+    "resnet152": _both(58_156_618, 60_192_808),
+    "resnet20": _table(269_722, "0.27"),
+    "resnet32": _table(464_154, "0.46"),
+    "resnet44": _table(658_586, "0.66"),
+    "resnet56": _table(853_018, "0.85"),
+    "resnet110": _table(1_727_962, "1.7"),
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResNet(NormalisedSettings):
     """Settings of a residual network (He et al. 2016); `stems`, `shortcuts` and `layers` say what the choices are."""
@@ -64,6 +91,11 @@ class ResNet(NormalisedSettings):
     stem: str = stem()
     shortcut: str = shortcut()
     zero_init_residual: bool = zero_init_residual()
+
+    @classmethod
+    def published(cls, name: str) -> tuple[Published, ...]:
+        """The numbers of parameters that a network was published with."""
+        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, averaged over their pixels, `[batch, features]`.

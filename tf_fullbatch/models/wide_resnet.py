@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, dropout, image_sides, stem, width
+from tf_fullbatch.models.base import NormalisedSettings, Published, dropout, image_sides, stem, width
 
 if TYPE_CHECKING:
     import keras
@@ -26,6 +26,18 @@ WIDE_RESNETS: dict[str, WideResNetSpec] = {
 }
 
 
+_PUBLISHED = {
+    name: (
+        Published(parameters, 32, 10, f"by the formula; Zagoruyko & Komodakis 2016, table 4: {millions}M"),
+    )
+    for name, parameters, millions in (
+        ("wrn28_10", 36_479_194, "36.5"),
+        ("wrn16_8", 10_961_370, "11.0"),
+        ("wrn40_2", 2_243_546, "2.2"),
+    )
+}
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WideResNet(NormalisedSettings):
     """Settings of a Wide ResNet (Zagoruyko & Komodakis 2016, arXiv 1605.07146): `wrn{depth}_{widening factor}`.
@@ -37,6 +49,11 @@ class WideResNet(NormalisedSettings):
     width: int | None = width()
     stem: str = stem()
     dropout: float = dropout()
+
+    @classmethod
+    def published(cls, name: str) -> tuple[Published, ...]:
+        """The numbers of parameters that a network was published with."""
+        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 
+from tf_fullbatch.core.keras_internals import deep_networks
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.checkpoints import load_step
 from tf_fullbatch.records.run_folder import RunFolder
@@ -44,7 +45,8 @@ def load_initial_weights(network: keras.Model, source: str, step: int | None = N
         if path.name.endswith(".weights.h5"):
             network.load_weights(path)
             return
-        weights = keras.models.load_model(path, compile=False).get_weights()
+        with deep_networks():
+            weights = keras.models.load_model(path, compile=False).get_weights()
     except Exception as error:  # Keras raises many kinds, for damaged files and for other architectures
         reason = " ".join(str(error).split())[:200]
         raise UserError(
