@@ -129,11 +129,23 @@ class RangeTest(unittest.TestCase):
 
     def test_accepted_edges(self) -> None:
         StepConfig(seed=2**31 - 1, micro_batch_size=1)
-        StepConfig.of(augmentation="randaugment", randaugment_magnitude=1.0, augmentation_padding=0)
+        StepConfig.of(augmentation="crop_flip", augmentation_padding=0)
+        StepConfig.of(augmentation="randaugment(m=30)")
         OptimizerConfig.of(momentum=0.0, weight_decay=0.0, warmup_epochs=0.5)
         OptimizerConfig.of(schedule="steps", decay_epochs=(1.0,), decay_factor=1.0)
         DataConfig.of(dataset="mnist", image_size=4, train_size=1)
         RuntimeConfig(epochs=1, profile_steps=(3, 3))
+
+    def test_runs_with_keras_cvs_randaugment_are_read(self) -> None:
+        groups = Config(data=DataConfig(dataset="cifar10")).to_dict()
+        old = {"randaugment_magnitude": 0.3, "randaugment_operations": 2, "augmentation_padding": 3}
+        for name, now, padding in (
+            ("crop", "crop", 3),
+            ("randaugment", "crop3,flip,randaugment(n=2,m=9)", 4),
+        ):
+            groups["step"] |= old | {"augmentation": name}
+            step = Config.from_dict(groups).step
+            self.assertEqual((step.augmentation, step.to_flat()["augmentation_padding"]), (now, padding))
 
     def test_choices(self) -> None:
         for kind, field in HOLDERS:

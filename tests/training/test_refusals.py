@@ -81,7 +81,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         {"penalty_strength": 0.5},
         {"clip_norm": 0.0},
         {"clip_norm": float("nan")},
-        {"augmentation": "mixup"},
+        {"augmentation": "mixdown"},
         {"seed": -1},
     )
     def test_settings(self, **settings: Any) -> None:

@@ -114,11 +114,11 @@ class Config:
             raise UserError("--penalty_warmup_epochs without --penalty: choose a penalty or leave it at 0.")
 
     def _check_data(self) -> None:
-        needed, there = self.step.chosen_augmentation.channels, self.data.chosen_dataset.channels
+        needed, there = self.step.whole_augmentation().channels, self.data.chosen_dataset.channels
         if None not in (needed, there) and needed != there:
             raise UserError(
                 f"--augmentation={self.step.augmentation} needs images of {needed} channels, the {self.data.dataset} "
-                f"have {there}: use --augmentation=crop."
+                f"have {there}: leave out what is for colours, such as --augmentation=crop4,cutout8."
             )
 
     @property
@@ -189,7 +189,7 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
     """A group of its flat values; those of components that are not chosen may be lacking."""
     if not isinstance(values, dict):
         raise UserError(f"configuration group {name!r} is {_names(values)}, no settings.")
-    values = _FIRST_RUNS.get(name, {}) | values
+    values = _FIRST_RUNS.get(name, {}) | (_without_keras_cv(values) if name == "step" else values)
     if name == "data" and isinstance(values["classes"], int):  # of a run before classes could be listed
         values["classes"] = str(values["classes"])
     accepted = {field.name for field in kind.flat_fields()}
@@ -199,6 +199,22 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
             f"configuration group {name!r} lacks {_listed(lacking)}, and {_listed(unknown)} is unknown."
         )
     return kind.of(**values)
+
+
+def _without_keras_cv(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a step without those that version 0.1.0 had for keras-cv's RandAugment.
+
+    A run that used it is named by the list that is nearest, so that it is read, reported and evaluated, while the same
+    command as then, whose images would be others, does not go on with it.
+    """
+    values = dict(values)
+    operations = values.pop("randaugment_operations", None)
+    magnitude = values.pop("randaugment_magnitude", None)
+    if values.get("augmentation") == "randaugment" and operations is not None and magnitude is not None:
+        padding = values.pop("augmentation_padding", 4)
+        values |= {"augmentation_padding": 4}
+        values["augmentation"] = f"crop{padding},flip,randaugment(n={operations},m={round(30 * magnitude)})"
+    return values
 
 
 _FIRST_RUNS: dict[str, dict[str, Any]] = {

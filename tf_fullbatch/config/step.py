@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from tf_fullbatch.config.perturbation import PERTURBATIONS, WHOLE, Chosen, perturbation_settings
 from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
 from tf_fullbatch.data.augment.base import AugmentationSettings
+from tf_fullbatch.data.augment.lists import AugmentationList, Listed, augmentation_list
 from tf_fullbatch.data.augment.own import OwnAugmentation
-from tf_fullbatch.data.augment.registry import AUGMENTATIONS
+from tf_fullbatch.data.augment.registry import AUGMENTATIONS, PARTS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.optim.rate_factors import parsed_factors
 from tf_fullbatch.optim.transforms.base import TransformSettings
@@ -24,8 +25,6 @@ from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
 if TYPE_CHECKING:
     from tf_fullbatch.core.perturbations import Perturbation
-
-_CHANGES = {name: kind for name, kind in AUGMENTATIONS.items() if name != "none"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,12 +122,12 @@ class StepConfig(Group):
     )
     augmentation: str = setting(
         "none",
-        f"Random changes to the training images, on the device: {described(_CHANGES, last=', ')}.",
-        choices=tuple(AUGMENTATIONS),
-        or_code=True,
+        "Random changes to the training images, on the device: a list of parts in their order, NAME, NAMENUMBER or "
+        f"NAME(key=value,...), of {described(PARTS, last=', ')}; crop_flip (crop4,flip, as published for CIFAR), "
+        f"none, or {part_names.ACCEPTED}.",
     )
     chosen_augmentation: AugmentationSettings = chosen_by(
-        "augmentation", AUGMENTATIONS, (part_names.names_code, OwnAugmentation)
+        "augmentation", AUGMENTATIONS, (part_names.names_code, OwnAugmentation), (lambda text: True, Listed)
     )
     max_up: int = setting(
         1,
@@ -161,6 +160,7 @@ class StepConfig(Group):
     def __post_init__(self) -> None:
         Group.__post_init__(self)
         parsed_factors(self.learning_rate_factors)
+        self.whole_augmentation()
         self.chosen_gradient_transforms()
         self.chosen_update_transforms()
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
@@ -187,6 +187,16 @@ class StepConfig(Group):
             refuse_without_effect(self, ("lookahead_factor",), "without --lookahead_steps")
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
             refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
+
+    def whole_augmentation(self) -> AugmentationSettings | AugmentationList:
+        """What is chosen: one by its name, or the list of parts.
+
+        Raises:
+            UserError: A part of the list that cannot be.
+        """
+        if isinstance(self.chosen_augmentation, Listed):
+            return augmentation_list(self.augmentation)
+        return self.chosen_augmentation
 
     def chosen_gradient_transforms(self) -> dict[str, TransformSettings]:
         """Name -> settings of the transforms of the gradient, in the order in which they act.

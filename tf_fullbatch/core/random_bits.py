@@ -8,7 +8,12 @@ import tensorflow as tf
 
 # What a draw is for. Two draws of one sample and epoch are independent if their streams differ.
 CROP_FLIP_STREAMS = (0, 1, 2)  # row offset, column offset, flip
-RANDAUGMENT_STREAM = 16  # the first of RandAugment's
+ALTERNATING_FLIP_STREAM = 8
+TRANSLATE_STREAMS = (9, 10)  # rows, columns
+CUTOUT_STREAMS = (11, 12)  # row and column of the middle
+JITTER_STREAMS = (32, 33, 34, 35, 36)  # order, then brightness, contrast, saturation and hue
+RANDAUGMENT_STREAM, AUTOAUGMENT_STREAM = 0x1000, 0x2000  # the first of each policy's
+TRIVIALAUGMENT_STREAM, AUGMIX_STREAM = 0x3000, 0x4000
 RESIZED_CROP_STREAMS = tuple(range(0x20000, 0x20028))  # four uniforms for each of ten tries
 LOSS_WEIGHT_STREAMS = (0x10000, 0x10001)  # the two uniforms behind a normal draw
 
@@ -27,7 +32,7 @@ def random_bits(
 
     Args:
         seed: Integer, of which all 64 bits count; a Python int or a scalar tensor.
-        epoch: Integer number of the epoch or copy, a Python int or a scalar tensor.
+        epoch: Integer number of the epoch or copy, a Python int or a scalar tensor; or int64 [batch], of each sample.
         sample_ids: int64 [batch].
         stream: Integer that names the draw, a Python int or a scalar tensor, or a tensor [streams, 1].
 

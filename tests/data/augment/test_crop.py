@@ -222,11 +222,10 @@ class BuildAugmentationTest(tf.test.TestCase):
             built = AUGMENTATIONS[name](augmentation_padding=1).build(seed=3)
             expected = crop_pixels.crop_flip(images, ids, 2, 3, padding=1, flip=flip)
             self.assertAllEqual(built(images, ids, tf.constant(2, tf.int64)), expected)
-        self.assertIn("randaugment", AUGMENTATIONS)
 
     def test_refuses_what_it_does_not_know(self):
-        with self.assertRaisesRegex(UserError, "--augmentation=mixup: accepted are none, .*crop_flip"):
-            StepConfig.component("augmentation", "mixup")
+        with self.assertRaisesRegex(UserError, "--augmentation=crop_flp: there is no such .*flip"):
+            StepConfig.component("augmentation", "crop_flp")
         with self.assertRaisesRegex(UserError, "--augmentation_padding=-1"):
             StepConfig.component("augmentation", "crop", augmentation_padding=-1)
 

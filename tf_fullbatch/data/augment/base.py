@@ -1,6 +1,7 @@
 """What an augmentation is asked for."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,6 +20,16 @@ class AugmentationSettings(Settings, ABC):
     channels: ClassVar[int | None] = None
     """Channels that images must have; None where any number does."""
 
+    def refusal(self, shape: Sequence[int]) -> str | None:
+        """Why images of this shape are not for it, beginning a clause; None where they are.
+
+        Args:
+            shape: Height, width and channels.
+        """
+        if self.channels in (None, shape[-1]):
+            return None
+        return f"needs images of {self.channels} channels, these have {shape[-1]}"
+
     @abstractmethod
     def build(self, seed: int) -> "Augmentation | None":
         """A stateless function (see `core.random_bits`); None for no change.
@@ -28,12 +39,18 @@ class AugmentationSettings(Settings, ABC):
 
         Returns:
             A function of (images uint8 [batch, height, width, channels], sample_ids int64 [batch], epoch int64
-            scalar) to images of the same shape and type, which depends on nothing else. A fixed data set of N
-            augmented copies is epochs 0..N-1, over and over.
-
-        Raises:
-            UserError: A package that it needs is missing.
+            scalar, or [batch] of each sample) to images of the same shape and type, which depends on nothing else.
         """
+
+
+class PartSettings(AugmentationSettings):
+    """An augmentation that may stand in a list; its fields are its options in brackets, `cutout(size=8)`."""
+
+    __slots__ = ()
+    number: ClassVar[str | None] = None
+    """The option that a number right after the name stands for (`cutout8`); None where there is none."""
+    source: ClassVar[str] = ""
+    """Where it was published."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
