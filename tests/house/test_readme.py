@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tf_fullbatch.benchmark.options import Options
-from tf_fullbatch.commands import analyze, launch_local, report
+from tf_fullbatch.commands import analyze, data, launch_local, report
 from tf_fullbatch.config.run import settings_fields
 from tf_fullbatch.settings.flagfiles import recipes
 from tf_fullbatch.studies import options as study_options
@@ -36,7 +36,13 @@ class DocumentsTest(unittest.TestCase):
     def test_flags_exist(self):
         names = {setting.name for _, setting in settings_fields()} | {"flagfile", "help", "name", "version"}
         names |= {field.name for field in dataclasses.fields(Options)}  # of the benchmark
-        for options in (launch_local.Options, study_options.Options, report.Options, analyze.Options):
+        for options in (
+            launch_local.Options,
+            study_options.Options,
+            report.Options,
+            analyze.Options,
+            data.Options,
+        ):
             names |= {field.name for field in dataclasses.fields(options)}
         names |= set(study_options.OLDER_SPELLINGS)
         foreign = (

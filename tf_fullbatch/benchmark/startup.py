@@ -13,7 +13,7 @@ from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Progress
 from tf_fullbatch.display.text import format_table
 
-COMMANDS = ("main", "study", "report", "analyze", "launch_local", "benchmark", "models")
+COMMANDS = ("main", "study", "report", "analyze", "launch_local", "benchmark", "models", "data")
 """What `python -m tf_fullbatch.NAME` runs."""
 HELP_COLUMNS = ("command", "s to --help", "least", "largest", "wanted")
 _WANTED_HELP_SECONDS = 0.5

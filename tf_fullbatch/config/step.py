@@ -24,6 +24,9 @@ from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import refuse_without_effect, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tf_fullbatch.core.micro_batch import Augmentation
     from tf_fullbatch.core.perturbations import Perturbation
 
 
@@ -197,6 +200,20 @@ class StepConfig(Group):
         if isinstance(self.chosen_augmentation, Listed):
             return augmentation_list(self.augmentation)
         return self.chosen_augmentation
+
+    def build_augmentation(self, shape: "Sequence[int]") -> "Augmentation | None":
+        """The augmentation, where it is built in; None for none.
+
+        Args:
+            shape: Height, width and channels of the images.
+
+        Raises:
+            UserError: It is not for these images.
+        """
+        chosen = self.whole_augmentation()
+        if reason := chosen.refusal(shape):
+            raise UserError(f"--augmentation={self.augmentation}: {reason}. Change it, or leave it out.")
+        return chosen.build(self.seed)
 
     def chosen_gradient_transforms(self) -> dict[str, TransformSettings]:
         """Name -> settings of the transforms of the gradient, in the order in which they act.

@@ -13,7 +13,7 @@ from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import Change, GradientKernel
-from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
@@ -104,7 +104,9 @@ def build_training(
     settings, network = model.settings, model.network
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
-    augmentation = model.augmentation_function or _built_in_augmentation(settings, samples.inputs)
+    augmentation = model.augmentation_function
+    if augmentation is None and settings.augmentation != "none":
+        augmentation = settings.build_augmentation(samples.inputs.shape[1:])
     refusals.refuse_copies(
         settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
     )
@@ -176,18 +178,6 @@ def build_training(
         trained=keras_internals.what_trains(network),
         key=key,
     )
-
-
-def _built_in_augmentation(settings: StepConfig, inputs: tf.TensorSpec) -> Augmentation | None:
-    """The augmentation that the settings name, for images of this shape.
-
-    Raises:
-        UserError: It is not for these.
-    """
-    chosen = settings.whole_augmentation()
-    if settings.augmentation != "none" and (reason := chosen.refusal(inputs.shape[1:])):
-        raise UserError(f"--augmentation={settings.augmentation}: {reason}. Change it, or leave it out.")
-    return chosen.build(settings.seed)
 
 
 def _kernel(

@@ -1,0 +1,103 @@
+"""The command `python -m tf_fullbatch.data`: a data set's classes counted, and a contact sheet of its augmentation."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tf_fullbatch.commands import console
+from tf_fullbatch.config.cli_flags import resolved_path
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.settings import DataConfig
+from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings import flag_parsing, part_names
+from tf_fullbatch.settings.fields import check_ranges, setting
+
+_OF_THE_STEP = ("augmentation", "augmentation_options", "augmentation_padding", "seed")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Options:
+    """The command's own settings, beside those of the data and of the augmentation."""
+
+    samples: int = setting(
+        10, "Rows of the sheet: training samples, classes in turn.", minimum=1, maximum=100
+    )
+    epochs: int = setting(6, "Columns after the original: epochs 0, 1, ...", minimum=0, maximum=50)
+    sheet: bool = setting(True, "Draw the contact sheet; without it: counts alone.")
+    output: str = setting("contact_sheet.png", "PNG file of the sheet.")
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not Path(self.output).absolute().parent.is_dir():
+            raise UserError(
+                f"--output={self.output}: there is no folder {Path(self.output).absolute().parent}."
+            )
+
+
+def parse(argv: Sequence[str]) -> tuple[Options, Config] | None:
+    """The options and the data's configuration; None where the arguments ask for help.
+
+    Args:
+        argv: The program's name and its arguments.
+
+    Raises:
+        UserError: An unknown flag, or a value that is refused.
+    """
+    values = flag_parsing.parse(argv, _fields())
+    if values is None:
+        return None
+    if values["data_dir"] is not None:
+        values["data_dir"] = resolved_path("data_dir", values["data_dir"])
+    for name in ("dataset", "augmentation"):
+        values[name] = part_names.absolute(values[name])
+    data = {field.name: values[field.name] for field in DataConfig.flat_fields()}
+    step = {name: values[name] for name in _OF_THE_STEP}
+    own = {field.name: values[field.name] for field in dataclasses.fields(Options)}
+    return Options(**own), Config(data=DataConfig.of(**data), step=StepConfig.of(**step))
+
+
+def _fields() -> list[dataclasses.Field]:
+    step = [field for field in StepConfig.flat_fields() if field.name in _OF_THE_STEP]
+    return [*DataConfig.flat_fields(), *step, *dataclasses.fields(Options)]
+
+
+def help_text() -> str:
+    """What the command does, and all flags with their defaults."""
+    lines = [
+        "usage: python -m tf_fullbatch.data [--dataset=NAME] [--augmentation=LIST] [--name=value ...]",
+        "",
+        "Counts the classes of a data set's splits and draws training samples as training would see them: each row",
+        "a sample, as it is and in epochs 0, 1, ...",
+        "",
+    ]
+    return "\n".join(lines + [line for field in _fields() for line in flag_parsing.help_lines(field)])
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
+    return console.exit_code(_run, argv, "interrupted")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parsed = parse(argv)
+    if parsed is None:
+        print(help_text())
+        return 0
+    options, config = parsed
+    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
+    with quiet_tensorflow():  # TensorFlow takes seconds to import
+        from tf_fullbatch.run import data_views
+        from tf_fullbatch.run.splits import load_splits
+    splits = load_splits(config)
+    print(data_views.class_counts(splits))
+    if options.sheet:
+        from tf_fullbatch.display.contact_sheet import draw_contact_sheet
+
+        sheet = data_views.augmented_samples(config, splits.train, options.samples, options.epochs)
+        draw_contact_sheet(sheet, config.step.augmentation).savefig(options.output, format="png", dpi=100)
+        print(f"{options.output}: {len(sheet.labels)} samples, as they are and in {options.epochs} epochs")
+    return 0

@@ -1,0 +1,77 @@
+"""What `python -m tf_fullbatch.data` shows of a run's data: counted classes, and samples as training would see them."""
+
+import numpy as np
+import tensorflow as tf
+
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.core.micro_batch import Augmentation
+from tf_fullbatch.data.augment.own import OwnAugmentation
+from tf_fullbatch.data.sources.dataset import Split
+from tf_fullbatch.display.contact_sheet import ContactSheet
+from tf_fullbatch.display.text import format_table
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.run.splits import Splits
+
+
+def class_counts(splits: Splits) -> str:
+    """Samples of each class in each split, as a table; where there are no classes, samples of each split."""
+    named = {"train": splits.train, **splits.evaluated}
+    if not splits.train.has_classes:
+        return format_table(("split", "samples"), [(n, str(len(split))) for n, split in named.items()], "<>")
+    counts = {
+        name: np.bincount(split.targets, minlength=split.num_classes)
+        for name, split in named.items()
+        if split.has_classes
+    }
+    rows = [(str(k), *(str(of[k]) for of in counts.values())) for k in range(splits.train.num_classes)]
+    rows.append(("all", *(str(of.sum()) for of in counts.values())))
+    return format_table(("class", *counts), rows, ">" * (1 + len(counts)))
+
+
+def augmented_samples(config: Config, train: Split, samples: int, epochs: int) -> ContactSheet:
+    """Training samples as they are and in the first epochs.
+
+    Args:
+        config: The run.
+        train: Its training samples.
+        samples: How many, of each class in turn; all where there are fewer.
+        epochs: How many.
+
+    Raises:
+        UserError: The samples are no images, or the augmentation is not for them.
+    """
+    if not train.are_images:
+        raise UserError(
+            f"--dataset={config.data.dataset} has inputs {train.described('inputs')}, no images (uint8 of 4 axes): "
+            "give --nosheet for the counts alone."
+        )
+    positions = _classes_in_turn(train)[:samples]
+    chosen = train.select(positions)
+    images, columns = tf.constant(chosen.inputs), [chosen.inputs]
+    augment = _augmentation(config, train)
+    for epoch in range(epochs):
+        made = images
+        if augment is not None:
+            made = augment(images, tf.constant(chosen.sample_ids), tf.constant(epoch, tf.int64))
+        columns.append(np.asarray(made))
+    of_class = [f"class {k}, " for k in chosen.targets] if train.has_classes else [""] * len(positions)
+    labels = [f"{text}sample {i}" for text, i in zip(of_class, chosen.sample_ids, strict=True)]
+    return ContactSheet(np.stack(columns, 1), labels, ["as it is", *(f"epoch {e}" for e in range(epochs))])
+
+
+def _classes_in_turn(train: Split) -> np.ndarray:
+    """Positions of the first sample of every class, then of the second, and so on."""
+    if not train.has_classes:
+        return np.arange(len(train))
+    nth = np.zeros(len(train), np.int64)
+    for k in range(train.num_classes):
+        of_class = np.flatnonzero(train.targets == k)
+        nth[of_class] = np.arange(len(of_class))
+    return np.lexsort((train.targets, nth))
+
+
+def _augmentation(config: Config, train: Split) -> Augmentation | None:
+    step = config.step
+    if isinstance(step.chosen_augmentation, OwnAugmentation):
+        return step.chosen_augmentation.function(step.augmentation, step.seed, train.inputs)
+    return step.build_augmentation(train.input_shape)
