@@ -64,24 +64,26 @@ def planned_micro_batches(
 ) -> list[list]:
     """Of each replica, by indexing the arrays."""
     plan, order = data.plan(micro_batch_size, replicas), data.order(epoch)
+    arrays = [np.concatenate([array] * data.copies) for array in (data.inputs, data.targets)]
+    arrays.append(np.concatenate([data.sample_ids + 2**40 * copy for copy in range(data.copies)]))
     found: list[list] = [[] for _ in range(replicas)]
     for index in range(plan.micro_batches(step)):
         rows = plan.micro_batch(step, index)
         rows = rows if order is None else order[rows]
-        arrays = (data.inputs[rows], data.targets[rows], data.sample_ids[rows])
-        found[index % replicas].append((*(a.tolist() for a in arrays), index))
+        found[index % replicas].append((*(a[rows].tolist() for a in arrays), index))
     return found
 
 
 class MicroBatchesTest(tf.test.TestCase):
     @settings(deadline=None, max_examples=30)
-    @given(**CUTS, epoch=st.integers(0, 10**6), seed=st.integers(0, 2**40))
+    @given(**CUTS, epoch=st.integers(0, 10**6), seed=st.integers(0, 2**40), copies=st.integers(1, 3))
     def test_are_those_of_the_plan_and_of_the_stream(
-        self, samples, update, micro, replicas, chunk, shuffle, epoch, seed
+        self, samples, update, micro, replicas, chunk, shuffle, epoch, seed, copies
     ):
         data = batches(
             samples,
-            batch_size=min(update, samples),
+            copies=copies,
+            batch_size=min(update, samples * copies),
             shuffle=shuffle,
             seed=seed,
             chunk_micro_batches=chunk,

@@ -73,12 +73,15 @@ class Config:
             self.check_training_set(train)
 
     def check_training_set(self, samples: int) -> None:
-        """Refuses batches that are larger than a training set of so many samples.
+        """Refuses batches that are larger than a training set of so many samples, their copies counted.
 
         Raises:
             UserError: One of them is.
         """
         size = f", --train_size={samples}" if samples == self.data.train_size else f" of {samples} samples"
+        if copies := self.step.copies_per_pass - 1:
+            samples *= 1 + copies
+            size += f" in {1 + copies} copies"
         for name, value in (
             ("micro_batch_size", self.step.micro_batch_size),
             ("batch_size", self.optimizer.batch_size),
@@ -135,6 +138,12 @@ class Config:
     def stretch_ends(self) -> tuple[int, ...]:
         """Passes completed at the end of the run's own passes, and of each of those that are appended."""
         return tuple(itertools.accumulate((self.runtime.epochs, *self.optimizer.extend_epochs)))
+        crops = getattr(self.data.chosen_dataset, "random_resized_crop", False)
+        if crops and self.step.augment_copies is not None:
+            raise UserError(
+                f"--augment_copies={self.step.augment_copies} with --random_resized_crop, whose crops are drawn anew in "
+                "each pass, as images are decoded: leave one of them out."
+            )
 
     def learning_rates(self, update_batch_size: int) -> RunRates:
         """The learning rate of every epoch.
@@ -250,6 +259,8 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "fused_batch_norm": False,
         "augmentation_options": None,
         "max_up": 1,
+        "augment_copies": None,
+        "copies_in_turn": False,
         "learning_rate_factors": None,
         "perturbation": "none",
         "perturbation_radius": None,

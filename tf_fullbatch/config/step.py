@@ -138,6 +138,15 @@ class StepConfig(Group):
         "costs a gradient evaluation.",
         minimum=1,
     )
+    augment_copies: int | None = setting(
+        None,
+        "Train on a fixed set of so many augmented copies of each sample, none of them on disk. Unset: new ones in "
+        "every pass, without end.",
+        minimum=2,
+    )
+    copies_in_turn: bool = setting(
+        False, "Pass over one of the --augment_copies after the other, rather than over all in every pass."
+    )
     accumulate_dtype: str = setting(
         "float32",
         "Precision of the sums over samples; widened to float64 where the weights are.",
@@ -186,6 +195,13 @@ class StepConfig(Group):
                 f"--perturbation={self.perturbation} with --penalty={self.penalty}: both are second passes of one "
                 "family (docs/method.md). Choose one of them."
             )
+        if self.augment_copies is None:
+            refuse_without_effect(self, ("copies_in_turn",), "without --augment_copies")
+        elif self.max_up > 1 and not self.copies_in_turn:
+            raise UserError(
+                f"--max_up={self.max_up} with --augment_copies={self.augment_copies}: of each sample all copies count "
+                "already. Add --copies_in_turn, or leave one of them out."
+            )
         if self.lookahead_steps is None:
             refuse_without_effect(self, ("lookahead_factor",), "without --lookahead_steps")
         if self.clip_norm is None and self.micro_batch_clip_norm is None:
@@ -214,6 +230,11 @@ class StepConfig(Group):
         if reason := chosen.refusal(shape):
             raise UserError(f"--augmentation={self.augmentation}: {reason}. Change it, or leave it out.")
         return chosen.build(self.seed)
+
+    @property
+    def copies_per_pass(self) -> int:
+        """How many copies of each training sample a pass goes over."""
+        return 1 if self.augment_copies is None or self.copies_in_turn else self.augment_copies
 
     def chosen_gradient_transforms(self) -> dict[str, TransformSettings]:
         """Name -> settings of the transforms of the gradient, in the order in which they act.

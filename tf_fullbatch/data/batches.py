@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core.copies import ids_of_copies
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.data.encoded import EncodedImages, decoded, selected
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
@@ -52,6 +53,8 @@ class UpdateBatches:
             A matter of speed and of memory on the device alone, never of results.
         on_device: Keep the arrays on the device (True), or stream them from the host (False); None: keep them where
             they take a quarter of its memory at most. A matter of speed and memory alone, never of results.
+        copies: How often each sample is there, one copy of all after the other, the arrays once; an augmentation tells
+            copies apart by their ids (`core.copies`).
 
     Raises:
         ValueError: No targets, lengths that differ, no samples, or sizes that do not fit.
@@ -69,6 +72,7 @@ class UpdateBatches:
         seed: int = 0,
         chunk_micro_batches: int | None = None,
         on_device: bool | None = None,
+        copies: int = 1,
     ):
         if targets is None:
             raise ValueError("y is missing: give the targets, one per sample.")
@@ -77,11 +81,12 @@ class UpdateBatches:
         for weights in tf.nest.flatten(self.weights):
             if weights.dtype.kind not in "biuf":
                 raise UserError(f"sample_weight is of dtype {weights.dtype}: give numbers.")
-        self._samples = _common_length(self.inputs, self.targets, self.weights)
-        self.sample_ids = np.arange(len(self)) if sample_ids is None else np.asarray(sample_ids, np.int64)
-        if self.sample_ids.shape != (len(self),):
+        self.held = _common_length(self.inputs, self.targets, self.weights)
+        self.copies = copies
+        self.sample_ids = np.arange(self.held) if sample_ids is None else np.asarray(sample_ids, np.int64)
+        if self.sample_ids.shape != (self.held,):
             raise ValueError(
-                f"sample_ids must be one number per sample, {len(self)} in all, but its shape is "
+                f"sample_ids must be one number per sample, {self.held} in all, but its shape is "
                 f"{self.sample_ids.shape}."
             )
         self.batch_size = len(self) if batch_size is None else batch_size
@@ -98,11 +103,11 @@ class UpdateBatches:
         self.plan(micro_batch_size=1)  # refuses sizes that do not fit
 
     def __len__(self) -> int:
-        return self._samples
+        return self.held * self.copies
 
     @property
     def rows(self) -> Rows:
-        """All samples."""
+        """All samples, each once."""
         return Rows(self.inputs, self.targets, self.sample_ids, self.weights)
 
     @property
@@ -140,20 +145,24 @@ class UpdateBatches:
         )
 
     def order(self, epoch: int) -> np.ndarray | None:
-        """Position -> row of the arrays in an epoch, int64 `[samples]`; None for the fixed order."""
+        """Position -> row in an epoch, int64 `[samples]`, numbered through all copies; None for the fixed order."""
         if not self.shuffle:
             return None
         last = len(self) - 1
         return shuffled(tf.range(last + 1, dtype=tf.int64), self.seed % 2**31, epoch, last).numpy()
 
     def select_rows(self, rows: np.ndarray, epoch: int | None = None) -> Rows:
-        """Some rows; a contiguous run is a view, not a copy. Images in their files are decoded.
+        """Some rows, numbered through all copies; a contiguous run is a view, not a copy. Images in their files are decoded.
 
         Args:
             rows: int64 `[rows]`.
             epoch: Whose random crops these images are; None for the images without any.
         """
         part: Any = rows
+        if self.copies > 1:
+            part = rows % self.held
+            found = tf.nest.map_structure(lambda array: decoded(array, part, self.seed, None), self.rows)
+            return found._replace(sample_ids=ids_of_copies(found.sample_ids, rows // self.held))
         if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
             part = slice(rows[0], rows[-1] + 1)
         return tf.nest.map_structure(lambda array: decoded(array, part, self.seed, epoch), self.rows)
@@ -172,6 +181,7 @@ class UpdateBatches:
                 seed=self.seed,
                 chunk_micro_batches=self.chunk_micro_batches,
                 on_device=self.on_device,
+                copies=self.copies,
             )
         return self._whole
 

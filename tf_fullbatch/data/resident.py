@@ -9,6 +9,7 @@ import numpy as np
 import psutil
 import tensorflow as tf
 
+from tf_fullbatch.core.copies import ids_of_copies
 from tf_fullbatch.core.keras_internals import gpu_memory_limits
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Fetch, Place
@@ -25,8 +26,8 @@ class HeldSamples(NamedTuple):
     """What one replica holds.
 
     Attributes:
-        rows: In the fixed order the rows of the replica's own micro-batches, one after the other; in a shuffled one
-            all rows.
+        rows: In the fixed order the rows of the replica's own micro-batches, one after the other; in a shuffled one, or
+            of several copies, all rows.
         numbers: int32 `[4]`: N of the whole set, samples per update, the replica's rows in a full step, and the seed of
             the order; in one tensor, since a loop pays for each that it is given.
     """
@@ -48,6 +49,8 @@ class ResidentFeed:
     """Whether an epoch is one step."""
     equal: int | None = None
     """Samples of every micro-batch, where all have as many: shapes are known when a pass is compiled."""
+    copies: int = 1
+    """How often each row is a sample."""
 
     def micro_batches(
         self, held: HeldSamples, place: Place, epoch: tf.Tensor
@@ -67,10 +70,11 @@ class ResidentFeed:
             index = i if self.replicas == 1 else replica + i * self.replicas
             begin = index * size
             rows = tf.minimum(size, in_step - begin) if self.equal is None else self.equal
-            if self.shuffle:
-                positions = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
-                where = shuffled(positions, seed, epoch, tf.cast(samples - 1, tf.int64))
-                found = tf.nest.map_structure(lambda a: tf.gather(a, where), held.rows)
+            if self.shuffle or self.copies > 1:
+                where = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
+                if self.shuffle:
+                    where = shuffled(where, seed, epoch, tf.cast(samples - 1, tf.int64))
+                found = _gathered(held.rows, where, samples // self.copies, self.copies)
             else:
                 found = some_rows(held.rows, own + i * size, rows)
             return micro_batch(found, tf.cast(index, tf.int64))
@@ -97,6 +101,7 @@ class ResidentSource:
             self.plan.one_micro_batch,
             self.plan.steps_per_epoch == 1,
             self.plan.equal_micro_batches,
+            batches.copies,
         )
         self.pace = Pace(batches.chunk_micro_batches)
         if strategy.num_replicas_in_sync == 1:
@@ -115,7 +120,7 @@ class ResidentSource:
         batches, plan = self.batches, self.plan
         per_step = plan.update_batch_size
         rows = batches.rows
-        if plan.replicas > 1 and not batches.shuffle:
+        if plan.replicas > 1 and not _holds_all(batches):
             own = [plan.rows(step, replica, 0, plan.rounds(step)) for step in range(plan.steps_per_epoch)]
             per_step = len(own[0])
             rows = batches.select_rows(np.concatenate(own))
@@ -157,16 +162,31 @@ def device_memory(taken: int = 0) -> int:
 
 
 def held_bytes(batches: UpdateBatches, replicas: int) -> int:
-    """Bytes that each of the devices holds of samples that stay: its own, or all where their order is drawn."""
-    return batches.nbytes if batches.shuffle else math.ceil(batches.nbytes / replicas)
+    """Bytes that each of the devices holds of samples that stay: its own, or all where their order is drawn or they are
+    there in copies."""
+    return batches.nbytes if _holds_all(batches) else math.ceil(batches.nbytes / replicas)
 
 
 def transfer_bytes(batches: UpdateBatches, replicas: int) -> int:
     """Bytes of the host that are taken besides while one device after the other is given them."""
     largest = max(array.nbytes for array in tf.nest.flatten(batches.rows))  # arrays are given one by one
-    if replicas == 1 or batches.shuffle:
+    if replicas == 1 or _holds_all(batches):
         return largest
     return math.ceil((batches.nbytes + largest) / replicas)  # a device's own rows are picked out first
+
+
+def _holds_all(batches: UpdateBatches) -> bool:
+    """Whether every device holds all rows, not those of its own micro-batches alone."""
+    return batches.shuffle or batches.copies > 1
+
+
+def _gathered(rows: Rows, where: tf.Tensor, held: tf.Tensor, copies: int) -> Rows:
+    """Rows numbered through all copies of those that are held."""
+    own = where % tf.cast(held, tf.int64) if copies > 1 else where
+    found = tf.nest.map_structure(lambda array: tf.gather(array, own), rows)
+    if copies == 1:
+        return found
+    return found._replace(sample_ids=ids_of_copies(found.sample_ids, where // tf.cast(held, tf.int64)))
 
 
 def _replica(replicas: int) -> tf.Tensor | int:

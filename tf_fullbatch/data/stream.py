@@ -166,7 +166,7 @@ class StreamSource:
 def in_flight_bytes(batches: UpdateBatches, micro_batch_size: int, replicas: int) -> int:
     """Bytes on their way while samples stream: of each device the chunk in use and two ahead, and one that is made."""
     rows = min(_chunk_micro_batches(batches, micro_batch_size) * micro_batch_size, batches.batch_size)
-    return math.ceil((3 * replicas + 1) * rows * batches.nbytes / len(batches))
+    return math.ceil((3 * replicas + 1) * rows * batches.nbytes / batches.held)
 
 
 def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:

@@ -67,7 +67,8 @@ class Opener:
 
 def _augmentation_at_defaults() -> dict[str, Any]:
     (choice,) = (choice for _, choice in choices(StepConfig) if choice.by == "augmentation")
-    return {field.name: field.default for field in choice.fields()} | {"augmentation": "none"}
+    of_all = {"augmentation": "none", "augment_copies": None, "copies_in_turn": False}
+    return {field.name: field.default for field in choice.fields()} | of_all
 
 
 _WITHOUT_AUGMENTATION = _augmentation_at_defaults()

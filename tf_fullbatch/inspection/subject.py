@@ -119,11 +119,22 @@ class Subject:
         return {
             "samples": f"{self.split}, {f'all {every:,}' if count == every else drawn}",
             "statistics": "; ".join(map(self._statistics_in_words, kinds)),
-            "augmentation": f"{augmentation}, of epoch {int(self.run.epoch)}"
+            "augmentation": f"{augmentation}, {self._copies_in_words()}"
             if augmentation != "none"
             else "none",
             "dropout": "; ".join(dict.fromkeys(map(self._dropout_in_words, kinds))),
         }
+
+    def _copies_in_words(self) -> str:
+        step = self.run.config.step
+        if (
+            self.split == "train"
+            and len(self._chosen) == len(self.run.splits.train)
+            and step.copies_per_pass > 1
+        ):
+            return f"in {step.copies_per_pass} copies"
+        epoch = int(self.run.epoch)
+        return f"of epoch {epoch}" if step.augment_copies is None else f"copy {epoch % step.augment_copies}"
 
     def recorded_loss(self, statistics: str) -> float:
         """The loss that the run recorded of these weights on these samples; nan where it recorded none.

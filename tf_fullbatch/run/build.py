@@ -24,7 +24,7 @@ from tf_fullbatch.optim.rules.gradient_descent import undecayed_variables
 from tf_fullbatch.records.checkpoints import Checkpoint
 from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights
-from tf_fullbatch.run.splits import Splits, evaluation_batches, load_splits, training_batches
+from tf_fullbatch.run.splits import Splits, load_splits, training_batches
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.part_names import is_users_code
 from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
@@ -96,8 +96,7 @@ def _average(config: Config, model: FullBatchModel, train: Split) -> WeightAvera
             "layer."
         )
     batches = training_batches(config, train)
-    steps = batches.steps_per_epoch
-    whole = batches if steps == 1 else evaluation_batches(config, train)
+    whole, steps = batches.whole(), batches.steps_per_epoch
     return WeightAverage(
         model.network, None, lambda: model.trainer.recalibrated(whole, model.steps_completed // steps)
     )

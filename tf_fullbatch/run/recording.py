@@ -58,9 +58,10 @@ def planned_evaluations(config: Config, splits: Splits, steps_per_epoch: int) ->
         return None
     averages = config.runtime.ema_decay is not None or config.runtime.swa_start_epoch is not None
     forward = samples * (2 if averages else 1) / 3  # in gradient evaluations
+    trained = len(splits.train) * config.step.copies_per_pass
     return Recurring(
         every=config.runtime.evaluate_every * steps_per_epoch,
-        in_steps=forward * steps_per_epoch / (len(splits.train) * config.step.gradient_evaluations),
+        in_steps=forward * steps_per_epoch / (trained * config.step.gradient_evaluations),
     )
 
 

@@ -121,6 +121,7 @@ def training_batches(config: Config, train: Split) -> UpdateBatches:
         sample_ids=train.sample_ids,
         shuffle=config.optimizer.shuffle,
         seed=config.step.seed,
+        copies=config.step.copies_per_pass,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
         on_device=config.runtime.keeps_data_on_device,
     )

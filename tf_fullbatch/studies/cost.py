@@ -72,5 +72,6 @@ def cost_of(config: Config) -> Cost:
         samples = samples + int(copies or 0) if samples is not None and known else None
     if samples is not None:
         config.check_training_set(samples)
+        samples *= config.step.copies_per_pass
     asks, goal = config.optimizer.chosen_optimizer.asks, config.runtime.stop_after_evaluations
     return Cost(config.total_epochs, samples, config.step.gradient_evaluations, asks, goal)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core.copies import sample_and_copy
 from tf_fullbatch.core.kernels import Change, GradientKernel
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars, as_full_precision
 from tf_fullbatch.core.objective import Objective
@@ -113,8 +114,9 @@ def _place(
     for inputs in tf.nest.flatten(prepared.inputs):
         bad = _not_finite(inputs.numpy())
         if len(bad):
-            sample = bad[0] % len(batch.sample_ids)  # there may be several copies of it, one after the other
-            words = f"what the augmentation made of sample {int(batch.sample_ids[sample])}"
+            # There may be several copies of it, one after the other.
+            sample, copy = sample_and_copy(int(batch.sample_ids[bad[0] % len(batch.sample_ids)]))
+            words = f"what the augmentation made of sample {sample}" + (f", copy {copy}" if copy else "")
             return Origin(words, "Let it return finite inputs.")
     layer = _first_layer(loss, prepared)
     if layer is not None:
@@ -145,7 +147,8 @@ def _in_data(batch: MicroBatch, batches: UpdateBatches) -> Origin | None:
                     f"Mend or leave out what is not finite: of {len(array):,} {name}s those of samples "
                     f"{_listed(batches.sample_ids[everywhere])}."
                 )
-                return Origin(f"the {name} of sample {int(batch.sample_ids[bad[0]])}", advice)
+                sample, _ = sample_and_copy(int(batch.sample_ids[bad[0]]))
+                return Origin(f"the {name} of sample {sample}", advice)
     return None
 
 
@@ -173,7 +176,7 @@ def _first_layer(loss: MicroBatchLoss, batch: MicroBatch) -> str | None:
             bad = _not_finite(as_full_precision(y).numpy())
             ids = batch.sample_ids.numpy()
             # Where statistics are shared among the samples, all are concerned.
-            some = f", of sample {ids[bad[0] % len(ids)]}" if len(bad) < len(y) else ""
+            some = f", of sample {sample_and_copy(ids[bad[0] % len(ids)])[0]}" if len(bad) < len(y) else ""
             return f"the output of layer {layer.name!r}{some}"
     return None
 

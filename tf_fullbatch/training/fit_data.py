@@ -45,12 +45,19 @@ def training_data(
         given = [name for name, value in beside.items() if value is not None]
         if given:
             raise UserError(f"{' and '.join(given)} belong to UpdateBatches where x is UpdateBatches.")
+        if x.copies != settings.copies_per_pass:
+            raise UserError(
+                f"augment_copies={settings.augment_copies} needs UpdateBatches(..., copies="
+                f"{settings.copies_per_pass}), but these have copies={x.copies}."
+            )
         train = x
     else:
         samples = collected(x, y, sample_weight, steps=steps_per_epoch)
         if validation_split:
             samples, split = split_off(samples, validation_split)
-        train = _batches(settings, with_class_weight(samples, class_weight), batch_size, shuffle)
+        train = _batches(
+            settings, with_class_weight(samples, class_weight), batch_size, shuffle, settings.copies_per_pass
+        )
     if validation_data is None:
         return train, None if split is None else _batches(settings, split)
     if split is not None:
@@ -59,15 +66,25 @@ def training_data(
 
 
 def evaluation_data(
-    settings: StepConfig, x: Any, y: Any = None, sample_weight: Any = None, steps: int | None = None
+    settings: StepConfig,
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    steps: int | None = None,
+    *,
+    copies: int = 1,
 ) -> UpdateBatches:
     """The samples to evaluate on, as one update batch; arguments are those of `FullBatchModel.evaluate`.
+
+    Args:
+        copies: How often each sample is there.
 
     Raises:
         UserError: As `training_data`.
     """
     if not isinstance(x, UpdateBatches):
-        return _batches(settings, collected(x, y, sample_weight, steps=steps, steps_name="steps"))
+        samples = collected(x, y, sample_weight, steps=steps, steps_name="steps")
+        return _batches(settings, samples, copies=copies)
     if y is not None or sample_weight is not None or steps is not None:
         raise UserError("y, sample_weight and steps belong to UpdateBatches where x is UpdateBatches.")
     if x.steps_per_epoch != 1:
@@ -93,10 +110,16 @@ def _validation(settings: StepConfig, data: Any, steps: int | None) -> UpdateBat
 
 
 def _batches(
-    settings: StepConfig, samples: Samples, batch_size: int | None = None, shuffle: bool = False
+    settings: StepConfig,
+    samples: Samples,
+    batch_size: int | None = None,
+    shuffle: bool = False,
+    copies: int = 1,
 ) -> UpdateBatches:
     inputs, targets, weights = samples
     first = tf.nest.flatten(inputs)[:1]
     if isinstance(batch_size, int | np.integer) and first and first[0].ndim:
-        batch_size = min(batch_size, max(1, len(first[0])))
-    return UpdateBatches(inputs, targets, weights, batch_size=batch_size, shuffle=shuffle, seed=settings.seed)
+        batch_size = min(batch_size, max(1, len(first[0]) * copies))
+    return UpdateBatches(
+        inputs, targets, weights, batch_size=batch_size, shuffle=shuffle, seed=settings.seed, copies=copies
+    )

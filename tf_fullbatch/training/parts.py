@@ -10,10 +10,11 @@ import tensorflow as tf
 from tf_fullbatch.analysis.flows import smoothness
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
+from tf_fullbatch.core.copies import copies_at_once, copies_in_turn
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import Change, GradientKernel
-from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
+from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
@@ -104,9 +105,7 @@ def build_training(
     settings, network = model.settings, model.network
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
-    augmentation = model.augmentation_function
-    if augmentation is None and settings.augmentation != "none":
-        augmentation = settings.build_augmentation(samples.inputs.shape[1:])
+    augmentation = _augmentation(model, samples)
     refusals.refuse_copies(
         settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
     )
@@ -178,6 +177,32 @@ def build_training(
         trained=keras_internals.what_trains(network),
         key=key,
     )
+
+
+def _augmentation(model: Trainable, samples: SampleSpecs) -> Augmentation | None:
+    """What is done to the inputs of training samples, a set of copies or without end.
+
+    Raises:
+        UserError: A built-in one that is not for these images, or copies of which nothing would come.
+    """
+    settings, augmentation = model.settings, model.augmentation_function
+    if augmentation is None and settings.augmentation != "none":
+        augmentation = settings.build_augmentation(samples.inputs.shape[1:])
+    if settings.augment_copies is None:
+        return augmentation
+    if augmentation is None:
+        raise UserError(
+            f"--augment_copies={settings.augment_copies} without --augmentation: all copies would be the same. Give "
+            "one, or leave it out."
+        )
+    if settings.copies_in_turn:
+        return copies_in_turn(augmentation, settings.augment_copies)
+    if model.augmentation_function is not None:
+        raise UserError(
+            f"--augment_copies={settings.augment_copies} with an augmentation of your own, which is called with one "
+            "epoch for all samples: add --copies_in_turn."
+        )
+    return copies_at_once(augmentation)
 
 
 def _kernel(
