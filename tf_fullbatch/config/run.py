@@ -123,6 +123,12 @@ class Config:
                 f"--augmentation={self.step.augmentation} needs images of {needed} channels, the {self.data.dataset} "
                 f"have {there}: leave out what is for colours, such as --augmentation=crop4,cutout8."
             )
+        crops = getattr(self.data.chosen_dataset, "random_resized_crop", False)
+        if crops and self.step.augment_copies is not None:
+            raise UserError(
+                f"--augment_copies={self.step.augment_copies} with --random_resized_crop, whose crops are drawn anew "
+                "in each pass, as images are decoded: leave one of them out."
+            )
 
     @property
     def schedule_epochs(self) -> float:
@@ -138,12 +144,6 @@ class Config:
     def stretch_ends(self) -> tuple[int, ...]:
         """Passes completed at the end of the run's own passes, and of each of those that are appended."""
         return tuple(itertools.accumulate((self.runtime.epochs, *self.optimizer.extend_epochs)))
-        crops = getattr(self.data.chosen_dataset, "random_resized_crop", False)
-        if crops and self.step.augment_copies is not None:
-            raise UserError(
-                f"--augment_copies={self.step.augment_copies} with --random_resized_crop, whose crops are drawn anew in "
-                "each pass, as images are decoded: leave one of them out."
-            )
 
     def learning_rates(self, update_batch_size: int) -> RunRates:
         """The learning rate of every epoch.

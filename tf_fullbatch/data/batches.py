@@ -152,7 +152,7 @@ class UpdateBatches:
         return shuffled(tf.range(last + 1, dtype=tf.int64), self.seed % 2**31, epoch, last).numpy()
 
     def select_rows(self, rows: np.ndarray, epoch: int | None = None) -> Rows:
-        """Some rows, numbered through all copies; a contiguous run is a view, not a copy. Images in their files are decoded.
+        """Some rows, numbered through all copies; a contiguous run is a view, no copy. Images in files are decoded.
 
         Args:
             rows: int64 `[rows]`.

@@ -19,11 +19,6 @@ Arrays = tuple[np.ndarray, np.ndarray]
 _READ_BATCH = 256
 
 
-def class_names(builder: tfds.core.DatasetBuilder) -> tuple[str, ...]:
-    """Names of the set's classes, by number."""
-    return tuple(builder.info.features[_image_and_label(builder)[1]].names)
-
-
 def read_splits(
     builder: tfds.core.DatasetBuilder, keys: Keys, *, image_size: int | None
 ) -> tuple[Arrays, Arrays | None, str | None]:

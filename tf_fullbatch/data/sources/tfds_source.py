@@ -32,13 +32,13 @@ class TfdsSource(SourceSettings):
         )
         keys = tfds_builder.keys_of(builder, self.target)
         train, test, test_split = tfds_reading.read_splits(builder, keys, image_size=self.image_size)
-        num_classes = builder.info.features[keys.label].num_classes
+        classes = builder.info.features[keys.label]
         return Dataset(
             name=name,
-            train=in_order(*train, num_classes),
-            test=None if test is None else in_order(*test, num_classes),
+            train=in_order(*train, classes.num_classes),
+            test=None if test is None else in_order(*test, classes.num_classes),
             test_split=test_split,
-            class_names=tfds_reading.class_names(builder),
+            class_names=tuple(classes.names),
         )
 
     def has_validation(self, name: str, data_dir: str | None) -> bool:
