@@ -91,7 +91,7 @@ class SmallRunTest(parameterized.TestCase):
         self.assertLen(found["adai"]["seconds"]["step"], 2)
         self.assertIn("beyond them", shown.getvalue())
 
-    @parameterized.parameters("muon", "descent, armijo", "fista", "lbfgs", "nonlinear_cg", "newton_cg")
+    @parameterized.parameters("muon", "armijo", "fista", "lbfgs", "nonlinear_cg", "newton_cg")
     def test_no_copy_of_the_weights_on_the_host(self, name):
         stepped = Stepped(name, TINY)
         stepped.passes(2)

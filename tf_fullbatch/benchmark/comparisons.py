@@ -154,8 +154,8 @@ _PLAIN = {"momentum": 0.0, "nesterov": False}
 METHODS: dict[str, dict[str, Any]] = {
     "descent": _PLAIN,
     "nesterov": {},
-    "descent, sam": {**_PLAIN, "perturbation": "sam"},
-    "descent, armijo": {**_PLAIN, "line_search": "armijo"},
+    "sam": {**_PLAIN, "perturbation": "sam"},
+    "armijo": {**_PLAIN, "line_search": "armijo"},
     **{
         name: {"optimizer": name}
         for name in (
