@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from tf_fullbatch.benchmark.options import Options
-from tf_fullbatch.commands import analyze, data, launch_local, report
+from tf_fullbatch.commands import analyze, data, launch_local, models, report
 from tf_fullbatch.config.run import settings_fields
 from tf_fullbatch.settings.flagfiles import recipes
 from tf_fullbatch.studies import options as study_options
@@ -42,6 +42,7 @@ class DocumentsTest(unittest.TestCase):
             report.Options,
             analyze.Options,
             data.Options,
+            models.Options,
         ):
             names |= {field.name for field in dataclasses.fields(options)}
         names |= set(study_options.OLDER_SPELLINGS)
