@@ -31,7 +31,7 @@ _DPI = 130
 
 
 def save_diagram(path: str | Path, title: str, image: tuple[int, ...], parts: Sequence[Part]) -> None:
-    """Writes the picture of a network: a box per part, a line around it where it adds or joins its input to its output.
+    """Writes the picture of a network: a box per part, a line around blocks that add or join inputs to outputs.
 
     Args:
         path: The file; its ending says the format.
@@ -67,7 +67,7 @@ def _draw(panel: Axes, y: float, part: Part, shown: Sequence[Part]) -> None:
     )
     _box(panel, y, name, kinds, "#dde8f3" if part.totals.parameters else "#eeeeee")
     for kind, style in (("Add", "-"), ("Concatenate", "--")):
-        if kind in part.kinds and len(part.kinds) > 2:
+        if kind in part.kinds and "block" in part.name:
             panel.plot(
                 [2.8, 0.35, 0.35, 2.8],
                 [y + 0.44, y + 0.44, y - 0.37, y - 0.37],

@@ -28,7 +28,7 @@ def convnext_features(
     Returns:
         `[batch, width * 2^(stages - 1)]`, in the head's dtype.
     """
-    ones = one_per_sample(x)
+    ones = one_per_sample(x, "stem_samples")
     x = layer_norm(_patches(x, width, patch, seed, "stem_conv"), "stem_norm")
     for stage, blocks in enumerate(spec.blocks):
         if stage:

@@ -91,7 +91,7 @@ _VIEWS = {"Reshape", "Flatten"}
 _KEEP_NOTHING = {
     *_VIEWS, "Add", "Subtract", "Average", "AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D",
     "GlobalAveragePooling2D", "Concatenate", "ZeroPadding2D", "Pad", "GetItem", "Permute", "Transpose", "Rescaling",
-    "Cast", "Cropping2D", "UpSampling2D", "OnesLike", "Mean", "Identity",
+    "Cast", "Cropping1D", "Cropping2D", "UpSampling2D", "OnesLike", "Mean", "Identity",
 }  # fmt: skip
 _KEEP_OUTPUTS = {"ReLU", "Softmax", "Dropout"}
 _KEEP_BOTH = {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "GlobalMaxPooling2D"}

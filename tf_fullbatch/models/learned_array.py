@@ -5,9 +5,9 @@ import math
 import keras
 
 
-def one_per_sample(x: keras.KerasTensor) -> keras.KerasTensor:
-    """The number 1 for every sample, `[batch, 1]`, where `x` is `[batch, ...]`."""
-    return keras.ops.ones_like(keras.layers.Flatten(name="samples")(x)[:, :1])
+def one_per_sample(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
+    """The number 1 for every sample, `[batch, 1]`, where `x` is `[batch, ...]`; `name` is that of a layer."""
+    return keras.ops.ones_like(keras.layers.Flatten(name=name)(x)[:, :1])
 
 
 def learned_array(

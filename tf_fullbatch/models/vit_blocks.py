@@ -37,7 +37,8 @@ def vit_features(x: keras.KerasTensor, spec: ViTSpec, width: int, patch: int, se
         z = keras.layers.Add(name=f"{prefix}_add1")([z, attended])
         computed = gelu_mlp(layer_norm(z, f"{prefix}_norm2"), seed, f"{prefix}_mlp")
         z = keras.layers.Add(name=f"{prefix}_add2")([z, computed])
-    return layer_norm(z[:, 0], "norm", float_dtype())
+    token = keras.layers.Cropping1D((0, z.shape[1] - 1), name="norm_token")(z)
+    return layer_norm(keras.layers.Flatten(name="norm_flat")(token), "norm", float_dtype())
 
 
 def _tokens(x: keras.KerasTensor, width: int, patch: int, seed: int) -> keras.KerasTensor:
@@ -51,7 +52,7 @@ def _tokens(x: keras.KerasTensor, width: int, patch: int, seed: int) -> keras.Ke
         width, patch, strides=patch, kernel_initializer=kernel, bias_initializer=bias, name="embed_patches"
     )(x)
     tokens = keras.layers.Reshape((-1, width), name="embed_tokens")(patches)
-    ones = one_per_sample(x)
+    ones = one_per_sample(x, "embed_samples")
     first = learned_array(ones, (1, width), normal(seed, "embed_class_token"), "embed_class_token")
     tokens = keras.layers.Concatenate(axis=1, name="embed_join")([first, tokens])
     positions = learned_array(
