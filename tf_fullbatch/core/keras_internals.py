@@ -50,11 +50,13 @@ class LayerCall(NamedTuple):
         operation: The layer or operation.
         inputs: Symbolic tensors that it was given, in order, whatever structure they stood in.
         outputs: Those that it returned.
+        arguments: What it was given in order, symbolic tensors and all else.
     """
 
     operation: Any
     inputs: list
     outputs: list
+    arguments: tuple
 
 
 def calls_of(network: keras.Model) -> Iterator[LayerCall]:
@@ -64,7 +66,8 @@ def calls_of(network: keras.Model) -> Iterator[LayerCall]:
             if isinstance(node.operation, keras.Model) and is_functional(node.operation):
                 yield from calls_of(node.operation)
             elif not node.is_input:
-                yield LayerCall(node.operation, list(node.input_tensors), list(node.output_tensors))
+                inputs, outputs = list(node.input_tensors), list(node.output_tensors)
+                yield LayerCall(node.operation, inputs, outputs, tuple(node.arguments.args))
 
 
 def is_functional(network: keras.Model) -> bool:

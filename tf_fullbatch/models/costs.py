@@ -62,6 +62,7 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
     counted: set[int] = set()
     kept: set[int] = set()
     whole: dict[int, Any] = {}
+    once: set[int] = set()  # computed from weights, however many samples there are
     layer = "inputs"
     found = []
     for call in calls_of(network):
@@ -72,14 +73,17 @@ def layer_costs(network: keras.Model) -> list[LayerCost]:
         counted |= {id(weight) for weight in weights}
         if kind in _VIEWS or _changes_nothing(call):  # the same memory as what it is a view of
             whole[id(output)] = whole.get(id(call.inputs[0]), call.inputs[0])
-        needed = {id(tensor): tensor for tensor in (whole.get(id(t), t) for t in _kept(call))}
+        if _takes_one_sample(call) or all(id(tensor) in once for tensor in call.inputs):
+            once |= {id(tensor) for tensor in call.outputs}
+        needed = {id(t): t for t in (whole.get(id(t), t) for t in _kept(call)) if id(t) not in once}
+        products = multiply_adds(operation, [t.shape for t in call.inputs], output.shape)
         found.append(
             LayerCost(
                 name=layer if is_layer else f"{layer}/{kind}",
                 kind=operation.activation.__name__ if kind == "Activation" else kind,
                 output=tuple(output.shape[1:]),
                 parameters=sum(math.prod(weight.shape) for weight in weights),
-                multiply_adds=multiply_adds(operation, [t.shape for t in call.inputs], output.shape),
+                multiply_adds=0 if id(output) in once else products,
                 kept_bytes=sum(_bytes(tensor) for key, tensor in needed.items() if key not in kept),
             )
         )
@@ -97,6 +101,15 @@ _KEEP_OUTPUTS = {"ReLU", "Softmax", "Dropout"}
 _KEEP_BOTH = {"MaxPooling1D", "MaxPooling2D", "MaxPooling3D", "GlobalMaxPooling2D"}
 _BY_OUTPUT = {"relu", "tanh", "sigmoid", "softmax"}
 """Activations whose derivative is a function of their value."""
+
+
+def _takes_one_sample(call: LayerCall) -> bool:
+    """Whether it takes the first samples alone, of which no sample's outputs depend: shapes, and the number 1."""
+    if type(call.operation).__name__ != "GetItem":
+        return False
+    key = call.arguments[1]
+    first = key[0] if isinstance(key, tuple) else key
+    return not isinstance(first, slice) or first.stop is not None
 
 
 def _changes_nothing(call: LayerCall) -> bool:
@@ -118,7 +131,5 @@ def _kept(call: LayerCall) -> list:
 
 
 def _bytes(tensor: Any) -> int:
-    if tensor.shape[0] is not None:  # kept once, however many samples there are
-        return 0
     bits = {"float64": 64, "int64": 64, "float32": 32, "int32": 32, "uint8": 8}.get(tensor.dtype, 16)
     return math.prod(tensor.shape[1:]) * bits // 8
