@@ -94,6 +94,14 @@ class DiagnosisTest(tf.test.TestCase, parameterized.TestCase):
         self.assertIn("in what the augmentation made of sample 10: ", message)
         self.assertTrue(message.endswith("Let it return finite inputs."))
 
+    def test_an_augmentation_of_several_copies(self) -> None:
+        def augmentation(x: tf.Tensor, sample_ids: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+            second = tf.cast(epoch % 2 == 1, x.dtype)
+            return x / (1 - second * tf.cast(sample_ids == 10, x.dtype))[:, None]
+
+        message = self.message(network(), *data(), augmentation_function=augmentation, max_up=2)
+        self.assertIn("in what the augmentation made of sample 10: ", message)
+
     def test_samples_that_a_layer_cannot_take(self) -> None:
         x, y = data()
         x = np.abs(x) + 0.1
