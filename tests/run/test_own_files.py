@@ -193,7 +193,7 @@ class OwnCodeTest(CommandTestCase):
         np.savez(data, inputs=tokens, targets=(tokens[:, 0] > 4).astype(int))
         flags = (f"--dataset={data}", f"--output_dir={self.run}", "--quiet", "--epochs=40")
         self.assert_refused(
-            command(*flags, "--model=mlp"), "integers (tokens), which no built-in network takes"
+            command(*flags, "--model=mlp"), "integers (tokens), which this network does not take"
         )
         own = (f"--model={self.file}:embedded", "--optimizer=keras:Adam", "--learning_rate=0.05")
         self.assert_done(command(*flags, *own))

@@ -59,7 +59,11 @@ class Options:
         "in each pass beside loaded ones; gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
-    model: str = setting("resnet18", "Network (step, streaming).", choices=tuple(MODELS))
+    model: str = setting(
+        "resnet18",
+        "Network (step, streaming).",
+        choices=tuple(n for n, kind in MODELS.items() if not kind.takes_tokens),
+    )
     image_size: int = setting(32, "Side of the images in pixels (step, streaming).", minimum=4)
     num_classes: int = setting(10, "Classes of the random labels (step).", minimum=2)
     micro_batch_size: int = setting(

@@ -232,6 +232,8 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "classes": None,
         "target": None,
         "target_kind": "auto",
+        "vocabulary_size": 20_000,
+        "text_length": 256,
         "shorter_side": None,
         "stream_images": "auto",
         "random_resized_crop": False,

@@ -25,8 +25,8 @@ class DataConfig(Group):
 
     dataset: str = setting(
         "digits",
-        f"Data set: {described(SOURCES)}, the name of any TFDS image-classification set, such as cifar10, FILE.npz, "
-        "FILE.csv (with --target), FOLDER/ (a subfolder of images per class), FILE.py:function or "
+        f"Data set: {described(SOURCES)}, the name of any TFDS set of images or texts and classes, such as cifar10, "
+        "FILE.npz, FILE.csv (with --target), FOLDER/ (a subfolder of images per class), FILE.py:function or "
         "package.module:function.",
     )
     data_dir: str | None = setting(

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.fields import Settings, check_ranges, refuse_without_effect, setting
@@ -36,6 +36,8 @@ class NetworkSettings(Settings, ABC):
     """Settings of a family of networks; importing them imports no TensorFlow."""
 
     __slots__ = ()
+    takes_tokens: ClassVar[bool] = False
+    """Whether it takes tokens (`text.TextNetwork`), not pixels or numbers."""
 
     @classmethod
     def published(cls, name: str) -> tuple[Published, ...]:

@@ -10,6 +10,7 @@ from tf_fullbatch.core.keras_internals import deep_networks
 from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
+from tf_fullbatch.models.text import TextNetwork
 from tf_fullbatch.settings.part_names import is_users_code
 
 _PIXEL_RANGE = 255.0
@@ -64,6 +65,7 @@ def network_of(
     pixel_std: Sequence[float],
     seed: int,
     expected: Expected = Expected(),  # noqa: B008, immutable
+    vocabulary: int | None = None,
 ) -> keras.Model:
     """The network that settings describe, from raw pixels to logits, under the global Keras dtype policy.
 
@@ -83,6 +85,7 @@ def network_of(
         pixel_std: Standard deviation of each channel, in units of `pixel / 255`, positive.
         seed: Seed of the initial weights, at least 0.
         expected: What the loss takes of the outputs of code of the user's own.
+        vocabulary: Tokens that there are, of inputs that are tokens.
 
     Raises:
         ValueError: If an argument is out of range, or the image is too small for the network.
@@ -92,6 +95,10 @@ def network_of(
         if is_users_code(config.model):
             return own_network(config.model, config.chosen_model.options, input_shape, num_classes, expected)
     _check_numbers(input_shape, num_classes, seed)
+    if isinstance(config.chosen_model, TextNetwork) and vocabulary is not None:
+        tokens = keras.Input(tuple(input_shape), dtype="int32", name="tokens")
+        found = config.chosen_model.token_features(config.model, tokens, vocabulary, seed)
+        return keras.Model(tokens, _head(found, num_classes, seed), name=config.model)
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
     normalised = _normalised(pixels, pixel_mean, pixel_std)

@@ -10,6 +10,7 @@ from tf_fullbatch.models.nf_resnet import NF_RESNETS, NfResNet
 from tf_fullbatch.models.preresnet import PRERESNETS, PreResNet
 from tf_fullbatch.models.pyramidnet import PYRAMIDNETS, PyramidNet
 from tf_fullbatch.models.resnet import RESNETS, ResNet
+from tf_fullbatch.models.text import TEXT_NETWORKS, TextNetwork
 from tf_fullbatch.models.vgg import VGG, VGGS
 from tf_fullbatch.models.vit import VITS, ViT
 from tf_fullbatch.models.wide_resnet import WIDE_RESNETS, WideResNet
@@ -27,4 +28,5 @@ MODELS: dict[str, type[NetworkSettings]] = {
     "cnn": Cnn,
     "mlp": Mlp,
     "linear": Linear,
+    **dict.fromkeys(TEXT_NETWORKS, TextNetwork),
 }

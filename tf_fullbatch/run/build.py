@@ -19,6 +19,7 @@ from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import RunError, UserError
 from tf_fullbatch.models.build import network_of
 from tf_fullbatch.models.own import Expected
+from tf_fullbatch.models.text import TEXT_NETWORKS, TextNetwork
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
 from tf_fullbatch.optim.rules.gradient_descent import undecayed_variables
 from tf_fullbatch.records.checkpoints import Checkpoint
@@ -175,6 +176,7 @@ def _build_network(config: Config, train: Split, loss: Any) -> keras.Model:
     mean, std = np.zeros(1), np.ones(1)
     if not is_users_code(config.model.model):
         _refuse_for_built_in(config, train, loss)
+    if not is_users_code(config.model.model) and train.vocabulary is None:
         mean, std = input_statistics(train.inputs)
         if train.inputs.dtype != np.uint8:  # networks take them in units of pixel / 255
             mean, std = mean / 255, std / 255
@@ -189,6 +191,7 @@ def _build_network(config: Config, train: Split, loss: Any) -> keras.Model:
             pixel_std=std.tolist(),
             seed=config.step.seed,
             expected=Expected(one_per_class=one_per_class, logits=takes_logits(loss)),
+            vocabulary=train.vocabulary,
         )
     except UserError:
         raise
@@ -215,14 +218,21 @@ def _refuse_for_built_in(config: Config, train: Split, loss: Any) -> None:
     """Refuses what networks that are not the user's own code cannot have.
 
     Raises:
-        UserError: Inputs that are tokens or several, several targets, or a loss of probabilities.
+        UserError: Inputs that are several, tokens for a network of numbers or the other way round, several targets,
+            or a loss of probabilities.
     """
     model, one = f"--model={config.model.model}", train.is_one_array
-    if not one or train.inputs.dtype == np.int32:
-        what = "integers (tokens)" if one else f"several ({train.described('inputs')})"
+    if not one or (train.inputs.dtype == np.int32) != isinstance(config.model.chosen_model, TextNetwork):
+        what = "integers (tokens)" if one and train.inputs.dtype == np.int32 else train.described("inputs")
         raise UserError(
-            f"{model}: the inputs of --dataset={config.data.dataset} are {what}, which no built-in network takes: give "
-            "a --model of your own, or one array of floats or pixels."
+            f"{model}: the inputs of --dataset={config.data.dataset} are {what if one else f'several ({what})'}, which "
+            f"this network does not take: give a --model of your own, or {', '.join(TEXT_NETWORKS)} for one array of "
+            "tokens, others for one of floats or pixels."
+        )
+    if train.inputs.dtype == np.int32 and (train.vocabulary is None or train.inputs.ndim != 2):
+        raise UserError(
+            f"{model}: the tokens of --dataset={config.data.dataset} are {train.described('inputs')} per sample, or "
+            "some are negative: give [samples, length], numbered from 0 (padding)."
         )
     if not isinstance(train.targets, np.ndarray) or isinstance(loss, Mapping | list | tuple):
         raise UserError(

@@ -28,7 +28,7 @@ class NamesTest(unittest.TestCase):
         self.assertIn("config and version", self.refusal("cifar10:1.2.3"))
 
     def test_kind_is_known_before_any_download(self):
-        self.assertIn("not one of image classification", self.refusal("imdb_reviews"))
+        self.assertIn("not one of image or text classification", self.refusal("iris"))
 
     def test_data_dir(self):
         for bad in ("/no/such/folder", __file__):

@@ -128,7 +128,7 @@ class FormsTest(parameterized.TestCase, tf.test.TestCase):
         self.assertEqual(self.load(Unpaired, target="label").num_classes, 100)
 
     def test_samples_that_are_refused(self) -> None:
-        self.refused("has 1 image and 0 class features", Unlabelled)
+        self.refused("has 1 image, 0 text and 0 class features", Unlabelled)
         self.refused(r"has 1 samples without a label in 'train', the first is number \d+;", SomeWithout)
         self.refused(r"sample \d of 'test' of the data set 'damaged' does not decode as an image", Damaged)
 

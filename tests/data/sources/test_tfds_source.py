@@ -183,7 +183,9 @@ class TfdsTest(tf.test.TestCase):
         self.assertAllEqual(data.train.inputs[0], np.round(expected))
 
     def test_not_image_classification(self):
-        with self.assertRaisesRegex(UserError, "not one of image classification: it has 0 image and 0 class"):
+        with self.assertRaisesRegex(
+            UserError, "not one of image or text classification: it has 0 image, 1 text and 0 class"
+        ):
             self.load(NotImages)
 
     def test_too_large_for_memory(self):

@@ -57,6 +57,20 @@ def image_size() -> Any:
     )
 
 
+def vocabulary_size() -> Any:
+    """The field of the flag --vocabulary_size, for every source of texts."""
+    return setting(
+        20_000,
+        "Most tokens of a set of texts: padding, the unknown word, and the most frequent words of the training texts.",
+        minimum=3,
+    )
+
+
+def text_length() -> Any:
+    """The field of the flag --text_length, for every source of texts."""
+    return setting(256, "Tokens to which each text is cut or filled.", minimum=1)
+
+
 def target() -> Any:
     """The field of the flag --target, for every source whose samples have several things that may be learnt."""
     return setting(

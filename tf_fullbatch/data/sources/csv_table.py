@@ -1,9 +1,9 @@
-"""--dataset=FILE.csv --target=COLUMN: a table of numbers, one row per sample."""
+"""--dataset=FILE.csv --target=COLUMN: a table of numbers, or of texts, one row per sample."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tf_fullbatch.data.sources.base import SourceSettings, target
+from tf_fullbatch.data.sources.base import SourceSettings, target, text_length, vocabulary_size
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.fields import setting
 
@@ -22,7 +22,8 @@ class CsvTable(SourceSettings):
     """A file of comma-separated values whose first line names the columns.
 
     Every column but the target and `split` is a feature, a number of each sample; built-in networks bring each to mean
-    0 and variance 1 over the training samples. Without a column `split` all rows are training samples.
+    0 and variance 1 over the training samples. One column of text beside the target becomes tokens, see
+    `texts.vectorised`. Without a column `split` all rows are training samples.
     """
 
     target: str | None = target()
@@ -32,6 +33,8 @@ class CsvTable(SourceSettings):
         "text and whole numbers are classes.",
         choices=("auto", "classes", "numbers"),
     )
+    vocabulary_size: int = vocabulary_size()
+    text_length: int = text_length()
 
     def load(self, name: str, data_dir: str | None) -> "Dataset":
         """The rows of the file, in its order."""
@@ -48,16 +51,32 @@ class CsvTable(SourceSettings):
         _check_complete(column)
         if not len(frame.columns):
             raise UserError(f"it has no column beside --target={self.target}: give the features too.")
-        inputs = _features(frame)
         rows = {"train": np.arange(len(column))} if splits is None else _rows(splits, SPLITS)
         targets = self._targets(column, rows["train"])
+        inputs, vocabulary = self._inputs(frame, rows["train"])
         if splits is None:
-            return dataset_of(name, {"train": (inputs, targets)})
-        return dataset_of(name, {split: (inputs[some], targets[some]) for split, some in rows.items()})
+            return dataset_of(name, {"train": (inputs, targets)}, vocabulary)
+        parts = {split: (inputs[some], targets[some]) for split, some in rows.items()}
+        return dataset_of(name, parts, vocabulary)
 
     def count_training_samples(self, name: str, data_dir: str | None) -> int:
         """Those of the file."""
         return len(self.load(name, data_dir).train)
+
+    def _inputs(self, frame: "pd.DataFrame", train: "np.ndarray") -> "tuple[np.ndarray, int | None]":
+        """Features float32 `[rows, columns]` and None; or tokens int32 `[rows, length]`, and how many there are."""
+        first = frame.iloc[:, 0]
+        if len(frame.columns) > 1 or first.dtype.kind in "iufb":
+            return _features(frame), None
+        from tf_fullbatch.data.sources.texts import vectorised
+
+        _check_complete(first)
+        texts = [text.encode() for text in first]
+        of_train = [texts[row] for row in train]
+        found, vocabulary = vectorised(
+            {"train": of_train, "all": texts}, self.vocabulary_size, self.text_length
+        )
+        return found["all"], vocabulary
 
     def _targets(self, column: "pd.Series", train: "np.ndarray") -> "np.ndarray":
         """Class numbers, int64 `[rows]`, or numbers, float64 `[rows]`."""

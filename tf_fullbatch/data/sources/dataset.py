@@ -29,12 +29,15 @@ class Split:
             several outputs a tuple of such, or name -> targets.
         sample_ids: int64 `[samples]`, each sample's position in the source's fixed order.
         num_classes: What `num_classes` gives of the targets; other splits of the set have the same.
+        vocabulary: Where inputs are one array of tokens, how many different ones the set may have, numbered from 0;
+            other splits of the set have the same. Else None.
     """
 
     inputs: Any
     targets: Any
     sample_ids: np.ndarray
     num_classes: Any
+    vocabulary: int | None = None
 
     def __post_init__(self) -> None:
         for name, array in (("inputs", self.inputs), ("targets", self.targets)):
@@ -84,6 +87,7 @@ class Split:
             targets=optree.tree_map(lambda array: array[positions], self.targets),
             sample_ids=self.sample_ids[positions],
             num_classes=self.num_classes,
+            vocabulary=self.vocabulary,
         )
 
     def of_classes(self, numbers: Sequence[int]) -> "Split":
@@ -152,14 +156,15 @@ class Dataset:
         return dataclasses.replace(self, class_names=names, **kept)
 
 
-def in_order(inputs: Any, targets: Any, num_classes: Any) -> Split:
-    """A whole split, whose samples already stand in the source's order."""
+def in_order(inputs: Any, targets: Any, num_classes: Any, vocabulary: int | None = None) -> Split:
+    """A whole split, whose samples already stand in the source's order; see `Split`."""
     samples = len(optree.tree_leaves(inputs)[0])
     return Split(
         inputs=inputs,
         targets=targets,
         sample_ids=np.arange(samples, dtype=np.int64),
         num_classes=num_classes,
+        vocabulary=vocabulary,
     )
 
 

@@ -29,12 +29,14 @@ class Keys(NamedTuple):
     """What a sample is made of.
 
     Attributes:
-        image: The key of its image.
+        inputs: The key of its image or text.
         label: The key of its class.
+        is_text: Whether it is a text.
     """
 
-    image: str
+    inputs: str
     label: str
+    is_text: bool
 
 
 def open_builder(
@@ -69,18 +71,19 @@ def count_training_samples(name: str, *, data_dir: str | None) -> int | None:
 
 
 def keys_of(builder: tfds.core.DatasetBuilder, label: str | None) -> Keys:
-    """The keys of image and class, by TFDS's own pairing or as the only features of their kind.
+    """The keys of image or text, and class, by TFDS's own pairing or as the only features of their kind.
 
     Args:
         builder: Of the set.
         label: The key of the class where there are several; None for TFDS's own choice.
 
     Raises:
-        UserError: It has no image, no class, or several and nothing says which.
+        UserError: It has no image or text, no class, or several and nothing says which.
     """
     features = builder.info.features
     items = list(features.items()) if isinstance(features, tfds.features.FeaturesDict) else []
     images = [key for key, value in items if type(value) is tfds.features.Image]
+    texts = [key for key, value in items if type(value) is tfds.features.Text]
     labels = [key for key, value in items if type(value) is tfds.features.ClassLabel]
     paired = tuple(builder.info.supervised_keys or ())
     if label is not None and label not in labels:
@@ -88,20 +91,23 @@ def keys_of(builder: tfds.core.DatasetBuilder, label: str | None) -> Keys:
             f"--target={label}: the classes of the data set {builder.name!r} are "
             f"{', '.join(labels) or 'none'}; name one of them, or leave it out"
         )
-    image = next((key for key in paired[:1] if key in images), images[0] if len(images) == 1 else None)
+    inputs = next((key for key in paired[:1] if key in images + texts), None)
+    if inputs is None and (len(images) == 1 or (not images and len(texts) == 1)):
+        (inputs,) = images or texts  # beside an image, a text may be its id
     chosen = label or next((key for key in paired[1:2] if key in labels), None)
     if chosen is None and len(labels) == 1:
         chosen = labels[0]
-    if image is not None and len(labels) > 1 and chosen is None:
+    if inputs is not None and len(labels) > 1 and chosen is None:
         raise UserError(
             f"the data set {builder.name!r} has the classes {', '.join(labels)}; name the one to learn by --target"
         )
-    if image is None or chosen is None:
+    if inputs is None or chosen is None:
         raise UserError(
-            f"the data set {builder.name!r} is not one of image classification: it has {len(images)} image and "
-            f"{len(labels)} class features, one of each is needed; choose another"
+            f"the data set {builder.name!r} is not one of image or text classification: it has {len(images)} image, "
+            f"{len(texts)} text and {len(labels)} class features, one of the latter and of the others is needed; "
+            "choose another"
         )
-    return Keys(image, chosen)
+    return Keys(inputs, chosen, inputs in texts)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Reading an image-classification set of TensorFlow Datasets (TFDS) into one uint8 array per split."""
+"""Reading a set of TensorFlow Datasets (TFDS): images into one uint8 array per split, or texts."""
 
 import math
 import os
@@ -26,7 +26,7 @@ def read_splits(
 
     Args:
         builder: From `tfds_builder.open_builder`.
-        keys: What of a sample is its image and its class.
+        keys: What of a sample is its image, and its class.
         image_size: Height and width to bring images to; None leaves them as they are.
 
     Returns:
@@ -39,14 +39,7 @@ def read_splits(
             label or with one out of range, or an image that does not decode.
     """
     splits = builder.info.splits
-    if "train" not in splits:
-        raise UserError(
-            f"the data set {builder.name!r} has no split 'train', only {', '.join(splits)}; choose another"
-        )
-    test_split = next(
-        (s for s in ("test", "validation") if s in splits and _has_labels(builder, keys, s)), None
-    )
-    names = ["train"] if test_split is None else ["train", test_split]
+    names, test_split = split_names(builder, keys)
     shape = _image_shape(builder, keys, image_size)
     _check_memory(builder.name, sum(splits[s].num_examples for s in names) * math.prod(shape))
     with quiet():
@@ -54,11 +47,51 @@ def read_splits(
     return arrays[0], arrays[1] if test_split else None, test_split
 
 
+def read_texts(
+    builder: tfds.core.DatasetBuilder, keys: Keys
+) -> tuple[dict[str, list[bytes]], dict[str, np.ndarray], str | None]:
+    """Reads the texts of the training set and of what there is to test on, as `read_splits`.
+
+    Returns:
+        Split ("train", "test") -> texts in UTF-8, in TFDS' own order; split -> int32 `[samples]`, their classes; and
+        the name of the test set's split.
+
+    Raises:
+        UserError: No training split, samples without a label or with one out of range.
+    """
+    names, test_split = split_names(builder, keys)
+    texts, labels = {}, {}
+    with quiet():
+        for split, name in zip(("train", "test"), names, strict=False):
+            examples = [(e[keys.inputs].numpy(), int(e[keys.label])) for e in _examples(builder, name)]
+            texts[split] = [text for text, _ in examples]
+            labels[split] = np.array([label for _, label in examples], np.int32)
+            _check_labels(builder, keys, name, labels[split])
+    return texts, labels, test_split
+
+
+def split_names(builder: tfds.core.DatasetBuilder, keys: Keys) -> tuple[list[str], str | None]:
+    """The splits to read, "train" first, and that of them which is tested on; None where there is none.
+
+    Raises:
+        UserError: There is no training split.
+    """
+    splits = builder.info.splits
+    if "train" not in splits:
+        raise UserError(
+            f"the data set {builder.name!r} has no split 'train', only {', '.join(splits)}; choose another"
+        )
+    test_split = next(
+        (s for s in ("test", "validation") if s in splits and _has_labels(builder, keys, s)), None
+    )
+    return ["train"] if test_split is None else ["train", test_split], test_split
+
+
 def _image_shape(
     builder: tfds.core.DatasetBuilder, keys: Keys, image_size: int | None
 ) -> tuple[int, int, int]:
     """(height, width, channels) that every image is to have."""
-    feature = builder.info.features[keys.image]
+    feature = builder.info.features[keys.inputs]
     height, width, channels = feature.shape
     if feature.np_dtype != np.uint8 or channels is None:
         raise UserError(
@@ -91,7 +124,8 @@ def _examples(builder: tfds.core.DatasetBuilder, split: str, **kwargs: Any) -> t
 def _has_labels(builder: tfds.core.DatasetBuilder, keys: Keys, split: str) -> bool:
     """Whether the split's first example carries a class; TFDS writes -1 where labels are withheld."""
     with quiet():
-        examples = _examples(builder, split, decoders={keys.image: tfds.decode.SkipDecoding()}).take(1)
+        decoders = None if keys.is_text else {keys.inputs: tfds.decode.SkipDecoding()}
+        examples = _examples(builder, split, decoders=decoders).take(1)
         return any(int(example[keys.label]) >= 0 for example in examples)
 
 
@@ -101,7 +135,7 @@ def _read(builder: tfds.core.DatasetBuilder, keys: Keys, split: str, shape: tupl
     with_ids = "id" in features and isinstance(features["id"], tfds.features.Text)
 
     def pick(example: dict[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        pixels = example[keys.image]
+        pixels = example[keys.inputs]
         if pixels.shape != shape:
             pixels = resize_square(pixels, shape[0])
         return tf.ensure_shape(pixels, shape), example[keys.label], example["id"] if with_ids else ""
@@ -149,10 +183,10 @@ def _check_labels(builder: tfds.core.DatasetBuilder, keys: Keys, split: str, lab
 
 def _undecodable(builder: tfds.core.DatasetBuilder, keys: Keys, split: str) -> str:
     """What to say of a split of which an image does not decode: the first of them, in the order of reading."""
-    encoded = _examples(builder, split, decoders={keys.image: tfds.decode.SkipDecoding()})
+    encoded = _examples(builder, split, decoders={keys.inputs: tfds.decode.SkipDecoding()})
     for number, example in enumerate(encoded):
         try:
-            tf.io.decode_image(example[keys.image], expand_animations=False)
+            tf.io.decode_image(example[keys.inputs], expand_animations=False)
         except tf.errors.InvalidArgumentError:
             return (
                 f"sample {number} of {split!r} of the data set {builder.name!r} does not decode as an image; "

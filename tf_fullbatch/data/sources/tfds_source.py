@@ -1,9 +1,9 @@
-"""Any other --dataset: image classification from TensorFlow Datasets (TFDS)."""
+"""Any other --dataset: image or text classification from TensorFlow Datasets (TFDS)."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.data.sources.base import SourceSettings, image_size, target
+from tf_fullbatch.data.sources.base import SourceSettings, image_size, target, text_length, vocabulary_size
 from tf_fullbatch.data.sources.registry import SOURCES
 
 if TYPE_CHECKING:
@@ -16,11 +16,14 @@ class TfdsSource(SourceSettings):
 
     Images are brought to `image_size` pixels where it is given: the central square of the shorter side, resized
     bilinearly with antialiasing. It is needed where a source's images vary in size. The order of samples is the
-    source's official one where their ids tell it (`train_00042`), else that of its files.
+    source's official one where their ids tell it (`train_00042`), else that of its files. Texts become tokens, see
+    `texts.vectorised`.
     """
 
     image_size: int | None = image_size()
     target: str | None = target()
+    vocabulary_size: int = vocabulary_size()
+    text_length: int = text_length()
 
     def load(self, name: str, data_dir: str | None) -> "Dataset":
         """The training set, and "test" or else "validation" where it is labelled."""
@@ -31,12 +34,21 @@ class TfdsSource(SourceSettings):
             name, data_dir=data_dir, label=self.target, other_names=list(SOURCES)
         )
         keys = tfds_builder.keys_of(builder, self.target)
-        train, test, test_split = tfds_reading.read_splits(builder, keys, image_size=self.image_size)
         classes = builder.info.features[keys.label]
+        vocabulary = None
+        if keys.is_text:
+            from tf_fullbatch.data.sources.texts import vectorised
+
+            texts, labels, test_split = tfds_reading.read_texts(builder, keys)
+            tokens, vocabulary = vectorised(texts, self.vocabulary_size, self.text_length)
+            train = tokens["train"], labels["train"]
+            test = (tokens["test"], labels["test"]) if test_split else None
+        else:
+            train, test, test_split = tfds_reading.read_splits(builder, keys, image_size=self.image_size)
         return Dataset(
             name=name,
-            train=in_order(*train, classes.num_classes),
-            test=None if test is None else in_order(*test, classes.num_classes),
+            train=in_order(*train, classes.num_classes, vocabulary),
+            test=None if test is None else in_order(*test, classes.num_classes, vocabulary),
             test_split=test_split,
             class_names=tuple(classes.names),
         )

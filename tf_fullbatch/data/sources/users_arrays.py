@@ -14,12 +14,13 @@ from tf_fullbatch.errors import UserError
 SPLITS = ("train", "validation", "test")
 
 
-def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
+def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]], vocabulary: int | None = None) -> Dataset:
     """The data set of split -> (inputs, targets), each an array, or a list, tuple or dictionary of arrays.
 
     Inputs are `[samples, ...]`: uint8 are pixels (`[samples, height, width]` gets a channel), floats are numbers, other
     integers are tokens. Integer targets are class numbers from 0, `[samples]`, `[samples, 1]` or one per place,
-    `[samples, ...]`; floats are numbers, `[samples]` or `[samples, ...]`.
+    `[samples, ...]`; floats are numbers, `[samples]` or `[samples, ...]`. Of tokens, `vocabulary` says how many there
+    are; None: as many as the highest in any split.
 
     Raises:
         UserError: No training samples, unknown splits, arrays of other kinds, shapes, lengths or classes, or
@@ -42,7 +43,8 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
     classes = num_classes(arrays["train"][1])
     for split, (_, targets) in arrays.items():
         optree.tree_map(lambda array, known: _check_classes(split, array, known), targets, classes)  # noqa: B023
-    found = {split: in_order(x, y, classes) for split, (x, y) in arrays.items()}
+    vocabulary = vocabulary or _vocabulary([x for x, _ in arrays.values()])
+    found = {split: in_order(x, y, classes, vocabulary) for split, (x, y) in arrays.items()}
     return Dataset(
         name=name,
         train=found["train"],
@@ -50,6 +52,13 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]]) -> Dataset:
         test_split="test" if "test" in found else None,
         validation=found.get("validation"),
     )
+
+
+def _vocabulary(inputs: list[Any]) -> int | None:
+    """Tokens of all splits, the highest and one; None where inputs are no tokens, numbered from 0."""
+    if not all(isinstance(x, np.ndarray) and x.dtype == np.int32 and x.min() >= 0 for x in inputs):
+        return None
+    return int(max(x.max() for x in inputs)) + 1
 
 
 def _each(split: str, what: str, given: Any, made: Any) -> Any:
