@@ -10,6 +10,7 @@ from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.controls.apply import Controlled, controlled
 from tf_fullbatch.data.sources.dataset import Split
+from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.splits import split_train
 from tf_fullbatch.errors import UserError
 
@@ -76,9 +77,10 @@ def load_splits(config: Config) -> Splits:
         train_size=data.train_size,
         validation_size=data.validation_size,
     )
+    held_out = dataset.train.select(validation).to_evaluate if len(validation) else dataset.validation
     loaded = Controlled(
-        dataset.train if len(train) == len(dataset.train) else dataset.train.select(train),
-        dataset.train.select(validation).to_evaluate if len(validation) else dataset.validation,
+        _kept(config, dataset.train, train),
+        held_out,
         dataset.test,
     )
     samples = controlled(
@@ -97,6 +99,14 @@ def load_splits(config: Config) -> Splits:
         _refuse_image_settings(config, splits.train)
     config.check_training_set(len(splits.train))
     return splits
+
+
+def _kept(config: Config, whole: Split, positions: np.ndarray) -> Split:
+    """The samples at ascending positions, and no second copy, unless the arrays are in the user's hands or asked for."""
+    if len(positions) == len(whole):
+        return whole
+    users = isinstance(config.data.chosen_dataset, OwnData)
+    return whole.select(positions) if users or config.controls.gaussian_inputs else whole.keep(positions)
 
 
 def _refuse_image_settings(config: Config, train: Split) -> None:

@@ -4,7 +4,9 @@ import dataclasses
 import hashlib
 import subprocess
 import sys
+import tracemalloc
 import unittest
+from unittest import mock
 
 import numpy as np
 
@@ -148,6 +150,26 @@ class SplitTest(unittest.TestCase):
         whole = DataConfig(dataset="digits").load().train
         np.testing.assert_array_equal(part.inputs[2], whole.inputs[900])
         self.assertEqual((part.targets[1], part.num_classes), (whole.targets[2], 10))
+
+    def test_keep_is_select_without_a_second_copy(self):
+        rng = np.random.default_rng(0)
+        for count in (1, 7, 500):
+            positions = np.sort(rng.choice(500, count, replace=False))
+            inputs = rng.integers(0, 256, (500, 64, 64, 3)).astype(np.uint8)
+            whole = in_order(inputs, np.arange(500, dtype=np.int32), 500)
+            chosen = whole.select(positions)
+            with mock.patch("tf_fullbatch.data.sources.dataset._MOVED_BYTES", 100_000):  # 8 images at a time
+                tracemalloc.start()
+                kept = whole.keep(positions)
+                _, peak = tracemalloc.get_traced_memory()
+                tracemalloc.stop()
+            for name in ("inputs", "targets", "sample_ids"):
+                np.testing.assert_array_equal(getattr(kept, name), getattr(chosen, name))
+            self.assertLess(peak, 300_000)
+            self.assertTrue(np.shares_memory(kept.inputs, inputs))
+        inputs.flags.writeable = False
+        kept = in_order(inputs, np.arange(500, dtype=np.int32), 500).keep(np.array([3, 9]))
+        np.testing.assert_array_equal(kept.inputs, inputs[[3, 9]])
 
     def test_refuses_other_arrays(self):
         good = {

@@ -15,6 +15,7 @@ INPUT_DTYPES = ("uint8", "float32", "int32")
 """What inputs may be: pixels, numbers, tokens."""
 TARGET_DTYPES = ("int32", "float32")
 """What targets may be: class numbers, numbers."""
+_MOVED_BYTES = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -98,6 +99,16 @@ class Split:
         chosen = self.select(np.flatnonzero(labels >= 0))
         return dataclasses.replace(chosen, targets=labels[labels >= 0], num_classes=len(numbers))
 
+    def keep(self, positions: np.ndarray) -> "Split":
+        """As `select` of ascending positions, but without a second copy of large arrays: this split is no more."""
+        return Split(
+            inputs=optree.tree_map(lambda array: _moved(array, positions), self.inputs),
+            targets=optree.tree_map(lambda array: selected(array, positions), self.targets),
+            sample_ids=self.sample_ids[positions],
+            num_classes=self.num_classes,
+            vocabulary=self.vocabulary,
+        )
+
     def described(self, what: str) -> str:
         """Dtype and shape of the "inputs" or "targets" of a sample, in words."""
         found = optree.tree_map(lambda array: f"{array.dtype}{list(array.shape[1:])}", getattr(self, what))
@@ -173,6 +184,17 @@ def num_classes(targets: Any) -> Any:
     numbers `[samples, ..., k]` their k, 1 of `[samples]`. Of a structure of targets a structure of that.
     """
     return optree.tree_map(_outputs_of, targets)
+
+
+def _moved(array: Any, positions: np.ndarray) -> Any:
+    """The rows at ascending positions, moved to the front of their array where it may be written to."""
+    if not isinstance(array, np.ndarray) or not array.flags.writeable:
+        return selected(array, positions)
+    step = max(1, _MOVED_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(positions), step):  # no row is written to before it has been read
+        rows = array[positions[start : start + step]]
+        array[start : start + len(rows)] = rows
+    return array[: len(positions)]
 
 
 def _outputs_of(targets: np.ndarray) -> int:
