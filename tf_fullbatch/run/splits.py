@@ -102,7 +102,7 @@ def load_splits(config: Config) -> Splits:
 
 
 def _kept(config: Config, whole: Split, positions: np.ndarray) -> Split:
-    """The samples at ascending positions, and no second copy, unless the arrays are in the user's hands or asked for."""
+    """The samples at ascending positions, and no second copy, unless the whole is needed still."""
     if len(positions) == len(whole):
         return whole
     users = isinstance(config.data.chosen_dataset, OwnData)
