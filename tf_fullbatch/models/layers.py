@@ -1,9 +1,9 @@
 """The pieces of convolutional networks: convolution, normalisation, activation.
 
-Every piece takes and returns a symbolic tensor `[batch, height, width, channels]` and is made of stock Keras
-layers and operations alone, so a saved network loads without this package (but one with `GhostBatchNormalization`,
-which no stock layer can stand for). Convolutions pad as in the papers
-(and in PyTorch): `kernel // 2` zeros on each side, also where they stride.
+Every piece takes and returns a symbolic tensor `[batch, height, width, channels]` and is made of stock Keras layers and
+operations alone, so a saved network loads without this package (but one with `GhostBatchNormalization`, which no stock
+layer can stand for). Convolutions pad as in the papers (and in PyTorch): `kernel // 2` zeros on each side, also where
+they stride.
 """
 
 import hashlib
