@@ -94,6 +94,11 @@ class CommandTest(unittest.TestCase):
             ),
         )
 
+    def test_an_application_that_keras_lacks(self):
+        code, _, err = run("--model=keras:MobilNetV2")
+        self.assertEqual(code, 2)
+        self.assertRegex(err, "keras.applications has no model MobilNetV2; did you mean keras:MobileNetV2")
+
     def test_own_code(self):
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "mine.py"
