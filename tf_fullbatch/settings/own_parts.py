@@ -161,14 +161,23 @@ def called(
 
 
 def _folder_hash(folder: Path) -> str:
-    files = []
-    for inside, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(inside) / name for name in names if not name.startswith(".")]
-    lines = "\n".join(
-        f"{path.relative_to(folder).as_posix()} {path.stat().st_size}" for path in sorted(files)
-    )
-    return hashlib.sha256(lines.encode()).hexdigest()
+    digest, separator = hashlib.sha256(), b""
+    for line in _lines_of(folder, ""):  # one folder's names in memory at a time: there may be millions
+        digest.update(separator + os.fsencode(line))
+        separator = b"\n"
+    return digest.hexdigest()
+
+
+def _lines_of(folder: Path, inside: str) -> Iterator[str]:
+    """Path and size of each file that is not hidden, in the order of the paths' parts."""
+    with os.scandir(folder) as found:
+        entries = sorted((e for e in found if not e.name.startswith(".")), key=lambda e: e.name)
+    for entry in entries:
+        name = f"{inside}{entry.name}"
+        if entry.is_dir():
+            yield from _lines_of(Path(entry.path), f"{name}/")
+        else:
+            yield f"{name} {entry.stat().st_size}"
 
 
 def _imported(path: Path) -> Any:

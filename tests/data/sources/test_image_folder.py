@@ -1,5 +1,6 @@
 """Images in folders, one per class."""
 
+import hashlib
 import tempfile
 import unittest
 from pathlib import Path
@@ -86,6 +87,19 @@ class ImageFolderTest(unittest.TestCase):
             self.assertEqual(part_names.absolute(value), value)
         self.assertEqual(part_names.absolute("/x/a.py:f"), "/x/a.py:f")
         self.assertEqual(part_names.shortened("/x/images/"), "images")
+
+    def test_the_hash_that_run_folders_hold(self) -> None:
+        for i, place in enumerate(
+            ("a/0.png", "a/b/1.png", "a-b/c.png", "a b.png", "A.png", "a/.h/2.png", "a/.x.png")
+        ):
+            self.image(place, pixels(i, 3 + i))
+        shown = [path for path in self.folder.rglob("*") if path.is_file() and "/." not in str(path)]
+        lines = [
+            f"{path.relative_to(self.folder).as_posix()} {path.stat().st_size}" for path in sorted(shown)
+        ]
+        self.assertEqual(len(lines), 5)
+        expected = hashlib.sha256("\n".join(lines).encode()).hexdigest()
+        self.assertEqual(own_parts.file_hash("dataset", f"{self.folder}/"), expected)
 
     def test_its_hash_is_of_names_and_sizes(self) -> None:
         self.image("a/0.png", pixels(0))
