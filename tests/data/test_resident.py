@@ -12,14 +12,15 @@ from tests.data.numbered import CUTS, Replicas, batches
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Feed, Place
 from tf_fullbatch.data import pace, resident
-from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.batches import UpdateBatches, partners_of
 from tf_fullbatch.data.resident import MEMORY_SHARE, HeldSamples, ResidentSource, fits
 from tf_fullbatch.data.stream import StreamSource
 
 
-def as_arrays(batch: MicroBatch) -> tuple[list, list, list, int]:
+def as_arrays(batch: MicroBatch) -> tuple:
     assert batch.weights is None
-    return (batch.inputs.numpy().tolist(), batch.targets.numpy().tolist(), *of_ids(batch))
+    own = batch.inputs.numpy().tolist(), batch.targets.numpy().tolist(), *of_ids(batch)
+    return own if batch.partners is None else (*own, *(part.numpy().tolist() for part in batch.partners))
 
 
 def of_ids(batch: MicroBatch) -> tuple[list, int]:
@@ -70,19 +71,31 @@ def planned_micro_batches(
     for index in range(plan.micro_batches(step)):
         rows = plan.micro_batch(step, index)
         rows = rows if order is None else order[rows]
-        found[index % replicas].append((*(a[rows].tolist() for a in arrays), index))
+        own = (*(a[rows].tolist() for a in arrays), index)
+        if data.mixes:
+            last = len(data) - 1
+            whom = partners_of(tf.constant(rows), data.seed % 2**31, epoch, last).numpy()
+            own = (*own, *(a[whom].tolist() for a in arrays))
+        found[index % replicas].append(own)
     return found
 
 
 class MicroBatchesTest(tf.test.TestCase):
     @settings(deadline=None, max_examples=30)
-    @given(**CUTS, epoch=st.integers(0, 10**6), seed=st.integers(0, 2**40), copies=st.integers(1, 3))
+    @given(
+        **CUTS,
+        epoch=st.integers(0, 10**6),
+        seed=st.integers(0, 2**40),
+        copies=st.integers(1, 3),
+        mixes=st.booleans(),
+    )
     def test_are_those_of_the_plan_and_of_the_stream(
-        self, samples, update, micro, replicas, chunk, shuffle, epoch, seed, copies
+        self, samples, update, micro, replicas, chunk, shuffle, epoch, seed, copies, mixes
     ):
         data = batches(
             samples,
             copies=copies,
+            mixes=mixes,
             batch_size=min(update, samples * copies),
             shuffle=shuffle,
             seed=seed,

@@ -74,7 +74,7 @@ def test_streaming_is_the_same(on_device):
 
 def test_update_batches_must_have_the_copies():
     with pytest.raises(
-        UserError, match=r"augment_copies=3 needs UpdateBatches.*copies=3.*these have copies=1"
+        UserError, match=r"augment_copies=3 need UpdateBatches.*copies=3.*these have copies=1"
     ):
         model(augmentation=LIST, augment_copies=3).fit(UpdateBatches(IMAGES, LABELS), verbose=0)
 

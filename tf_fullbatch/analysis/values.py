@@ -39,7 +39,7 @@ class LossAndAccuracy:
         """See `passes.Kernel`."""
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
-        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
+        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs, batch.mixed)
         meant = tf.constant(float(self._loss.training_loss.has_accuracy))
         samples = samples_of(batch.sample_ids)
         return Contribution(evaluated.loss, (accuracy, meant), (), evaluated.of_outputs.weight, samples)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from tf_fullbatch.config.perturbation import PERTURBATIONS, WHOLE, Chosen, perturbation_settings
 from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
-from tf_fullbatch.data.augment.base import AugmentationSettings
+from tf_fullbatch.data.augment.base import AugmentationSettings, MixSettings
 from tf_fullbatch.data.augment.lists import AugmentationList, Listed, augmentation_list
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS, PARTS
@@ -195,6 +195,11 @@ class StepConfig(Group):
                 f"--perturbation={self.perturbation} with --penalty={self.penalty}: both are second passes of one "
                 "family (docs/method.md). Choose one of them."
             )
+        if self.augment_copies is not None and self.mixing is not None:
+            raise UserError(
+                f"--augment_copies={self.augment_copies} with --augmentation={self.augmentation}: what mixes has new "
+                "partners in every pass. Leave one of them out."
+            )
         if self.augment_copies is None:
             refuse_without_effect(self, ("copies_in_turn",), "without --augment_copies")
         elif self.max_up > 1 and not self.copies_in_turn:
@@ -227,9 +232,20 @@ class StepConfig(Group):
             UserError: It is not for these images.
         """
         chosen = self.whole_augmentation()
+        if len(shape) != 3:
+            raise UserError(
+                f"--augmentation={self.augmentation} is for images (height, width, channels), but inputs are of shape "
+                f"{list(shape)}: leave it out."
+            )
         if reason := chosen.refusal(shape):
             raise UserError(f"--augmentation={self.augmentation}: {reason}. Change it, or leave it out.")
         return chosen.build(self.seed)
+
+    @property
+    def mixing(self) -> MixSettings | None:
+        """What mixes samples with partners; None for nothing."""
+        chosen = self.whole_augmentation()
+        return chosen.mixing if isinstance(chosen, AugmentationList) else None
 
     @property
     def copies_per_pass(self) -> int:

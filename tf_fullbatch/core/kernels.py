@@ -129,9 +129,9 @@ class GradientKernel:
             gradient = clip_by_norm(gradient, self._clip_norm, self._clip_norm_type).gradient
         # Kept off the backward pass's way, see `trees.in_turn`.
         with tf.control_dependencies(gradient):
-            accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
+            accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs, batch.mixed)
             cross_entropy = self._loss.training_loss.cross_entropy(
-                batch.targets, evaluated.outputs, batch.weights, evaluated.of_outputs
+                batch.targets, evaluated.outputs, batch.weights, evaluated.of_outputs, batch.mixed
             )
         with tf.control_dependencies([accuracy]):
             squared_norm = trees.squared_norm(point.gradient)
@@ -182,7 +182,7 @@ class LossKernel:
         """See `passes.Kernel`."""
         batch = self._loss.prepared(batch, scalars)
         _, evaluated = self._loss.value(theta, state, batch, scalars, derivatives=0)
-        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs)
+        accuracy = self._loss.training_loss.accuracy(batch.targets, evaluated.outputs, batch.mixed)
         return Contribution(
             evaluated.loss, accuracy, (), evaluated.of_outputs.weight, samples_of(batch.sample_ids)
         )

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tf_fullbatch.core import keras_internals, max_up
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.loss_weights import sample_loss_weights
+from tf_fullbatch.core.mixing import Mix, Mixed, Partners
 from tf_fullbatch.core.network_call import NetworkCall, NetworkOutput
 from tf_fullbatch.core.second_derivatives import elementwise_cross_entropies, exact_second_derivatives
 from tf_fullbatch.core.training_loss import MeanLoss, TrainingLoss
@@ -33,6 +34,8 @@ class MicroBatch(NamedTuple):
         index: int64 scalar, the micro-batch's index within the step.
         weights: Sample weights, see `training_loss.TrainingLoss`; None for ones.
         noise: `[batch]`, factors on the samples' losses (gradient noise); None for ones.
+        partners: The samples that these are to be mixed with; None for none, and as soon as they are.
+        mixed: What samples are of that have been mixed; None for others.
     """
 
     inputs: Any
@@ -41,6 +44,8 @@ class MicroBatch(NamedTuple):
     index: tf.Tensor
     weights: Any = None
     noise: tf.Tensor | None = None
+    partners: Partners | None = None
+    mixed: Mixed | None = None
 
 
 class StepScalars(NamedTuple):
@@ -88,6 +93,7 @@ class MicroBatchLoss:
         training_loss: The loss of the network's outputs; the micro-batch's loss is that plus the losses that the
             network's layers add (`add_loss`, regularizers).
         augmentation: Applied to the inputs on the device; None for none.
+        mix: Mixes samples with their partners after that; None for none.
         seed: Seed of dropout, other random layers and noise.
         multiplicative_noise: Standard deviation of the factors on the samples' losses.
         fused_kernels: Use fused batch normalisation where first derivatives alone are wanted.
@@ -103,6 +109,7 @@ class MicroBatchLoss:
         training_loss: TrainingLoss,
         *,
         augmentation: Augmentation | None = None,
+        mix: Mix | None = None,
         seed: int = 0,
         multiplicative_noise: float = 0.0,
         fused_kernels: bool = False,
@@ -111,6 +118,7 @@ class MicroBatchLoss:
         self.call = call
         self.training_loss = training_loss
         self._augmentation = augmentation
+        self._mix = mix
         self._seed = seed
         self._noise = multiplicative_noise
         self._fused_kernels = fused_kernels
@@ -130,15 +138,12 @@ class MicroBatchLoss:
 
     def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
         """The micro-batch as the network gets it in this step: augmented, `copies` inputs of each sample one after the
-        other, with noise on its losses."""
-        if self._augmentation is not None:
+        other, or mixed, with noise on its losses."""
+        if self.copies == 1 or self._augmentation is None:
+            batch = augmented(batch, scalars.epoch, self._augmentation, self._mix)
+        else:
             of_samples = batch.inputs, batch.sample_ids, scalars.epoch
-            augmented = (
-                self._augmentation(*of_samples)
-                if self.copies == 1
-                else max_up.copies_of(self._augmentation, *of_samples, self.copies)
-            )
-            batch = batch._replace(inputs=augmented)
+            batch = batch._replace(inputs=max_up.copies_of(self._augmentation, *of_samples, self.copies))
         if self._noise:
             noise = sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
             batch = batch._replace(noise=noise)
@@ -207,12 +212,38 @@ class MicroBatchLoss:
     def of_outputs(self, outputs: Any, batch: MicroBatch, *, second_alone: bool = False) -> MeanLoss:
         """The loss as a function of the network's outputs, at least float32, without what layers add; see `value`."""
         with elementwise_cross_entropies() if second_alone else contextlib.nullcontext():
-            return self.training_loss(batch.targets, outputs, batch.weights, batch.noise)
+            return self.training_loss(batch.targets, outputs, batch.weights, batch.noise, batch.mixed)
 
     def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
         if derivatives == 2:
             return exact_second_derivatives()
         return fused_batch_norm() if self._fused_kernels else contextlib.nullcontext()
+
+
+def augmented(
+    batch: MicroBatch, epoch: tf.Tensor, augmentation: Augmentation | None, mix: Mix | None
+) -> MicroBatch:
+    """A micro-batch with its inputs changed at random and, where it has partners, mixed with these, changed too.
+
+    Args:
+        batch: As the feed gives it.
+        epoch: Whose changes.
+        augmentation: Of inputs; None for none.
+        mix: Of samples with partners; None for none.
+    """
+    partners, own = batch.partners, batch.inputs
+    if mix is None or partners is None:
+        if augmentation is not None:
+            own = augmentation(own, batch.sample_ids, epoch)
+        return batch._replace(inputs=own, partners=None)
+    other = partners.inputs
+    if augmentation is not None:
+        ids = tf.concat([batch.sample_ids, partners.sample_ids], 0)
+        both = augmentation(tf.concat([own, other], 0), ids, epoch)
+        count = tf.shape(batch.sample_ids)[0]
+        own, other = (tf.ensure_shape(x, own.shape) for x in (both[:count], both[count:]))
+    mixed, share = mix(own, other, batch.sample_ids, epoch)
+    return batch._replace(inputs=mixed, partners=None, mixed=Mixed(partners.targets, share))
 
 
 def added_losses(losses: Sequence[tf.Tensor], dtype: tf.DType) -> tf.Tensor | float:

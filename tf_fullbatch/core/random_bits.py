@@ -14,6 +14,7 @@ CUTOUT_STREAMS = (11, 12)  # row and column of the middle
 JITTER_STREAMS = (32, 33, 34, 35, 36)  # order, then brightness, contrast, saturation and hue
 RANDAUGMENT_STREAM, AUTOAUGMENT_STREAM = 0x1000, 0x2000  # the first of each policy's
 TRIVIALAUGMENT_STREAM, AUGMIX_STREAM = 0x3000, 0x4000
+MIXUP_STREAM, CUTMIX_STREAM = 0x5000, 0x6000
 RESIZED_CROP_STREAMS = tuple(range(0x20000, 0x20028))  # four uniforms for each of ten tries
 LOSS_WEIGHT_STREAMS = (0x10000, 0x10001)  # the two uniforms behind a normal draw
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.accuracy import Correct
+from tf_fullbatch.core.mixing import Mixed
 from tf_fullbatch.core.weighted_means import counted, mean_loss, spread
 from tf_fullbatch.errors import UserError
 
@@ -82,7 +83,12 @@ class TrainingLoss:
         return cls({"output": OutputLoss(function, correct=correct)})
 
     def __call__(
-        self, targets: Any, outputs: Any, weights: Any = None, noise: tf.Tensor | None = None
+        self,
+        targets: Any,
+        outputs: Any,
+        weights: Any = None,
+        noise: tf.Tensor | None = None,
+        mixed: Mixed | None = None,
     ) -> MeanLoss:
         """The loss of a micro-batch.
 
@@ -91,6 +97,7 @@ class TrainingLoss:
             outputs: `[batch, ...]`, at least float32, with their Keras masks; or a structure of them.
             weights: Sample weights, `[batch]` or `[batch, ...]`; or a structure like the outputs. None for ones.
             noise: `[batch]`, factors on the samples' losses; None for ones.
+            mixed: Of samples that are mixed, of one output; None for others.
 
         Raises:
             UserError: Structures that do not match, or outputs whose means have no common denominator.
@@ -106,7 +113,7 @@ class TrainingLoss:
             loss = self.losses[name]
             if loss is None:
                 continue
-            losses = loss.function(target, output)
+            losses = _of_mixed(loss.function, target, output, mixed)
             counts = counted(keras_internals.mask_of(output), losses)
             mean, of_set = mean_loss(losses, counts, output, weight, loss.by_weights)
             noisy = mean
@@ -124,7 +131,9 @@ class TrainingLoss:
             total, noisy_total = total + tf.cast(mean, total.dtype), noisy_total + tf.cast(noisy, total.dtype)
         return MeanLoss(total, noisy_total if noise is not None else total, of_set, means)
 
-    def cross_entropy(self, targets: Any, outputs: Any, weights: Any, loss: MeanLoss) -> tf.Tensor:
+    def cross_entropy(
+        self, targets: Any, outputs: Any, weights: Any, loss: MeanLoss, mixed: Mixed | None = None
+    ) -> tf.Tensor:
         """The mean of a micro-batch's cross-entropy, without label smoothing; 0 where `has_cross_entropy` is false.
 
         It counts places and weights as the loss does.
@@ -134,6 +143,7 @@ class TrainingLoss:
             outputs: As of `__call__`.
             weights: As of `__call__`.
             loss: What `__call__` gave of them.
+            mixed: As of `__call__`.
         """
         if not self.has_cross_entropy:
             return tf.zeros([])
@@ -144,24 +154,31 @@ class TrainingLoss:
         output = self.leaves(outputs, "outputs")[at]
         if not (weights is None or tf.is_tensor(weights)):
             weights = self.leaves(weights, "weights")[at]
-        losses = of_output.cross_entropy(self.leaves(targets, "targets", partial=True)[at], output)
+        target = self.leaves(targets, "targets", partial=True)[at]
+        losses = _of_mixed(of_output.cross_entropy, target, output, mixed)
         counts = counted(keras_internals.mask_of(output), losses)
         return mean_loss(losses, counts, output, weights, of_output.by_weights)[0]
 
-    def accuracy(self, targets: Any, outputs: Any) -> tf.Tensor:
+    def accuracy(self, targets: Any, outputs: Any, mixed: Mixed | None = None) -> tf.Tensor:
         """The share of a micro-batch's samples that are classified correctly; 0 where `has_accuracy` is false.
 
         Args:
             targets: As of `__call__`.
             outputs: As of `__call__`.
+            mixed: As of `__call__`: of mixed samples each of the two targets counts by its share.
         """
         if not self.has_accuracy:
             return tf.zeros([])
         of_output, at = self._only()
         assert of_output.correct is not None
         output = self.leaves(outputs, "outputs")[at]
-        correct = of_output.correct(self.leaves(targets, "targets", partial=True)[at], output)
-        return tf.reduce_mean(tf.cast(correct, output.dtype))
+        is_correct = of_output.correct
+
+        def correct(target: Any, output: tf.Tensor) -> tf.Tensor:
+            return tf.cast(is_correct(target, output), output.dtype)
+
+        target = self.leaves(targets, "targets", partial=True)[at]
+        return tf.reduce_mean(_of_mixed(correct, target, output, mixed))
 
     def of_samples(self, targets: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
         """The loss of each sample, `[batch]`, a mean over its places; of an only output.
@@ -241,3 +258,12 @@ class TrainingLoss:
                     "reduction 'mean_with_sample_weight'), so that their means over the set have no common "
                     "denominator: mask all of them alike, or give the weights within the loss."
                 )
+
+
+def _of_mixed(function: SampleLoss, target: Any, output: tf.Tensor, mixed: Mixed | None) -> tf.Tensor:
+    """What a function of targets gives of each sample; of mixed ones by the shares of both targets."""
+    own = function(target, output)
+    if mixed is None:
+        return own
+    share = spread("the share of a mixed sample", tf.cast(mixed.share, own.dtype), own)
+    return share * own + (1 - share) * function(mixed.targets, output)

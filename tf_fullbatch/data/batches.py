@@ -7,10 +7,14 @@ import tensorflow as tf
 
 from tf_fullbatch.core.copies import ids_of_copies
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.core.mixing import Partners
 from tf_fullbatch.data.encoded import EncodedImages, decoded, selected
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
 from tf_fullbatch.data.structures import as_arrays
 from tf_fullbatch.errors import UserError
+
+_OF_PARTNERS = 0x3A5C96E1
+"""What tells the permutation of partners from that of the order."""
 
 
 class Rows(NamedTuple):
@@ -21,12 +25,14 @@ class Rows(NamedTuple):
         targets: `[rows]` or `[rows, ...]`; of several outputs a tuple of such, or name -> targets.
         sample_ids: int64 `[rows]`.
         weights: Sample weights, `[rows]` or `[rows, ...]`, or a tuple or a dictionary of such; () for ones.
+        partners: Other samples that these are to be mixed with (`core.mixing.Partners`); () for none.
     """
 
     inputs: Any
     targets: Any
     sample_ids: Any
     weights: Any = ()
+    partners: Any = ()
 
     @property
     def given_weights(self) -> Any:
@@ -55,6 +61,7 @@ class UpdateBatches:
             they take a quarter of its memory at most. A matter of speed and memory alone, never of results.
         copies: How often each sample is there, one copy of all after the other, the arrays once; an augmentation tells
             copies apart by their ids (`core.copies`).
+        mixes: Give each sample a partner (`core.mixing`), by a permutation of all samples that follows (seed, epoch).
 
     Raises:
         ValueError: No targets, lengths that differ, no samples, or sizes that do not fit.
@@ -73,6 +80,7 @@ class UpdateBatches:
         chunk_micro_batches: int | None = None,
         on_device: bool | None = None,
         copies: int = 1,
+        mixes: bool = False,
     ):
         if targets is None:
             raise ValueError("y is missing: give the targets, one per sample.")
@@ -83,6 +91,7 @@ class UpdateBatches:
                 raise UserError(f"sample_weight is of dtype {weights.dtype}: give numbers.")
         self.held = _common_length(self.inputs, self.targets, self.weights)
         self.copies = copies
+        self.mixes = mixes
         self.sample_ids = np.arange(self.held) if sample_ids is None else np.asarray(sample_ids, np.int64)
         if self.sample_ids.shape != (self.held,):
             raise ValueError(
@@ -151,6 +160,26 @@ class UpdateBatches:
         last = len(self) - 1
         return shuffled(tf.range(last + 1, dtype=tf.int64), self.seed % 2**31, epoch, last).numpy()
 
+    @property
+    def chunk_spec(self) -> Rows:
+        """Specs of some rows with their partners, if samples have such."""
+        spec = self.element_spec
+        return (
+            spec._replace(partners=Partners(spec.inputs, spec.targets, spec.sample_ids))
+            if self.mixes
+            else spec
+        )
+
+    def with_partners(self, rows: np.ndarray, epoch: int) -> Rows:
+        """Some rows, with their partners in an epoch where samples are mixed."""
+        found = self.select_rows(rows, epoch)
+        if not self.mixes:
+            return found
+        last = len(self) - 1
+        others = partners_of(tf.constant(rows), self.seed % 2**31, epoch, last).numpy()
+        partners = self.select_rows(others, epoch)
+        return found._replace(partners=Partners(partners.inputs, partners.targets, partners.sample_ids))
+
     def select_rows(self, rows: np.ndarray, epoch: int | None = None) -> Rows:
         """Some rows, numbered through all copies; a contiguous run is a view, no copy. Images in files are decoded.
 
@@ -182,6 +211,7 @@ class UpdateBatches:
                 chunk_micro_batches=self.chunk_micro_batches,
                 on_device=self.on_device,
                 copies=self.copies,
+                mixes=self.mixes,
             )
         return self._whole
 
@@ -189,7 +219,12 @@ class UpdateBatches:
         """Some rows, as one update batch."""
         chosen = tf.nest.map_structure(lambda array: selected(array, rows), self.rows)
         return UpdateBatches(
-            chosen.inputs, chosen.targets, chosen.given_weights, sample_ids=chosen.sample_ids, seed=self.seed
+            chosen.inputs,
+            chosen.targets,
+            chosen.given_weights,
+            sample_ids=chosen.sample_ids,
+            seed=self.seed,
+            mixes=self.mixes,
         )
 
 
@@ -228,6 +263,13 @@ def shuffled(
     return tf.random.experimental.index_shuffle(positions, key, last)
 
 
+def partners_of(
+    rows: tf.Tensor, seed: int | tf.Tensor, epoch: int | tf.Tensor, last: int | tf.Tensor
+) -> tf.Tensor:
+    """The rows that rows are mixed with, a permutation of 0..last that follows (seed, epoch); see `shuffled`."""
+    return shuffled(rows, tf.bitwise.bitwise_xor(tf.cast(seed, tf.int32), _OF_PARTNERS), epoch, last)
+
+
 def some_rows(rows: Rows, begin: tf.Tensor, count: tf.Tensor | int) -> Rows:
     """Those with begin <= i < begin + count; shapes are known where `count` is a number."""
 
@@ -240,4 +282,11 @@ def some_rows(rows: Rows, begin: tf.Tensor, count: tf.Tensor | int) -> Rows:
 
 def micro_batch(rows: Rows, index: tf.Tensor) -> MicroBatch:
     """The micro-batch number `index` of a step."""
-    return MicroBatch(rows.inputs, rows.targets, rows.sample_ids, index, rows.given_weights)
+    return MicroBatch(
+        rows.inputs,
+        rows.targets,
+        rows.sample_ids,
+        index,
+        rows.given_weights,
+        partners=Partners(*rows.partners) if rows.partners else None,
+    )

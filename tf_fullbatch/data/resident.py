@@ -12,8 +12,9 @@ import tensorflow as tf
 from tf_fullbatch.core.copies import ids_of_copies
 from tf_fullbatch.core.keras_internals import gpu_memory_limits
 from tf_fullbatch.core.micro_batch import MicroBatch
+from tf_fullbatch.core.mixing import Partners
 from tf_fullbatch.core.passes import Fetch, Place
-from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, shuffled, some_rows
+from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, partners_of, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.errors import UserError
@@ -26,8 +27,8 @@ class HeldSamples(NamedTuple):
     """What one replica holds.
 
     Attributes:
-        rows: In the fixed order the rows of the replica's own micro-batches, one after the other; in a shuffled one, or
-            of several copies, all rows.
+        rows: In the fixed order the rows of the replica's own micro-batches, one after the other; in a shuffled one, of
+            several copies, or where samples have partners, all rows.
         numbers: int32 `[4]`: N of the whole set, samples per update, the replica's rows in a full step, and the seed of
             the order; in one tensor, since a loop pays for each that it is given.
     """
@@ -51,6 +52,13 @@ class ResidentFeed:
     """Samples of every micro-batch, where all have as many: shapes are known when a pass is compiled."""
     copies: int = 1
     """How often each row is a sample."""
+    mixes: bool = False
+    """Whether samples have partners."""
+
+    @property
+    def gathers(self) -> bool:
+        """Whether micro-batches are gathered from all rows, rather than runs of a replica's own."""
+        return self.shuffle or self.copies > 1 or self.mixes
 
     def micro_batches(
         self, held: HeldSamples, place: Place, epoch: tf.Tensor
@@ -70,11 +78,15 @@ class ResidentFeed:
             index = i if self.replicas == 1 else replica + i * self.replicas
             begin = index * size
             rows = tf.minimum(size, in_step - begin) if self.equal is None else self.equal
-            if self.shuffle or self.copies > 1:
+            if self.gathers:
                 where = tf.cast(first + begin, tf.int64) + tf.range(tf.cast(rows, tf.int64))
                 if self.shuffle:
                     where = shuffled(where, seed, epoch, tf.cast(samples - 1, tf.int64))
                 found = _gathered(held.rows, where, samples // self.copies, self.copies)
+                if self.mixes:
+                    of_whom = partners_of(where, seed, epoch, tf.cast(samples - 1, tf.int64))
+                    other = _gathered(held.rows, of_whom, samples // self.copies, self.copies)
+                    found = found._replace(partners=Partners(other.inputs, other.targets, other.sample_ids))
             else:
                 found = some_rows(held.rows, own + i * size, rows)
             return micro_batch(found, tf.cast(index, tf.int64))
@@ -102,6 +114,7 @@ class ResidentSource:
             self.plan.steps_per_epoch == 1,
             self.plan.equal_micro_batches,
             batches.copies,
+            batches.mixes,
         )
         self.pace = Pace(batches.chunk_micro_batches)
         if strategy.num_replicas_in_sync == 1:
@@ -120,7 +133,7 @@ class ResidentSource:
         batches, plan = self.batches, self.plan
         per_step = plan.update_batch_size
         rows = batches.rows
-        if plan.replicas > 1 and not _holds_all(batches):
+        if plan.replicas > 1 and not self.feed.gathers:
             own = [plan.rows(step, replica, 0, plan.rounds(step)) for step in range(plan.steps_per_epoch)]
             per_step = len(own[0])
             rows = batches.select_rows(np.concatenate(own))
@@ -162,8 +175,7 @@ def device_memory(taken: int = 0) -> int:
 
 
 def held_bytes(batches: UpdateBatches, replicas: int) -> int:
-    """Bytes that each of the devices holds of samples that stay: its own, or all where their order is drawn or they are
-    there in copies."""
+    """Bytes that each of the devices holds of samples that stay: its own, or all where they are gathered."""
     return batches.nbytes if _holds_all(batches) else math.ceil(batches.nbytes / replicas)
 
 
@@ -176,8 +188,8 @@ def transfer_bytes(batches: UpdateBatches, replicas: int) -> int:
 
 
 def _holds_all(batches: UpdateBatches) -> bool:
-    """Whether every device holds all rows, not those of its own micro-batches alone."""
-    return batches.shuffle or batches.copies > 1
+    """Whether every device holds all rows, see `ResidentFeed.gathers`."""
+    return batches.shuffle or batches.copies > 1 or batches.mixes
 
 
 def _gathered(rows: Rows, where: tf.Tensor, held: tf.Tensor, copies: int) -> Rows:

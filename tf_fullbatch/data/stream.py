@@ -80,6 +80,7 @@ class StreamSource:
         self.chunk = _chunk_micro_batches(batches, micro_batch_size)
         self.pace = Pace(batches.chunk_micro_batches)
         self._strategy = strategy
+        self._changes = batches.shuffle or batches.mixes or batches.random_crops
         self._repeats = repeats
         self._next: tuple[int, int] | None = None
         self._passed = 0
@@ -88,9 +89,8 @@ class StreamSource:
 
     def calls(self, epoch: int, step: int) -> Iterator[tuple[Any, Place]]:
         """What one pass over a step is cut into: (chunk, place) of each call."""
-        # In a fixed order every epoch is the same, but for random crops.
-        differ = self.batches.shuffle or self.batches.random_crops
-        if self._next is None or self._next[1] != step or (differ and self._next[0] != epoch):
+        # In a fixed order without partners and random crops every epoch is the same.
+        if self._next is None or self._next[1] != step or (self._changes and self._next[0] != epoch):
             self._iterator = iter(self.distributed(epoch, step))
             self._passed = 0
         rounds = self.plan.rounds(step)
@@ -118,7 +118,7 @@ class StreamSource:
 
     def _decoded(self, rows: np.ndarray, epoch: int) -> Rows:
         try:
-            return self.batches.select_rows(rows, epoch)
+            return self.batches.with_partners(rows, epoch)
         except UserError as error:
             self._failure = error
             raise
@@ -156,7 +156,7 @@ class StreamSource:
                                 yield *self._decoded(rows, epoch), replica + start * plan.replicas
                 epoch, begin = epoch + 1, 0
 
-        signature = (*batches.element_spec, tf.TensorSpec([], tf.int64))
+        signature = (*batches.chunk_spec, tf.TensorSpec([], tf.int64))
         dataset = tf.data.Dataset.from_generator(chunks, output_signature=signature)
         # Else the workers of a cluster ask each other, by an all-reduce per chunk, whether all have one more.
         dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
@@ -166,7 +166,7 @@ class StreamSource:
 def in_flight_bytes(batches: UpdateBatches, micro_batch_size: int, replicas: int) -> int:
     """Bytes on their way while samples stream: of each device the chunk in use and two ahead, and one that is made."""
     rows = min(_chunk_micro_batches(batches, micro_batch_size) * micro_batch_size, batches.batch_size)
-    return math.ceil((3 * replicas + 1) * rows * batches.nbytes / batches.held)
+    return math.ceil((1 + batches.mixes) * (3 * replicas + 1) * rows * batches.nbytes / batches.held)
 
 
 def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:

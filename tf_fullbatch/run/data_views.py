@@ -4,13 +4,15 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
-from tf_fullbatch.core.micro_batch import Augmentation
+from tf_fullbatch.core.micro_batch import Augmentation, augmented
+from tf_fullbatch.core.mixing import Mix
 from tf_fullbatch.data.augment.own import OwnAugmentation
+from tf_fullbatch.data.batches import micro_batch
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.display.contact_sheet import ContactSheet
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.run.splits import Splits
+from tf_fullbatch.run.splits import Splits, training_batches
 
 
 def class_counts(splits: Splits) -> str:
@@ -47,13 +49,12 @@ def augmented_samples(config: Config, train: Split, samples: int, epochs: int) -
         )
     positions = _classes_in_turn(train)[:samples]
     chosen = train.select(positions)
-    images, columns = tf.constant(chosen.inputs), [chosen.inputs]
-    augment = _augmentation(config, train)
+    batches, augment, mix = training_batches(config, train), _augmentation(config, train), _mix(config)
+    columns = [chosen.inputs]
     for epoch in range(epochs):
-        made = images
-        if augment is not None:
-            made = augment(images, tf.constant(chosen.sample_ids), tf.constant(epoch, tf.int64))
-        columns.append(np.asarray(made))
+        rows = tf.nest.map_structure(tf.constant, batches.with_partners(positions, epoch))
+        raw, of_epoch = micro_batch(rows, tf.constant(0, tf.int64)), tf.constant(epoch, tf.int64)
+        columns.append(np.asarray(augmented(raw, of_epoch, augment, mix).inputs))
     of_class = [f"class {k}, " for k in chosen.targets] if train.has_classes else [""] * len(positions)
     labels = [f"{text}sample {i}" for text, i in zip(of_class, chosen.sample_ids, strict=True)]
     return ContactSheet(np.stack(columns, 1), labels, ["as it is", *(f"epoch {e}" for e in range(epochs))])
@@ -75,3 +76,8 @@ def _augmentation(config: Config, train: Split) -> Augmentation | None:
     if isinstance(step.chosen_augmentation, OwnAugmentation):
         return step.chosen_augmentation.function(step.augmentation, step.seed, train.inputs)
     return step.build_augmentation(train.input_shape)
+
+
+def _mix(config: Config) -> Mix | None:
+    mixing = config.step.mixing
+    return None if mixing is None else mixing.build_mix(config.step.seed)

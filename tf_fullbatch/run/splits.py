@@ -132,6 +132,7 @@ def training_batches(config: Config, train: Split) -> UpdateBatches:
         shuffle=config.optimizer.shuffle,
         seed=config.step.seed,
         copies=config.step.copies_per_pass,
+        mixes=config.step.mixing is not None,
         chunk_micro_batches=config.runtime.chunk_micro_batches,
         on_device=config.runtime.keeps_data_on_device,
     )

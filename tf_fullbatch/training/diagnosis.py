@@ -84,7 +84,8 @@ def _micro_batch(step: StepInQuestion, index: int) -> MicroBatch:
     batches = step.source.batches
     order = batches.order(int(step.scalars.epoch))
     positions = step.source.plan.micro_batch(step.step_in_epoch, index)
-    rows = batches.select_rows(positions if order is None else order[positions], int(step.scalars.epoch))
+    epoch = int(step.scalars.epoch)
+    rows = batches.with_partners(positions if order is None else order[positions], epoch)
     return micro_batch(tf.nest.map_structure(tf.constant, rows), tf.constant(index, tf.int64))
 
 

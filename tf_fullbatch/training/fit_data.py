@@ -45,18 +45,20 @@ def training_data(
         given = [name for name, value in beside.items() if value is not None]
         if given:
             raise UserError(f"{' and '.join(given)} belong to UpdateBatches where x is UpdateBatches.")
-        if x.copies != settings.copies_per_pass:
-            raise UserError(
-                f"augment_copies={settings.augment_copies} needs UpdateBatches(..., copies="
-                f"{settings.copies_per_pass}), but these have copies={x.copies}."
-            )
+        needed = {"copies": settings.copies_per_pass, "mixes": settings.mixing is not None}
+        for name, value in needed.items():
+            if getattr(x, name) != value:
+                raise UserError(
+                    f"augmentation={settings.augmentation}, augment_copies={settings.augment_copies} need "
+                    f"UpdateBatches(..., {name}={value}), but these have {name}={getattr(x, name)}."
+                )
         train = x
     else:
         samples = collected(x, y, sample_weight, steps=steps_per_epoch)
         if validation_split:
             samples, split = split_off(samples, validation_split)
         train = _batches(
-            settings, with_class_weight(samples, class_weight), batch_size, shuffle, settings.copies_per_pass
+            settings, with_class_weight(samples, class_weight), batch_size, shuffle, trained=True
         )
     if validation_data is None:
         return train, None if split is None else _batches(settings, split)
@@ -72,19 +74,19 @@ def evaluation_data(
     sample_weight: Any = None,
     steps: int | None = None,
     *,
-    copies: int = 1,
+    trained: bool = False,
 ) -> UpdateBatches:
     """The samples to evaluate on, as one update batch; arguments are those of `FullBatchModel.evaluate`.
 
     Args:
-        copies: How often each sample is there.
+        trained: Whether they are those of training, with their copies and partners.
 
     Raises:
         UserError: As `training_data`.
     """
     if not isinstance(x, UpdateBatches):
         samples = collected(x, y, sample_weight, steps=steps, steps_name="steps")
-        return _batches(settings, samples, copies=copies)
+        return _batches(settings, samples, trained=trained)
     if y is not None or sample_weight is not None or steps is not None:
         raise UserError("y, sample_weight and steps belong to UpdateBatches where x is UpdateBatches.")
     if x.steps_per_epoch != 1:
@@ -114,12 +116,21 @@ def _batches(
     samples: Samples,
     batch_size: int | None = None,
     shuffle: bool = False,
-    copies: int = 1,
+    *,
+    trained: bool = False,
 ) -> UpdateBatches:
     inputs, targets, weights = samples
+    copies = settings.copies_per_pass if trained else 1
     first = tf.nest.flatten(inputs)[:1]
     if isinstance(batch_size, int | np.integer) and first and first[0].ndim:
         batch_size = min(batch_size, max(1, len(first[0]) * copies))
     return UpdateBatches(
-        inputs, targets, weights, batch_size=batch_size, shuffle=shuffle, seed=settings.seed, copies=copies
+        inputs,
+        targets,
+        weights,
+        batch_size=batch_size,
+        shuffle=shuffle,
+        seed=settings.seed,
+        copies=copies,
+        mixes=trained and settings.mixing is not None,
     )

@@ -328,9 +328,7 @@ class FullBatchModel(keras.Model):
         data = (
             x
             if isinstance(x, UpdateBatches)
-            else fit_data.evaluation_data(
-                self.settings, x, y, sample_weight, copies=self.settings.copies_per_pass
-            )
+            else fit_data.evaluation_data(self.settings, x, y, sample_weight, trained=True)
         )
         self.prepare(data, training=True)
         return self._trainer.objective(data, step, statistics=statistics, micro_batch_size=micro_batch_size)

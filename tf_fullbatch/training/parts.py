@@ -15,6 +15,7 @@ from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import Change, GradientKernel
 from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
+from tf_fullbatch.core.mixing import Mix
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
@@ -113,6 +114,7 @@ def build_training(
         call,
         of_outputs,
         augmentation=augmentation,
+        mix=_mix(settings, of_outputs),
         seed=settings.seed,
         multiplicative_noise=settings.multiplicative_noise,
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
@@ -203,6 +205,24 @@ def _augmentation(model: Trainable, samples: SampleSpecs) -> Augmentation | None
             "epoch for all samples: add --copies_in_turn."
         )
     return copies_at_once(augmentation)
+
+
+def _mix(settings: StepConfig, of_outputs: TrainingLoss) -> Mix | None:
+    """What mixes samples with their partners.
+
+    Raises:
+        UserError: The loss is not linear in the target.
+    """
+    mixing = settings.mixing
+    if mixing is None:
+        return None
+    if not of_outputs.has_cross_entropy:
+        raise UserError(
+            f"--augmentation={settings.augmentation} mixes targets, which is exact for one cross-entropy of classes "
+            f"alone, but the loss is {', '.join(loss.name for loss in of_outputs.losses.values() if loss)}: leave it "
+            "out, or take cross_entropy."
+        )
+    return mixing.build_mix(settings.seed)
 
 
 def _kernel(

@@ -5,11 +5,12 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework import kernels
 
+from tf_fullbatch.data.augment.base import MixSettings
 from tf_fullbatch.data.augment.lists import augmentation_list
 from tf_fullbatch.data.augment.registry import PARTS
 
 SEED = 11
-TEXTS = {name: name for name in PARTS} | {
+TEXTS = {name: name for name, kind in PARTS.items() if not issubclass(kind, MixSettings)} | {
     "cutout": "cutout5",
     "jitter": "jitter(hue=0.3)",
     "randaugment": "randaugment(n=2,m=20)",

@@ -9,6 +9,7 @@ from tf_fullbatch.settings.fields import Settings, setting
 
 if TYPE_CHECKING:
     from tf_fullbatch.core.micro_batch import Augmentation
+    from tf_fullbatch.core.mixing import Mix
 
 
 class AugmentationSettings(Settings, ABC):
@@ -51,6 +52,23 @@ class PartSettings(AugmentationSettings):
     """The option that a number right after the name stands for (`cutout8`); None where there is none."""
     source: ClassVar[str] = ""
     """Where it was published."""
+
+
+class MixSettings(PartSettings):
+    """A part that mixes each sample with a partner out of the whole set, and so its target too; the last of a list."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def build_mix(self, seed: int) -> "Mix":
+        """A stateless function of images, their partners', sample ids and epoch, see `core.mixing`.
+
+        Args:
+            seed: Seed of the run.
+        """
+
+    def build(self, seed: int) -> None:
+        """Nothing is done to an image by itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.data.augment.base import AugmentationSettings, PartSettings
+from tf_fullbatch.data.augment.base import AugmentationSettings, MixSettings, PartSettings
 from tf_fullbatch.data.augment.registry import PARTS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.part_lists import parsed_parts
@@ -43,6 +43,12 @@ class AugmentationList:
     parts: Mapping[str, PartSettings]
 
     @property
+    def mixing(self) -> MixSettings | None:
+        """The last part, where it mixes samples."""
+        last = list(self.parts.values())[-1]
+        return last if isinstance(last, MixSettings) else None
+
+    @property
     def channels(self) -> int | None:
         """Channels that images must have; None where any number does."""
         return next((part.channels for part in self.parts.values() if part.channels is not None), None)
@@ -53,8 +59,8 @@ class AugmentationList:
         return next((f"{name} {reason}" for name, reason in reasons.items() if reason), None)
 
     def build(self, seed: int) -> "Augmentation":
-        """The composition of the parts, each of which draws from streams of its own."""
-        built = [part.build(seed) for part in self.parts.values()]
+        """The composition of the parts, each of which draws from streams of its own; without what mixes."""
+        built = [part.build(seed) for part in self.parts.values() if not isinstance(part, MixSettings)]
 
         def augment(images: "tf.Tensor", sample_ids: "tf.Tensor", epoch: "tf.Tensor") -> "tf.Tensor":
             for one in built:
@@ -81,6 +87,9 @@ def augmentation_list(text: str) -> AugmentationList:
         )
     options = parsed_parts(_SETTING, text, {name: kind.number for name, kind in PARTS.items()})
     refuse_unknown(_SETTING, options, PARTS, "augmentation")
+    for name in list(options)[:-1]:
+        if issubclass(PARTS[name], MixSettings):
+            raise UserError(f"--{_SETTING}={text}: {name} mixes samples as they are in the end; put it last.")
     return AugmentationList(
         {
             name: with_own_options(_SETTING, name, PARTS[name], given, bracketed=True)

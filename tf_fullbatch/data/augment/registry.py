@@ -6,9 +6,11 @@ from tf_fullbatch.data.augment.parts.alternating_flip import AlternatingFlip
 from tf_fullbatch.data.augment.parts.augmix import AugMix
 from tf_fullbatch.data.augment.parts.autoaugment import AutoAugment
 from tf_fullbatch.data.augment.parts.crop import CropPart
+from tf_fullbatch.data.augment.parts.cutmix import CutMix
 from tf_fullbatch.data.augment.parts.cutout import Cutout
 from tf_fullbatch.data.augment.parts.flip import Flip
 from tf_fullbatch.data.augment.parts.jitter import Jitter
+from tf_fullbatch.data.augment.parts.mixup import MixUp
 from tf_fullbatch.data.augment.parts.randaugment import RandAugment
 from tf_fullbatch.data.augment.parts.translate import Translate
 from tf_fullbatch.data.augment.parts.trivialaugment import TrivialAugment
@@ -30,4 +32,6 @@ PARTS: dict[str, type[PartSettings]] = {
     "autoaugment": AutoAugment,
     "trivialaugment": TrivialAugment,
     "augmix": AugMix,
+    "mixup": MixUp,
+    "cutmix": CutMix,
 }
