@@ -13,7 +13,7 @@ SECTION = TEXT.partition("\n## Augmentation\n")[2].partition("\n## ")[0]
 def test_table():
     found = {}
     for name, options, source in re.findall(
-        r"^\| `([a-z_]+)\d*` \| ?(.*?) ?\|.*\| (.*?) \|$", SECTION, re.MULTILINE
+        r"^\| `([a-z_]+)[\d.]*` \| ?(.*?) ?\|.*\| (.*?) \|$", SECTION, re.MULTILINE
     ):
         found[name] = (options.strip("`"), source)
     expected = {}

@@ -36,6 +36,26 @@ class Workload:
         )
 
 
+AUGMENTED = {
+    "crop_flip": "crop4,flip",
+    "alternating_flip": "alternating_flip",
+    "translate": "translate2",
+    "cutout": "cutout8",
+    "jitter": "jitter(hue=0.1)",
+    "randaugment": "randaugment(n=2,m=9)",
+    "autoaugment": "autoaugment",
+    "trivialaugment": "trivialaugment",
+    "augmix": "augmix",
+    "mixup": "mixup",
+    "cutmix": "cutmix",
+    "several": "crop4,flip,randaugment(n=2,m=9),cutout8,mixup0.2",
+}
+"""Row -> augmentation that is timed."""
+
+MOST_OF_AUGMENTATION = 1.10
+"""The largest ratio of a step with an augmentation to one without that is wanted (ResNet-18)."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
     """This package beside another loop over the same work."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tf_fullbatch.benchmark.comparisons import CURVATURE, METHOD_WORKS, METHODS, PYTORCH, SMALL
+from tf_fullbatch.benchmark.comparisons import AUGMENTED, CURVATURE, METHOD_WORKS, METHODS, PYTORCH, SMALL
 from tf_fullbatch.config.runtime import DTYPE_POLICIES
 from tf_fullbatch.config.step import PENALTIES
 from tf_fullbatch.errors import UserError
@@ -36,6 +36,16 @@ SUITES: dict[str, tuple[str, ...]] = {
         "seconds",
         "json",
     ),
+    "augmentation": (
+        "model",
+        "image_size",
+        "micro_batch_size",
+        "samples",
+        "rows",
+        "repeats",
+        "seconds",
+        "json",
+    ),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
@@ -44,6 +54,7 @@ _ROWS = {
     "pytorch": tuple(PYTORCH),
     "curvature": CURVATURE,
     "optimizers": tuple(METHODS),
+    "augmentation": tuple(AUGMENTED),
 }
 
 
@@ -55,25 +66,25 @@ class Options:
         "step",
         "step: a full-batch step beside a bare loop; small: small networks beside loops written by hand and Keras' "
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
-        "curvature spend; optimizers: what steps take beyond their gradient evaluations; streaming: images decoded "
-        "in each pass beside loaded ones; gpu: everything worth knowing of a GPU, with a report.",
+        "curvature spend; optimizers: what steps take beyond their gradient evaluations; augmentation: steps with "
+        "each augmentation beside steps without; streaming: images decoded in each pass beside loaded ones; gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
     model: str = setting(
         "resnet18",
-        "Network (step, streaming).",
+        "Network (step, augmentation, streaming).",
         choices=tuple(n for n, kind in MODELS.items() if not kind.takes_tokens),
     )
-    image_size: int = setting(32, "Side of the images in pixels (step, streaming).", minimum=4)
+    image_size: int = setting(32, "Side of the images in pixels (step, augmentation, streaming).", minimum=4)
     num_classes: int = setting(10, "Classes of the random labels (step).", minimum=2)
     micro_batch_size: int = setting(
-        128, "Samples of one forward and backward pass (step, streaming).", minimum=1
+        128, "Samples of one forward and backward pass (step, augmentation, streaming).", minimum=1
     )
-    samples: int = setting(512, "Samples of one training step (step).", minimum=1)
+    samples: int = setting(512, "Samples of one training step (step, augmentation).", minimum=1)
     repeats: int = setting(
         5,
         "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch, "
-        "curvature, optimizers, streaming).",
+        "curvature, optimizers, augmentation, streaming).",
         minimum=1,
     )
     penalties: tuple[str, ...] = setting(
@@ -111,7 +122,7 @@ class Options:
     rows: tuple[str, ...] = setting(
         (),
         f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}. "
-        f"curvature: {', '.join(CURVATURE)}. optimizers: {', '.join(METHODS)}.",
+        f"curvature: {', '.join(CURVATURE)}. optimizers: {', '.join(METHODS)}. augmentation: {', '.join(AUGMENTED)}.",
     )
     works: tuple[str, ...] = setting(
         (), "What to train on, separated by commas; unset: all (optimizers).", choices=tuple(METHOD_WORKS)
@@ -119,7 +130,7 @@ class Options:
     seconds: float = setting(
         2.0,
         "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, "
-        "curvature, optimizers, streaming, --own_arrays).",
+        "curvature, optimizers, streaming, --own_arrays; augmentation: of it alone).",
         minimum=0,
     )
     jpeg_megabytes: float = setting(
@@ -143,7 +154,9 @@ class Options:
     )
     fresh: bool = setting(False, "Measure again what lies finished in the report's folder (gpu).")
     json: str | None = setting(
-        None, "File to write every raw figure to (step, small, pytorch, curvature, optimizers, streaming)."
+        None,
+        "File to write every raw figure to (step, small, pytorch, curvature, optimizers, augmentation, "
+        "streaming).",
     )
 
     def __post_init__(self) -> None:

@@ -54,6 +54,8 @@ def execute(options: Options) -> dict[str, Any]:
         return results | _optimizers(options)
     if options.suite == "streaming":
         return results | _streaming(options)
+    if options.suite == "augmentation":
+        return results | _augmentation(options)
     return results | _compared(options)
 
 
@@ -133,6 +135,18 @@ def _streaming(options: Options) -> dict[str, Any]:
     print(f"{options.model} at {options.image_size}x{options.image_size}, medians of {options.repeats}")
     print(streaming_suite.table(found))
     return {"streaming": found}
+
+
+def _augmentation(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import augmentation_suite
+
+    rows = augmentation_suite.measure(options, _progress)
+    print(
+        f"{options.model}, {options.samples} images of {options.image_size}x{options.image_size}, micro-batches of "
+        f"{options.micro_batch_size}, medians of {options.repeats}"
+    )
+    print(augmentation_suite.table(rows))
+    return {"augmentation": rows}
 
 
 def _progress(text: str) -> None:

@@ -175,9 +175,10 @@ class UpdateBatches:
         found = self.select_rows(rows, epoch)
         if not self.mixes:
             return found
-        last = len(self) - 1
-        others = partners_of(tf.constant(rows), self.seed % 2**31, epoch, last).numpy()
-        partners = self.select_rows(others, epoch)
+        whom = rows
+        if len(rows):  # TensorFlow shuffles no empty vector
+            whom = partners_of(tf.constant(rows), self.seed % 2**31, epoch, len(self) - 1).numpy()
+        partners = self.select_rows(whom, epoch)
         return found._replace(partners=Partners(partners.inputs, partners.targets, partners.sample_ids))
 
     def select_rows(self, rows: np.ndarray, epoch: int | None = None) -> Rows:
