@@ -43,7 +43,7 @@ class ChunksTest(tf.test.TestCase):
             chunk_micro_batches=chunk,
         )
         found = []
-        for inputs, targets, ids, _, _ in elements(data, micro, replicas, first_epoch=4):
+        for inputs, targets, ids, _, _, _ in elements(data, micro, replicas, first_epoch=4):
             self.assertAllEqual(inputs, np.stack([ids, ids**2], axis=1))
             self.assertAllEqual(targets, ids)
             found += ids.tolist()
@@ -70,7 +70,7 @@ class ChunksTest(tf.test.TestCase):
 
     def test_own_sample_ids_travel_with_their_rows(self):
         data = batches(6, sample_ids=np.array([60, 61, 64, 67, 68, 69]), shuffle=True)
-        ((_, targets, ids, _, _),) = elements(data)
+        ((_, targets, ids, _, _, _),) = elements(data)
         self.assertAllEqual(ids, np.array([60, 61, 64, 67, 68, 69])[targets])
 
     def test_default_chunks_are_bounded_in_micro_batches_and_in_bytes(self):
@@ -96,7 +96,7 @@ class ChunksTest(tf.test.TestCase):
         self.assertEqual(ids, [list(range(i, min(i + 2, 23))) for i in range(0, 23, 2)])
 
     def test_a_micro_batch_larger_than_the_data_holds_them_all(self):
-        ((_, _, ids, _, first),) = elements(batches(23))
+        ((_, _, ids, _, _, first),) = elements(batches(23))
         self.assertAllEqual(ids, range(23))
         self.assertEqual(first, 0)
 

@@ -51,6 +51,29 @@ class EvaluateTest(Float64Case):
         )
         self.assertAllClose(model.fit(images, Y, verbose=0).history["loss"], [plain], rtol=1e-12, atol=0)
 
+    def test_test_time_augmentation(self) -> None:
+        """The mean of softmax over six views with airbench's weights, by NumPy; of other losses the mean output."""
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential(
+            [keras.Input((4, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(CLASSES)]
+        )
+        images = normal(SAMPLES, 4, 6, 1)
+        padded = np.pad(images, [(0, 0), (1, 1), (1, 1), (0, 0)], mode="reflect")
+        moved = {0.5: images, 0.25: padded[:, :4, :6]}, {0.25: padded[:, 2:, 2:]}
+        weighted = [(w / 2, x[:, :, ::s]) for views in moved for w, x in views.items() for s in (1, -1)]
+
+        def softmax(z: np.ndarray) -> np.ndarray:
+            return np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+
+        mean = sum(w * softmax(network.predict(x, verbose=0)) for w, x in weighted)
+        model = model_of(network, test_time_augmentation="flip_translate", micro_batch_size=4)
+        self.assertAllClose(softmax(model.predict(images, verbose=0)), mean, rtol=1e-12, atol=1e-13)
+        loss = -np.log(mean[np.arange(SAMPLES), Y]).mean()
+        self.assertAllClose(model.evaluate(images, Y, verbose=0), loss, rtol=1e-12, atol=0)
+        flip = model_of(network, test_time_augmentation="flip", loss="mse")
+        both = (network.predict(images, verbose=0) + network.predict(images[:, :, ::-1], verbose=0)) / 2
+        self.assertAllClose(flip.predict(images, verbose=0), both, rtol=1e-13, atol=1e-13)
+
     def test_predict_is_the_networks(self) -> None:
         model = model_of(softplus_network(keras.layers.Dropout(0.5)), micro_batch_size=4)
         expected = model.network.predict(X, verbose=0)

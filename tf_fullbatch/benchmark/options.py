@@ -67,7 +67,8 @@ class Options:
         "step: a full-batch step beside a bare loop; small: small networks beside loops written by hand and Keras' "
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
         "curvature spend; optimizers: what steps take beyond their gradient evaluations; augmentation: steps with "
-        "each augmentation beside steps without; streaming: images decoded in each pass beside loaded ones; gpu: everything worth knowing of a GPU, with a report.",
+        "each augmentation beside steps without; streaming: images decoded in each pass beside loaded ones; "
+        "gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
     model: str = setting(

@@ -263,6 +263,7 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "max_up": 1,
         "augment_copies": None,
         "copies_in_turn": False,
+        "test_time_augmentation": "none",
         "learning_rate_factors": None,
         "perturbation": "none",
         "perturbation_radius": None,

@@ -4,7 +4,7 @@ The arguments of `tf_fullbatch.training.full_batch_model.FullBatchModel`, and fl
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.config.perturbation import PERTURBATIONS, WHOLE, Chosen, perturbation_settings
 from tf_fullbatch.core.names import CLIP_NORM_TYPES, GRADIENT_EVALUATIONS, PENALTIES
@@ -165,6 +165,12 @@ class StepConfig(Group):
     flip_averaging: bool = setting(
         False, "Evaluate with the outputs averaged over each image and its mirror image."
     )
+    test_time_augmentation: str = setting(
+        "none",
+        "Evaluate with the probabilities averaged over views of each image: flip (it and its mirror image), "
+        "flip_translate (both moved by a pixel each way too: six views).",
+        choices=("none", "flip", "flip_translate"),
+    )
     seed: int = setting(
         0, "Seed of initial weights, augmentation, dropout, shuffling and noise.", minimum=0, below=2**31
     )
@@ -172,7 +178,6 @@ class StepConfig(Group):
     def __post_init__(self) -> None:
         Group.__post_init__(self)
         parsed_factors(self.learning_rate_factors)
-        self.whole_augmentation()
         self.chosen_gradient_transforms()
         self.chosen_update_transforms()
         strengths = self.penalty_strength + self.full_gradient_penalty_strength
@@ -195,10 +200,28 @@ class StepConfig(Group):
                 f"--perturbation={self.perturbation} with --penalty={self.penalty}: both are second passes of one "
                 "family (docs/method.md). Choose one of them."
             )
+        self._check_augmentation()
+        if self.lookahead_steps is None:
+            refuse_without_effect(self, ("lookahead_factor",), "without --lookahead_steps")
+        if self.clip_norm is None and self.micro_batch_clip_norm is None:
+            refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
+
+    def _check_augmentation(self) -> None:
+        self.whole_augmentation()
+        if self.flip_averaging and self.test_time_augmentation != "none":
+            raise UserError(
+                f"--flip_averaging with --test_time_augmentation={self.test_time_augmentation}: the one averages "
+                "outputs, the other probabilities. Choose one of them."
+            )
         if self.augment_copies is not None and self.mixing is not None:
             raise UserError(
                 f"--augment_copies={self.augment_copies} with --augmentation={self.augmentation}: what mixes has new "
                 "partners in every pass. Leave one of them out."
+            )
+        if self.max_up > 1 and self.mixing is not None:
+            raise UserError(
+                f"--max_up={self.max_up} with --augmentation={self.augmentation}: the hardest copy is of one sample, and "
+                "mixing makes one of two. Leave one of them out."
             )
         if self.augment_copies is None:
             refuse_without_effect(self, ("copies_in_turn",), "without --augment_copies")
@@ -207,10 +230,6 @@ class StepConfig(Group):
                 f"--max_up={self.max_up} with --augment_copies={self.augment_copies}: of each sample all copies count "
                 "already. Add --copies_in_turn, or leave one of them out."
             )
-        if self.lookahead_steps is None:
-            refuse_without_effect(self, ("lookahead_factor",), "without --lookahead_steps")
-        if self.clip_norm is None and self.micro_batch_clip_norm is None:
-            refuse_without_effect(self, ("clip_norm_type",), "without --clip_norm or --micro_batch_clip_norm")
 
     def whole_augmentation(self) -> AugmentationSettings | AugmentationList:
         """What is chosen: one by its name, or the list of parts.
@@ -240,6 +259,12 @@ class StepConfig(Group):
         if reason := chosen.refusal(shape):
             raise UserError(f"--augmentation={self.augmentation}: {reason}. Change it, or leave it out.")
         return chosen.build(self.seed)
+
+    @property
+    def averages_views(self) -> dict[str, Any]:
+        """The setting by which views of an image are averaged in inference, and its value; empty for none."""
+        given = {"flip_averaging": self.flip_averaging, "test_time_augmentation": self.test_time_augmentation}
+        return {name: value for name, value in given.items() if value not in (False, "none")}
 
     @property
     def mixing(self) -> MixSettings | None:

@@ -151,7 +151,7 @@ class Subject:
                 return math.nan
             history = self.run.history
             return float(history.loc[step + 1, "loss"]) if step + 1 in history.index else math.nan
-        if statistics != "frozen" or config.step.flip_averaging:
+        if statistics != "frozen" or config.step.averages_views:
             return math.nan
         table = self.run.evaluations
         rows = table[

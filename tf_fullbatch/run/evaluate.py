@@ -29,7 +29,7 @@ def evaluate(config: Config) -> Outcome:
         strategy=config.runtime.strategy,
         num_replicas=config.runtime.num_replicas,
         simulate_devices=config.runtime.simulate_devices,
-        flip_averaging=config.step.flip_averaging or trained.step.flip_averaging,
+        **_views(config, trained),
     )
     parts = build.assemble(trained, choose_strategy(trained.runtime), checkpoint)
     for note in notes:
@@ -50,6 +50,15 @@ def evaluate(config: Config) -> Outcome:
     return Outcome.COMPLETED
 
 
+def _views(config: Config, trained: Config) -> dict[str, object]:
+    """How views of an image are averaged: as the command says, else as the run did."""
+    step = config.step if config.step.averages_views else trained.step
+    return {
+        "flip_averaging": step.flip_averaging,
+        "test_time_augmentation": step.test_time_augmentation,
+    }
+
+
 def _refuse_other_settings(config: Config, trained: Config) -> None:
     """Refuses settings that the run was not trained with; defaults count as not given."""
     default, there = result_settings(Config()), result_settings(trained)
@@ -57,7 +66,7 @@ def _refuse_other_settings(config: Config, trained: Config) -> None:
         f"--{name}={value} (there {there[name]})"
         for name, value in result_settings(config).items()
         if value not in (default[name], there[name])
-        and name not in ("flip_averaging", "schedule_epochs", "step")
+        and name not in ("flip_averaging", "test_time_augmentation", "schedule_epochs", "step")
     ]
     if others:
         them = "them" if len(others) > 1 else "it"

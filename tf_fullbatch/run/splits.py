@@ -113,7 +113,7 @@ def _refuse_image_settings(config: Config, train: Split) -> None:
     built_in = not isinstance(config.step.chosen_augmentation, OwnAugmentation)
     given = {
         "augmentation": built_in and config.step.augmentation != "none",
-        "flip_averaging": config.step.flip_averaging,
+        **config.step.averages_views,
     }
     for name in (name for name, is_given in given.items() if is_given):
         raise UserError(

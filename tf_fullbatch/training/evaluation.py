@@ -5,11 +5,12 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, added_losses, as_full_precision
+from tf_fullbatch.core.micro_batch import MicroBatch, StepScalars, added_losses
 from tf_fullbatch.core.passes import Contribution, Scored
 from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
 from tf_fullbatch.core.weighted_means import samples_of
+from tf_fullbatch.training.views import Outputs
 
 
 class EvaluationMeans(NamedTuple):
@@ -24,26 +25,19 @@ class EvaluationMeans(NamedTuple):
     cross_entropy: tf.Tensor
 
 
-def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
-    """Mean of the network's outputs, at least float32, for images `[batch, height, width, channels]` and their
-    mirror images."""
-    outputs = as_full_precision(network(inputs, training=False))
-    return (outputs + as_full_precision(network(tf.reverse(inputs, axis=[2]), training=False))) / 2
-
-
 class EvaluationKernel:
     """Loss and accuracy of a micro-batch in inference, at the variables' present values; see `passes.Kernel`.
 
     Args:
         network: A built Keras model.
         training_loss: The loss of the network's outputs.
-        flip_averaging: Average the outputs for each image `[height, width, channels]` and its mirror image.
+        outputs: How the network's outputs are made, see `views`.
     """
 
-    def __init__(self, network: keras.Model, training_loss: TrainingLoss, *, flip_averaging: bool):
+    def __init__(self, network: keras.Model, training_loss: TrainingLoss, outputs: Outputs):
         self._network = network
         self._training_loss = training_loss
-        self._flip_averaging = flip_averaging
+        self._outputs = outputs
 
     def like(self) -> tuple[EvaluationMeans, tf.TensorSpec, tuple]:
         """The loss and the cross-entropy; the accuracy."""
@@ -67,6 +61,4 @@ class EvaluationKernel:
 
     def outputs(self, inputs: Any) -> Any:
         """The network's outputs in inference, at least float32."""
-        if self._flip_averaging:
-            return mirror_average(self._network, inputs)
-        return as_full_precision(self._network(inputs, training=False))
+        return self._outputs(self._network, inputs)

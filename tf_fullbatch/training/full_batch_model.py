@@ -25,9 +25,9 @@ from tf_fullbatch.optim.rate_factors import factors_text
 from tf_fullbatch.optim.rules import registered  # noqa: F401, for Keras to find
 from tf_fullbatch.training import fit_data, loop
 from tf_fullbatch.training.drivers import ChunkListener
-from tf_fullbatch.training.evaluation import mirror_average
 from tf_fullbatch.training.trainable import build_optimizer
 from tf_fullbatch.training.trainer import Trainer
+from tf_fullbatch.training.views import outputs_in_inference
 
 
 @keras.saving.register_keras_serializable(package="tf_fullbatch")
@@ -107,8 +107,8 @@ class FullBatchModel(keras.Model):
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         """The network's outputs."""
-        if self.settings.flip_averaging and not training:
-            return mirror_average(self.network, inputs)
+        if self.settings.averages_views and not training:
+            return outputs_in_inference(self.settings, getattr(self, "loss", None))(self.network, inputs)
         return self.network(inputs, training=training)
 
     def build(self, input_shape: Any) -> None:

@@ -10,12 +10,10 @@ import tensorflow as tf
 from tf_fullbatch.analysis.flows import smoothness
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
-from tf_fullbatch.core.copies import copies_at_once, copies_in_turn
 from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.core.gradient_trace import SampleSpecs
 from tf_fullbatch.core.kernels import Change, GradientKernel
-from tf_fullbatch.core.micro_batch import Augmentation, MicroBatchLoss, StepScalars
-from tf_fullbatch.core.mixing import Mix
+from tf_fullbatch.core.micro_batch import MicroBatchLoss, StepScalars
 from tf_fullbatch.core.names import EXACT
 from tf_fullbatch.core.network_call import NetworkCall
 from tf_fullbatch.core.passes import Kernel, Metrics
@@ -31,12 +29,14 @@ from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 from tf_fullbatch.optim.transformed_descent import TransformedDescent
 from tf_fullbatch.optim.transforms.variables import Variables, variables_of
 from tf_fullbatch.training import refusals
+from tf_fullbatch.training.augmentation import augmentation_of, mix_of
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.phases import AfterWholeGradient, AtPerturbedWeights, OnePass
 from tf_fullbatch.training.step import StepFunctions
 from tf_fullbatch.training.step_loop import StepLoop
 from tf_fullbatch.training.trainable import Trainable
 from tf_fullbatch.training.trial_step import TrialStep
+from tf_fullbatch.training.views import outputs_in_inference
 from tf_fullbatch.training.xla import use_xla
 
 
@@ -106,7 +106,7 @@ def build_training(
     settings, network = model.settings, model.network
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
-    augmentation = _augmentation(model, samples)
+    augmentation = augmentation_of(model, samples)
     refusals.refuse_copies(
         settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
     )
@@ -114,7 +114,7 @@ def build_training(
         call,
         of_outputs,
         augmentation=augmentation,
-        mix=_mix(settings, of_outputs),
+        mix=mix_of(settings, of_outputs),
         seed=settings.seed,
         multiplicative_noise=settings.multiplicative_noise,
         # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
@@ -179,50 +179,6 @@ def build_training(
         trained=keras_internals.what_trains(network),
         key=key,
     )
-
-
-def _augmentation(model: Trainable, samples: SampleSpecs) -> Augmentation | None:
-    """What is done to the inputs of training samples, a set of copies or without end.
-
-    Raises:
-        UserError: A built-in one that is not for these images, or copies of which nothing would come.
-    """
-    settings, augmentation = model.settings, model.augmentation_function
-    if augmentation is None and settings.augmentation != "none":
-        augmentation = settings.build_augmentation(samples.inputs.shape[1:])
-    if settings.augment_copies is None:
-        return augmentation
-    if augmentation is None:
-        raise UserError(
-            f"--augment_copies={settings.augment_copies} without --augmentation: all copies would be the same. Give "
-            "one, or leave it out."
-        )
-    if settings.copies_in_turn:
-        return copies_in_turn(augmentation, settings.augment_copies)
-    if model.augmentation_function is not None:
-        raise UserError(
-            f"--augment_copies={settings.augment_copies} with an augmentation of your own, which is called with one "
-            "epoch for all samples: add --copies_in_turn."
-        )
-    return copies_at_once(augmentation)
-
-
-def _mix(settings: StepConfig, of_outputs: TrainingLoss) -> Mix | None:
-    """What mixes samples with their partners.
-
-    Raises:
-        UserError: The loss is not linear in the target.
-    """
-    mixing = settings.mixing
-    if mixing is None:
-        return None
-    if not of_outputs.has_cross_entropy:
-        raise UserError(
-            f"--augmentation={settings.augmentation} mixes targets, which is exact for one cross-entropy of classes "
-            f"alone, but the loss is {', '.join(loss.name for loss in of_outputs.losses.values() if loss)}: leave it "
-            "out, or take cross_entropy."
-        )
-    return mixing.build_mix(settings.seed)
 
 
 def _kernel(
@@ -332,7 +288,7 @@ def build_evaluation(
     model: Trainable, loss: TrainingLoss, metrics: Metrics | None, key: tuple
 ) -> EvaluationParts:
     """The evaluation of a compiled model whose network is built; `key` is kept with it."""
-    kernel = EvaluationKernel(model.network, loss, flip_averaging=model.settings.flip_averaging)
+    kernel = EvaluationKernel(model.network, loss, outputs_in_inference(model.settings, model.loss))
     full_pass = FullPass(
         kernel,
         read=lambda: ([], []),

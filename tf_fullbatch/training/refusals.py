@@ -92,7 +92,7 @@ def refuse_images_alone(model: Any, inputs: Any) -> None:
     asked = {
         "augmentation_function": model.augmentation_function is not None,
         f"augmentation={settings.augmentation!r}": settings.augmentation != "none",
-        "flip_averaging": settings.flip_averaging,
+        **settings.averages_views,
     }
     names = [name for name, given in asked.items() if given]
     if names and tf.nest.is_nested(inputs):
@@ -120,14 +120,15 @@ def refuse_copies(max_up: int, *, augmented: bool, outputs: int) -> None:
 
 
 def refuse_averaged_outputs(model: Any, outputs: Any) -> None:
-    """Refuses flip averaging of several outputs.
+    """Refuses views averaged of several outputs.
 
     Raises:
         UserError: It is asked for.
     """
-    if model.settings.flip_averaging and tf.nest.is_nested(outputs):
+    given = list(model.settings.averages_views)
+    if given and tf.nest.is_nested(outputs):
         raise UserError(
-            f"flip_averaging is for a network of one output, but {model.network.name!r} has "
+            f"{given[0]} is for a network of one output, but {model.network.name!r} has "
             f"{len(tf.nest.flatten(outputs))}: leave it out."
         )
 

@@ -109,7 +109,7 @@ Equalize .2 - Equalize .6 -, Color .9 9 Equalize .6 -, AutoContrast .8 - Solariz
 Solarize .4 5 AutoContrast .9 -, TranslateY .9 9 TranslateY .7 9, AutoContrast .9 - Solarize .8 3,
 Equalize .8 - Invert .1 -, TranslateY .7 9 AutoContrast .9 -
 """
-"""The paper's table 7 (Cubuk et al. 2019, 1805.09501), levels of operations without a strength left out."""
+"""The paper's policy (Cubuk et al. 2019, 1805.09501), levels of operations without a strength left out."""
 
 
 def test_the_25_pairs():

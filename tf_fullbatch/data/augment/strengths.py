@@ -58,4 +58,4 @@ AUTOAUGMENT = Strengths(shear=0.3, degrees=30, enhancement=0.9, lost_bits=4, par
 """Cubuk et al. 2019 (1805.09501), and RandAugment's, as torchvision has them."""
 
 WIDE = Strengths(shear=0.99, degrees=135, enhancement=0.99, lost_bits=6, pixels=32)
-"""TrivialAugment's "wide" space, Mueller and Hutter 2021 (2103.10158), table 1."""
+"""TrivialAugment's "wide" space, Mueller and Hutter 2021 (2103.10158)."""

@@ -16,7 +16,7 @@ class AlternatingFlip(PartSettings):
     """Left to right: in epoch 0 a random half of the images, in epoch e those for which that plus e is odd."""
 
     summary: ClassVar[str] = "a random half in the first epoch, then in turn"
-    source: ClassVar[str] = "Jordan 2024 (2404.00498), section 3.6"
+    source: ClassVar[str] = "Jordan 2024 (2404.00498)"
 
     def build(self, seed: int) -> "Augmentation":
         """Epochs 2k and 2k + 1 have each image as it is once and mirrored once, whatever the seed."""

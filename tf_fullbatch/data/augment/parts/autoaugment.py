@@ -46,7 +46,7 @@ PAIRS: tuple[tuple[Step, Step], ...] = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AutoAugment(PartSettings):
-    """Cubuk et al. 2019, appendix A; theirs stands between flip and cutout: crop4,flip,autoaugment,cutout16."""
+    """Cubuk et al. 2019; theirs stands between flip and cutout: crop4,flip,autoaugment,cutout16."""
 
     summary: ClassVar[str] = "the policy found for CIFAR-10"
     channels: ClassVar[int | None] = 3

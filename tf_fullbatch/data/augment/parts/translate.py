@@ -19,7 +19,7 @@ class Translate(PartSettings):
 
     summary: ClassVar[str] = "moved, reflected at the edge"
     number: ClassVar[str] = "pixels"
-    source: ClassVar[str] = "Jordan 2024 (2404.00498), table 1"
+    source: ClassVar[str] = "Jordan 2024 (2404.00498)"
 
     pixels: int = setting(2, "Furthest move each way, in pixels.", minimum=0)
 
