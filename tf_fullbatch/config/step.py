@@ -220,8 +220,8 @@ class StepConfig(Group):
             )
         if self.max_up > 1 and self.mixing is not None:
             raise UserError(
-                f"--max_up={self.max_up} with --augmentation={self.augmentation}: the hardest copy is one sample's, and "
-                "mixing makes one of two. Leave one of them out."
+                f"--max_up={self.max_up} with --augmentation={self.augmentation}: the hardest copy is one "
+                "sample's, and mixing makes one of two. Leave one of them out."
             )
         if self.augment_copies is None:
             refuse_without_effect(self, ("copies_in_turn",), "without --augment_copies")
