@@ -6,6 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.core.focal import SparseFocal
+from tf_fullbatch.core.incorrect_only import IncorrectOnly
 from tf_fullbatch.core.losses import SparseCrossentropy, SparseSquaredError
 from tf_fullbatch.core.random_bits import CUTMIX_STREAM, MIXUP_STREAM, random_bits, uniform_int
 from tf_fullbatch.data.augment.lists import augmentation_list
@@ -163,6 +165,9 @@ def test_accuracy_counts_both_targets():
             {"augmentation": "mixup", "loss": lambda y, z: keras.ops.sum(z, -1)},
             "augmentation=mixup mixes targets",
         ),
+        ({"augmentation": "mixup", "loss": SparseFocal(2.0)}, "augmentation=mixup mixes targets"),
+        ({"augmentation": "mixup", "loss": IncorrectOnly()}, "augmentation=mixup mixes targets"),
+        ({"augmentation": "mixup", "max_up": 2}, "max_up=2 with augmentation=mixup"),
         (
             {"augmentation": "mixup,flip"},
             "augmentation=mixup,flip: mixup mixes samples as they are in the end",

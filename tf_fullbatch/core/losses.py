@@ -190,6 +190,13 @@ def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
     return loss if as_given and loss.fn in _FUNCTIONS else None
 
 
+def is_cross_entropy(loss: keras.losses.Loss) -> bool:
+    """Whether it is one of classes, smoothed or not, and so linear in their probabilities; a variant of one is not."""
+    if isinstance(loss, SparseLoss):
+        return isinstance(loss, SparseCrossentropy)
+    return without_smoothing(loss) is not None
+
+
 _CROSS_ENTROPIES = (
     keras.losses.SparseCategoricalCrossentropy,
     keras.losses.CategoricalCrossentropy,

@@ -27,6 +27,7 @@ class OutputLoss(NamedTuple):
         cross_entropy: The loss per sample without label smoothing, the same function where there is none; None where
             the loss is no cross-entropy of classes.
         correct: Whether each sample is classified correctly, see `accuracy.correct_by`; None where that has no meaning.
+        mixes: Whether the loss of a mean of two targets is the mean of their losses.
     """
 
     function: SampleLoss
@@ -35,6 +36,7 @@ class OutputLoss(NamedTuple):
     name: str = "loss"
     cross_entropy: SampleLoss | None = None
     correct: Correct | None = None
+    mixes: bool = False
 
 
 class MeanLoss(NamedTuple):
@@ -67,6 +69,7 @@ class TrainingLoss:
         losses: The same.
         names: Of the outputs that have a loss.
         has_cross_entropy: Whether there is one loss, and it is a cross-entropy of classes.
+        mixes: Whether there is one loss, and it is linear in the target.
         has_accuracy: Whether there is one loss, and its samples are classified correctly or not.
     """
 
@@ -75,6 +78,7 @@ class TrainingLoss:
         given = {name: loss for name, loss in outputs.items() if loss is not None}
         self.names = list(given)
         self.has_cross_entropy = [loss.cross_entropy is None for loss in given.values()] == [False]
+        self.mixes = [loss.mixes for loss in given.values()] == [True]
         self.has_accuracy = [loss.correct is None for loss in given.values()] == [False]
 
     @classmethod

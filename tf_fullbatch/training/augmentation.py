@@ -45,7 +45,7 @@ def mix_of(settings: StepConfig, of_outputs: TrainingLoss) -> Mix | None:
     mixing = settings.mixing
     if mixing is None:
         return None
-    if not of_outputs.has_cross_entropy:
+    if not of_outputs.mixes:
         raise UserError(
             f"--augmentation={settings.augmentation} mixes targets, which is exact for one cross-entropy of classes "
             f"alone, but the loss is {', '.join(loss.name for loss in of_outputs.losses.values() if loss)}: leave it "
