@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tf_fullbatch.commands.launch_local import Launcher, cluster_configs, free_ports, main
+from tf_fullbatch.commands.launch_local import Launcher, main
+from tf_fullbatch.run.local_cluster import cluster_configs, free_ports
 
 ROOT = Path(__file__).parents[2]
 

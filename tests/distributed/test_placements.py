@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.distributed.cases import CASES, bound
-from tf_fullbatch.commands.launch_local import cluster_configs, free_ports
+from tf_fullbatch.run.local_cluster import cluster_configs, free_ports
 
 ROOT = Path(__file__).parents[2]
 PLACEMENTS = {"2 replicas": 2, "3 replicas": 3, "4 replicas": 4}

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.processes import Process, finish, two_at_a_time, until
 from tests.faults.runs import SHORT, SHORT_STEPS, FaultTestCase
 from tests.faults.tally import faults
-from tf_fullbatch.commands.launch_local import cluster_configs, free_ports
+from tf_fullbatch.run.local_cluster import cluster_configs, free_ports
 
 pytestmark = pytest.mark.faults
 

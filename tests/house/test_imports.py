@@ -23,6 +23,7 @@ WITHOUT_TENSORFLOW = (
     "data.draws",
     "data.classes",
     "data.sources.dataset",
+    "scaling",  # with NumPy and SciPy, but what describes a cluster
     "records",
     "display",
     "report",

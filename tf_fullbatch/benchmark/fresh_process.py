@@ -38,8 +38,12 @@ def call(
         RunError: The process failed.
         subprocess.TimeoutExpired: It took too long.
     """
-    command = [sys.executable, "-m", "tf_fullbatch.benchmark.fresh_process", kind, json.dumps(arguments)]
-    return _last_line(command, f"{kind} in a process of its own", environment, timeout)
+    return _last_line(command(kind, arguments), f"{kind} in a process of its own", environment, timeout)
+
+
+def command(kind: str, arguments: Mapping[str, Any]) -> list[str]:
+    """The command that makes a measurement, see `call`."""
+    return [sys.executable, "-m", "tf_fullbatch.benchmark.fresh_process", kind, json.dumps(arguments)]
 
 
 def call_pytorch(
@@ -56,16 +60,16 @@ def call_pytorch(
     given = {
         name: value for name, value in {**dataclasses.asdict(work), **flags}.items() if value is not None
     }
-    command = [python, str(PYTORCH_SCRIPT), *(f"--{name}={value}" for name, value in given.items())]
-    return _last_line(command, " ".join(command), None, timeout)
+    words = [python, str(PYTORCH_SCRIPT), *(f"--{name}={value}" for name, value in given.items())]
+    return _last_line(words, " ".join(words), None, timeout)
 
 
 def _last_line(
-    command: Sequence[str], what: str, environment: Mapping[str, str] | None, timeout: float | None
+    words: Sequence[str], what: str, environment: Mapping[str, str] | None, timeout: float | None
 ) -> dict[str, Any]:
-    """The last line that a command prints, which is JSON; `what` names it where it fails. See `call`."""
+    """The last line that a command of such words prints, which is JSON; `what` names it where it fails. See `call`."""
     with subprocess.Popen(
-        command,
+        words,
         env={**os.environ, **(environment or {})},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tf_fullbatch.benchmark import device, loops, step_suite, timing, workloads
 from tf_fullbatch.benchmark.comparisons import Workload
+from tf_fullbatch.models.gradient_flops import gradient_flops
 from tf_fullbatch.records.summary import versions
 from tf_fullbatch.run.devices import precision
 
@@ -215,7 +216,7 @@ def _fit(work: Workload, penalty: str, jit_compile: str) -> tuple[timing.Passes,
         net = workloads.network(work)
         model = loops.published_model(net, penalty, work.micro_batch_size, jit_compile)
         run = loops.fit_of(model, work, workloads.random_data(work))
-    return loops.in_precision(work.dtype_policy, run), workloads.gradient_flops(net)
+    return loops.in_precision(work.dtype_policy, run), gradient_flops(net)
 
 
 def _say(text: str) -> None:

@@ -46,6 +46,7 @@ SUITES: dict[str, tuple[str, ...]] = {
         "seconds",
         "json",
     ),
+    "scaling": ("repeats", "json"),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
@@ -68,6 +69,7 @@ class Options:
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
         "curvature spend; optimizers: what steps take beyond their gradient evaluations; augmentation: steps with "
         "each augmentation beside steps without; streaming: images decoded in each pass beside loaded ones; "
+        "scaling: sums and steps over replicas and workers beside the cost model; "
         "gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
@@ -85,7 +87,7 @@ class Options:
     repeats: int = setting(
         5,
         "Rounds; in each, everything is timed once, and medians over rounds are reported (step, small, pytorch, "
-        "curvature, optimizers, augmentation, streaming).",
+        "curvature, optimizers, augmentation, streaming, scaling).",
         minimum=1,
     )
     penalties: tuple[str, ...] = setting(
@@ -157,7 +159,7 @@ class Options:
     json: str | None = setting(
         None,
         "File to write every raw figure to (step, small, pytorch, curvature, optimizers, augmentation, "
-        "streaming).",
+        "streaming, scaling).",
     )
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@ from tf_fullbatch.benchmark.tables import mebibytes, number
 from tf_fullbatch.benchmark.timing import Passes, Progress, Timing
 from tf_fullbatch.core.names import GRADIENT_EVALUATIONS, NOT_BY_XLA
 from tf_fullbatch.display.text import format_count, format_table
+from tf_fullbatch.models.gradient_flops import gradient_flops
 from tf_fullbatch.run.devices import precision
 
 BARE_LOOP = "bare loop"
@@ -57,7 +58,7 @@ class Figures(NamedTuple):
 
 
 def measure(options: Options, progress: Progress) -> dict[str, Any]:
-    """`gradient_flops`, see `workloads.gradient_flops`, and `speed`, see `results`."""
+    """`gradient_flops`, see `models.gradient_flops`, and `speed`, see `results`."""
     work = Workload(
         model=options.model,
         image_size=options.image_size,
@@ -71,7 +72,7 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
     for policy in options.dtype_policies:
         with precision(policy):
             net = workloads.network(work)
-            flops = workloads.gradient_flops(net)
+            flops = gradient_flops(net)
             for jit in jit_settings(options):
                 entries[Configuration(policy, jit, BARE_LOOP)] = loops.bare_loop(net, work, data, jit)
                 for penalty in options.penalties:

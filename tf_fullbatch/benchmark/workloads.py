@@ -43,18 +43,3 @@ def network(work: Workload, activation: str = "relu") -> keras.Model:
         pixel_std=[0.29] * work.channels,
         activation=activation,
     )
-
-
-def gradient_flops(net: keras.Model) -> float | None:
-    """Floating-point operations of one image's gradient in convolutions and matrix products.
-
-    Two per multiply-add, and three times the forward pass (forward, derivative by inputs, derivative by
-    weights): 3.33e9 for ResNet-18 at 32x32. None where the network has no such layer.
-    """
-    multiply_adds = 0
-    for layer in net.layers:
-        if isinstance(layer, keras.layers.Conv2D):
-            multiply_adds += int(np.prod(layer.output.shape[1:3])) * int(np.prod(layer.kernel.shape))
-        elif isinstance(layer, keras.layers.Dense):
-            multiply_adds += int(np.prod(layer.kernel.shape))
-    return 6.0 * multiply_adds or None

@@ -56,6 +56,8 @@ def execute(options: Options) -> dict[str, Any]:
         return results | _streaming(options)
     if options.suite == "augmentation":
         return results | _augmentation(options)
+    if options.suite == "scaling":
+        return results | _scaling(options)
     return results | _compared(options)
 
 
@@ -147,6 +149,15 @@ def _augmentation(options: Options) -> dict[str, Any]:
     )
     print(augmentation_suite.table(rows))
     return {"augmentation": rows}
+
+
+def _scaling(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import scaling_suite
+
+    found = scaling_suite.measure(options, _progress)
+    print(f"milliseconds, medians of {options.repeats} processes each")
+    print(scaling_suite.table(found["rows"]))
+    return found
 
 
 def _progress(text: str) -> None:

@@ -5,9 +5,7 @@ on to all of them, and where one fails the others are ended; the launcher return
 """
 
 import dataclasses
-import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +18,7 @@ from typing import IO
 from tf_fullbatch.commands import console
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run import interruption, processes
+from tf_fullbatch.run.local_cluster import cluster_configs, free_ports
 from tf_fullbatch.settings import flag_parsing
 from tf_fullbatch.settings.fields import check_ranges, setting
 
@@ -54,26 +53,6 @@ def _run(argv: Sequence[str]) -> int:
     if not separator:
         raise UserError("the flags of the run come after --: launch_local --workers=2 -- --flagfile=FILE.")
     return Launcher(Options(**values).workers, [*processes.RUN, *passed_on]).run()
-
-
-def cluster_configs(ports: Sequence[int]) -> list[str]:
-    """TF_CONFIG of each worker of a cluster on this machine, one a port."""
-    cluster = {"worker": [f"127.0.0.1:{port}" for port in ports]}
-    return [
-        json.dumps({"cluster": cluster, "task": {"type": "worker", "index": i}}) for i in range(len(ports))
-    ]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of this machine that nothing listens on, each another one."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for bound in sockets:
-            bound.bind(("127.0.0.1", 0))
-        return [bound.getsockname()[1] for bound in sockets]
-    finally:
-        for bound in sockets:
-            bound.close()
 
 
 class Launcher:

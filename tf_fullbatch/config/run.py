@@ -280,6 +280,8 @@ _FIRST_RUNS: dict[str, dict[str, Any]] = {
         "evaluate_test": True,
         "tensorboard_axes": ("step",),
         "loggers": (),
+        "cluster": None,
+        "cluster_efficiency": None,
     },
 }
 """What the runs of version 0.1.0 did where they had no setting for it."""

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.scaling.cluster import Cluster, parsed
+from tf_fullbatch.scaling.devices import DEVICES
 from tf_fullbatch.settings.components import Group
 from tf_fullbatch.settings.fields import refuse_repeats, refuse_without_effect, setting
 
@@ -157,6 +159,21 @@ class RuntimeConfig(Group):
         "Print the resolved configuration, model size, memory and cost, and stop.",
         affects_results=False,
     )
+    cluster: str | None = setting(
+        None,
+        "With --dry_run: also print what a step and the run would take on this cluster, [SITESx]NODESxDEVICES:KIND, "
+        f"such as 64x8:h100; kinds are {', '.join(DEVICES)}. Own numbers follow: 64x8:h100,between=10Gbit,spread=0.05,"
+        "mtbf=1000h (docs/scaling.md). Data sets of known sizes are not loaded.",
+        affects_results=False,
+    )
+    cluster_efficiency: float | None = setting(
+        None,
+        "Share of the devices' peak arithmetic that training is taken to reach in --cluster. Unset: by device and "
+        "precision.",
+        above=0,
+        maximum=1,
+        affects_results=False,
+    )
 
     def __post_init__(self) -> None:
         Group.__post_init__(self)
@@ -166,6 +183,12 @@ class RuntimeConfig(Group):
                 f"--profile_steps={given}: give two ascending numbers, first and last step, such as 3,5."
             )
         refuse_repeats(self, ("tensorboard_axes", "loggers"))
+        if not self.dry_run:
+            refuse_without_effect(self, ("cluster",), "without --dry_run")
+        if self.cluster is None:
+            refuse_without_effect(self, ("cluster_efficiency",), "without --cluster")
+        else:
+            parsed(self.cluster, self.cluster_efficiency)
         if self.ema_decay is not None and self.swa_start_epoch is not None:
             raise UserError(
                 f"--ema_decay={self.ema_decay:g} and --swa_start_epoch={self.swa_start_epoch} are two averages of the "
@@ -177,6 +200,11 @@ class RuntimeConfig(Group):
             raise UserError(
                 f"--checkpoint_every={self.checkpoint_every}: give steps, such as 50, or minutes, such as 10m."
             )
+
+    @property
+    def planned_cluster(self) -> Cluster | None:
+        """The cluster that --dry_run also plans for; None for none."""
+        return None if self.cluster is None else parsed(self.cluster, self.cluster_efficiency)
 
     @property
     def goals(self) -> dict[str, float]:

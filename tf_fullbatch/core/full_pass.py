@@ -64,6 +64,12 @@ class FullPass:
             self._scalar_sums = _scratch([len(self._scalars) + 3], dtype)
             self._kept = _scratch([most_micro_batches, self._each], dtype)
 
+    @property
+    def reduced_bytes(self) -> int:
+        """Bytes of the vector that is summed over the replicas: sums, figures of each micro-batch, a vote."""
+        numbers = sum(math.prod(v.shape) for v in (*self._sums, self._scalar_sums, self._kept)) + 1
+        return numbers * self._scalar_sums.dtype.size
+
     def run(
         self,
         source: Source,

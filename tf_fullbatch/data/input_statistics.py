@@ -27,6 +27,8 @@ def input_statistics(inputs: np.ndarray | EncodedImages) -> tuple[np.ndarray, np
         )
     if isinstance(inputs, EncodedImages):
         return kept_statistics(inputs, _of_pixels)
+    if inputs.strides[0] == 0:  # a view of one sample that it repeats
+        inputs = inputs[:1]
     return _of_pixels(inputs) if inputs.dtype == np.uint8 else _of_numbers(inputs)
 
 

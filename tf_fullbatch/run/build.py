@@ -55,9 +55,18 @@ class Assembly:
 
 
 def assemble(
-    config: Config, strategy: tf.distribute.Strategy, checkpoint: Checkpoint | None = None
+    config: Config,
+    strategy: tf.distribute.Strategy,
+    checkpoint: Checkpoint | None = None,
+    splits: Splits | None = None,
 ) -> Assembly:
     """Sets the precision, loads the data, and builds the model, restored where there is a checkpoint.
+
+    Args:
+        config: The run.
+        strategy: Where variables live.
+        checkpoint: What the model is restored from.
+        splits: The data, where they are not to be loaded.
 
     Raises:
         UserError: Something that the configuration names is not to be had or does not fit.
@@ -65,7 +74,7 @@ def assemble(
     devices.set_precision(config.runtime.dtype_policy)
     if config.runtime.deterministic:
         devices.make_deterministic(config.step.seed)
-    splits = load_splits(config)
+    splits = splits or load_splits(config)
     if checkpoint is not None:  # it has its own weights; the initial ones may be gone
         config = config.replacing(initial_weights=None, step=None)
     model = build_model(config, splits.train, strategy)

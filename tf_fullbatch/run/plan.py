@@ -10,11 +10,13 @@ from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import counted, format_count, format_duration
 from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
+from tf_fullbatch.run.cluster_text import cluster_text
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.memory import memory_rows
 from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import default_output_dir
-from tf_fullbatch.run.splits import training_batches
+from tf_fullbatch.run.splits import blank_splits, training_batches
+from tf_fullbatch.run.work import work_of
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import audited
 from tf_fullbatch.training.trainable import loss_of
@@ -28,15 +30,18 @@ def plan(config: Config) -> str:
     Raises:
         UserError: As training would.
     """
-    parts = build.assemble(config, choose_strategy(config.runtime))
+    cluster = config.runtime.planned_cluster
+    blank = blank_splits(config) if cluster is not None else None
+    parts = build.assemble(config, choose_strategy(config.runtime), splits=blank)
     model, splits = parts.model, parts.splits
     refuse_unsavable(model.network)
     build.refuse_measured(config, parts)
     batches = training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]
+    sizes = f"{splits}; known sizes, nothing was loaded" if blank else str(splits)
     rows = [("resolved", _resolved(config, model, batches))]
-    rows += [("samples", str(splits)), *(("control", note) for note in splits.notes)]
+    rows += [("samples", sizes), *(("control", note) for note in splits.notes)]
     rows += [("devices", describe_devices(parts.strategy))]
     rates = config.learning_rates(batches.batch_size)
     rows += [("appended", _appended(extension)) for extension in config.optimizer.extensions]
@@ -44,7 +49,9 @@ def plan(config: Config) -> str:
     trainable = sum(math.prod(v.shape) for v in model.network.trainable_variables)
     rows.append(("parameters", f"{trainable:,} trainable"))
     rows += memory_rows(config, model, splits)
-    rows += _cost(config, model, batches, replicas)
+    timed = cluster is None or cluster.is_timed_here
+    seconds = _micro_batch_seconds(model, batches) if timed and not _asks(model) else None
+    rows += _cost(config, model, batches, replicas, seconds)
     if config.runtime.goals:
         goals = " or ".join(f"{name}={limit:g}" for name, limit in config.runtime.goals.items())
         rows.append(("ends earlier", f"after the first pass that reaches {goals}"))
@@ -52,7 +59,10 @@ def plan(config: Config) -> str:
         steps_per_epoch = batches.plan(config.step.micro_batch_size, replicas).steps_per_epoch
         rows.append(("measuring", _measuring(config, steps_per_epoch)))
     width = max(len(name) for name, _ in rows)
-    return "\n".join(lines + [f"{name:<{width}}  {text}" for name, text in rows])
+    lines += [f"{name:<{width}}  {text}" for name, text in rows]
+    if cluster is not None:
+        lines += ["", cluster_text(work_of(config, model, batches, seconds), cluster)]
+    return "\n".join(lines)
 
 
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:
@@ -75,9 +85,9 @@ def _appended(extension: Extension) -> str:
 
 
 def _cost(
-    config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int
+    config: Config, model: FullBatchModel, batches: UpdateBatches, replicas: int, seconds: float | None
 ) -> list[tuple[str, str]]:
-    """Steps, gradient evaluations and the time they would take here."""
+    """Steps, gradient evaluations and, where a micro-batch was timed, the time they would take here."""
     epochs, micro_batch_size = config.total_epochs, config.step.micro_batch_size
     step_plan = batches.plan(micro_batch_size, replicas)
     steps = (
@@ -85,28 +95,32 @@ def _cost(
         f"{epochs * step_plan.steps_per_epoch:,} in {epochs:,} passes of {step_plan.steps_per_epoch:,}; "
         f"{step_plan.micro_batches(0):,} micro-batches of {micro_batch_size} per step",
     )
-    if model.trainer.training.steps.functions.descent.asks_objective:
+    if _asks(model):
         unknown = (
             "not known beforehand: a step asks for as many gradient evaluations as it needs (metrics.csv)"
         )
         return [steps, ("cost", unknown)]
     evaluations = config.step.gradient_evaluations
     samples = epochs * len(batches)
-    seconds = _micro_batch_seconds(model, batches)
+    cost = (
+        "cost",
+        f"{format_count(samples)} samples, {evaluations} gradient evaluations each: "
+        f"{format_count(samples * evaluations)} gradient evaluations",
+    )
+    if seconds is None:
+        return [steps, cost]
     total = seconds * epochs * len(batches) / micro_batch_size / replicas
-    return [
-        steps,
-        (
-            "cost",
-            f"{format_count(samples)} samples, {evaluations} gradient evaluations each: "
-            f"{format_count(samples * evaluations)} gradient evaluations",
-        ),
-        (
-            "time",
-            f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s per micro-batch "
-            f"(one measured), {format_count(micro_batch_size * replicas / seconds)} samples/s",
-        ),
-    ]
+    time = (
+        "time",
+        f"about {format_duration(total)} here, evaluations aside: {seconds:.3g} s per micro-batch "
+        f"(one measured), {format_count(micro_batch_size * replicas / seconds)} samples/s",
+    )
+    return [steps, cost, time]
+
+
+def _asks(model: FullBatchModel) -> bool:
+    """Whether the method asks for as many evaluations as it needs."""
+    return model.trainer.training.steps.functions.descent.asks_objective
 
 
 def _measuring(config: Config, steps_per_epoch: int) -> str:

@@ -8,10 +8,13 @@ import numpy as np
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.classes import class_entries
 from tf_fullbatch.data.controls.apply import Controlled, controlled
-from tf_fullbatch.data.sources.dataset import Split
+from tf_fullbatch.data.sources.dataset import Split, in_order
+from tf_fullbatch.data.sources.known_sizes import KNOWN_SIZES
 from tf_fullbatch.data.sources.own import OwnData
-from tf_fullbatch.data.splits import split_train
+from tf_fullbatch.data.sources.tfds_source import TfdsSource
+from tf_fullbatch.data.splits import check_sizes, split_train
 from tf_fullbatch.errors import UserError
 
 
@@ -107,6 +110,43 @@ def _kept(config: Config, whole: Split, positions: np.ndarray) -> Split:
         return whole
     users = isinstance(config.data.chosen_dataset, OwnData)
     return whole.select(positions) if users or config.controls.gaussian_inputs else whole.keep(positions)
+
+
+def blank_splits(config: Config) -> Splits | None:
+    """Black images in the place of a data set of known sizes, which take no memory; None where they are not known.
+
+    Raises:
+        UserError: The sizes do not fit, or images vary in size and no --image_size says theirs.
+    """
+    data, source = config.data, config.data.chosen_dataset
+    if data.dataset not in KNOWN_SIZES or not isinstance(source, TfdsSource) or config.controls.changes_count:
+        return None
+    sizes, side = KNOWN_SIZES[data.dataset], source.image_size
+    height, width, channels = sizes.shape if side is None else (side, side, sizes.shape[2])
+    if height is None or width is None:
+        raise UserError(
+            f"--dataset={data.dataset}: its images vary in size; give the one they are brought to, --image_size=224."
+        )
+    classes = sizes.classes
+    if data.classes is not None:
+        chosen = class_entries(data.classes)
+        classes = chosen if isinstance(chosen, int) else len(chosen)
+
+    def blank(samples: int) -> Split:
+        samples = round(samples * classes / sizes.classes)
+        images = np.broadcast_to(np.uint8(0), (samples, height, width, channels))
+        return in_order(images, (np.arange(samples) % classes).astype(np.int32), classes)
+
+    check_sizes(sizes.train, data.train_size, data.validation_size)
+    held_out = data.validation_size
+    splits = Splits(
+        blank(data.train_size or sizes.train - held_out),
+        blank(held_out) if held_out else None,
+        blank(sizes.test),
+        sizes.test_split,
+    )
+    config.check_training_set(len(splits.train))
+    return splits
 
 
 def _refuse_image_settings(config: Config, train: Split) -> None:

@@ -1,0 +1,106 @@
+"""`--dry_run --cluster`: what is printed for a flagfile, without the data where their sizes are known."""
+
+import unittest
+from unittest import mock
+
+import numpy as np
+
+from tests.command import CommandTestCase, command
+from tf_fullbatch.config.run import Config
+from tf_fullbatch.config.runtime import RuntimeConfig
+from tf_fullbatch.data.input_statistics import input_statistics
+from tf_fullbatch.data.settings import DataConfig
+from tf_fullbatch.data.sources import tfds_reading
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.run.splits import blank_splits
+
+TINY = ("--model=resnet_tiny", "--dry_run", "--clip_norm=0.25")
+
+
+class ClusterPlanTest(CommandTestCase):
+    draws_curves = False
+
+    def rows(self, *flags: str) -> dict[str, str]:
+        """First word of a line after the plan -> the line."""
+        out = self.assert_done(command(*TINY, *flags)).out
+        return {line.split()[0]: line for line in out.split("\n\n", 2)[2].splitlines() if line}
+
+    def test_without_the_data(self) -> None:
+        flags = ("--dataset=cifar10", "--micro_batch_size=128", "--cluster=64x8:h100")
+        with mock.patch.object(tfds_reading, "open_builder", side_effect=AssertionError("it was opened")):
+            out = self.assert_done(command(*TINY, *flags)).out
+        self.assertIn("50,000 training, 10,000 test; known sizes, nothing was loaded", out)
+        self.assertIn(
+            "391, one per micro-batch of a step (50,000 samples / 128); 121 of 512 have nothing to do", out
+        )
+        for name in ("1 (1x1)", "8 (1x8)", "64 (8x8)", "512 (64x8)"):
+            self.assertRegex(out, rf"(?m)^{name.replace('(', '.').replace(')', '.')} +\d+ +[\d.]+ s ")
+        self.assertNotIn("samples/s", out)  # no micro-batch was timed
+
+    def test_large_sets_take_no_memory(self) -> None:
+        flags = ("--dataset=imagenet2012", "--image_size=224", "--micro_batch_size=2", "--cluster=1x8:a100")
+        rows = self.rows(*flags)
+        self.assertIn("640,584, one per micro-batch", rows["most"])
+        refused = command(*TINY, "--dataset=imagenet2012", "--cluster=1x8:a100")
+        self.assert_refused(refused, "--image_size=224")
+
+    def test_a_cpu_is_timed_here(self) -> None:
+        rows = self.rows("--train_size=200", "--micro_batch_size=50", "--cluster=1x2:cpu")
+        self.assertIn("as timed here", rows["a"])
+        self.assertEqual(rows["1"].split()[2], "4")
+        self.assertEqual(rows["2"].split()[2], "2")
+
+    def test_sites_are_named_and_one_ring_over_them(self) -> None:
+        rows = self.rows("--train_size=200", "--cluster=2x4x8:h100,notice=2m")
+        self.assertIn("2 sites of 4 nodes with 8 devices each", rows["on"])
+        self.assertIn("in one ring over all nodes", rows["all-reduce"])
+        self.assertIn("between sites", rows["assumed"])
+        self.assertIn("of notice", rows["assumed"])
+
+    def test_a_method_that_asks(self) -> None:
+        rows = self.rows("--train_size=200", "--cluster=1x8:h100", "--optimizer=lbfgs", "--clip_norm=none")
+        self.assertIn("counts one gradient evaluation per step", rows["beside"])
+
+    def test_is_refused_alone(self) -> None:
+        for flags, part in (
+            (("--cluster=1x8:h100", "--dry_run=false"), "without --dry_run"),
+            (("--cluster_efficiency=0.5",), "without --cluster"),
+            (("--cluster=1x8:h100", "--cluster_efficiency=1.5"), "must be at most 1"),
+            (("--cluster=1x8:h10",), "did you mean h100"),
+        ):
+            with self.subTest(flags):
+                self.assert_refused(command(*TINY, *flags), part)
+
+
+class BlankSplitsTest(unittest.TestCase):
+    def blank(self, **data):
+        return blank_splits(Config(data=DataConfig.of(**data), runtime=RuntimeConfig()))
+
+    def test_have_the_sizes_of_the_set(self) -> None:
+        splits = self.blank(dataset="cifar100", train_size=1000, validation_size=500)
+        self.assertEqual(
+            [len(part) for part in (splits.train, splits.validation, splits.test)], [1000, 500, 10_000]
+        )
+        self.assertEqual((splits.train.input_shape, splits.train.num_classes), ((32, 32, 3), 100))
+        self.assertEqual(len(self.blank(dataset="cifar10", validation_size=5000).train), 45_000)
+        self.assertEqual(len(self.blank(dataset="cifar10", classes=4).train), 20_000)
+
+    def test_others_are_loaded(self) -> None:
+        self.assertIsNone(self.blank(dataset="digits"))
+        self.assertIsNone(self.blank(dataset="stl10"))
+
+    def test_sizes_that_do_not_fit(self) -> None:
+        with self.assertRaises(UserError):
+            self.blank(dataset="mnist", train_size=60_001)
+
+    def test_statistics_of_a_repeated_sample_are_those_of_the_sample(self) -> None:
+        sample = np.random.default_rng(0).integers(0, 256, (4, 4, 3), np.uint8)
+        repeated = np.broadcast_to(sample, (50, 4, 4, 3))
+        for found, expected in zip(
+            input_statistics(repeated), input_statistics(repeated.copy()), strict=True
+        ):
+            np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,39 @@
+"""Sizes of data sets as they were published, for plans where the data are not at hand."""
+
+from typing import NamedTuple
+
+
+class SetSizes(NamedTuple):
+    """How large a set of images is.
+
+    Attributes:
+        train: Training samples.
+        test: Samples of the split that serves as test.
+        test_split: Its name.
+        shape: Height, width, channels; height and width None where images vary in size.
+        classes: Classes.
+    """
+
+    train: int
+    test: int
+    test_split: str
+    shape: tuple[int | None, int | None, int]
+    classes: int
+
+
+_IMAGENET = (1_281_167, 50_000, "validation")
+
+KNOWN_SIZES: dict[str, SetSizes] = {
+    "cifar10": SetSizes(50_000, 10_000, "test", (32, 32, 3), 10),
+    "cifar100": SetSizes(50_000, 10_000, "test", (32, 32, 3), 100),
+    "mnist": SetSizes(60_000, 10_000, "test", (28, 28, 1), 10),
+    "fashion_mnist": SetSizes(60_000, 10_000, "test", (28, 28, 1), 10),
+    "svhn_cropped": SetSizes(73_257, 26_032, "test", (32, 32, 3), 10),
+    "imagenet2012": SetSizes(*_IMAGENET, (None, None, 3), 1000),
+    **{
+        f"imagenet_resized/{side}x{side}": SetSizes(*_IMAGENET, (side, side, 3), 1000)
+        for side in (8, 16, 32, 64)
+    },
+}
+"""TFDS' name -> sizes, of the publications: Krizhevsky 2009; LeCun et al. 1998; Xiao et al. 2017; Netzer et al. 2011;
+Russakovsky et al. 2015; Chrabaszcz et al. 2017."""
