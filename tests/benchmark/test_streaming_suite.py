@@ -18,7 +18,7 @@ from tf_fullbatch.data.sources.image_layouts import layout_of
 class StreamingSuiteTest(unittest.TestCase):
     def test_the_set(self) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            images, size = streaming_suite.made_set(Path(folder), 3_000_000)
+            images, size = streaming_suite.made_set(Path(folder), 3_000_000, 2)
             classes = layout_of(Path(folder)).splits["train"]
             files = [files.folder / name for files in classes.values() for name in files.names]
             self.assertEqual(len(files), images)
@@ -38,8 +38,8 @@ class StreamingSuiteTest(unittest.TestCase):
             ) as called:
                 self.assertEqual(benchmark.main(["benchmark", *flags.split()]), 0)
             found = json.loads(Path(folder, "found.json").read_text())["streaming"]
-        self.assertEqual((found["images"], found["growth"]), (16, 2 * 2**20))
-        self.assertEqual([c.args[1]["images"] for c in called.call_args_list], [2, 16])
+        self.assertEqual((found["images"], found["growth"]), (32, 2 * 2**20))
+        self.assertEqual([c.args[1]["images"] for c in called.call_args_list], [4, 32])
         self.assertEqual({side: len(s) for side, s in found["seconds"].items()}, {"streamed": 2, "loaded": 2})
         self.assertRegex(
             out.getvalue(), r"ratio.*wanted\s+growth of peak.*\n-.*\n.*<= 1.15 +2.* MiB +<= 300 MiB"

@@ -24,8 +24,8 @@ _SIDES = (375, 500)
 _QUALITY = 90
 _DIFFERENT = 16
 _CLASSES = 2
-_LEAST = 16
-"""Images at least, so that an eighth has two."""
+_PART = 8
+"""The memory that all images take is compared with that of so many times fewer."""
 _PASSES = 2
 """Of those whose memory is measured."""
 
@@ -39,7 +39,8 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
         and their `growth`, in bytes.
     """
     with tempfile.TemporaryDirectory() as folder:
-        images, jpeg_bytes = made_set(Path(folder), options.jpeg_megabytes * 10**6)
+        least = _PART * max(_CLASSES, options.micro_batch_size)
+        images, jpeg_bytes = made_set(Path(folder), options.jpeg_megabytes * 10**6, least)
         progress(f"made {images} JPEGs, {jpeg_bytes / 1e6:.0f} MB")
         settings: dict[str, Any] = {
             "folder": folder,
@@ -53,7 +54,7 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
         }
         seconds = timing.seconds_of(timing.measure(sides, options.repeats, progress, options.seconds))
         peaks = {}
-        for count in (images // 8, images):
+        for count in (images // _PART, images):
             peaks[count] = fresh_process.call("streamed_memory", {**settings, "images": count})["peak"]
             progress(f"{count} images streamed: peak {mebibytes(peaks[count])}")
     return {
@@ -63,7 +64,7 @@ def measure(options: Options, progress: Progress) -> dict[str, Any]:
         "seconds": seconds,
         "ratio": timing.spread(timing.ratios(seconds[STREAMED], seconds[LOADED]))._asdict(),
         "peaks": list(peaks.values()),
-        "growth": peaks[images] - peaks[images // 8],
+        "growth": peaks[images] - peaks[images // _PART],
     }
 
 
@@ -110,8 +111,8 @@ def streamed_memory(*, images: int, **settings: Any) -> dict[str, int]:
     return {"peak": device.peaks().host}
 
 
-def made_set(folder: Path, size: float) -> tuple[int, int]:
-    """Writes JPEGs into class folders until they take `size` bytes.
+def made_set(folder: Path, size: float, least: int) -> tuple[int, int]:
+    """Writes JPEGs into class folders until they take `size` bytes, and are `least` or more.
 
     A few different pictures over and over, slopes and noise of about a photograph's bytes per pixel.
 
@@ -126,7 +127,7 @@ def made_set(folder: Path, size: float) -> tuple[int, int]:
         pixels = np.clip(smooth + random.normal(0, 12, (*_SIDES, 3)), 0, 255).astype(np.uint8)
         encoded.append(tf.io.encode_jpeg(pixels, quality=_QUALITY).numpy())
     images = written = 0
-    while written < size or images < _LEAST:
+    while written < size or images < least:
         path = folder / f"class_{images % _CLASSES}" / f"{images:07d}.JPEG"
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(encoded[images % _DIFFERENT])
