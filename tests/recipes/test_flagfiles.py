@@ -11,6 +11,14 @@ from tf_fullbatch.config.run import Config
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = ROOT / "flags"
+SEVEN = (
+    "cifar10",
+    "cifar10_no_augmentation",
+    "digits",
+    "cifar100",
+    "tiny_imagenet",
+    "imagenet",
+)  # folders of all rows
 BASE = "base.flags"  # included by the rows of its folder, not a recipe by itself
 
 
@@ -117,7 +125,7 @@ def rows_of(folder: str) -> dict[str, Path]:
 
 class PublishedRowsTest(unittest.TestCase):
     def test_the_rows_are_the_tables(self):
-        for folder in ("cifar10", "cifar10_no_augmentation", "digits"):
+        for folder in SEVEN:
             self.assertEqual(set(rows_of(folder)), set(TABLE), folder)
 
     def test_each_row_sets_what_the_table_says_and_nothing_else(self):
@@ -133,6 +141,42 @@ class PublishedRowsTest(unittest.TestCase):
                 changed = settings(parse(FLAGS / "cifar10_no_augmentation" / f"{name}.flags"))
                 self.assertEqual(changed, twin | {"augmentation": "none"})
 
+    def test_other_data_networks_and_copies_change_what_they_say_alone(self):
+        sides = {"image_size": 224, "shorter_side": 256, "random_resized_crop": True, "augmentation": "flip"}
+        changes = {
+            "cifar100": {"dataset": "cifar100"},
+            "tiny_imagenet": {"dataset": "tiny-imagenet-200/"},
+            "imagenet": {"dataset": "imagenet/", "model": "resnet50"} | sides,
+        }
+        for folder, change in changes.items():
+            for name in TABLE:
+                self.check_twin(folder, name, name, change)
+        for name in ("sgd", "fb_strong_reg"):
+            for network in ("resnet50", "resnet152"):
+                self.check_twin("cifar10_networks", f"{name}_{network}", name, {"model": network})
+            for network in ("densenet121", "vgg16"):
+                config = parse(FLAGS / "cifar10_networks" / f"{name}_{network}.flags")
+                twin = parse(FLAGS / "cifar10" / f"{name}.flags", f"--model={network}", "--shortcut=auto")
+                self.assertEqual(twin, config)
+        for name in ("sgd", "fb_clipped", "fb_regularized", "fb_strong_reg"):
+            for copies in (10, 40):
+                change = {"augment_copies": copies, "copies_in_turn": name == "sgd"}
+                self.check_twin("cifar10_copies", f"{name}_{copies}", name, change)
+
+    def check_twin(self, folder: str, name: str, twin: str, change: dict[str, object]) -> None:
+        """That a flagfile is the row `twin` with these settings, and no others, changed."""
+        with self.subTest(folder=folder, row=name):
+            before = settings(parse(FLAGS / "cifar10" / f"{twin}.flags"))
+            after = settings(parse(FLAGS / folder / f"{name}.flags"))
+            idle = {"shorter_side", "stream_images", "random_resized_crop", "target"}
+            different = {k for k in before.keys() | after.keys() if before.get(k) != after.get(k)}
+            self.assertLessEqual(different, change.keys() | idle)
+            for key, value in change.items():
+                found = after[key]
+                if key == "dataset" and str(value).endswith("/"):
+                    found = f"{Path(str(found)).name}/"
+                self.assertEqual(value, found, key)
+
     def test_header_names_the_row(self):
         titles = {
             "sgd": "Baseline SGD",
@@ -143,7 +187,7 @@ class PublishedRowsTest(unittest.TestCase):
             "fb_strong_reg": "FB strong reg.",
             "fb_in_practice": "FB in practice",
         }
-        for folder in ("cifar10", "cifar10_no_augmentation", "digits"):
+        for folder in SEVEN:
             for name, title in titles.items():
                 with self.subTest(folder=folder, row=name):
                     self.assertIn(f'row "{title}"', header(FLAGS / folder / f"{name}.flags"))

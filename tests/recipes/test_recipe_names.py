@@ -62,7 +62,7 @@ class RecipeNamesTest(unittest.TestCase):
     def test_what_there_is_is_said_in_one_line(self) -> None:
         said = (
             "there are cifar10/{base,fb_baseline,fb_clipped,fb_in_practice,fb_regularized,fb_strong_reg,"
-            "fb_train_longer,sgd}, cifar10_no_augmentation/{"
+            "fb_train_longer,sgd}, cifar100/{"
         )
         for name in ("", "sgd", "other"):
             value = f"recipe:{name}"
