@@ -1,8 +1,8 @@
 """Arrays of weights that no input is multiplied by: a class token, positions, scales of channels."""
 
-import math
-
 import keras
+
+_AXES = "uvw"
 
 
 def one_per_sample(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
@@ -15,18 +15,20 @@ def learned_array(
 ) -> keras.KerasTensor:
     """Weights of a shape, the same for every sample, as a functional network of stock layers has them.
 
-    A dense layer without bias is given the number 1: its kernel `[1, prod(shape)]` is the array, and the kernel's
-    gradient is the array's, summed over samples.
+    A layer multiplies its kernel, which is the array, by the number 1; the kernel's gradient is the array's, summed
+    over samples.
 
     Args:
         ones: `one_per_sample` of the network's inputs.
-        shape: The array's shape.
+        shape: The array's shape, of one to three axes. With one it is spared where scales and biases are, of weight
+            decay for instance.
         initializer: Of the array.
-        name: Name of the dense layer.
+        name: Name of the layer.
 
     Returns:
         `[batch, *shape]`.
     """
-    size = math.prod(shape)
-    array = keras.layers.Dense(size, use_bias=False, kernel_initializer=initializer, name=name)(ones)
-    return array if shape == (size,) else keras.layers.Reshape(shape, name=f"{name}_array")(array)
+    axes = _AXES[: len(shape)]
+    return keras.layers.EinsumDense(f"bz,{axes}->b{axes}", shape, kernel_initializer=initializer, name=name)(
+        ones
+    )

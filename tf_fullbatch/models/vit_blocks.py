@@ -53,7 +53,8 @@ def _tokens(x: keras.KerasTensor, width: int, patch: int, seed: int) -> keras.Ke
     )(x)
     tokens = keras.layers.Reshape((-1, width), name="embed_tokens")(patches)
     ones = one_per_sample(x, "embed_samples")
-    first = learned_array(ones, (1, width), normal(seed, "embed_class_token"), "embed_class_token")
+    token = learned_array(ones, (width,), normal(seed, "embed_class_token"), "embed_class_token")
+    first = keras.layers.Reshape((1, width), name="embed_first")(token)
     tokens = keras.layers.Concatenate(axis=1, name="embed_join")([first, tokens])
     positions = learned_array(
         ones, tuple(tokens.shape[1:]), normal(seed, "embed_positions"), "embed_positions"
