@@ -52,8 +52,9 @@ class CountTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(count(name, num_classes), expected)
 
     def test_width_and_shortcut_of_a_cifar_network(self) -> None:
-        # As some published runs had it: width 64 instead of 16. Projections with norms: 16 * 32 + 64 and 32 * 64 + 128.
-        self.assertEqual(count("resnet20", width=64), 4_327_754)
+        # As some published runs had it: width 64 instead of 16, and normalised projections.
+        self.assertEqual(count("resnet20", width=64, shortcut="conv_norm"), 4_327_754)
+        # Projections 16 * 32 and 32 * 64, norms 2 * (32 + 64).
         self.assertEqual(count("resnet20", shortcut="conv_norm"), 269_722 + 2_752)
 
     @parameterized.parameters((3, 20, 0.27e6), (9, 56, 0.85e6))
@@ -86,7 +87,7 @@ class DeepCountTest(tf.test.TestCase, parameterized.TestCase):
 
     @parameterized.parameters(("resnet32", 7_427_914), ("resnet56", 13_628_234), ("resnet110", 27_578_954))
     def test_cifar_networks_of_width_64(self, name: str, expected: int) -> None:
-        self.assertEqual(count(name, width=64), expected)
+        self.assertEqual(count(name, width=64, shortcut="conv_norm"), expected)
 
     @parameterized.parameters(
         # He et al. 2016, "Identity mappings": 1.7 and 10.2 million, table 4 and the text.
