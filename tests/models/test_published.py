@@ -35,6 +35,17 @@ class PublishedTest(tf.test.TestCase, parameterized.TestCase):
     def test_counts_of_deep_networks(self, name: str, published: Published):
         self.assertEqual(parameters(name, published.side, published.classes), published.parameters)
 
+    @parameterized.parameters(
+        ("vgg16", 32, 100, {}, 14_774_436),
+        ("vgg16", 32, 10, {"conv_bias": False}, 14_724_042),
+        # torchvision's documented counts of the networks without BatchNorm.
+        ("vgg11", 224, 1000, {"norm": "none"}, 132_863_336),
+        ("vgg16", 224, 1000, {"norm": "none"}, 138_357_544),
+        ("resnet18", 32, 100, {}, 11_220_132),
+    )
+    def test_counts_with_settings(self, name: str, side: int, classes: int, settings: dict, expected: int):
+        self.assertEqual(parameters(name, side, classes, **settings), expected)
+
     def test_building_without_weights_counts_those_of_the_built_network(self):
         network = built("resnet_tiny")
         self.assertEqual(parameters("resnet_tiny", 8, 3), network.count_params() - 2 * sum_of_norms(network))
