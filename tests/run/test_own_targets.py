@@ -214,7 +214,7 @@ class OwnTargetsTest(CommandTestCase):
             ),
             (
                 (*digits, "--loss=nothing"),
-                "accepted are cross_entropy, squared_error, keras:NAME, FILE.py:function",
+                "squared_error, keras:NAME, FILE.py:function",
             ),
             ((*digits, *own(loss="nothing")), "returned a int: return a keras.losses.Loss or a function"),
             ((*digits, *own(loss="huber"), "--loss_options=d=1"), "does not take that"),
