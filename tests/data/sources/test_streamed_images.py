@@ -121,6 +121,22 @@ class PreprocessingTest(parameterized.TestCase, tf.test.TestCase):
         self.assertLessEqual(np.abs(found - expected).max(), 2)
         self.assertLess(np.abs(found - expected).mean(), 0.35)
 
+    @parameterized.parameters((60, 90, 16), (20, 24, 40), (9, 80, 16))
+    def test_a_random_crop_is_its_window_resized_as_pillow_has_it(
+        self, height: int, width: int, size: int
+    ) -> None:
+        rng, image = np.random.default_rng(height), made(4, height, width)
+        for _ in range(5):
+            draws = rng.integers(0, 2**32, 40, dtype=np.uint32)
+            (row, column, rows, columns), _ = window(height, width, draws)
+            part = Image.fromarray(image[row : row + rows, column : column + columns])
+            expected = np.asarray(part.resize((size, size), Image.Resampling.BILINEAR)).astype(int)
+            found = (
+                pixels.random_resized_crop(tf.constant(image), size, tf.constant(draws)).numpy().astype(int)
+            )
+            # Pillow rounds to whole values between rows and columns.
+            self.assertLessEqual(np.abs(found - expected).max(), 2)
+
     def test_a_window_by_numpy(self) -> None:
         rng = np.random.default_rng(0)
         sizes, fallbacks = [(50, 70), (70, 50), (10, 90), (90, 10), (1, 1)], 0
