@@ -58,12 +58,12 @@ class Alone:
     """What one replica takes.
 
     Attributes:
-        micro_batch: Seconds of a micro-batch.
+        micro_batch: Size of the vector -> seconds of a micro-batch.
         overhead: Size of the vector -> seconds of a step beside its micro-batches.
         exchange: Size of the vector -> seconds of an update alone.
     """
 
-    micro_batch: float
+    micro_batch: Mapping[int, float]
     overhead: Mapping[int, float]
     exchange: Mapping[int, float]
 
@@ -105,32 +105,28 @@ def rows(timings: Mapping[Place, Mapping[str, Any]]) -> list[dict[str, Any]]:
         most = max(MICRO_BATCHES)
         for numbers, by_count in measured["step"].items():
             rest = alone.overhead[numbers] + _exchange(place, numbers, link)
-            model = pieces(most, place.members) * alone.micro_batch + rest
+            model = pieces(most, place.members) * alone.micro_batch[numbers] + rest
             found.append(_row("step", place, numbers, by_count[most], model, fitted=False))
         least = min(measured["step"])
         rounds = pieces(most, place.members)
         late = stragglers.slowest(stragglers.groups(most, place.members), SPREAD) - rounds
         rest = alone.overhead[least] + _exchange(place, least, link)
         # The wait varies, and the rest of a micro-batch does not.
-        model = rounds * alone.micro_batch + late * WAIT_SECONDS + rest
+        model = rounds * alone.micro_batch[least] + late * WAIT_SECONDS + rest
         found.append(_row("varying step", place, least, measured["varying"], model, fitted=False))
     return found
 
 
 def alone_of(measured: Mapping[str, Any]) -> Alone:
-    """What one replica takes: a micro-batch by how much longer many take than few, of the smallest vector; the rest."""
+    """What one replica takes: a micro-batch, by how much longer steps of many take than those of few, and the rest."""
     few, many = MICRO_BATCHES
-    medians = {
-        numbers: {count: statistics.median(seconds) for count, seconds in by_count.items()}
-        for numbers, by_count in measured["step"].items()
-    }
-    smallest = medians[min(medians)]
-    micro_batch = (smallest[many] - smallest[few]) / (many - few)
-    return Alone(
-        micro_batch,
-        {numbers: by_count[many] - many * micro_batch for numbers, by_count in medians.items()},
-        {numbers: statistics.median(seconds) for numbers, seconds in measured["exchange"].items()},
-    )
+    micro_batch, overhead = {}, {}
+    for numbers, by_count in measured["step"].items():
+        short, long = (statistics.median(by_count[count]) for count in (few, many))
+        micro_batch[numbers] = (long - short) / (many - few)
+        overhead[numbers] = long - many * micro_batch[numbers]
+    exchange = {numbers: statistics.median(seconds) for numbers, seconds in measured["exchange"].items()}
+    return Alone(micro_batch, overhead, exchange)
 
 
 def link_of(exchange: Mapping[int, Sequence[float]], alone: Alone) -> Link:
@@ -146,7 +142,7 @@ def link_of(exchange: Mapping[int, Sequence[float]], alone: Alone) -> Link:
         np.ones_like(sizes),
         rcond=None,
     )[0]
-    return Link(1 / max(inverse, 1e-15), max(latency, 0.0), shared=True)
+    return Link(1 / max(float(inverse), 1e-15), max(float(latency), 0.0), shared=True)
 
 
 def _exchange(place: Place, numbers: int, link: Link) -> float:

@@ -60,14 +60,12 @@ def seconds(cluster: Cluster, size: float) -> float:
     operations: first within nodes, then between those of a site, then between sites, each by the faster of `ring` and
     `tree`; what is summed within is as large as what goes between.
     """
-    shared = cluster.device.shared
-    inside = Link(cluster.inside, cluster.inside_latency, shared)
+    inside = Link(cluster.inside, cluster.inside_latency)
     if cluster.workers == 1:
         return star(cluster.devices, size, inside)
-    between = Link(cluster.between, cluster.latency, shared)
     levels = (
         (cluster.devices, inside),
-        (cluster.nodes, between),
+        (cluster.nodes, Link(cluster.between, cluster.latency)),
         (cluster.sites, Link(cluster.wan, cluster.wan_latency)),
     )
     return sum(min(ring(members, size, link), tree(members, size, link)) for members, link in levels)
@@ -80,5 +78,5 @@ def flat_ring_seconds(cluster: Cluster, size: float) -> float:
         min(cluster.between, cluster.wan) if wan else cluster.between,
         max(cluster.latency, cluster.wan_latency) if wan else cluster.latency,
     )
-    inside = Link(cluster.inside, cluster.inside_latency, cluster.device.shared)
+    inside = Link(cluster.inside, cluster.inside_latency)
     return ring(cluster.devices, size, inside) + ring(cluster.workers, size, slowest)

@@ -22,7 +22,6 @@ class Device:
         between: Bytes per second and direction between a node and the others.
         latency: Seconds of one message there.
         overhead: Assumed seconds of a step beside its micro-batches: calls, figures, the update.
-        shared: Whether all devices share one medium, as those simulated on one machine do.
     """
 
     product: str
@@ -35,7 +34,6 @@ class Device:
     between: float
     latency: float = 20e-6
     overhead: float = 5e-3
-    shared: bool = False
 
 
 def _peaks(float64: float, float32: float, tf32: float, bfloat16: float | None) -> dict[str, float]:
@@ -98,12 +96,12 @@ DEVICES: dict[str, Device] = {
     ),
     "cpu": Device(
         product="this machine's processor, as a replica of its own",
-        source="a micro-batch that --dry_run times; docs/scaling.md, measured",
+        source="a micro-batch that `--dry_run` times; between replicas: measured, below",
         flops={},
         reached={},
         memory=None,
-        inside=2 * _GB,
-        inside_latency=0.5e-3,
+        inside=3.5 * _GB,
+        inside_latency=1e-3,
         between=10 * _GBIT,
         latency=1e-3,
         overhead=3e-3,

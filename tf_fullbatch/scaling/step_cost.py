@@ -125,8 +125,8 @@ def micro_batch_seconds(work: Work, cluster: Cluster) -> float:
         )
     if not work.flops:
         raise UserError(
-            f"--cluster={cluster.name}:{cluster.kind}: no operations were counted, the network has no convolution or "
-            "dense layer; give a micro-batch's time, such as micro_batch=0.5s."
+            f"--cluster={cluster.name}:{cluster.kind}: no operations could be counted in the network's layers; "
+            "give a micro-batch's time, such as micro_batch=0.5s."
         )
     reached = cluster.efficiency or device.reached[work.dtype_policy]
     return work.micro_batch_size * work.flops / (device.flops[work.dtype_policy] * reached)
