@@ -8,14 +8,20 @@ import pytest
 
 from tf_fullbatch.benchmark import augmentation_suite, options
 from tf_fullbatch.benchmark.comparisons import AUGMENTED
+from tf_fullbatch.benchmark.device import Peaks
+from tf_fullbatch.benchmark.timing import Timing
 from tf_fullbatch.commands import benchmark
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.errors import UserError
 
 
 def test_ratios_are_medians_over_rounds():
-    steps = {"none": [2.0, 4.0, 5.0], "flip": [2.2, 4.4, 5.0]}
-    (row,) = augmentation_suite.results({"flip": "flip"}, steps, {"flip": [0.1, 0.1, 0.5]}, micro_batches=2)
+    def timings(*seconds):
+        return [Timing(one, 2 * one, Peaks(0, None)) for one in seconds]
+
+    steps = {"none": timings(2.0, 4.0, 5.0), "flip": timings(2.2, 4.4, 5.0)}
+    alone = {"flip": timings(0.1, 0.1, 0.5)}
+    (row,) = augmentation_suite.results({"flip": "flip"}, steps, alone, micro_batches=2)
     assert row["ratio"] == pytest.approx(1.1)
     assert row["alone_ratio"] == pytest.approx(1.1)
     assert (row["seconds"], row["alone_seconds"], row["wanted"]) == (4.4, 0.1, 1.1)

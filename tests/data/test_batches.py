@@ -23,7 +23,7 @@ class UpdateBatchesTest(tf.test.TestCase):
     def test_rows_of_a_run_are_a_view_and_others_a_copy(self):
         data = batches(10)
         for rows, shares in (([3, 4, 5], True), ([3, 5, 6], False), ([], False)):
-            inputs, targets, ids, _ = data.select_rows(np.array(rows, np.int64))
+            inputs, targets, ids, *_ = data.select_rows(np.array(rows, np.int64))
             self.assertAllEqual(inputs, data.inputs[rows])
             self.assertAllEqual(targets, rows)
             self.assertAllEqual(ids, rows)
@@ -31,7 +31,7 @@ class UpdateBatchesTest(tf.test.TestCase):
 
     def test_rows_of_a_shuffled_set_may_come_in_any_order(self):
         # 5 - 3 = 2, as of a run, but they are none.
-        inputs, targets, ids, _ = batches(10, shuffle=True).select_rows(np.array([3, 9, 5]))
+        inputs, targets, ids, *_ = batches(10, shuffle=True).select_rows(np.array([3, 9, 5]))
         self.assertAllEqual(targets, [3, 9, 5])
         self.assertAllEqual(ids, [3, 9, 5])
         self.assertAllEqual(inputs[:, 0], [3, 9, 5])

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tf_fullbatch.benchmark import loops, timing, workloads
 from tf_fullbatch.benchmark.comparisons import AUGMENTED, MOST_OF_AUGMENTATION, Workload
 from tf_fullbatch.benchmark.options import Options
-from tf_fullbatch.benchmark.timing import Passes, Progress
+from tf_fullbatch.benchmark.timing import Passes, Progress, Timing
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core.losses import SparseCrossentropy
 from tf_fullbatch.core.micro_batch import augmented
@@ -17,7 +17,7 @@ from tf_fullbatch.data.batches import UpdateBatches, micro_batch
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
-COLUMNS = ("augmentation", "s/step", "x without", "wanted", "alone, ms/micro-batch", "x without, alone")
+COLUMNS = ("augmentation", "s/step", "x without", "wanted", "alone, ms/micro-batch", "x, by processor time")
 NONE = "none"
 
 
@@ -35,36 +35,40 @@ def measure(options: Options, progress: Progress) -> list[dict[str, Any]]:
     for name, text in texts.items():
         steps[name] = _steps(net, work, data, text)
         alone[name] = _alone(work, data, text)
-    of_steps = timing.seconds_of(timing.measure(steps, options.repeats, progress))
-    of_alone = timing.seconds_of(timing.measure(alone, options.repeats, progress, options.seconds))
+    of_steps = timing.measure(steps, options.repeats, progress)
+    of_alone = timing.measure(alone, options.repeats, progress, options.seconds)
     return results(texts, of_steps, of_alone, micro_batches=-(-work.samples // work.micro_batch_size))
 
 
 def results(
     texts: Mapping[str, str],
-    steps: Mapping[str, Sequence[float]],
-    alone: Mapping[str, Sequence[float]],
+    steps: Mapping[str, Sequence[Timing]],
+    alone: Mapping[str, Sequence[Timing]],
     micro_batches: int,
 ) -> list[dict[str, Any]]:
     """One dictionary for each augmentation; ratios are medians over rounds.
 
     Args:
         texts: Name -> list.
-        steps: Name -> seconds per step of each round, without any under `NONE`.
-        alone: Name -> seconds of the augmentation of one micro-batch by itself, of each round.
+        steps: Name -> a step of each round, without any under `NONE`.
+        alone: Name -> the augmentation of one micro-batch by itself, of each round. Its share of a step is that of the
+            processor's time, which other processes disturb less than the clock.
         micro_batches: Of a step.
     """
-    without, rows = steps[NONE], []
+    seconds, of_alone, rows = timing.seconds_of(steps), timing.seconds_of(alone), []
     for name, text in texts.items():
-        share = [1 + micro_batches * one / step for one, step in zip(alone[name], without, strict=True)]
+        share = [
+            1 + micro_batches * one.cpu_seconds / step.cpu_seconds
+            for one, step in zip(alone[name], steps[NONE], strict=True)
+        ]
         rows.append(
             {
                 "name": name,
                 "augmentation": text,
-                "seconds": timing.spread(steps[name]).median,
-                "ratio": timing.spread(timing.ratios(steps[name], without)).median,
+                "seconds": timing.spread(seconds[name]).median,
+                "ratio": timing.spread(timing.ratios(seconds[name], seconds[NONE])).median,
                 "wanted": MOST_OF_AUGMENTATION,
-                "alone_seconds": timing.spread(alone[name]).median,
+                "alone_seconds": timing.spread(of_alone[name]).median,
                 "alone_ratio": timing.spread(share).median,
             }
         )

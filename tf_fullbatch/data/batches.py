@@ -90,7 +90,7 @@ class UpdateBatches:
             if weights.dtype.kind not in "biuf":
                 raise UserError(f"sample_weight is of dtype {weights.dtype}: give numbers.")
         self.held = _common_length(self.inputs, self.targets, self.weights)
-        self.copies = copies
+        self.copies = self.copies_in_all = copies
         self.mixes = mixes
         self.sample_ids = np.arange(self.held) if sample_ids is None else np.asarray(sample_ids, np.int64)
         if self.sample_ids.shape != (self.held,):
@@ -217,9 +217,11 @@ class UpdateBatches:
         return self._whole
 
     def select(self, rows: np.ndarray) -> "UpdateBatches":
-        """Some rows, as one update batch."""
-        chosen = tf.nest.map_structure(lambda array: selected(array, rows), self.rows)
-        return UpdateBatches(
+        """Some rows, as one update batch; of several copies those that are chosen, by their ids."""
+        chosen = tf.nest.map_structure(lambda array: selected(array, rows % self.held), self.rows)
+        if self.copies > 1:
+            chosen = chosen._replace(sample_ids=ids_of_copies(chosen.sample_ids, rows // self.held))
+        found = UpdateBatches(
             chosen.inputs,
             chosen.targets,
             chosen.given_weights,
@@ -227,6 +229,8 @@ class UpdateBatches:
             seed=self.seed,
             mixes=self.mixes,
         )
+        found.copies_in_all = self.copies_in_all
+        return found
 
 
 def _common_length(inputs: Any, targets: Any, weights: Any) -> int:

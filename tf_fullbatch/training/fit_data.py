@@ -45,12 +45,14 @@ def training_data(
         given = [name for name, value in beside.items() if value is not None]
         if given:
             raise UserError(f"{' and '.join(given)} belong to UpdateBatches where x is UpdateBatches.")
-        needed = {"copies": settings.copies_per_pass, "mixes": settings.mixing is not None}
-        for name, value in needed.items():
-            if getattr(x, name) != value:
+        for name, needed, there in (
+            ("copies", settings.copies_per_pass, x.copies_in_all),
+            ("mixes", settings.mixing is not None, x.mixes),
+        ):
+            if needed != there:
                 raise UserError(
                     f"augmentation={settings.augmentation}, augment_copies={settings.augment_copies} need "
-                    f"UpdateBatches(..., {name}={value}), but these have {name}={getattr(x, name)}."
+                    f"UpdateBatches(..., {name}={needed}), but these have {name}={there}."
                 )
         train = x
     else:
