@@ -1,10 +1,13 @@
 """build_network: parameter counts, pixel normalisation, seeds, and what it refuses."""
 
+import sys
+
 import keras
 import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tf_fullbatch.core.keras_internals import deep_networks
 from tf_fullbatch.models.base import ACTIVATIONS, NORMS, SHORTCUTS, STEMS
 from tf_fullbatch.models.build import build_network
 from tf_fullbatch.models.layers import layer_seed
@@ -228,6 +231,20 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(ACTIVATIONS, ("relu", "silu", "gelu", "softplus", "tanh"))
         depths = (18, 34, 50, 101, 152, 20, 32, 44, 56, 110, 8)
         self.assertLessEqual({f"resnet{d}" for d in depths} | {"resnet_tiny", "mlp", "linear"}, {*MODELS})
+
+
+class DeepNetworkTest(tf.test.TestCase):
+    def test_networks_deeper_than_pythons_calls_may_be(self):
+        limit = sys.getrecursionlimit()
+        inputs = x = keras.Input((1,))
+        relu = keras.layers.Activation("relu")
+        for _ in range(limit + 10):
+            x = relu(x)
+        with self.assertRaises(RecursionError):
+            keras.Model(inputs, x)
+        with deep_networks():
+            keras.Model(inputs, x)
+        self.assertEqual(sys.getrecursionlimit(), limit)
 
 
 def trainable_count(network: keras.Model) -> int:

@@ -26,6 +26,9 @@ _DEEPEST = 20_000
 _NAMES = "object_name_uids"
 """Keras' global counts of layers' names (`keras.src.utils.naming.auto_name`)."""
 
+_DEEPEST = 50_000
+"""Calls within calls; those of Python alone take no room on the stack."""
+
 
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
     """The network and every layer within it; the public `layers` lists the outermost alone."""
@@ -128,6 +131,17 @@ def names_from_the_start() -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute(_NAMES, counted)
+
+
+@contextlib.contextmanager
+def deep_networks() -> Iterator[None]:
+    """Within it networks of thousands of layers are made and loaded: Keras goes back over them by a call for each."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, _DEEPEST))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 def compiled_metrics(model: keras.Model) -> keras.metrics.Metric | None:

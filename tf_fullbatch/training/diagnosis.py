@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.copies import sample_and_copy
 from tf_fullbatch.core.kernels import Change, GradientKernel
 from tf_fullbatch.core.micro_batch import MicroBatch, MicroBatchLoss, StepScalars, as_full_precision
@@ -164,7 +165,8 @@ def _first_layer(loss: MicroBatchLoss, batch: MicroBatch) -> str | None:
     if not getattr(network, "inputs", None):  # a subclassed model
         return None
     layers = [layer for layer in network.layers if not isinstance(layer, keras.layers.InputLayer)]
-    probe = keras.Model(network.inputs, [layer.output for layer in layers])
+    with keras_internals.deep_networks():
+        probe = keras.Model(network.inputs, [layer.output for layer in layers])
     outputs, _ = probe.stateless_call(
         [v.value for v in probe.trainable_variables],
         [v.value for v in probe.non_trainable_variables],
