@@ -64,15 +64,6 @@ class MultiplyAddsTest(tf.test.TestCase, parameterized.TestCase):
         self.assertEqual(totals(layer_costs(inner)).multiply_adds, 20 + 30)
 
 
-class DeepTest(tf.test.TestCase):
-    def test_a_network_deeper_than_python_calls_itself(self):
-        """Keras puts functional networks together by a function that calls itself once for each layer."""
-        model = ModelConfig(
-            model="mlp", chosen_model=ModelConfig.component("model", "mlp", hidden_layers=600, width=1)
-        )
-        self.assertEqual(totals(costs_of(model, 2, 1, 2)).parameters, 5 + 599 * 2 + 4)
-
-
 class KeptTest(tf.test.TestCase):
     def test_a_residual_block_by_hand(self):
         """Inputs of convolutions and norms, outputs of relu; neither the sum's nor the mean's, each once."""

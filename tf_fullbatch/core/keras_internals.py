@@ -20,9 +20,6 @@ from tensorflow.python.framework import ops, registry
 from tensorflow.python.ops import control_flow_v2_func_graphs, custom_gradient
 from tensorflow.python.util import pywrap_xla_ops
 
-_DEEPEST = 20_000
-"""Calls within each other, where Python allows 1,000."""
-
 _NAMES = "object_name_uids"
 """Keras' global counts of layers' names (`keras.src.utils.naming.auto_name`)."""
 
@@ -33,17 +30,6 @@ _DEEPEST = 50_000
 def layers_of(network: keras.Model) -> list[keras.layers.Layer]:
     """The network and every layer within it; the public `layers` lists the outermost alone."""
     return network._flatten_layers()
-
-
-@contextlib.contextmanager
-def deep_networks() -> Iterator[None]:
-    """Lets Keras put a functional network of thousands of layers together: it calls itself once for each of them."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, _DEEPEST))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)
 
 
 class LayerCall(NamedTuple):
