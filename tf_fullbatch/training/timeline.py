@@ -41,8 +41,9 @@ class Timeline:
         return self._since_first_epoch(step) % self.plan.steps_per_epoch
 
     def epochs_completed(self, steps: int) -> float:
-        """Epochs completed after `steps` updates, with a fraction."""
-        return self.first_epoch + self._since_first_epoch(steps) / self.plan.steps_per_epoch
+        """Epochs completed after `steps` updates, with a fraction; the same number wherever `fit` began."""
+        per_epoch = self.plan.steps_per_epoch
+        return (self.first_epoch * per_epoch + self._since_first_epoch(steps)) / per_epoch
 
     def _since_first_epoch(self, step: int) -> int:
         return step - self.first_step + self.first_step_in_epoch
