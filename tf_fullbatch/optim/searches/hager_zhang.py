@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, check_conditions
-from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.settings.fields import Settings, check_ranges, setting
 
 
 class _Interval(NamedTuple):
@@ -74,6 +74,7 @@ class HagerZhang(Settings):
     repeat: float = setting(2.0, "psi2, times the last length, where the quadratic has no minimum.", above=0)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check_conditions("hager_zhang", self.decrease, self.curvature)
 
     def search(self, line: Line, start: Start) -> Found | None:

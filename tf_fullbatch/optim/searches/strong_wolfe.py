@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from tf_fullbatch.optim.searches.line import Found, Line, Start, Trial, check_conditions, is_lower
-from tf_fullbatch.settings.fields import Settings, setting
+from tf_fullbatch.settings.fields import Settings, check_ranges, setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +36,7 @@ class StrongWolfe(Settings):
     growth: float = setting(2.0, "Factor from one trial to the next while there is no interval.", above=1)
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         check_conditions("strong_wolfe", self.decrease, self.curvature)
 
     def search(self, line: Line, start: Start) -> Found | None:
