@@ -96,7 +96,7 @@ DEVICES: dict[str, Device] = {
     ),
     "cpu": Device(
         product="this machine's processor, as a replica of its own",
-        source="a micro-batch that `--dry_run` times; between replicas: measured, below",
+        source="a micro-batch that `--dry_run` times; its links are assumed",
         flops={},
         reached={},
         memory=None,
