@@ -3,6 +3,7 @@
 import unittest
 
 import numpy as np
+import tensorflow as tf
 
 from tf_fullbatch.benchmark.scaling_suite import (
     KINDS,
@@ -17,7 +18,8 @@ from tf_fullbatch.benchmark.scaling_suite import (
     rows,
     table,
 )
-from tf_fullbatch.benchmark.waiting import waiting
+from tf_fullbatch.benchmark.waiting import WaitingKernel, waiting
+from tf_fullbatch.core.full_pass import FullPass
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.scaling.stragglers import groups, slowest
 
@@ -81,6 +83,15 @@ class ComparedTest(unittest.TestCase):
 
 
 class WaitingTest(unittest.TestCase):
+    def test_bytes_of_the_vector_that_is_summed(self):
+        kernel, strategy = WaitingKernel(10, 0.0, 0.0, seed=0), tf.distribute.get_strategy()
+        # Ten numbers, the sums of both weights and of samples, the vote; of each micro-batch it keeps nothing.
+        for dtype, size in (("float32", 4), ("float64", 8)):
+            full_pass = FullPass(
+                kernel, read=lambda: ([], []), dtype=dtype, strategy=strategy, most_micro_batches=7
+            )
+            self.assertEqual(full_pass.reduced_bytes, size * (10 + 3 + 1))
+
     def test_steps_wait_for_their_micro_batches(self):
         found = waiting(replicas=0, numbers=[10], micro_batches=[2, 5], seconds=0.02, spread=0.3, repeats=3)
         self.assertEqual({k: len(v) for k, v in found["step"][10].items()}, {2: 3, 5: 3})
