@@ -66,7 +66,8 @@ class FlagsTest(unittest.TestCase):
             ("--speed=9", "speed.*--help"),
             (
                 "--suite=tiny",
-                "--suite=tiny: accepted are step, small, pytorch, curvature, optimizers, streaming, augmentation, scaling, gpu",
+                "--suite=tiny: accepted are step, small, pytorch, curvature, optimizers, streaming, augmentation, "
+                "scaling, gpu",
             ),
             ("--rows=mlp", "--rows=mlp has no effect with --suite=step: leave it unset"),
             ("--fresh", "--fresh=True has no effect with --suite=step"),
