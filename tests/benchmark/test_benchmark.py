@@ -67,7 +67,7 @@ class FlagsTest(unittest.TestCase):
             (
                 "--suite=tiny",
                 "--suite=tiny: accepted are step, small, pytorch, curvature, optimizers, streaming, augmentation, "
-                "scaling, gpu",
+                "scaling, models, gpu",
             ),
             ("--rows=mlp", "--rows=mlp has no effect with --suite=step: leave it unset"),
             ("--fresh", "--fresh=True has no effect with --suite=step"),

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.benchmark import device, gpu_parts, loops, streaming_suite, timing, waiting, workloads
+from tf_fullbatch.benchmark import (
+    device,
+    gpu_parts,
+    loops,
+    model_suite,
+    streaming_suite,
+    timing,
+    waiting,
+    workloads,
+)
 from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.run.devices import precision
@@ -65,6 +74,7 @@ KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "memory": memory,
     "passes": passes,
     "streamed_memory": streaming_suite.streamed_memory,
+    "model_steps": model_suite.model_steps,
     "waiting": waiting.waiting,
     **gpu_parts.KINDS,
 }

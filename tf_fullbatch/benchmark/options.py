@@ -47,15 +47,19 @@ SUITES: dict[str, tuple[str, ...]] = {
         "json",
     ),
     "scaling": ("repeats", "json"),
+    "models": ("image_size", "rows", "seconds", "json"),
     "gpu": ("report", "device", "scale", "minutes", "fresh", "torch_python"),
 }
 """Suite -> the flags that it reads."""
+IMAGE_MODELS = tuple(name for name, kind in MODELS.items() if not kind.takes_tokens)
+"""The networks that take images."""
 _ROWS = {
     "small": tuple(SMALL),
     "pytorch": tuple(PYTORCH),
     "curvature": CURVATURE,
     "optimizers": tuple(METHODS),
     "augmentation": tuple(AUGMENTED),
+    "models": IMAGE_MODELS,
 }
 
 
@@ -69,16 +73,19 @@ class Options:
         "fit; pytorch: beside plain PyTorch; curvature: products of the Hessian beside gradients, and what measures of "
         "curvature spend; optimizers: what steps take beyond their gradient evaluations; augmentation: steps with "
         "each augmentation beside steps without; streaming: images decoded in each pass beside loaded ones; "
-        "scaling: sums and steps over replicas and workers beside the cost model; "
+        "scaling: sums and steps over replicas and workers beside the cost model; models: images per second and peak "
+        "memory of every network; "
         "gpu: everything worth knowing of a GPU, with a report.",
         choices=tuple(SUITES),
     )
     model: str = setting(
         "resnet18",
         "Network (step, augmentation, streaming).",
-        choices=tuple(n for n, kind in MODELS.items() if not kind.takes_tokens),
+        choices=IMAGE_MODELS,
     )
-    image_size: int = setting(32, "Side of the images in pixels (step, augmentation, streaming).", minimum=4)
+    image_size: int = setting(
+        32, "Side of the images in pixels (step, augmentation, streaming, models).", minimum=4
+    )
     num_classes: int = setting(10, "Classes of the random labels (step).", minimum=2)
     micro_batch_size: int = setting(
         128, "Samples of one forward and backward pass (step, augmentation, streaming).", minimum=1
@@ -125,7 +132,8 @@ class Options:
     rows: tuple[str, ...] = setting(
         (),
         f"Rows to measure, separated by commas; unset: all. small: {', '.join(SMALL)}. pytorch: {', '.join(PYTORCH)}. "
-        f"curvature: {', '.join(CURVATURE)}. optimizers: {', '.join(METHODS)}. augmentation: {', '.join(AUGMENTED)}.",
+        f"curvature: {', '.join(CURVATURE)}. optimizers: {', '.join(METHODS)}. augmentation: {', '.join(AUGMENTED)}. "
+        "models: names of networks.",
     )
     works: tuple[str, ...] = setting(
         (), "What to train on, separated by commas; unset: all (optimizers).", choices=tuple(METHOD_WORKS)
@@ -133,7 +141,7 @@ class Options:
     seconds: float = setting(
         2.0,
         "About how long one timing takes, in as many passes as that needs; 0: one pass (small, pytorch, "
-        "curvature, optimizers, streaming, --own_arrays; augmentation: of it alone).",
+        "curvature, optimizers, streaming, models, --own_arrays; augmentation: of it alone).",
         minimum=0,
     )
     jpeg_megabytes: float = setting(
@@ -159,7 +167,7 @@ class Options:
     json: str | None = setting(
         None,
         "File to write every raw figure to (step, small, pytorch, curvature, optimizers, augmentation, "
-        "streaming, scaling).",
+        "streaming, scaling, models).",
     )
 
     def __post_init__(self) -> None:

@@ -58,6 +58,8 @@ def execute(options: Options) -> dict[str, Any]:
         return results | _augmentation(options)
     if options.suite == "scaling":
         return results | _scaling(options)
+    if options.suite == "models":
+        return results | _models(options)
     return results | _compared(options)
 
 
@@ -158,6 +160,15 @@ def _scaling(options: Options) -> dict[str, Any]:
     print(f"milliseconds, medians of {options.repeats} processes each")
     print(scaling_suite.table(found["rows"]))
     return found
+
+
+def _models(options: Options) -> dict[str, Any]:
+    from tf_fullbatch.benchmark import model_suite
+
+    rows = model_suite.measure(options, _progress)
+    print(f"images of {options.image_size}x{options.image_size}, 16 per step")
+    print(model_suite.table(rows))
+    return {"models": rows}
 
 
 def _progress(text: str) -> None:
