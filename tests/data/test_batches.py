@@ -22,7 +22,7 @@ class UpdateBatchesTest(tf.test.TestCase):
 
     def test_rows_of_a_run_are_a_view_and_others_a_copy(self):
         data = batches(10)
-        for rows, shares in (([3, 4, 5], True), ([3, 5, 6], False), ([], False)):
+        for rows, shares in (([3, 4, 5], True), ([3, 5, 6], False), ([0, 3, 1, 3], False), ([], False)):
             inputs, targets, ids, *_ = data.select_rows(np.array(rows, np.int64))
             self.assertAllEqual(inputs, data.inputs[rows])
             self.assertAllEqual(targets, rows)

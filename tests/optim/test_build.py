@@ -98,7 +98,7 @@ class Point(NamedTuple):
 
     loss: tf.Tensor
     gradient: list[np.ndarray]
-    penalty: float = 0.0
+    penalty: tf.Tensor
     means: None = None
 
 
@@ -117,7 +117,8 @@ class Quadratic:
     def value_and_gradient(self, theta: list[np.ndarray], penalty: None = None) -> Point:
         self.evaluations += 1
         gradient = [np.asarray(leaf) - 3 for leaf in theta]
-        return Point(tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64), gradient)
+        loss = tf.constant(sum(float(np.sum(g**2)) / 2 for g in gradient), tf.float64)
+        return Point(loss, gradient, tf.zeros([], tf.float64))
 
     def loss(self, theta: list[np.ndarray]) -> float:
         self.evaluations += 1 / 3

@@ -10,7 +10,7 @@ from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.settings import DataConfig
-from tf_fullbatch.data.sources import tfds_reading
+from tf_fullbatch.data.sources import tfds_builder
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run.splits import blank_splits
 
@@ -27,7 +27,7 @@ class ClusterPlanTest(CommandTestCase):
 
     def test_without_the_data(self) -> None:
         flags = ("--dataset=cifar10", "--micro_batch_size=128", "--cluster=64x8:h100")
-        with mock.patch.object(tfds_reading, "open_builder", side_effect=AssertionError("it was opened")):
+        with mock.patch.object(tfds_builder, "open_builder", side_effect=AssertionError("it was opened")):
             out = self.assert_done(command(*TINY, *flags)).out
         self.assertIn("50,000 training, 10,000 test; known sizes, nothing was loaded", out)
         self.assertIn(
@@ -83,7 +83,7 @@ class BlankSplitsTest(unittest.TestCase):
         )
         self.assertEqual((splits.train.input_shape, splits.train.num_classes), ((32, 32, 3), 100))
         self.assertEqual(len(self.blank(dataset="cifar10", validation_size=5000).train), 45_000)
-        self.assertEqual(len(self.blank(dataset="cifar10", classes=4).train), 20_000)
+        self.assertEqual(len(self.blank(dataset="cifar10", classes="4").train), 20_000)
 
     def test_others_are_loaded(self) -> None:
         self.assertIsNone(self.blank(dataset="digits"))

@@ -193,7 +193,7 @@ class UpdateBatches:
             part = rows % self.held
             found = tf.nest.map_structure(lambda array: decoded(array, part, self.seed, None), self.rows)
             return found._replace(sample_ids=ids_of_copies(found.sample_ids, rows // self.held))
-        if len(rows) and rows[-1] - rows[0] == len(rows) - 1 and not self.shuffle:
+        if len(rows) and np.all(np.diff(rows) == 1):
             part = slice(rows[0], rows[-1] + 1)
         return tf.nest.map_structure(lambda array: decoded(array, part, self.seed, epoch), self.rows)
 

@@ -197,7 +197,7 @@ class StreamingTest(FolderTestCase):
         count = replicas * sum(-(-source.plan.rounds(s) // source.chunk) for s in steps)
         found = {}
         dataset = source.dataset(range(replicas), epoch, step)
-        for images, targets, ids, _, _ in dataset.take(count).as_numpy_iterator():
+        for images, targets, ids, *_ in dataset.take(count).as_numpy_iterator():
             for image, target, number in zip(images, targets, ids, strict=True):
                 self.assertNotIn(int(number), found)
                 self.assertEqual(target, data.targets[number])
