@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tests.float64 import Float64Case
 from tf_fullbatch.core.focal import SparseFocal
 from tf_fullbatch.core.incorrect_only import IncorrectOnly
 from tf_fullbatch.core.losses import SparseCrossentropy, SparseLoss, without_smoothing
@@ -190,14 +191,11 @@ class FormulasTest(tf.test.TestCase):
             SparseCrossentropy(0.1, label_smoothing_form="even")
 
 
-class TrainingTest(tf.test.TestCase):
+class TrainingTest(Float64Case):
     """Of a linear network `z = x W` on the whole set, in uneven micro-batches and with sample weights."""
 
     def setUp(self) -> None:
         super().setUp()
-        floatx = keras.config.floatx()
-        keras.config.set_floatx("float64")
-        self.addCleanup(keras.config.set_floatx, floatx)
         generator = np.random.default_rng(5)
         self.x, self.kernel = generator.normal(size=(SAMPLES, 3)), generator.normal(size=(3, CLASSES))
         self.labels = generator.integers(0, CLASSES, SAMPLES)
