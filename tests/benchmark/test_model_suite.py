@@ -1,22 +1,26 @@
 """--suite=models: a row for each network, and what it says of one that fails."""
 
+import dataclasses
 import unittest
 from unittest import mock
 
 import numpy as np
 
-from tf_fullbatch.benchmark import fresh_process, model_suite, options
+from tf_fullbatch.benchmark import fresh_process, in_process, model_suite, options
+from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.errors import RunError, UserError
 
 
 class ModelSuiteTest(unittest.TestCase):
     def test_rows(self) -> None:
         def call(kind: str, arguments: dict) -> dict:
-            self.assertEqual(("model_steps", 24), (kind, arguments["image_size"]))
+            self.assertEqual(("passes", 24), (kind, arguments["image_size"]))
             if arguments["model"] == "vgg11":
-                raise RunError("model_steps in a process of its own failed: no memory")
+                raise RunError("passes in a process of its own failed: no memory")
             of = {"linear": (10, 0.5, 700 << 20), "resnet8": (20, 2.0, 900 << 20)}
-            return dict(zip(("parameters", "seconds", "peak"), of[arguments["model"]], strict=True))
+            return dict(
+                zip(("parameters", "seconds", "host", "device"), (*of[arguments["model"]], None), strict=True)
+            )
 
         given = options.parse(
             ["benchmark", "--suite=models", "--image_size=24", "--rows=linear,resnet8,vgg11"]
@@ -33,10 +37,11 @@ class ModelSuiteTest(unittest.TestCase):
         self.assertRegex(table, r"vgg11 +")
 
     def test_steps_of_one(self) -> None:
-        found = model_suite.model_steps(model="linear", image_size=8, seconds=0.0)
+        work = Workload(model="linear", samples=16, micro_batch_size=16, image_size=8)
+        found = in_process.passes(seconds=0.0, **dataclasses.asdict(work))
         self.assertEqual(8 * 8 * 3 * 10 + 10, found["parameters"])
         self.assertGreater(found["seconds"], 0)
-        self.assertGreater(found["peak"], 2**20)
+        self.assertGreater(found["host"], 2**20)
         self.assertTrue(np.isfinite(found["seconds"]))
 
     def test_unknown_networks(self) -> None:

@@ -12,7 +12,6 @@ from tf_fullbatch.benchmark import (
     device,
     gpu_parts,
     loops,
-    model_suite,
     streaming_suite,
     timing,
     waiting,
@@ -55,14 +54,15 @@ def memory(*, samples: int, micro_batch_size: int) -> dict[str, Any]:
 
 
 def passes(*, seconds: float, **work: Any) -> dict[str, Any]:
-    """`seconds` per pass of this package's `fit`, timed once, and the network's trainable `parameters`."""
+    """`seconds` per pass of this package's `fit`, timed once, the network's trainable `parameters`, and `host` and
+    `device` peaks in bytes."""
     workload = Workload(**work)
     with precision(workload.dtype_policy):
         net = workloads.network(workload)
         run = loops.full_batch_fit(net, workload, workloads.random_data(workload))
         (timed,) = timing.measure({"fit": run}, 1, _say, seconds)["fit"]
     sizes = [np.prod(v.shape) for v in net.trainable_variables]
-    return {"seconds": timed.seconds, "parameters": int(sum(sizes))}
+    return {"seconds": timed.seconds, "parameters": int(sum(sizes)), **device.peaks()._asdict()}
 
 
 def _say(text: str) -> None:
@@ -74,7 +74,6 @@ KINDS: dict[str, Callable[..., dict[str, Any]]] = {
     "memory": memory,
     "passes": passes,
     "streamed_memory": streaming_suite.streamed_memory,
-    "model_steps": model_suite.model_steps,
     "waiting": waiting.waiting,
     **gpu_parts.KINDS,
 }

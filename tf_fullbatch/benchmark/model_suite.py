@@ -1,9 +1,11 @@
 """--suite=models: images per second and peak memory of every network, each in a process of its own."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tf_fullbatch.benchmark import device, fresh_process, timing
+from tf_fullbatch.benchmark import fresh_process
+from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.benchmark.options import IMAGE_MODELS, Options
 from tf_fullbatch.benchmark.tables import mebibytes
 from tf_fullbatch.benchmark.timing import Progress
@@ -63,32 +65,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
     return format_table(columns, cells, "<>>>>")
 
 
-def model_steps(*, model: str, image_size: int, seconds: float) -> dict[str, Any]:
-    """`seconds` per step, trainable `parameters`, and the `peak` of this process: the device's where there is a GPU."""
-    from tf_fullbatch.benchmark import loops, workloads
-    from tf_fullbatch.benchmark.comparisons import Workload
-    from tf_fullbatch.models.build import build_network
-
-    work = Workload(model=model, samples=_IMAGES, micro_batch_size=_IMAGES, image_size=image_size)
-    side = work.image_size
-    net = build_network(
-        model,
-        input_shape=(side, side, work.channels),
-        num_classes=work.num_classes,
-        pixel_mean=[0.5] * work.channels,
-        pixel_std=[0.29] * work.channels,
-    )
-    run = loops.full_batch_fit(net, work, workloads.random_data(work))
-    (timed,) = timing.measure({"fit": run}, 1, lambda text: None, seconds)["fit"]
-    peaks = device.peaks()
-    parameters = sum(variable.value.shape.num_elements() for variable in net.trainable_variables)
-    return {
-        "seconds": timed.seconds,
-        "parameters": parameters,
-        "peak": peaks.host if peaks.device is None else peaks.device,
-    }
-
-
 def _of(model: str, options: Options) -> dict[str, Any]:
-    arguments = {"model": model, "image_size": options.image_size, "seconds": options.seconds}
-    return fresh_process.call("model_steps", arguments)
+    """What `in_process.passes` says of it, and its `peak`: the device's where there is a GPU."""
+    work = Workload(model=model, samples=_IMAGES, micro_batch_size=_IMAGES, image_size=options.image_size)
+    found = fresh_process.call("passes", {**dataclasses.asdict(work), "seconds": options.seconds})
+    return found | {"peak": found["host"] if found["device"] is None else found["device"]}

@@ -1,6 +1,6 @@
 """What is timed on: random images, and the networks."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -33,7 +33,7 @@ def random_data(work: Workload) -> Data:
     return Data(images, random.integers(0, work.num_classes, work.samples, dtype=np.int32))
 
 
-def network(work: Workload, activation: str = "relu") -> keras.Model:
+def network(work: Workload, **settings: Any) -> keras.Model:
     """The network in the present precision, with the same weights each time."""
     return build_network(
         work.model,
@@ -41,5 +41,5 @@ def network(work: Workload, activation: str = "relu") -> keras.Model:
         num_classes=work.num_classes,
         pixel_mean=[0.5] * work.channels,
         pixel_std=[0.29] * work.channels,
-        activation=activation,
+        **settings,
     )

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,21 +46,7 @@ def execute(options: Options) -> dict[str, Any]:
         "git_revision": git_revision(Path(__file__).parent),
     }
     print(tables.header(results["machine"], results["versions"]))
-    if options.suite == "step":
-        return results | _step(options)
-    if options.suite == "curvature":
-        return results | _curvature(options)
-    if options.suite == "optimizers":
-        return results | _optimizers(options)
-    if options.suite == "streaming":
-        return results | _streaming(options)
-    if options.suite == "augmentation":
-        return results | _augmentation(options)
-    if options.suite == "scaling":
-        return results | _scaling(options)
-    if options.suite == "models":
-        return results | _models(options)
-    return results | _compared(options)
+    return results | _SUITES.get(options.suite, _compared)(options)
 
 
 def _step(options: Options) -> dict[str, Any]:
@@ -169,6 +155,18 @@ def _models(options: Options) -> dict[str, Any]:
     print(f"images of {options.image_size}x{options.image_size}, 16 per step")
     print(model_suite.table(rows))
     return {"models": rows}
+
+
+_SUITES: dict[str, Callable[[Options], dict[str, Any]]] = {
+    "step": _step,
+    "curvature": _curvature,
+    "optimizers": _optimizers,
+    "streaming": _streaming,
+    "augmentation": _augmentation,
+    "scaling": _scaling,
+    "models": _models,
+}
+"""Suite -> what measures it, prints its tables and returns its figures; of the others it is `_compared`."""
 
 
 def _progress(text: str) -> None:
