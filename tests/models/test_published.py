@@ -11,7 +11,7 @@ from tf_fullbatch.models.costs import costs_of
 from tf_fullbatch.models.registry import MODELS
 from tf_fullbatch.models.settings import ModelConfig
 
-PUBLISHED = [(name, one) for name, family in MODELS.items() for one in family.published(name)]
+PUBLISHED = [(name, one) for name, family in MODELS.items() for one in family.published.get(name, ())]
 # These take seconds to put together.
 DEEP = {
     "convnext_small", "vit_s16", "densenet161", "densenet169", "densenet201", "densenet_bc_190_40", "resnet101",

@@ -162,5 +162,5 @@ def _images(options: Options) -> str:
 def _published(name: str, options: Options) -> str:
     from tf_fullbatch.display.network_table import published_text
 
-    published = MODELS[name].published(name) if name in MODELS else ()
+    published = MODELS[name].published.get(name, ()) if name in MODELS else ()
     return published_text(published, options.image_size, options.channels, options.classes)

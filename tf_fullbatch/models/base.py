@@ -1,6 +1,7 @@
 """What a family of networks is asked for."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -38,11 +39,8 @@ class NetworkSettings(Settings, ABC):
     __slots__ = ()
     takes_tokens: ClassVar[bool] = False
     """Whether it takes tokens (`text.TextNetwork`), not pixels or numbers."""
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with, each at the settings' defaults."""
-        return ()
+    published: ClassVar[Mapping[str, tuple[Published, ...]]] = {}
+    """The numbers of parameters that networks were published with, by name, each at the settings' defaults."""
 
     @abstractmethod
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":

@@ -13,10 +13,16 @@ POOLINGS = ("max", "average", "none")
 
 _WIDTH = 32
 
+_PUBLISHED = {
+    "cnn": (Published(30_634, 32, 10, "by the formula, of the authors' code (locuslab/edge-of-stability)"),)
+}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cnn(NetworkSettings):
     """`conv_layers` times a 3x3 convolution of `width` channels, activation, pooling (Cohen et al. 2021)."""
+
+    published = _PUBLISHED
 
     width: int | None = width()
     conv_layers: int = setting(2, "Convolutions of cnn, each of --width channels.", minimum=1, maximum=1000)
@@ -26,13 +32,6 @@ class Cnn(NetworkSettings):
         choices=POOLINGS,
     )
     activation: str = activation()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The number of parameters of Cohen et al.'s network."""
-        return (
-            Published(30_634, 32, 10, "by the formula, of the authors' code (locuslab/edge-of-stability)"),
-        )
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """All pixels and channels of the last layer, `[batch, pixels * width]`; 32 channels unless a width is given.

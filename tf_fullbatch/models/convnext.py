@@ -32,18 +32,16 @@ CONVNEXTS: dict[str, ConvNeXtSpec] = {
     "convnext_micro": ConvNeXtSpec(blocks=(1, 1), width=16),
 }
 
+_PUBLISHED = {name: spec.published for name, spec in CONVNEXTS.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConvNeXt(NetworkSettings):
     """Settings of a ConvNeXt; `convnext_blocks.py` has its layers."""
 
+    published = _PUBLISHED
     width: int | None = width()
     patch_size: int | None = patch_size()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return CONVNEXTS[name].published
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage, averaged over its pixels and normalised, `[batch, features]`.

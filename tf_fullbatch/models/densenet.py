@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, Published, image_sides, stem
+from tf_fullbatch.models.base import NormalisedSettings, Published, stem
 from tf_fullbatch.settings.fields import setting
 
 if TYPE_CHECKING:
@@ -45,20 +45,18 @@ DENSENETS: dict[str, DenseNetSpec] = {
     "densenet_tiny": DenseNetSpec(blocks=(2, 2), growth=8),
 }
 
+_PUBLISHED = {name: spec.published for name, spec in DENSENETS.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DenseNet(NormalisedSettings):
     """Settings of a DenseNet; `dense_blocks.py` has its layers."""
 
+    published = _PUBLISHED
     stem: str = stem()
     growth_rate: int | None = setting(
         None, "Channels that each layer of a DenseNet adds. Unset: the network's own.", minimum=1
     )
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return DENSENETS[name].published
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last block's channels, averaged over their pixels, `[batch, features]`.
@@ -68,5 +66,4 @@ class DenseNet(NormalisedSettings):
         """
         from tf_fullbatch.models.dense_blocks import densenet_features
 
-        image_sides(x)
         return densenet_features(x, DENSENETS[name], self, seed)

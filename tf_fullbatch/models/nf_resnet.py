@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from tf_fullbatch.models.base import (
     NetworkSettings,
     activation,
-    image_sides,
     stem,
     width,
     zero_init_residual,
@@ -50,5 +49,4 @@ class NfResNet(NetworkSettings):
         """
         from tf_fullbatch.models.nf_blocks import nf_features
 
-        image_sides(x)
         return nf_features(x, NF_RESNETS[name], self, seed)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, Published, image_sides, shortcut, stem, width
+from tf_fullbatch.models.base import NormalisedSettings, Published, shortcut, stem, width
 from tf_fullbatch.models.resnet import ResNetSpec
 
 if TYPE_CHECKING:
@@ -47,14 +47,10 @@ class PreResNet(NormalisedSettings):
     otherwise.
     """
 
+    published = _PUBLISHED
     width: int | None = width()
     stem: str = stem()
     shortcut: str = shortcut()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.
@@ -65,7 +61,6 @@ class PreResNet(NormalisedSettings):
         from tf_fullbatch.models.layers import LayerChoices
         from tf_fullbatch.models.preactivation_blocks import PreActivationShape, preactivation_features
 
-        image_sides(x)
         spec = PRERESNETS[name]
         first = self.width or spec.width
         shape = PreActivationShape(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from tf_fullbatch.models.base import (
     NormalisedSettings,
     Published,
-    image_sides,
     stem,
     width,
     zero_init_residual,
@@ -54,14 +53,10 @@ class PyramidNet(NormalisedSettings):
     Additive pyramids with zero-padded identity shortcuts, as published. --width is of the stem, 16 unless given.
     """
 
+    published = _PUBLISHED
     width: int | None = width()
     stem: str = stem()
     zero_init_residual: bool = zero_init_residual()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.
@@ -71,5 +66,4 @@ class PyramidNet(NormalisedSettings):
         """
         from tf_fullbatch.models.pyramid_blocks import pyramid_features
 
-        image_sides(x)
         return pyramid_features(x, PYRAMIDNETS[name], self, seed)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from tf_fullbatch.models.base import (
     NormalisedSettings,
     Published,
-    image_sides,
     shortcut,
     stem,
     width,
@@ -87,15 +86,11 @@ _PUBLISHED = {
 class ResNet(NormalisedSettings):
     """Settings of a residual network (He et al. 2016); `stems`, `shortcuts` and `layers` say what the choices are."""
 
+    published = _PUBLISHED
     width: int | None = width()
     stem: str = stem()
     shortcut: str = shortcut()
     zero_init_residual: bool = zero_init_residual()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, averaged over their pixels, `[batch, features]`.
@@ -105,5 +100,4 @@ class ResNet(NormalisedSettings):
         """
         from tf_fullbatch.models.residual_blocks import resnet_features
 
-        image_sides(x)
         return resnet_features(x, RESNETS[name], self, seed)

@@ -2,6 +2,7 @@
 
 import keras
 
+from tf_fullbatch.models.base import image_sides
 from tf_fullbatch.models.layers import LayerChoices, conv_norm, padding_1d
 
 STEM_STRIDES = {"cifar": 1, "imagenet": 4, "efficient": 4}
@@ -25,9 +26,9 @@ def checked_stem(stem: str, x: keras.KerasTensor, halvings: int) -> str:
         halvings: How often the network halves the sides after its stem.
 
     Raises:
-        ValueError: If a side of the images is shorter than the network's total stride.
+        ValueError: If a side of the images is shorter than the network's total stride, or they are no images.
     """
-    height, width = x.shape[1:3]
+    height, width = image_sides(x)
     stem = resolve_stem(stem, height, width)
     least = STEM_STRIDES[stem] * 2**halvings
     if min(height, width) < least:

@@ -40,11 +40,14 @@ VGGS: dict[str, VGGSpec] = {
     "vgg19": _spec((2, 2, 4, 4, 4), 20_040_522, 143_678_248),
 }
 
+_PUBLISHED = {name: spec.published for name, spec in VGGS.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VGG(NormalisedSettings):
     """Settings of a VGG."""
 
+    published = _PUBLISHED
     width: int | None = width()
     conv_bias: bool = setting(
         True,
@@ -63,11 +66,6 @@ class VGG(NormalisedSettings):
             raise UserError(
                 "--weight_standardisation with --conv_bias: its convolutions have no bias; give --noconv_bias."
             )
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return VGGS[name].published
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """Five times convolutions and maxima of 2x2 pixels, then the chosen classifier's features, `[batch, features]`.

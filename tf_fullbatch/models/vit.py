@@ -45,18 +45,16 @@ VITS: dict[str, ViTSpec] = {
     "vit_micro": ViTSpec(width=32, blocks=2, heads=2, patch=4),
 }
 
+_PUBLISHED = {name: spec.published for name, spec in VITS.items()}
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ViT(NetworkSettings):
     """Settings of a vision transformer; `vit_blocks.py` has its layers."""
 
+    published = _PUBLISHED
     width: int | None = width()
     patch_size: int | None = patch_size()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return VITS[name].published
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The class token after the last block, normalised, `[batch, width]`.

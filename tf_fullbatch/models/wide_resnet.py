@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tf_fullbatch.models.base import NormalisedSettings, Published, dropout, image_sides, stem, width
+from tf_fullbatch.models.base import NormalisedSettings, Published, dropout, stem, width
 
 if TYPE_CHECKING:
     import keras
@@ -46,14 +46,10 @@ class WideResNet(NormalisedSettings):
     around those that change shapes. The stem has 16 channels, or those of the first stage if they are fewer.
     """
 
+    published = _PUBLISHED
     width: int | None = width()
     stem: str = stem()
     dropout: float = dropout()
-
-    @classmethod
-    def published(cls, name: str) -> tuple[Published, ...]:
-        """The numbers of parameters that a network was published with."""
-        return _PUBLISHED.get(name, ())
 
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":
         """The last stage's feature maps, normalised, activated and averaged over their pixels, `[batch, features]`.
@@ -64,7 +60,6 @@ class WideResNet(NormalisedSettings):
         from tf_fullbatch.models.layers import LayerChoices
         from tf_fullbatch.models.preactivation_blocks import PreActivationShape, preactivation_features
 
-        image_sides(x)
         spec = WIDE_RESNETS[name]
         first = self.width or 16 * spec.factor
         shape = PreActivationShape(
