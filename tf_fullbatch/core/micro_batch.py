@@ -100,6 +100,7 @@ class MicroBatchLoss:
         copies: Augmented copies of each sample, of which the one of the highest loss counts (`max_up`); 1 for none.
 
     Attributes:
+        call, training_loss, augmentation: The same.
         copies: The same: how many samples the network is called on for each of the micro-batch.
     """
 
@@ -117,7 +118,7 @@ class MicroBatchLoss:
     ):
         self.call = call
         self.training_loss = training_loss
-        self._augmentation = augmentation
+        self.augmentation = augmentation
         self._mix = mix
         self._seed = seed
         self._noise = multiplicative_noise
@@ -139,11 +140,11 @@ class MicroBatchLoss:
     def prepared(self, batch: MicroBatch, scalars: StepScalars) -> MicroBatch:
         """The micro-batch as the network gets it in this step: augmented, `copies` inputs of each sample one after the
         other, or mixed, with noise on its losses."""
-        if self.copies == 1 or self._augmentation is None:
-            batch = augmented(batch, scalars.epoch, self._augmentation, self._mix)
+        if self.copies == 1 or self.augmentation is None:
+            batch = augmented(batch, scalars.epoch, self.augmentation, self._mix)
         else:
             of_samples = batch.inputs, batch.sample_ids, scalars.epoch
-            batch = batch._replace(inputs=max_up.copies_of(self._augmentation, *of_samples, self.copies))
+            batch = batch._replace(inputs=max_up.copies_of(self.augmentation, *of_samples, self.copies))
         if self._noise:
             noise = sample_loss_weights(self._seed, scalars.step, batch.sample_ids, self._noise)
             batch = batch._replace(noise=noise)

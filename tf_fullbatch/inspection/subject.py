@@ -66,7 +66,7 @@ class Subject:
 
     def refuse_inexact_products(self) -> None:
         """Raises a `UserError` where the network's second derivatives are not exact."""
-        self.run.model.trainer.training.refuse_inexact_products()
+        self.run.model.trainer.training.capabilities.refuse_inexact_products()
 
     @property
     def parameters(self) -> int:

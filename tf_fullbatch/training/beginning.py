@@ -95,15 +95,15 @@ class ModelBeginning:
 
     def refuse_inexact(self) -> None:
         """See `Beginning`."""
-        self._parts.refuse_inexact_products()
+        self._parts.capabilities.refuse_inexact_products()
 
     def refuse_several_losses(self) -> None:
         """See `Beginning`."""
-        self._parts.refuse_several_losses()
+        self._parts.capabilities.refuse_several_losses()
 
     def refuse_without_third_derivatives(self) -> None:
         """See `Beginning`."""
-        self._parts.refuse_without_third_derivatives()
+        self._parts.capabilities.refuse_without_third_derivatives()
 
 
 def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBeginning) -> None:

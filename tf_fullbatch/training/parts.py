@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.analysis.flows import smoothness
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core import audit, keras_internals
 from tf_fullbatch.core.full_pass import FullPass
@@ -20,16 +19,11 @@ from tf_fullbatch.core.passes import Kernel, Metrics
 from tf_fullbatch.core.penalties import Penalty
 from tf_fullbatch.core.training_loss import TrainingLoss
 from tf_fullbatch.core.trees import Tree
-from tf_fullbatch.errors import UserError
-from tf_fullbatch.optim.descent import Descent
-from tf_fullbatch.optim.keras_adapter import KerasDescent
-from tf_fullbatch.optim.lookahead import LookaheadDescent
-from tf_fullbatch.optim.rate_factors import rate_factors
-from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
-from tf_fullbatch.optim.transformed_descent import TransformedDescent
-from tf_fullbatch.optim.transforms.variables import Variables, variables_of
+from tf_fullbatch.optim.transforms.variables import variables_of
 from tf_fullbatch.training import refusals
 from tf_fullbatch.training.augmentation import augmentation_of, mix_of
+from tf_fullbatch.training.capabilities import Capabilities
+from tf_fullbatch.training.descents import descent_of
 from tf_fullbatch.training.evaluation import EvaluationKernel
 from tf_fullbatch.training.phases import AfterWholeGradient, AtPerturbedWeights, OnePass
 from tf_fullbatch.training.step import StepFunctions
@@ -52,9 +46,7 @@ class TrainingParts:
         steps: The compiled steps.
         trial: Tries a step.
         by_xla: Whether XLA compiles the gradient of a step; that of an objective it does not.
-        refuse_inexact_products: Raises a `UserError` where exact products of this network cannot be had.
-        refuse_several_losses: Raises one where the loss is not one function of the weights.
-        refuse_without_third_derivatives: Raises one where it has no third derivatives.
+        capabilities: What the network and the loss can be asked for.
         trained: What trained in the network when they were made (`keras_internals.what_trains`).
         key: What they were made for.
         passes: Compiled passes of objectives, by what they have in common.
@@ -67,9 +59,7 @@ class TrainingParts:
     steps: StepLoop
     trial: TrialStep
     by_xla: bool
-    refuse_inexact_products: Callable[[], None]
-    refuse_several_losses: Callable[[], None]
-    refuse_without_third_derivatives: Callable[[], None]
+    capabilities: Capabilities
     trained: tuple
     key: tuple
     passes: dict[tuple, dict[tuple, FullPass]] = field(default_factory=dict)
@@ -106,30 +96,14 @@ def build_training(
     settings, network = model.settings, model.network
     call, report = audited(model, of_outputs, samples)
     jit_compile = use_xla(settings, report)
-    augmentation = augmentation_of(model, samples)
-    refusals.refuse_copies(
-        settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
-    )
-    loss = MicroBatchLoss(
-        call,
-        of_outputs,
-        augmentation=augmentation,
-        mix=mix_of(settings, of_outputs),
-        seed=settings.seed,
-        multiplicative_noise=settings.multiplicative_noise,
-        # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
-        fused_kernels=settings.fused_batch_norm and not jit_compile,
-        copies=settings.max_up,
-    )
-    penalty, perturbation = None, settings.build_perturbation()
-    if settings.penalty != "none":
-        penalty = Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
+    loss = _micro_batch_loss(model, of_outputs, call, samples, jit_compile)
+    penalty, perturbation = _penalty(settings), settings.build_perturbation()
     change = penalty or (None if settings.perturbs_whole else perturbation)
     kernel = functools.partial(_kernel, loss, settings, jit_compile=jit_compile)
     make_pass = functools.partial(_full_pass, model, call)
     variables = variables_of(network)
     transforms = {name: of.build(variables) for name, of in settings.chosen_gradient_transforms().items()}
-    descent = _descent(model, variables)
+    descent = descent_of(model, variables)
 
     def passes(metrics: Metrics | None) -> OnePass:
         main, at = make_pass(kernel(change), metrics=metrics), lambda: descent.point
@@ -149,12 +123,6 @@ def build_training(
         transforms=list(transforms.values()),
         trainable=network.trainable_variables,
     )
-
-    @functools.cache  # a trace takes a second
-    def refuse_inexact_products() -> None:
-        if penalty is None or not penalty.exact:  # else the audit has looked already
-            audit.check(call, of_outputs, samples, second_derivatives=True)
-
     trial = TrialStep(
         lambda: passes(None),
         [transform for name, transform in transforms.items() if name != "noise"],
@@ -169,16 +137,42 @@ def build_training(
         steps=StepLoop(steps),
         trial=trial,
         by_xla=jit_compile,
-        refuse_inexact_products=refuse_inexact_products,
-        refuse_several_losses=functools.cache(
-            lambda: smoothness.refuse_several_losses(call, of_outputs, samples, augmentation)
-        ),
-        refuse_without_third_derivatives=functools.cache(
-            lambda: smoothness.refuse_without_third_derivatives(call, of_outputs, samples, augmentation)
-        ),
+        capabilities=Capabilities(loss, samples, exact=penalty is not None and penalty.exact),
         trained=keras_internals.what_trains(network),
         key=key,
     )
+
+
+def _micro_batch_loss(
+    model: Trainable, of_outputs: TrainingLoss, call: NetworkCall, samples: SampleSpecs, jit_compile: bool
+) -> MicroBatchLoss:
+    """The loss of a micro-batch as the settings want it: augmented, mixed, copied.
+
+    Raises:
+        UserError: The settings ask for copies that cannot be.
+    """
+    settings = model.settings
+    augmentation = augmentation_of(model, samples)
+    refusals.refuse_copies(
+        settings.max_up, augmented=augmentation is not None, outputs=len(of_outputs.losses)
+    )
+    return MicroBatchLoss(
+        call,
+        of_outputs,
+        augmentation=augmentation,
+        mix=mix_of(settings, of_outputs),
+        seed=settings.seed,
+        multiplicative_noise=settings.multiplicative_noise,
+        # XLA's own training BatchNorm takes E[x^2] - E[x]^2, which cancels (tensorflow#118701).
+        fused_kernels=settings.fused_batch_norm and not jit_compile,
+        copies=settings.max_up,
+    )
+
+
+def _penalty(settings: StepConfig) -> Penalty | None:
+    if settings.penalty == "none":
+        return None
+    return Penalty(name=settings.penalty, epsilon=settings.penalty_epsilon)
 
 
 def _kernel(
@@ -195,46 +189,6 @@ def _kernel(
         # Else the gradient that is descended, or that of the pass before, is the micro-batches' own.
         unpenalised=(change is not None or clips) and not settings.full_gradient_penalty_strength,
     )
-
-
-def _descent(model: Trainable, variables: Variables) -> Descent:
-    """The method by which the model's optimizer moves its weights, and what transforms make of its updates."""
-    factors, trainable = _factors(model), model.network.trainable_variables
-    settings, optimizer = model.settings, model.optimizer
-    if isinstance(optimizer, ObjectiveOptimizer):
-        return optimizer.descent(trainable)
-    method: Descent = KerasDescent(optimizer, trainable, factors)
-    if transforms := settings.chosen_update_transforms().values():
-        _refuse_averaging(model, "update_transforms", "transforms act")
-        method = TransformedDescent(method, [of.build(variables) for of in transforms], trainable)
-    if settings.lookahead_steps is None:
-        return method
-    return LookaheadDescent(optimizer, trainable, method, settings.lookahead_steps, settings.lookahead_factor)
-
-
-def _factors(model: Trainable) -> list[float]:
-    """The factor on the learning rate of each trainable weight.
-
-    Raises:
-        UserError: Factors that cannot be, or with weights that the optimizer averages itself.
-    """
-    text = model.settings.learning_rate_factors
-    _refuse_averaging(model, "learning_rate_factors", "factors apply")
-    return rate_factors(text, [v.path for v in model.network.trainable_variables])
-
-
-def _refuse_averaging(model: Trainable, setting: str, what: str) -> None:
-    """Refuses a setting with an optimizer that averages the weights itself.
-
-    Raises:
-        UserError: It is given, and the optimizer does.
-    """
-    text = getattr(model.settings, setting)
-    if text and model.optimizer.use_ema:
-        raise UserError(
-            f"--{setting}={text} with an optimizer of use_ema=True, which averages weights before the {what}: leave "
-            "one of them out."
-        )
 
 
 def _full_pass(

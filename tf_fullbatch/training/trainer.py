@@ -282,7 +282,7 @@ class Trainer:
             step,
             scalars,
             micro_batches,
-            trained.refuse_inexact_products,
+            trained.capabilities.refuse_inexact_products,
             keep_noise,
             statistics=statistics,
             stopped_by=self._model.stop_requested,
