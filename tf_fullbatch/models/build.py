@@ -1,5 +1,6 @@
 """Networks by name: raw pixels in, logits out."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 
 from tf_fullbatch.core.keras_internals import deep_networks
+from tf_fullbatch.models.backbones import backbone_features, is_backbone
 from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
@@ -72,8 +74,9 @@ def network_of(
     The network is functional and of stock layers and operations: a saved one loads without this package. It
     takes pixels from 0 to 255, `[batch, height, width, channels]`, of any integer or float dtype, normalises
     them to `(pixel / 255 - pixel_mean) / pixel_std` in float32, and returns logits `[batch, num_classes]` in
-    float32 (both float64 under a float64 policy). The same arguments give the same weights in every process. One of
-    the user's own code gets the inputs as they are, and is what its function returns.
+    float32 (both float64 under a float64 policy). The same arguments give the same weights in every process. A
+    function of the user's gets the inputs as they are, and the network is what it returns; of a class of backbones
+    (`backbones.is_backbone`) the features are taken.
 
     Args:
         config: The network's name and settings; initial weights are not loaded here.
@@ -92,7 +95,7 @@ def network_of(
     """
     if isinstance(config.chosen_model, OwnModel):
         keras.utils.set_random_seed(seed)
-        if is_users_code(config.model):
+        if is_users_network(config.model):
             return own_network(config.model, config.chosen_model.options, input_shape, num_classes, expected)
     _check_numbers(input_shape, num_classes, seed)
     if isinstance(config.chosen_model, TextNetwork) and vocabulary is not None:
@@ -102,12 +105,25 @@ def network_of(
     # A float input: Keras would cast float pixels to an integer input's dtype, cutting off their fractions.
     pixels = keras.Input(tuple(input_shape), dtype=float_dtype(), name="pixels")
     normalised = _normalised(pixels, pixel_mean, pixel_std)
-    if isinstance(config.chosen_model, OwnModel):
+    if not isinstance(config.chosen_model, OwnModel):
+        features = config.chosen_model.features(config.model, normalised, seed)
+        logits = _head(features, num_classes, seed)
+    elif is_backbone(config.model):
+        features = backbone_features(config.model, config.chosen_model.options, normalised)
+        logits = _head(features, num_classes, seed)
+    else:
         logits = application(config.model, config.chosen_model.options, pixels, normalised, num_classes)
-        return keras.Model(pixels, logits, name=config.model.replace(":", "_"))
-    features = config.chosen_model.features(config.model, normalised, seed)
     with deep_networks():
-        return keras.Model(pixels, _head(features, num_classes, seed), name=config.model)
+        return keras.Model(pixels, logits, name=re.sub("[^A-Za-z0-9_]+", "_", config.model))
+
+
+def is_users_network(value: str) -> bool:
+    """Whether a --model is a function of the user's that makes a whole network, which gets the inputs as they are.
+
+    Raises:
+        UserError: It is of a user's module that cannot be imported, or not there.
+    """
+    return is_users_code(value) and not is_backbone(value)
 
 
 def _normalised(pixels: keras.KerasTensor, mean: Sequence[float], std: Sequence[float]) -> keras.KerasTensor:

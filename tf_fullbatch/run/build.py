@@ -17,7 +17,7 @@ from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import RunError, UserError
-from tf_fullbatch.models.build import network_of
+from tf_fullbatch.models.build import is_users_network, network_of
 from tf_fullbatch.models.own import Expected
 from tf_fullbatch.models.text import TEXT_NETWORKS, TextNetwork
 from tf_fullbatch.optim.keras_schedule import EpochSchedule
@@ -27,7 +27,6 @@ from tf_fullbatch.run import devices
 from tf_fullbatch.run.initial_weights import load_initial_weights
 from tf_fullbatch.run.splits import Splits, load_splits, training_batches
 from tf_fullbatch.settings import own_parts
-from tf_fullbatch.settings.part_names import is_users_code
 from tf_fullbatch.training.beginning import ModelBeginning, refuse_measures
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.goals import refuse_goals
@@ -183,9 +182,10 @@ def _full_batch_model(step: StepConfig, network: keras.Model, train: Split) -> F
 def _build_network(config: Config, train: Split, loss: Any) -> keras.Model:
     _refuse_other_targets(config, train, loss)
     mean, std = np.zeros(1), np.ones(1)
-    if not is_users_code(config.model.model):
+    is_users = is_users_network(config.model.model)
+    if not is_users:
         _refuse_for_built_in(config, train, loss)
-    if not is_users_code(config.model.model) and train.vocabulary is None:
+    if not is_users and train.vocabulary is None:
         mean, std = input_statistics(train.inputs)
         if train.inputs.dtype != np.uint8:  # networks take them in units of pixel / 255
             mean, std = mean / 255, std / 255
