@@ -9,7 +9,8 @@ import unittest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tf_fullbatch.config.run import Config, result_differences, settings_fields
+from tf_fullbatch.config.comparing import result_differences
+from tf_fullbatch.config.run import Config, settings_fields
 from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import PENALTIES, StepConfig
 from tf_fullbatch.data.settings import DataConfig

@@ -2,19 +2,19 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tf_fullbatch.analysis.settings import MeasureConfig
-from tf_fullbatch.config.runtime import GOALS, RuntimeConfig
+from tf_fullbatch.config import earlier
+from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.data.controls.settings import ControlConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.optim.schedules.run_rates import RunRates
-from tf_fullbatch.optim.settings import Extension, OptimizerConfig
+from tf_fullbatch.optim.settings import OptimizerConfig
 from tf_fullbatch.settings.components import Group
 
 
@@ -185,7 +185,7 @@ class Config:
             UserError: Unknown or missing groups or fields, or values of another type or out of range.
         """
         if isinstance(groups, dict):
-            groups = _LATER_GROUPS | groups
+            groups = earlier.LATER_GROUPS | groups
         if not isinstance(groups, dict) or set(groups) != set(_GROUPS):
             raise UserError(
                 f"a configuration has the groups {', '.join(_GROUPS)}; this one has {_names(groups)}."
@@ -198,9 +198,7 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
     """A group of its flat values; those of components that are not chosen may be lacking."""
     if not isinstance(values, dict):
         raise UserError(f"configuration group {name!r} is {_names(values)}, no settings.")
-    values = _FIRST_RUNS.get(name, {}) | (_without_keras_cv(values) if name == "step" else values)
-    if name == "data" and isinstance(values["classes"], int):  # of a run before classes could be listed
-        values["classes"] = str(values["classes"])
+    values = earlier.completed(name, values)
     accepted = {field.name for field in kind.flat_fields()}
     lacking, unknown = accepted - set(values) - kind.idle_fields(values), set(values) - accepted
     if lacking or unknown:
@@ -208,90 +206,6 @@ def _group(name: str, kind: type[Group], values: Any) -> Group:
             f"configuration group {name!r} lacks {_listed(lacking)}, and {_listed(unknown)} is unknown."
         )
     return kind.of(**values)
-
-
-def _without_keras_cv(values: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a step without those that version 0.1.0 had for keras-cv's RandAugment.
-
-    A run that used it is named by the list that is nearest, so that it is read, reported and evaluated, while the same
-    command as then, whose images would be others, does not go on with it.
-    """
-    values = dict(values)
-    operations = values.pop("randaugment_operations", None)
-    magnitude = values.pop("randaugment_magnitude", None)
-    if values.get("augmentation") == "randaugment" and operations is not None and magnitude is not None:
-        padding = values.pop("augmentation_padding", 4)
-        values |= {"augmentation_padding": 4}
-        values["augmentation"] = f"crop{padding},flip,randaugment(n={operations},m={round(30 * magnitude)})"
-    return values
-
-
-_FIRST_RUNS: dict[str, dict[str, Any]] = {
-    "data": {
-        "dataset_options": None,
-        "classes": None,
-        "target": None,
-        "target_kind": "auto",
-        "vocabulary_size": 20_000,
-        "text_length": 256,
-        "shorter_side": None,
-        "stream_images": "auto",
-        "random_resized_crop": False,
-    },
-    "model": {
-        "step": None,
-        "model_options": None,
-        "ghost_batch_size": 128,
-        "weight_standardisation": False,
-        "zero_init_residual": False,
-    },
-    "optimizer": {
-        "optimizer_options": None,
-        "line_search": None,
-        "line_search_options": None,
-        "loss": "cross_entropy",
-        "loss_options": None,
-        "label_smoothing_form": "uniform",
-        "extend_epochs": (),
-        "extend_learning_rate": (),
-        "extend_warmup_epochs": (),
-        "extend_schedule": (),
-    },
-    "step": {
-        "fused_batch_norm": False,
-        "augmentation_options": None,
-        "max_up": 1,
-        "augment_copies": None,
-        "copies_in_turn": False,
-        "test_time_augmentation": "none",
-        "learning_rate_factors": None,
-        "perturbation": "none",
-        "perturbation_radius": None,
-        "perturbation_options": None,
-        "gradient_transforms": None,
-        "update_transforms": None,
-        "lookahead_steps": None,
-        "lookahead_factor": 0.5,
-    },
-    "runtime": {
-        **dict.fromkeys(GOALS),
-        "swa_start_epoch": None,
-        "data_on_device": "auto",
-        "evaluate_test": True,
-        "tensorboard_axes": ("step",),
-        "loggers": (),
-        "cluster": None,
-        "cluster_efficiency": None,
-    },
-}
-"""What the runs of version 0.1.0 did where they had no setting for it."""
-
-
-_LATER_GROUPS: dict[str, dict[str, Any]] = {
-    "controls": ControlConfig().to_flat(),
-    "measures": MeasureConfig().to_flat(),
-}
-"""Groups of settings that runs of version 0.1.0 lack."""
 
 
 def _listed(names: set[str]) -> str:
@@ -329,48 +243,3 @@ def settings_fields() -> list[tuple[str, dataclasses.Field]]:
 def fields_by_name() -> dict[str, dataclasses.Field]:
     """Setting -> its field, of every setting."""
     return {field_.name: field_ for _, field_ in settings_fields()}
-
-
-def result_settings(config: Config) -> dict[str, Any]:
-    """name -> value of every setting that affects a run's results, the schedule's horizon resolved."""
-    values = config.values()
-    settings = {
-        setting_field.name: values[setting_field.name]
-        for _, setting_field in settings_fields()
-        if setting_field.metadata["affects_results"]
-    }
-    return settings | {"schedule_epochs": config.schedule_epochs}
-
-
-def compared_settings(config: Config) -> dict[str, Any]:
-    """name -> value of everything that tells runs apart: what affects results, the length with its goals, and what is
-    appended.
-    """
-    length = {name: getattr(config.runtime, name) for name in ("epochs", *GOALS)}
-    return result_settings(config) | length | _extension_settings(config.optimizer.extensions)
-
-
-def result_differences(old: Config, new: Config) -> list[tuple[str, Any, Any]]:
-    """(name, old, new) of every setting that affects results and differs, so that an old run cannot go on as the new.
-
-    Passes may be appended to a run. Those appended already stay as they are, and so does its length before them.
-    """
-    before, after = result_settings(old), result_settings(new)
-    appended = old.optimizer.extensions
-    if appended:
-        before |= {"epochs": old.runtime.epochs} | _extension_settings(appended)
-        kept = new.optimizer.extensions[: len(appended)]
-        after |= {"epochs": new.runtime.epochs} | _extension_settings(kept)
-    return [(name, before[name], after[name]) for name in before if before[name] != after[name]]
-
-
-def _extension_settings(extensions: Sequence[Extension]) -> dict[str, tuple]:
-    """name -> value of the settings that describe what is appended, none left open."""
-    names = [field.name for field in dataclasses.fields(Extension)]
-    return {f"extend_{name}": tuple(getattr(one, name) for one in extensions) for name in names}
-
-
-def differing_settings(configs: Sequence[Config]) -> list[str]:
-    """Names of the settings in which runs differ: those that affect results, and the length."""
-    settings = [compared_settings(config) for config in configs]
-    return [name for name in settings[0] if any(one[name] != settings[0][name] for one in settings)]

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from tf_fullbatch.config.run import compared_settings
+from tf_fullbatch.config.comparing import compared_settings
 from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
 from tf_fullbatch.report.arms import ComparedArm

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from tf_fullbatch.config.run import FILE_SETTINGS, compared_settings
+from tf_fullbatch.config.comparing import compared_settings
+from tf_fullbatch.config.run import FILE_SETTINGS
 from tf_fullbatch.display.text import listed
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.run_folder import RunFolder

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.config.run import Config, result_differences
+from tf_fullbatch.config.comparing import result_differences
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
 from tf_fullbatch.records.run_folder import RunFolder

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from tf_fullbatch.config.run import Config, compared_settings, differing_settings
+from tf_fullbatch.config.comparing import compared_settings, differing_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.report.arms import ComparedArm, Comparison, differing_files
 from tf_fullbatch.report.drawing import split_words
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, Quantity, quantity_words

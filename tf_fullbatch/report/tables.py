@@ -6,13 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from tf_fullbatch.config.run import (
-    FILE_SETTINGS,
-    compared_settings,
-    differing_settings,
-    fields_by_name,
-    settings_fields,
-)
+from tf_fullbatch.config.comparing import compared_settings, differing_settings
+from tf_fullbatch.config.run import FILE_SETTINGS, fields_by_name, settings_fields
 from tf_fullbatch.data.controls.settings import CLEAN, NOISY
 from tf_fullbatch.display.text import format_count, format_duration
 from tf_fullbatch.records.study_file import Published

@@ -2,7 +2,8 @@
 
 import sys
 
-from tf_fullbatch.config.run import Config, result_settings
+from tf_fullbatch.config.comparing import result_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import Outcome, UserError

@@ -12,7 +12,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config, result_differences, result_settings
+from tf_fullbatch.config.comparing import result_differences, result_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.display.text import summary_table
 from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.checkpoints import Checkpoint, list_checkpoints

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from tf_fullbatch.config.run import Config, compared_settings
+from tf_fullbatch.config.comparing import compared_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.display.progress import ProgressLine
 from tf_fullbatch.display.sinks import Sinks
 from tf_fullbatch.display.tensorboard import code_block

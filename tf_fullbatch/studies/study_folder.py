@@ -5,7 +5,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from tf_fullbatch.config.run import FILE_SETTINGS, result_differences
+from tf_fullbatch.config.comparing import result_differences
+from tf_fullbatch.config.run import FILE_SETTINGS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_folder import RunFolder

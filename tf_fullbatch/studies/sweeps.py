@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config, compared_settings, fields_by_name, settings_fields
+from tf_fullbatch.config.comparing import compared_settings
+from tf_fullbatch.config.run import Config, fields_by_name, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Arm, Axis
 from tf_fullbatch.settings.flag_parsing import flag_text

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.config import cli_flags
-from tf_fullbatch.config.run import Config, compared_settings
+from tf_fullbatch.config.comparing import compared_settings
+from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.runtime import GOALS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS
