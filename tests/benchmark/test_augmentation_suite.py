@@ -29,7 +29,7 @@ def test_ratios_are_medians_over_rounds():
 
 def test_every_row_is_an_augmentation():
     for text in AUGMENTED.values():
-        assert StepConfig.of(augmentation=text).build_augmentation((32, 32, 3)) is not None
+        assert StepConfig.of(augmentation=text).build_augmentation((32, 32, 3), "uint8") is not None
 
 
 def test_a_small_run(tmp_path):

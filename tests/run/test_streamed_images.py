@@ -1,5 +1,6 @@
 """Runs over images that stay in their files: the numbers of loaded ones, and of a run without a break."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -79,6 +80,38 @@ class StreamedTest(CommandTestCase):
         subprocess.run([sys.executable, "-m", "tf_fullbatch.main", *flags], check=True, capture_output=True)
         for one, three in zip(*(steps_of(self.folder / name) for name in ("one", "three")), strict=True):
             self.assertAlmostEqual(one["loss"], three["loss"], delta=1e-6 * abs(one["loss"]))
+
+    def test_evaluations_are_of_whole_images(self) -> None:
+        noise = ("--label_noise=0.9", "--learning_rate=1e-9", "--epochs=2", "--batch_size=full")
+        crops = ("--random_resized_crop", "--stream_images=on")
+        self.assert_done(self.run_of("whole", *noise, "--data_on_device=off"))
+        self.assert_done(self.run_of("crops", *noise, *crops))
+        of_both = [evaluations_of(self.folder / name) for name in ("whole", "crops")]
+        changed = [[row for row in rows if row["split"].endswith("labels")] for rows in of_both]
+        self.assertEqual(len(changed[0]), 2)
+        for whole, cropped in zip(*changed, strict=True):
+            self.assertAlmostEqual(whole["loss"], cropped["loss"], delta=1e-5)
+        shown = [
+            self.assert_done(command("--mode=evaluate", f"--output_dir={self.folder / name}")).out
+            for name in ("whole", "crops")
+        ]
+        losses = [re.search(r"train +raw +22 +(\S+)", text) for text in shown]
+        assert losses[0]
+        assert losses[1]
+        self.assertAlmostEqual(float(losses[0][1]), float(losses[1][1]), delta=2e-4)
+
+    def test_what_random_crops_refuse(self) -> None:
+        for more, words in (
+            (("--augmentation=flip", "--max_up=2"), "--max_up=2 with --random_resized_crop"),
+            (("--data_on_device=on",), "--data_on_device=on with --random_resized_crop"),
+        ):
+            self.assert_refused(self.run_of("refused", "--random_resized_crop", "--epochs=1", *more), words)
+            self.assertFalse((self.folder / "refused" / "metrics.csv").exists())
+        small = ("--image_size=4", "--model=mlp", "--width=3", "--activation=tanh", "--epochs=1")
+        crops = (f"--dataset={self.folder / 'images'}/", "--random_resized_crop", *small)
+        for method in (("--optimizer=lbfgs",), ("--optimizer=gradient_flow", "--schedule=constant")):
+            ended = command(*crops, *method, f"--output_dir={self.folder / 'refused'}")
+            self.assert_refused(ended, "--random_resized_crop")
 
     def test_what_is_refused(self) -> None:
         (self.folder / "images" / "a" / "04.png").write_bytes(b"no image")

@@ -34,7 +34,7 @@ def gradient(images, labels, **settings):
 
 
 def of_epoch(epoch):
-    augment = StepConfig.of(augmentation=LIST, seed=5).build_augmentation((6, 6, 3))
+    augment = StepConfig.of(augmentation=LIST, seed=5).build_augmentation((6, 6, 3), "uint8")
     return augment(tf.constant(IMAGES), tf.range(10, dtype=tf.int64), tf.constant(epoch, tf.int64)).numpy()
 
 

@@ -83,6 +83,21 @@ class FactsTest(parameterized.TestCase):
             (changes,) = beginning(model_of(optimizer=optimizer)).beside_the_method
             self.assertIn("--schedule=constant", changes)
 
+    def test_what_is_the_same_in_each_pass(self) -> None:
+        images = np.random.default_rng(0).integers(0, 256, (SAMPLES, 4, 4, 1)).astype(np.uint8)
+        layers = [keras.layers.Flatten(), keras.layers.Dense(4)]
+        for copies, found in (
+            ({}, ["--augmentation=flip"]),
+            ({"augment_copies": 2, "copies_in_turn": True}, ["--augmentation=flip"]),
+            ({"augment_copies": 2}, []),
+        ):
+            network = keras.Sequential([keras.Input((4, 4, 1)), *layers])
+            model = model_of(network, GradientDescent(0.1, momentum=0.0), augmentation="flip", **copies)
+            batches = UpdateBatches(images, Y, copies=model.settings.copies_per_pass)
+            model.prepare(batches, training=True)
+            seen = ModelBeginning(model, model.trainer.training, batches)
+            self.assertEqual((seen.differs_from_step_to_step, seen.beside_the_method), (found, found))
+
 
 class RefusalTest(parameterized.TestCase):
     """Nothing is trained, and nothing measured."""

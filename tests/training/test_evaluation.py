@@ -8,6 +8,7 @@ from absl.testing import parameterized
 from tests.float64 import Float64Case
 from tests.networks import CLASSES, softplus_network
 from tests.training.small_models import SAMPLES, X, Y, model_of, normal
+from tf_fullbatch.core.sigmoid import SparseSigmoid
 from tf_fullbatch.data.batches import UpdateBatches
 
 
@@ -73,6 +74,23 @@ class EvaluateTest(Float64Case):
         flip = model_of(network, test_time_augmentation="flip", loss="mse")
         both = (network.predict(images, verbose=0) + network.predict(images[:, :, ::-1], verbose=0)) / 2
         self.assertAllClose(flip.predict(images, verbose=0), both, rtol=1e-13, atol=1e-13)
+
+    @parameterized.parameters(
+        (keras.losses.BinaryCrossentropy(from_logits=True), 1),
+        (keras.losses.BinaryFocalCrossentropy(from_logits=True), 3),
+        (SparseSigmoid(), CLASSES),
+    )
+    def test_test_time_augmentation_of_sigmoids(self, loss: keras.losses.Loss, outputs: int) -> None:
+        """The logit of the mean of both views' sigmoids, by NumPy."""
+        keras.utils.set_random_seed(0)
+        network = keras.Sequential(
+            [keras.Input((4, 6, 1)), keras.layers.Flatten(), keras.layers.Dense(outputs)]
+        )
+        images = normal(SAMPLES, 4, 6, 1)
+        views = (network.predict(x, verbose=0) for x in (images, images[:, :, ::-1]))
+        p = sum(1 / (1 + np.exp(-z)) for z in views) / 2
+        model = model_of(network, test_time_augmentation="flip", loss=loss, micro_batch_size=4)
+        self.assertAllClose(model.predict(images, verbose=0), np.log(p / (1 - p)), rtol=1e-12, atol=1e-13)
 
     def test_predict_is_the_networks(self) -> None:
         model = model_of(softplus_network(keras.layers.Dropout(0.5)), micro_batch_size=4)

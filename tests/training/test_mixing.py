@@ -108,7 +108,7 @@ def test_the_loss_is_that_of_the_mixed_targets():
     """Cross-entropy against soft targets of mixed images, by NumPy; partners are of other micro-batches."""
     made = model(augmentation=LIST)
     objective = made.objective(IMAGES, LABELS)
-    augment = StepConfig.of(augmentation="crop1,flip", seed=SEED).build_augmentation((6, 8, 3))
+    augment = StepConfig.of(augmentation="crop1,flip", seed=SEED).build_augmentation((6, 8, 3), "uint8")
     augmented = augment(tf.constant(IMAGES), IDS, tf.constant(0, tf.int64)).numpy()
     of_whom = partners_of(IDS, SEED, 0, SAMPLES - 1).numpy()
     own = beta_quantiles(0.7)[drawn(MIXUP_STREAM + 1, 4096, 0)] / 2**16

@@ -346,7 +346,7 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         flat = keras.layers.Flatten()(inputs)
         network = keras.Model(inputs, [keras.layers.Dense(2)(flat), keras.layers.Dense(2)(flat)])
         y = np.zeros((5, 2))
-        with self.assertRaisesRegex(UserError, "flip_averaging is for a network of one output"):
+        with self.assertRaisesRegex(UserError, "flip_averaging=True is for a network of one output"):
             model_of(network, loss="mse", flip_averaging=True).fit(np.zeros((5, 2, 2, 1)), [y, y], verbose=0)
 
     def test_weights_of_more_axes_than_the_losses(self) -> None:
@@ -373,6 +373,25 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
                 UserError, rf"^{next(iter(setting))}.* is for a network of one input"
             ):
                 model_of(network, **setting).fit([x, x], np.zeros(5, int), verbose=0)
+
+    @parameterized.parameters(
+        ({"augmentation": "flip"}, (4, 4, 3), True, "augmentation='flip' moves images, but not the targets"),
+        ({"test_time_augmentation": "flip"}, (4, 4, 3), True, r"whose shape \(4, 4, 5\) has places"),
+        ({"test_time_augmentation": "flip"}, (4, 3), False, r"is for images .* of the shape \(4, 3\)"),
+        (
+            {"augmentation": "flip"},
+            (4, 4, 3),
+            False,
+            "for pixels from 0 to 255 .uint8., but inputs are float32",
+        ),
+    )
+    def test_images_of_levels_alone(self, setting: dict, shape: tuple, of_places: bool, message: str) -> None:
+        inputs = keras.Input(shape)
+        flat = keras.layers.Identity() if of_places else keras.layers.Flatten()
+        network = keras.Model(inputs, keras.layers.Dense(5)(flat(inputs)))
+        y = np.zeros((5, *shape[:-1]) if of_places else 5, int)
+        with self.assertRaisesRegex(UserError, message):
+            model_of(network, **setting).fit(np.ones((5, *shape), "float32"), y, verbose=0)
 
 
 class FunctionsTest(tf.test.TestCase, parameterized.TestCase):

@@ -103,7 +103,7 @@ def _alone(work: Workload, data: workloads.Data, text: str) -> Passes:
     """The first micro-batch augmented by one compiled function."""
     settings = StepConfig.of(augmentation=text)
     batches = UpdateBatches(*data, mixes=settings.mixing is not None)
-    augment = settings.build_augmentation(data[0].shape[1:])
+    augment = settings.build_augmentation(data[0].shape[1:], data[0].dtype.name)
     mix = None if settings.mixing is None else settings.mixing.build_mix(settings.seed)
     rows = tf.nest.map_structure(tf.constant, batches.with_partners(np.arange(work.micro_batch_size), 0))
     batch = micro_batch(rows, tf.constant(0, tf.int64))

@@ -123,11 +123,21 @@ class Config:
                 f"--augmentation={self.step.augmentation} needs images of {needed} channels, the {self.data.dataset} "
                 f"have {there}: leave out what is for colours, such as --augmentation=crop4,cutout8."
             )
-        crops = getattr(self.data.chosen_dataset, "random_resized_crop", False)
-        if crops and self.step.augment_copies is not None:
+        if getattr(self.data.chosen_dataset, "random_resized_crop", False):
+            self._check_crops()
+
+    def _check_crops(self) -> None:
+        """Refuses what does not go with crops that are drawn anew in each pass, as images are decoded."""
+        step = self.step
+        others = {
+            f"--augment_copies={step.augment_copies}": step.augment_copies is not None,
+            f"--max_up={step.max_up}": step.max_up > 1,  # its copies are made of the decoded image
+            "--data_on_device=on": self.runtime.keeps_data_on_device is True,
+        }
+        for text in (text for text, given in others.items() if given):
             raise UserError(
-                f"--augment_copies={self.step.augment_copies} with --random_resized_crop, whose crops are drawn anew "
-                "in each pass, as images are decoded: leave one of them out."
+                f"{text} with --random_resized_crop, whose crops are drawn anew in each pass, as images are decoded: "
+                "leave one of them out."
             )
 
     @property

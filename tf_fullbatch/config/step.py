@@ -241,11 +241,12 @@ class StepConfig(Group):
             return augmentation_list(self.augmentation)
         return self.chosen_augmentation
 
-    def build_augmentation(self, shape: "Sequence[int]") -> "Augmentation | None":
+    def build_augmentation(self, shape: "Sequence[int]", dtype: str) -> "Augmentation | None":
         """The augmentation, where it is built in; None for none.
 
         Args:
             shape: Height, width and channels of the images.
+            dtype: Their dtype's name; accepted is uint8.
 
         Raises:
             UserError: It is not for these images.
@@ -255,6 +256,11 @@ class StepConfig(Group):
             raise UserError(
                 f"--augmentation={self.augmentation} is for images (height, width, channels), but inputs are of shape "
                 f"{list(shape)}: leave it out."
+            )
+        if dtype != "uint8":
+            raise UserError(
+                f"--augmentation={self.augmentation} is for pixels from 0 to 255 (uint8), but inputs are {dtype}: give "
+                "them as uint8 and scale them within the network, leave it out, or give an augmentation of your own."
             )
         if reason := chosen.refusal(shape):
             raise UserError(f"--augmentation={self.augmentation}: {reason}. Change it, or leave it out.")

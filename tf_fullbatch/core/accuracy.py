@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core.losses import takes_logits
+from tf_fullbatch.core.losses import keras_function, takes_logits
 
 Correct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (targets, outputs) to whether each sample is classified correctly, bool `[batch]`."""
@@ -32,8 +32,7 @@ def correct_by(loss: keras.losses.Loss, targets: Any, outputs: Any) -> Correct |
     one_per_class = len(outputs.shape) == 2 and outputs.shape[1] != 1
     if one_per_class and targets.dtype.is_integer and len(targets.shape) == 1:
         return of_class_numbers
-    as_given = type(loss).call is keras.losses.CategoricalCrossentropy.call  # Keras' wrapper of a function
-    function = loss.fn if as_given else None
+    function = keras_function(loss)
     if one_per_class and function in _ONE_HOT and len(targets.shape) == 2:
         return of_one_hot
     if function in _BINARY and all(tuple(part.shape[1:]) in ((), (1,)) for part in (targets, outputs)):

@@ -1,5 +1,6 @@
 """Losses of integer labels: cross-entropy with label smoothing, squared error; what losses take, and are without it."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import keras
@@ -174,6 +175,29 @@ def takes_logits(loss: Any) -> bool | None:
     return loss.get_config().get("from_logits")
 
 
+def keras_function(loss: Any) -> Callable | None:
+    """The function of `keras.losses` that a stock loss of Keras calls; None of any other loss."""
+    as_given = (
+        getattr(type(loss), "call", None) is keras.losses.CategoricalCrossentropy.call
+    )  # of Keras' wrapper
+    return loss.fn if as_given else None
+
+
+def link(loss: Any) -> str | None:
+    """How the probabilities of a loss are made of the network's outputs.
+
+    Returns:
+        "softmax" over classes or "sigmoid" of each output; None where outputs are no logits, or those of a loss that is
+        not known.
+    """
+    if not takes_logits(loss):
+        return None
+    if isinstance(loss, SparseLoss):
+        return "softmax" if loss.cross_entropy() is not None else "sigmoid"
+    function = keras_function(loss)
+    return "softmax" if function in _OF_CLASSES else "sigmoid" if function in _OF_EACH else None
+
+
 def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
     """A cross-entropy of classes without its label smoothing, itself where it has none; of a variant of one that of the
     same outputs; None of other losses."""
@@ -186,8 +210,7 @@ def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
             if config.get("label_smoothing")
             else loss
         )
-    as_given = type(loss).call is keras.losses.CategoricalCrossentropy.call  # Keras' wrapper of a function
-    return loss if as_given and loss.fn in _FUNCTIONS else None
+    return loss if keras_function(loss) in _FUNCTIONS else None
 
 
 def is_cross_entropy(loss: keras.losses.Loss) -> bool:
@@ -202,6 +225,12 @@ _CROSS_ENTROPIES = (
     keras.losses.CategoricalCrossentropy,
     keras.losses.BinaryCrossentropy,
 )
+_OF_CLASSES = (
+    keras.losses.sparse_categorical_crossentropy,
+    keras.losses.categorical_crossentropy,
+    keras.losses.categorical_focal_crossentropy,
+)
+_OF_EACH = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 _FUNCTIONS = (
     keras.losses.sparse_categorical_crossentropy,
     keras.losses.categorical_crossentropy,

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tf_fullbatch.core.copies import ids_of_copies
 from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.mixing import Partners
-from tf_fullbatch.data.encoded import EncodedImages, decoded, selected
+from tf_fullbatch.data.encoded import Crops, EncodedImages, decoded, selected
 from tf_fullbatch.data.plan import MOST, BatchPlan, pieces
 from tf_fullbatch.data.structures import as_arrays
 from tf_fullbatch.errors import UserError
@@ -191,11 +191,12 @@ class UpdateBatches:
         part: Any = rows
         if self.copies > 1:
             part = rows % self.held
-            found = tf.nest.map_structure(lambda array: decoded(array, part, self.seed, None), self.rows)
+            found = tf.nest.map_structure(lambda array: decoded(array, part), self.rows)
             return found._replace(sample_ids=ids_of_copies(found.sample_ids, rows // self.held))
         if len(rows) and np.all(np.diff(rows) == 1):
             part = slice(rows[0], rows[-1] + 1)
-        return tf.nest.map_structure(lambda array: decoded(array, part, self.seed, epoch), self.rows)
+        crops = None if epoch is None else Crops(self.rows.sample_ids[part], self.seed, epoch)
+        return tf.nest.map_structure(lambda array: decoded(array, part, crops), self.rows)
 
     def whole(self) -> "UpdateBatches":
         """All samples as one update batch, in their fixed order unless they are one already."""

@@ -3,7 +3,7 @@
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -28,8 +28,22 @@ class Reader(Protocol):
     def fingerprint(self, numbers: np.ndarray) -> str:
         """SHA-256, hexadecimal, of what some images are: their files' names and sizes, and how they are decoded."""
 
-    def draws(self, numbers: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-        """The random bits of some images, uint32 `[images, ...]`, a function of (seed, epoch, number) alone."""
+    def draws(self, sample_ids: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The random bits of some samples, uint32 `[samples, ...]`, a function of (seed, epoch, sample id) alone."""
+
+
+class Crops(NamedTuple):
+    """Whose random crops are wanted of some rows.
+
+    Attributes:
+        sample_ids: int64 `[rows]`.
+        seed: Of the run.
+        epoch: Of training.
+    """
+
+    sample_ids: np.ndarray
+    seed: int
+    epoch: int
 
 
 class EncodedImages:
@@ -77,21 +91,19 @@ class EncodedImages:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         raise TypeError("images in files are decoded by rows: index them, or load them whole by [:].")
 
-    def decoded(self, rows: np.ndarray, seed: int = 0, epoch: int | None = None) -> np.ndarray:
+    def decoded(self, rows: np.ndarray, crops: Crops | None = None) -> np.ndarray:
         """The pixels of some rows, uint8 `[rows, height, width, channels]`.
 
         Args:
             rows: int64 `[rows]`.
-            seed: Of random crops.
-            epoch: Whose random crops they are; None for the images without any.
+            crops: Whose random crops they are, where images have such; None for the images without any.
 
         Raises:
             UserError: An image does not decode.
         """
         numbers = self._numbers[rows]
         pixels = np.empty((len(numbers), *self.shape[1:]), np.uint8)
-        crops = self._random_crops and epoch is not None
-        draws = self._reader.draws(numbers, seed, epoch) if crops and epoch is not None else None
+        draws = self._reader.draws(*crops) if crops is not None and self._random_crops else None
 
         def read(at: int) -> None:
             pixels[at] = self._reader.read(int(numbers[at]), None if draws is None else draws[at])
@@ -125,8 +137,8 @@ def selected(array: Any, rows: Any) -> Any:
     return array.select(rows) if isinstance(array, EncodedImages) else array[rows]
 
 
-def decoded(array: Any, rows: Any, seed: int, epoch: int | None) -> np.ndarray:
+def decoded(array: Any, rows: Any, crops: Crops | None = None) -> np.ndarray:
     """Some rows of an array; of images in files decoded, see `EncodedImages.decoded`."""
     if not isinstance(array, EncodedImages):
         return array[rows]
-    return array.decoded(np.arange(len(array))[rows] if isinstance(rows, slice) else rows, seed, epoch)
+    return array.decoded(np.arange(len(array))[rows] if isinstance(rows, slice) else rows, crops)

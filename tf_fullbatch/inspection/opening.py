@@ -67,7 +67,7 @@ class Opener:
 
 def _augmentation_at_defaults() -> dict[str, Any]:
     (choice,) = (choice for _, choice in choices(StepConfig) if choice.by == "augmentation")
-    of_all = {"augmentation": "none", "augment_copies": None, "copies_in_turn": False}
+    of_all = {"augmentation": "none", "augment_copies": None, "copies_in_turn": False, "max_up": 1}
     return {field.name: field.default for field in choice.fields()} | of_all
 
 

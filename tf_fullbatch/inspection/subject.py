@@ -19,7 +19,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.inspection.base import in_inference
 from tf_fullbatch.inspection.options import Options
 from tf_fullbatch.run.opened import OpenedRun
-from tf_fullbatch.run.splits import evaluation_batches, training_batches
+from tf_fullbatch.run.splits import one_update_batch, training_batches
 
 _SAMPLES_SEED = 0
 
@@ -45,7 +45,10 @@ class Subject:
 
     def __init__(self, run: OpenedRun, trained: Config, name: str, options: Options):
         self.run, self.name, self.split, self.weights = run, name, options.split, options.weights
-        self._is_augmented_as_trained = run.config.step.augmentation == trained.step.augmentation
+        self._augments = options.augmentation and options.split == "train"
+        crops_as_trained = self._augments or not run.splits.train.random_crops
+        as_trained = run.config.step.augmentation == trained.step.augmentation
+        self._is_augmented_as_trained = as_trained and crops_as_trained
         self._chosen = _chosen(run, options.split, options.samples)
         self._objectives: dict[tuple[str, str], Objective] = {}
         _refuse_non_finite(run)
@@ -102,9 +105,10 @@ class Subject:
 
     def _batches(self, samples: Split) -> UpdateBatches:
         """All samples as one update batch, in the order in which full-batch training takes them."""
+        asked = samples if self._augments else samples.to_evaluate
         if samples is self.run.splits.train:
-            return training_batches(self.run.config, samples).whole()
-        return evaluation_batches(self.run.config, samples)
+            return training_batches(self.run.config, asked).whole()
+        return one_update_batch(self.run.config, asked)
 
     def conditions(self, kinds: Sequence[str]) -> Mapping[str, str]:
         """What the loss is a function of, in words: samples, statistics, augmentation, dropout.
@@ -115,13 +119,12 @@ class Subject:
         config, count = self.run.config, len(self._chosen)
         every = len(_samples_of(self.run, self.split))
         drawn = f"{count:,} of {every:,}, drawn with seed {_SAMPLES_SEED}"
-        augmentation = config.step.augmentation
+        crops = ["random resized crops"] if self._augments and self.run.splits.train.random_crops else []
+        augmentation = [*crops, *([config.step.augmentation] if config.step.augmentation != "none" else [])]
         return {
             "samples": f"{self.split}, {f'all {every:,}' if count == every else drawn}",
             "statistics": "; ".join(map(self._statistics_in_words, kinds)),
-            "augmentation": f"{augmentation}, {self._copies_in_words()}"
-            if augmentation != "none"
-            else "none",
+            "augmentation": ", ".join([*augmentation, self._copies_in_words()]) if augmentation else "none",
             "dropout": "; ".join(dict.fromkeys(map(self._dropout_in_words, kinds))),
         }
 

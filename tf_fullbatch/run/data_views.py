@@ -50,7 +50,7 @@ def augmented_samples(config: Config, train: Split, samples: int, epochs: int) -
     positions = _classes_in_turn(train)[:samples]
     chosen = train.select(positions)
     batches, augment, mix = training_batches(config, train), _augmentation(config, train), _mix(config)
-    columns = [chosen.inputs]
+    columns = [chosen.inputs[:]]
     for epoch in range(epochs):
         rows = tf.nest.map_structure(tf.constant, batches.with_partners(positions, epoch))
         raw, of_epoch = micro_batch(rows, tf.constant(0, tf.int64)), tf.constant(epoch, tf.int64)
@@ -75,7 +75,7 @@ def _augmentation(config: Config, train: Split) -> Augmentation | None:
     step = config.step
     if isinstance(step.chosen_augmentation, OwnAugmentation):
         return step.chosen_augmentation.function(step.augmentation, step.seed, train.inputs)
-    return step.build_augmentation(train.input_shape)
+    return step.build_augmentation(train.input_shape, train.inputs.dtype.name)
 
 
 def _mix(config: Config) -> Mix | None:

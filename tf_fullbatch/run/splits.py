@@ -179,7 +179,12 @@ def training_batches(config: Config, train: Split) -> UpdateBatches:
 
 
 def evaluation_batches(config: Config, samples: Split) -> UpdateBatches:
-    """Samples to evaluate on, as one update batch."""
+    """Samples to evaluate on, as one update batch, without random crops."""
+    return one_update_batch(config, samples.to_evaluate)
+
+
+def one_update_batch(config: Config, samples: Split) -> UpdateBatches:
+    """Samples as they are, as one update batch in a fixed order."""
     return UpdateBatches(
         samples.inputs,
         samples.targets,

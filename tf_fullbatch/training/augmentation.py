@@ -18,7 +18,7 @@ def augmentation_of(model: Trainable, samples: SampleSpecs) -> Augmentation | No
     """
     settings, augmentation = model.settings, model.augmentation_function
     if augmentation is None and settings.augmentation != "none":
-        augmentation = settings.build_augmentation(samples.inputs.shape[1:])
+        augmentation = settings.build_augmentation(samples.inputs.shape[1:], samples.inputs.dtype.name)
     if settings.augment_copies is None:
         return augmentation
     if augmentation is None:

@@ -36,6 +36,7 @@ class ModelBeginning:
         steps_per_epoch: int | None = None,
     ):
         self._model, self._parts = model, parts
+        self._crops = ["--random_resized_crop"] if batches.random_crops else []
         self._steps = batches.steps_per_epoch if steps_per_epoch is None else steps_per_epoch
         self.micro_batches = pieces(len(batches), model.settings.micro_batch_size)
 
@@ -47,10 +48,8 @@ class ModelBeginning:
     @property
     def beside_the_method(self) -> Sequence[str]:
         """See `Beginning`."""
-        found = beside_the_loss(self._model.settings)
-        if self._model.augmentation_function is not None:
-            found.append("an augmentation")
-        found += self._several_updates()
+        settings = self._model.settings
+        found = [*_given(settings, "penalty", *_NO_GRADIENTS), *self._new_samples(), *self._several_updates()]
         if _moves(self._model.optimizer):
             found.append("a learning rate that changes (set --schedule=constant and no --warmup_epochs)")
         return found
@@ -79,16 +78,21 @@ class ModelBeginning:
     def differs_from_step_to_step(self) -> Sequence[str]:
         """See `Beginning`."""
         settings, model = self._model.settings, self._model
-        found = _given(settings, "augmentation")
-        if model.augmentation_function is not None:
-            found.append("an augmentation")
-        found += self._several_updates()
+        found = [*self._new_samples(), *self._several_updates()]
         if keras_internals.seed_variables(model.network):
             found.append("layers that draw at random")
         if settings.penalty != "none":
             found += _given(settings, "penalty_warmup_epochs")
             found += ["--penalty with a learning rate that changes"] if _moves(model.optimizer) else []
         return found
+
+    def _new_samples(self) -> list[str]:
+        """By what samples are others in each pass; of a fixed set of copies, all in each pass, they are the same."""
+        settings = self._model.settings
+        if settings.copies_per_pass > 1:
+            return self._crops
+        own = ["an augmentation"] if self._model.augmentation_function is not None else []
+        return [*_given(settings, "augmentation"), *own, *self._crops]
 
     def _several_updates(self) -> list[str]:
         return [f"{self._steps} updates per pass (set --batch_size=full)"] if self._steps > 1 else []
@@ -121,11 +125,6 @@ def refuse_measures(measures: Mapping[str, MeasureSettings], training: ModelBegi
             settings.check(training)
         except UserError as error:
             raise UserError(f"--measure={name}: {error}") from error
-
-
-def beside_the_loss(settings: StepConfig) -> list[str]:
-    """What a step does beside descending the loss of its samples, as flags."""
-    return _given(settings, "penalty", *_NO_GRADIENTS, "augmentation")
 
 
 _NO_GRADIENTS = (

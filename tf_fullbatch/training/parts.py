@@ -222,7 +222,6 @@ def audited(
         UserError: The network, or the settings with it, cannot be trained rightly.
     """
     penalty = model.settings.penalty
-    refusals.refuse_images_alone(model, samples.inputs)
     if model.augmentation_function is not None:
         audit.check_augmentation(model.augmentation_function, samples.inputs)
     call = NetworkCall(model.network, samples.inputs)

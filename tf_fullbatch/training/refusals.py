@@ -78,27 +78,46 @@ def refuse_changed_training(trained: tuple, network: keras.Model) -> None:
         )
 
 
-def refuse_images_alone(model: Any, inputs: Any) -> None:
-    """Refuses what is done to images where the network has several inputs.
+def refuse_for_images(model: Any, inputs: Any, outputs: Any) -> None:
+    """Refuses what is done to images where it would be done to something else, or to images alone.
 
     Args:
         model: The model.
         inputs: Spec of a batch of inputs, or a structure of specs.
+        outputs: The symbolic outputs.
 
     Raises:
-        UserError: Augmentation or flip averaging, and several inputs.
+        UserError: Augmentation or averaged views, and several inputs, or outputs for each place of an image, which
+            would have to be moved alike; averaged views of several outputs, or of anything but images.
     """
-    settings = model.settings
-    asked = {
-        "augmentation_function": model.augmentation_function is not None,
-        f"augmentation={settings.augmentation!r}": settings.augmentation != "none",
-        **settings.averages_views,
-    }
-    names = [name for name, given in asked.items() if given]
-    if names and tf.nest.is_nested(inputs):
+    settings, name = model.settings, model.network.name
+    views = [f"{setting}={value!r}" for setting, value in settings.averages_views.items()]
+    built_in = [f"augmentation={settings.augmentation!r}"] if settings.augmentation != "none" else []
+    own = ["augmentation_function"] if model.augmentation_function is not None else []
+    asked = [*own, *built_in, *views]
+    if asked and tf.nest.is_nested(inputs):
         raise UserError(
-            f"{names[0]} is for a network of one input, but {model.network.name!r} gets "
-            f"{len(tf.nest.flatten(inputs))}: leave it out, or augment within the network."
+            f"{asked[0]} is for a network of one input, but {name!r} gets {len(tf.nest.flatten(inputs))}: leave it "
+            "out, or augment within the network."
+        )
+    if views and tf.nest.is_nested(outputs):
+        raise UserError(
+            f"{views[0]} is for a network of one output, but {name!r} has {len(tf.nest.flatten(outputs))}: leave it "
+            "out."
+        )
+    if views and len(inputs.shape) != 4:
+        raise UserError(
+            f"{views[0]} is for images (height, width, channels), but inputs are of the shape "
+            f"{tuple(inputs.shape[1:])}: leave it out."
+        )
+    moved, of_places = (
+        built_in + views,
+        [tuple(o.shape[1:]) for o in tf.nest.flatten(outputs) if len(o.shape) > 2],
+    )
+    if of_places and moved:
+        raise UserError(
+            f"{moved[0]} moves images, but not the targets of the outputs of {name!r}, whose shape "
+            f"{of_places[0]} has places: leave it out, or augment both when the data are made."
         )
 
 
@@ -116,20 +135,6 @@ def refuse_copies(max_up: int, *, augmented: bool, outputs: int) -> None:
         raise UserError(
             f"--max_up={max_up} takes augmented copies of each sample, which are all the same without an augmentation: "
             "choose an --augmentation, or leave it at 1."
-        )
-
-
-def refuse_averaged_outputs(model: Any, outputs: Any) -> None:
-    """Refuses views averaged of several outputs.
-
-    Raises:
-        UserError: It is asked for.
-    """
-    given = list(model.settings.averages_views)
-    if given and tf.nest.is_nested(outputs):
-        raise UserError(
-            f"{given[0]} is for a network of one output, but {model.network.name!r} has "
-            f"{len(tf.nest.flatten(outputs))}: leave it out."
         )
 
 

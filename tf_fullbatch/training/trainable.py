@@ -53,10 +53,14 @@ def build_metrics(model: Trainable, targets: Any, outputs: Any) -> None:
 
 
 def loss_of(model: Trainable, samples: SampleSpecs) -> TrainingLoss:
-    """The compiled loss of a model whose network is built, for data of these shapes."""
-    return training_loss(
-        model, model.network, samples.targets, network_outputs(model.network, samples.inputs)
-    )
+    """The compiled loss of a model whose network is built, for data of these shapes.
+
+    Raises:
+        UserError: The settings, the network or the loss are not for them.
+    """
+    outputs = network_outputs(model.network, samples.inputs)
+    refusals.refuse_for_images(model, samples.inputs, outputs)
+    return training_loss(model, model.network, samples.targets, outputs)
 
 
 def network_outputs(network: keras.Model, inputs: Any) -> Any:

@@ -99,7 +99,7 @@ class Trainer:
             if training:
                 trainable.build_optimizer(model)
             outputs = trainable.network_outputs(model.network, samples.inputs)
-            refusals.refuse_averaged_outputs(model, outputs)
+            refusals.refuse_for_images(model, samples.inputs, outputs)
             loss = compiled_loss.training_loss(model, model.network, samples.targets, outputs)
             if keras_internals.compiled_metrics(model) is not None:
                 loss.leaves(samples.targets, "targets")  # metrics want those of every output

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.config.step import StepConfig
-from tf_fullbatch.core.losses import takes_logits
+from tf_fullbatch.core.losses import link
 from tf_fullbatch.core.micro_batch import as_full_precision
 
 Outputs = Callable[[keras.Model, Any], Any]
@@ -22,14 +22,14 @@ def outputs_in_inference(settings: StepConfig, loss: Any) -> Outputs:
 
     Args:
         settings: The model's.
-        loss: What it is compiled with: of logits, probabilities are averaged, else outputs.
+        loss: What it is compiled with: of the logits of a cross-entropy, probabilities are averaged, else outputs.
     """
     if settings.flip_averaging:
         return mirror_average
     if settings.test_time_augmentation == "none":
         return _plain
-    moves, of_logits = _MOVES[settings.test_time_augmentation], takes_logits(loss) is True
-    return lambda network, inputs: view_average(network, inputs, moves, of_logits)
+    moves, of = _MOVES[settings.test_time_augmentation], link(loss)
+    return lambda network, inputs: view_average(network, inputs, moves, of)
 
 
 def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
@@ -40,31 +40,37 @@ def mirror_average(network: keras.Model, inputs: tf.Tensor) -> tf.Tensor:
 
 
 def view_average(
-    network: keras.Model, inputs: tf.Tensor, moves: dict[int, float], of_logits: bool
+    network: keras.Model, inputs: tf.Tensor, moves: dict[int, float], link: str | None
 ) -> tf.Tensor:
     """Outputs averaged over moved images and their mirror images.
 
-    Of logits z_k of views that count for w_k it is log sum_k w_k softmax(z_k): logits whose softmax is the mean
-    probability.
+    Of the logits z_k of views that count for w_k it is log sum_k w_k softmax(z_k), or log(p / (1 - p)) with
+    p = sum_k w_k sigmoid(z_k): logits of the mean probability.
 
     Args:
-        network: Of one output `[batch, classes]`.
+        network: Of one output `[batch, outputs]`.
         inputs: Images `[batch, height, width, channels]`.
         moves: Pixels down and to the right, -1, 0 or 1, -> what such a view counts for; what comes in is reflected.
-        of_logits: Whether outputs are logits.
+        link: "softmax" or "sigmoid" where outputs are logits of such probabilities; None: outputs are averaged.
 
     Source of the six views: Jordan 2024 (2404.00498), airbench.
     """
-    views = []
+    views: list[tuple[tf.Tensor, tf.Tensor]] = []
     for pixels, share in moves.items():
         moved = _moved(inputs, pixels)
         for image in (moved, tf.reverse(moved, axis=[2])):
             outputs = as_full_precision(network(image, training=False))
-            weight = tf.constant(share / 2, outputs.dtype)
-            if of_logits:
-                outputs = tf.nn.log_softmax(outputs) + tf.math.log(weight)
-            views.append(outputs if of_logits else weight * outputs)
-    return tf.reduce_logsumexp(tf.stack(views), axis=0) if of_logits else tf.add_n(views)
+            views.append((tf.constant(share / 2, outputs.dtype), outputs))
+
+    def mean(of: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        """log sum_k w_k exp(of(z_k))."""
+        return tf.reduce_logsumexp(tf.stack([of(z) + tf.math.log(w) for w, z in views]), axis=0)
+
+    if link == "softmax":
+        return mean(tf.nn.log_softmax)
+    if link == "sigmoid":
+        return mean(tf.math.log_sigmoid) - mean(lambda z: tf.math.log_sigmoid(-z))
+    return tf.add_n([w * z for w, z in views])
 
 
 def _moved(images: tf.Tensor, pixels: int) -> tf.Tensor:

@@ -112,6 +112,8 @@ def test_hue_against_colorsys():
     [
         ("jitter", (8, 8, 1), "jitter needs images of 3 channels, these have 1"),
         ("flip,cutout9", (8, 12, 3), "cutout cuts out 9x9 pixels, but these images are 8x12"),
+        ("flip,crop8", (8, 12, 3), "crop pads by 8 pixels, but these images are 8x12"),
+        ("crop7", (8, 12, 3), None),
         ("translate8", (8, 12, 3), "translate moves by 8 pixels, but these images are 8x12"),
         ("crop4,flip,cutout8", (8, 8, 1), None),
     ],

@@ -228,6 +228,16 @@ class StreamingTest(FolderTestCase):
         self.assertLen(rest, IMAGES - 8)
         self.assertEqual(rest, {i: later[i] for i in rest})
 
+    def test_a_duplicate_has_crops_of_its_own(self) -> None:
+        train = self.load(stream_images="on", random_resized_crop=True).train
+        inputs, targets = train.inputs.select(np.array([2, 2])), train.targets[[2, 2]]
+        twice = UpdateBatches(inputs, targets, sample_ids=np.array([2, 2**40]), seed=3)
+        original, duplicate = twice.select_rows(np.arange(2), 0).inputs
+        self.assertEqual(
+            original.tobytes(), self.passed(self.batches(random_resized_crop=True, seed=3), 1, 4, 0)[2]
+        )
+        self.assertNotAllEqual(original, duplicate)
+
     def test_a_second_epoch_of_a_fixed_order_has_its_own_crops(self) -> None:
         data = self.batches(random_resized_crop=True, seed=3)
         source = StreamSource(data, 11, tf.distribute.get_strategy())

@@ -79,6 +79,13 @@ class NoAugmentation(AugmentationSettings):
         """Nothing."""
 
 
+def padding_refusal(padding: int, shape: Sequence[int]) -> str | None:
+    """Why images of this shape are not for crops of so much padding, some of which would have none of their pixels."""
+    if padding < min(shape[:2]):
+        return None
+    return f"pads by {padding} pixels, but these images are {shape[0]}x{shape[1]}"
+
+
 def padding() -> Any:
     """The field of the flag --augmentation_padding, for every augmentation that has it."""
     return setting(4, "Pixels of zero padding around an image before a random crop.", minimum=0)

@@ -1,10 +1,11 @@
 """--augmentation=crop and crop_flip: a random crop, without and with a random flip."""
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from tf_fullbatch.data.augment.base import AugmentationSettings, padding
+from tf_fullbatch.data.augment.base import AugmentationSettings, padding, padding_refusal
 
 if TYPE_CHECKING:
     from tf_fullbatch.core.micro_batch import Augmentation
@@ -18,6 +19,10 @@ class Crop(AugmentationSettings):
     flip: ClassVar[bool] = False
 
     augmentation_padding: int = padding()
+
+    def refusal(self, shape: Sequence[int]) -> str | None:
+        """Every crop has pixels of the image."""
+        return padding_refusal(self.augmentation_padding, shape)
 
     def build(self, seed: int) -> "Augmentation":
         """`crop_pixels.crop_flip`, bound to the settings."""

@@ -60,6 +60,11 @@ class Split:
         return isinstance(self.inputs, np.ndarray | EncodedImages)
 
     @property
+    def random_crops(self) -> bool:
+        """Whether they are random crops of images, new in every epoch."""
+        return isinstance(self.inputs, EncodedImages) and self.inputs.random_crops
+
+    @property
     def to_evaluate(self) -> "Split":
         """The same samples without random crops."""
         if not isinstance(self.inputs, EncodedImages):

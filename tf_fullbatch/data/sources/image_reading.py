@@ -70,9 +70,9 @@ class FileReader:
             digest.update(os.fsencode(path) + f" {path.stat().st_size}\n".encode())
         return digest.hexdigest()
 
-    def draws(self, numbers: np.ndarray, seed: int, epoch: int) -> np.ndarray:
-        """The random bits of some images, uint32 `[images, 40]`, see `pixels.random_resized_crop`."""
-        return random_bits(seed, epoch, tf.constant(numbers, tf.int64), _STREAMS).numpy().T
+    def draws(self, sample_ids: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The random bits of some samples, uint32 `[samples, 40]`, see `pixels.random_resized_crop`."""
+        return random_bits(seed, epoch, tf.constant(sample_ids, tf.int64), _STREAMS).numpy().T
 
     def _decoded(self, number: int, draws: np.ndarray | None) -> np.ndarray:
         path = self._files.path(number)
