@@ -61,6 +61,10 @@ class LossesTest(CommandTestCase):
         for flags, words in (
             (("--max_up=3",), "--max_up=3 takes augmented copies"),
             (
+                ("--augmentation=crop1", "--max_up=3", "--augment_copies=2", "--copies_in_turn"),
+                "--max_up=3 with --augment_copies=2: there are no 3 different copies",
+            ),
+            (
                 ("--loss=focal", "--label_smoothing=0.1"),
                 "--label_smoothing=0.1 has no effect with --loss=focal",
             ),

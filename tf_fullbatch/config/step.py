@@ -225,6 +225,11 @@ class StepConfig(Group):
             )
         if self.augment_copies is None:
             refuse_without_effect(self, ("copies_in_turn",), "without --augment_copies")
+        elif self.max_up > self.augment_copies and self.copies_in_turn:
+            raise UserError(
+                f"--max_up={self.max_up} with --augment_copies={self.augment_copies}: there are no {self.max_up} "
+                "different copies to take the hardest of. Raise --augment_copies, or lower --max_up."
+            )
         elif self.max_up > 1 and not self.copies_in_turn:
             raise UserError(
                 f"--max_up={self.max_up} with --augment_copies={self.augment_copies}: of each sample all copies count "
