@@ -173,7 +173,6 @@ def test_accuracy_counts_both_targets():
             "augmentation=mixup,flip: mixup mixes samples as they are in the end",
         ),
         ({"augmentation": "mixup", "augment_copies": 2}, "augment_copies=2 with augmentation=mixup"),
-        ({"augmentation": "cutmix(probability=0)"}, "augmentation of cutmix: probability=0: must be above 0"),
         ({"augmentation": "mixup(alpha=0)"}, "augmentation of mixup: alpha=0: must be above 0"),
     ],
 )
