@@ -87,7 +87,7 @@ class AnalyzeTest(AnalysisCase):
         before = contents(mlp())
         for arguments, words in (
             ([mlp()], "--what is missing"),
-            ([mlp(), "--what=spektrum"], "--what=spektrum: there is no such question; there are spectrum"),
+            ([mlp(), "--what=spektrum"], "--what=spektrum: there is no such question; did you mean spectrum"),
             ([mlp(), "--whta=trace"], "whta.*--help"),
             (["--what=trace"], "no run to look at"),
             ([missing, "--what=trace"], "nowhere: there is no run"),

@@ -81,7 +81,7 @@ def test_the_pixels_that_are_drawn():
         ),
         (
             ("--augmentation=cutuot",),
-            "--augmentation=cutuot: there is no such augmentation; there are cutout",
+            "--augmentation=cutuot: there is no such augmentation; did you mean cutout?",
         ),
         (("--output=/no/such/a.png",), "--output=/no/such/a.png: there is no folder /no/such"),
         (("--samples=0",), "--samples=0: must be at least 1"),

@@ -9,6 +9,7 @@ from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.optim.settings import OptimizerConfig
+from tf_fullbatch.settings.fields import flag_text
 
 
 class ContradictionTest(unittest.TestCase):
@@ -93,10 +94,11 @@ class WithoutEffectTest(unittest.TestCase):
         """Each of the given settings is refused with the others there, and its default is not."""
         group.of(**others)
         defaults = {field.name: field.default for field in group.flat_fields()}
+        texts = {field.name: flag_text(field, field.default) for field in group.flat_fields()}
         for name, value in given.items():
             with self.subTest(name=name, others=others):
                 shown = ",".join(map(str, value)) if isinstance(value, tuple) else value
-                left = "unset" if defaults[name] == () else f"at {defaults[name]}"
+                left = f"at {texts[name]}" if texts[name] else "unset"
                 with self.assertRaisesRegex(
                     UserError, f"^--{name}={shown} has no effect {reason}: leave it {left}, its default.$"
                 ):

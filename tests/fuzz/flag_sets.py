@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 
 from tf_fullbatch.config.run import settings_fields
-from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.fields import flag_text
 
 FLAGS_FOLDER = Path(__file__).parents[2] / "flags"
 SHIPPED = sorted(str(path) for path in FLAGS_FOLDER.rglob("*.flags"))

@@ -29,7 +29,7 @@ class OptionsTest(unittest.TestCase):
     def test_refused(self):
         for settings, words in (
             ({}, "--what is missing"),
-            ({"what": ("tracce",)}, "--what=tracce: there is no such question; there are trace"),
+            ({"what": ("tracce",)}, "--what=tracce: there is no such question; did you mean trace?"),
             ({"what": ("trace", "trace")}, "a value comes twice"),
             ({"what": ("trace",), "what_options": "spectrum.k=3"}, "of one of trace"),
             ({"what": ("trace",), "what_options": "trace.k=3"}, "trace has no option 'k'; it has method"),

@@ -205,7 +205,11 @@ class RefusalTest(tf.test.TestCase, parameterized.TestCase):
         ({"name": "mlp", "stem": "cifar"}, "--stem=cifar has no effect with --model=mlp: leave it at auto"),
         ({"name": "mlp", "norm": "group"}, "--norm=group has no effect with --model=mlp: leave it at batch"),
         ({"name": "linear", "shortcut": "pad"}, "--shortcut=pad has no effect with --model=linear"),
-        ({"name": "linear", "width": 3}, "--width=3 has no effect with --model=linear: leave it at None"),
+        ({"name": "linear", "width": 3}, "--width=3 has no effect with --model=linear: leave it at none"),
+        (
+            {"name": "mlp", "zero_init_residual": True},
+            "--zero_init_residual=True has no effect with --model=mlp: leave it at false, its default",
+        ),
     )
     def test_wrong_choices(self, arguments: dict, message: str):
         with self.assertRaisesRegex(ValueError, message):

@@ -78,7 +78,7 @@ class ListsTest(parameterized.TestCase):
         self.assertEqual(StepConfig(**settings).clips_at_most, expected)
 
     @parameterized.parameters(
-        ("gradient", "centralise", "there is no such transform; there are centralize"),
+        ("gradient", "centralise", "there is no such transform; did you mean centralize[?]$"),
         ("gradient", "weight_decay(coefficient=1)", "it is one of --update_transforms; here there are .*l2"),
         ("gradient", "l2", "of l2: it needs coefficient=NUMBER in brackets"),
         ("gradient", "squared_deviation(coefficient=1)", "it needs norm=NUMBER"),

@@ -97,7 +97,7 @@ class MeasurementsTest(CommandTestCase):
     def test_refused(self) -> None:
         folder = self.folder / "refused"
         for flags, words in (
-            (("--measure=sharpnes",), "there is no such measure; there are sharpness"),
+            (("--measure=sharpnes",), "there is no such measure; did you mean sharpness"),
             (("--measure=trace,trace",), "comes twice"),
             (("--measure_every=5",), "no effect without --measure"),
             (("--measure=sharpness", "--measure_options=sharpness.j=3"), "no option 'j'; it has k"),

@@ -120,3 +120,13 @@ class StreamedTest(CommandTestCase):
         self.assertRegex(
             ended.err, r"^error: .*a/04.png does not decode as an image: mend it or take it out.\n$"
         )
+
+    def test_controls_of_pixels_are_refused_by_what_to_do(self) -> None:
+        for control in ("pixel_shuffle=fixed", "gaussian_inputs"):
+            ended = self.run_of("controlled", "--stream_images=on", "--epochs=1", f"--{control}")
+            self.assertEqual(ended.code, 2)
+            name = control.partition("=")[0]
+            self.assertRegex(
+                ended.err, rf"^error: --{name} is for images in memory.*give --stream_images=off"
+            )
+            self.assert_done(self.run_of(name, "--stream_images=off", "--epochs=1", f"--{control}"))

@@ -43,7 +43,8 @@ class RunTest(CommandTestCase):
         output = self.folder / "refused"
         ended = command(*TINY, "--gradient_transforms=adaptive_cut", f"--output_dir={output}")
         self.assert_refused(
-            ended, "--gradient_transforms=adaptive_cut: there is no such transform; there are adaptive"
+            ended,
+            "--gradient_transforms=adaptive_cut: there is no such transform; did you mean adaptive_clip",
         )
         self.assertFalse(output.exists())
 

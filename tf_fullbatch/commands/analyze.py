@@ -11,7 +11,8 @@ from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 from tf_fullbatch.inspection.options import Options
 from tf_fullbatch.inspection.registry import QUESTIONS
 from tf_fullbatch.settings import flag_parsing
-from tf_fullbatch.settings.flag_parsing import flag_text, help_lines
+from tf_fullbatch.settings.fields import flag_text
+from tf_fullbatch.settings.flag_parsing import help_lines
 
 
 def parse(argv: Sequence[str]) -> tuple[list[str], Options] | None:

@@ -9,7 +9,7 @@ from tf_fullbatch.config.run import FILE_SETTINGS, Config, settings_fields
 from tf_fullbatch.data.controls.listing import lists_ids
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing, part_names
-from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.fields import flag_text
 
 GROUP_TITLES = {
     "data": "Data",

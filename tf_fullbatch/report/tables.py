@@ -17,7 +17,7 @@ from tf_fullbatch.report.differences import PairedDifference
 from tf_fullbatch.report.quantities import ACCURACY, LOSS, MINUS, Quantity, loss_words, number
 from tf_fullbatch.report.ranking import FEW, ranked
 from tf_fullbatch.report.run_records import RecordedRun
-from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.fields import flag_text
 from tf_fullbatch.settings.part_names import shortened
 
 _ALWAYS_SHOWN = ("dataset", "model", "micro_batch_size", "batch_size", "learning_rate", "schedule", "epochs")

@@ -135,10 +135,28 @@ def refuse_value_without_effect(field: dataclasses.Field, value: Any, reason: st
         UserError: The value is another than the default.
     """
     if value != field.default:
-        default = "unset" if field.default == () else f"at {field.default}"
+        text = flag_text(field, field.default)
+        default = f"at {text}" if text else "unset"
         raise UserError(
             f"--{field.name}={_shown(value)} has no effect {reason}: leave it {default}, its default."
         )
+
+
+def flag_text(field: dataclasses.Field, value: Any) -> str:
+    """A field's value as its flag takes it."""
+    if value is None:
+        return none_word(field) or ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(flag_text(field, item) for item in value)
+    # As a whole number where it is one; else the shortest text that reads back as the same number.
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
+def none_word(field: dataclasses.Field) -> str | None:
+    """How a flag says None; None where it cannot."""
+    return field.metadata["none_word"] if field.default is None else None
 
 
 def refuse_repeats(group: Any, names: tuple[str, ...]) -> None:

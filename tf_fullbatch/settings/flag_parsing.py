@@ -15,6 +15,7 @@ from absl import flags
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import part_names
+from tf_fullbatch.settings.fields import flag_text, none_word
 from tf_fullbatch.settings.flagfiles import located_arguments
 
 Field = dataclasses.Field
@@ -152,23 +153,6 @@ def help_lines(field: Field) -> list[str]:
     code = f" or {part_names.ACCEPTED}" if field.metadata["or_code"] else ""
     accepted = f"{some} of {', '.join(choices)}{code}; " if choices else ""
     return [f"  --{field.name}=({accepted}default {shown or 'unset'})", f"      {field.metadata['help']}"]
-
-
-def flag_text(field: Field, value: Any) -> str:
-    """A field's value as its flag takes it."""
-    if value is None:
-        return none_word(field) or ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, tuple):
-        return ",".join(flag_text(field, item) for item in value)
-    # As a whole number where it is one; else the shortest text that reads back as the same number.
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
-
-
-def none_word(field: Field) -> str | None:
-    """How a flag says None; None where it cannot."""
-    return field.metadata["none_word"] if field.default is None else None
 
 
 def _parser(field: Field) -> flags.ArgumentParser | None:

@@ -3,13 +3,20 @@ parts whose order counts (`part_lists`) in brackets."""
 
 import dataclasses
 import difflib
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf_fullbatch.errors import UserError
 
 
-def refuse_unknown(setting: str, names: Collection[str], known: Mapping[str, Any], noun: str) -> None:
+def refuse_unknown(
+    setting: str,
+    names: Collection[str],
+    known: Mapping[str, Any],
+    noun: str,
+    numbers: Mapping[str, str | None] | None = None,
+) -> None:
     """Refuses names of no part.
 
     Args:
@@ -17,14 +24,25 @@ def refuse_unknown(setting: str, names: Collection[str], known: Mapping[str, Any
         names: Those given.
         known: Name -> class of settings.
         noun: What a part is called.
+        numbers: Name -> the option that a number right after it stands for, as of `part_lists.parsed_parts`; None where
+            no part has one.
 
     Raises:
-        UserError: One is unknown; it says which are near.
+        UserError: One is unknown; it says which are near, or all where none is.
     """
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, cutoff=0.4) or list(known)
-            raise UserError(f"--{setting}={name}: there is no such {noun}; there are {', '.join(near)}.")
+            near = _near(name, known, numbers or {})
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
+            raise UserError(f"--{setting}={name}: there is no such {noun}; {hint}")
+
+
+def _near(name: str, known: Mapping[str, Any], numbers: Mapping[str, str | None]) -> list[str]:
+    """Known names like one, however it is capitalised, the nearest first; with its number where they take one."""
+    found = re.fullmatch(r"(.*?)(\d[\d.]*)", name) if numbers else None
+    stem, number = found.groups() if found else (name, "")
+    near = [stem.lower()] if stem.lower() in known else difflib.get_close_matches(stem.lower(), known)
+    return [f"{one}{number}" if numbers.get(one) else one for one in near]
 
 
 def with_options(

@@ -17,7 +17,7 @@ from tf_fullbatch.records.study_file import SWEEP_SEED
 from tf_fullbatch.records.summary import read_summary
 from tf_fullbatch.records.trials_file import read_trials
 from tf_fullbatch.settings import own_parts
-from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.fields import flag_text
 from tf_fullbatch.settings.part_options import options_text
 from tf_fullbatch.studies import definition
 from tf_fullbatch.studies.conduct import StudyConduct

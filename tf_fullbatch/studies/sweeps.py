@@ -13,7 +13,7 @@ from tf_fullbatch.config.comparing import compared_settings
 from tf_fullbatch.config.run import Config, fields_by_name, settings_fields
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.records.study_file import Arm, Axis
-from tf_fullbatch.settings.flag_parsing import flag_text
+from tf_fullbatch.settings.fields import flag_text
 
 Point = tuple[tuple[str, str], ...]
 """(setting, value as its flag takes it) of every swept setting: a place in an arm's grid."""

@@ -126,7 +126,29 @@ def test_refusals_of_images(text, shape, words):
     ("text", "words"),
     [
         ("", "--augmentation=: it names nothing"),
-        ("cutuot8", "--augmentation=cutuot8: there is no such augmentation; there are cutout"),
+        ("cutuot8", "--augmentation=cutuot8: there is no such augmentation; did you mean cutout8[?]$"),
+        ("Crop4", "--augmentation=Crop4: there is no such augmentation; did you mean crop4[?]$"),
+        ("Flip2", "--augmentation=Flip2: there is no such augmentation; did you mean flip[?]$"),
+        (
+            "crop_flp,cutout2",
+            "--augmentation=crop_flp: there is no such augmentation; did you mean crop[?]$",
+        ),
+        ("what", "there is no such augmentation; there are crop, flip, .*, cutmix, none, crop_flip[.]$"),
+        (
+            "flip,what",
+            "--augmentation=what: there is no such augmentation; there are crop, flip, .*, cutmix[.]$",
+        ),
+        (
+            "crop_flip,cutout2",
+            "=crop_flip,cutout2: crop_flip stands by itself, without options; in a list it is crop4,flip[.]$",
+        ),
+        (
+            "crop_flip(padding=3)",
+            "crop_flip stands by itself, without options; in a list it is crop4,flip[.]$",
+        ),
+        ("none,flip", "--augmentation=none,flip: none stands by itself, without options[.]$"),
+        ("mixup,flip", "mixup mixes samples as they are in the end; put it last[.]$"),
+        ("flip,mixup,cutmix", "mixup and cutmix mix samples; give one of them, as the last part[.]$"),
         (
             "flip,cutout(siz=3)",
             r"--augmentation=cutout\(siz=3\): cutout has no option 'siz'; it has size, level",

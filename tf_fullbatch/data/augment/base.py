@@ -20,6 +20,8 @@ class AugmentationSettings(Settings, ABC):
     """What --help says of it, in brackets after its name."""
     channels: ClassVar[int | None] = None
     """Channels that images must have; None where any number does."""
+    as_list: ClassVar[str] = ""
+    """The list of parts that does the same; "" where there is none."""
 
     def refusal(self, shape: Sequence[int]) -> str | None:
         """Why images of this shape are not for it, beginning a clause; None where they are.

@@ -36,4 +36,5 @@ class CropFlip(Crop):
     """The crop, then every second image mirrored."""
 
     summary: ClassVar[str] = "and horizontal flip, as published for CIFAR"
+    as_list: ClassVar[str] = "crop4,flip"
     flip: ClassVar[bool] = True

@@ -1,11 +1,11 @@
 """--augmentation=crop4,flip,randaugment(n=2,m=9),cutout8: parts in the order in which they act."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tf_fullbatch.data.augment.base import AugmentationSettings, MixSettings, PartSettings
-from tf_fullbatch.data.augment.registry import PARTS
+from tf_fullbatch.data.augment.registry import AUGMENTATIONS, PARTS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.part_lists import parsed_parts
 from tf_fullbatch.settings.part_names import ACCEPTED
@@ -85,14 +85,35 @@ def augmentation_list(text: str) -> AugmentationList:
             f"--{_SETTING}={text}: accepted are lists of {', '.join(PARTS)}, or alone {ACCEPTED}; a list within "
             "such code is tf_fullbatch.data.augment.lists.augmentation_list(TEXT).build(seed)."
         )
-    options = parsed_parts(_SETTING, text, {name: kind.number for name, kind in PARTS.items()})
-    refuse_unknown(_SETTING, options, PARTS, "augmentation")
-    for name in list(options)[:-1]:
-        if issubclass(PARTS[name], MixSettings):
-            raise UserError(f"--{_SETTING}={text}: {name} mixes samples as they are in the end; put it last.")
+    numbers = {name: kind.number for name, kind in PARTS.items()}
+    options = parsed_parts(_SETTING, text, numbers)
+    for name in options:
+        if name in AUGMENTATIONS and name not in PARTS:
+            parts = AUGMENTATIONS[name].as_list
+            raise UserError(
+                f"--{_SETTING}={text}: {name} stands by itself, without options"
+                f"{f'; in a list it is {parts}' if parts else ''}."
+            )
+    refuse_unknown(
+        _SETTING, options, PARTS | AUGMENTATIONS if text in options else PARTS, "augmentation", numbers
+    )
+    _check_mixing(text, options)
     return AugmentationList(
         {
             name: with_own_options(_SETTING, name, PARTS[name], given, bracketed=True)
             for name, given in options.items()
         }
     )
+
+
+def _check_mixing(text: str, names: Collection[str]) -> None:
+    """Refuses several parts that mix samples, or one that is not the last."""
+    mixing = [name for name in names if issubclass(PARTS[name], MixSettings)]
+    if len(mixing) > 1:
+        raise UserError(
+            f"--{_SETTING}={text}: {' and '.join(mixing)} mix samples; give one of them, as the last part."
+        )
+    if mixing and mixing != list(names)[-1:]:
+        raise UserError(
+            f"--{_SETTING}={text}: {mixing[0]} mixes samples as they are in the end; put it last."
+        )

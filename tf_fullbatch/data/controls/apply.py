@@ -20,6 +20,7 @@ from tf_fullbatch.data.controls.labels import noisy_labels, wrong_probability
 from tf_fullbatch.data.controls.leave_out import kept_positions
 from tf_fullbatch.data.controls.pixels import shuffled_pixels
 from tf_fullbatch.data.controls.settings import CLEAN, NOISY, UNIFORM, ControlConfig
+from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.errors import UserError
@@ -169,6 +170,11 @@ def _gaussian(samples: Controlled, seed: int, source: Split, held_out: bool) -> 
 
 
 def _refuse_other_inputs(name: str, split: Split) -> None:
+    if isinstance(split.inputs, EncodedImages):
+        raise UserError(
+            f"--{name} is for images in memory, and these stay in their files: give --stream_images=off (and no "
+            "--random_resized_crop)."
+        )
     if not isinstance(split.inputs, np.ndarray) or split.inputs.dtype.name not in ("uint8", "float32"):
         raise UserError(
             f"--{name}: the inputs of this data set are {split.described('inputs')}, not one array of pixels or "
