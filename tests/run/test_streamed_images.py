@@ -1,6 +1,7 @@
 """Runs over images that stay in their files: the numbers of loaded ones, and of a run without a break."""
 
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,7 +119,8 @@ class StreamedTest(CommandTestCase):
         ended = self.run_of("refused", "--stream_images=on", "--epochs=1")
         self.assertEqual(ended.code, 2)
         self.assertRegex(
-            ended.err, r"^error: .*a/04.png does not decode as an image: mend it or take it out.\n$"
+            ended.err,
+            r"^error: --dataset=.*images/: .*a/04.png does not decode as an image: mend it or take it out.\n$",
         )
 
     def test_controls_of_pixels_are_refused_by_what_to_do(self) -> None:
@@ -130,3 +132,34 @@ class StreamedTest(CommandTestCase):
                 ended.err, rf"^error: --{name} is for images in memory.*give --stream_images=off"
             )
             self.assert_done(self.run_of(name, "--stream_images=off", "--epochs=1", f"--{control}"))
+
+    def test_a_broken_image_that_is_not_trained_on_is_found_before_training(self) -> None:
+        images = self.folder / "images"
+        for split in ("train", "val", "test"):
+            shutil.copytree(images, self.folder / "split" / split)
+        own = self.folder / "own.py"
+        own.write_text(
+            "import keras\n"
+            "def network(input_shape, num_classes, **others):\n"
+            "    layers = [keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)]\n"
+            "    return keras.Sequential(layers)\n"
+        )
+        flags = (
+            "--image_size=4", "--micro_batch_size=4", "--learning_rate=0.1", "--warmup_epochs=0", "--epochs=1",
+            "--stream_images=on", f"--dataset={self.folder / 'split'}/", f"--output_dir={self.folder / 'run'}",
+        )  # fmt: skip
+        linear, users = "--model=linear", f"--model={own}:network"
+        for split, model in (("val", linear), ("test", linear), ("train", users)):
+            path = self.folder / "split" / split / "b" / "07.png"
+            whole = path.read_bytes()
+            path.write_bytes(whole[:-30])  # its header is whole
+            ended = command(*flags, model)
+            self.assertEqual(ended.code, 2, ended.err)
+            self.assertRegex(ended.err, rf"^error: --dataset=\S*split/: \S*{split}/b/07.png does not decode")
+            self.assertFalse((self.folder / "run").exists())
+            if split == "test":
+                self.assert_done(
+                    command(*flags[:-1], model, "--noevaluate_test", f"--output_dir={self.folder / 'other'}")
+                )
+            path.write_bytes(whole)
+        self.assert_done(command(*flags, linear))

@@ -26,7 +26,7 @@ class Reader(Protocol):
         """
 
     def fingerprint(self, numbers: np.ndarray) -> str:
-        """SHA-256, hexadecimal, of what some images are: their files' names and sizes, and how they are decoded."""
+        """SHA-256, hexadecimal, of what some images are: their files (path, size, time of change), and how decoded."""
 
     def draws(self, sample_ids: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The random bits of some samples, uint32 `[samples, ...]`, a function of (seed, epoch, sample id) alone."""

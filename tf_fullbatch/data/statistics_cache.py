@@ -20,8 +20,8 @@ MeanAndStd = tuple[np.ndarray, np.ndarray]
 def kept_statistics(images: EncodedImages, compute: Callable[[EncodedImages], MeanAndStd]) -> MeanAndStd:
     """Mean and standard deviation of images, found in the user's cache or computed, and kept there where they are many.
 
-    A file stands for names and sizes of the images' files and how they are decoded; its checksum must fit what it
-    holds. Where nothing can be written, nothing is kept.
+    A file stands for paths, sizes and times of change of the images' files and how they are decoded (a copy of a folder
+    is another one); its checksum must fit what it holds. Where nothing can be written, nothing is kept.
 
     Args:
         images: In their files.

@@ -22,6 +22,7 @@ from tf_fullbatch.run.interruption import StopRequests
 from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import check_folder, default_output_dir, finished_summary, locked
 from tf_fullbatch.run.own_files import file_hashes
+from tf_fullbatch.run.splits import decode_streamed
 from tf_fullbatch.run.train import RunSession
 
 
@@ -92,6 +93,8 @@ def train(
         parts = build.assemble(config, strategy or devices.choose_strategy(config.runtime), checkpoint)
         refuse_unsavable(parts.model.network)
         build.refuse_measured(config, parts)
+        if checkpoint is None:
+            decode_streamed(config, parts.splits)
         if chief:
             folder.create()
             weights = _initial_weights_hash(folder, parts, checkpoint)

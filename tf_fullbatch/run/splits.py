@@ -10,12 +10,15 @@ from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.classes import class_entries
 from tf_fullbatch.data.controls.apply import Controlled, controlled
+from tf_fullbatch.data.encoded import EncodedImages
+from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.sources.dataset import Split, in_order
 from tf_fullbatch.data.sources.known_sizes import KNOWN_SIZES
 from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.tfds_source import TfdsSource
 from tf_fullbatch.data.splits import check_sizes, split_train
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.models.build import is_users_network
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +105,22 @@ def load_splits(config: Config) -> Splits:
         _refuse_image_settings(config, splits.train)
     config.check_training_set(len(splits.train))
     return splits
+
+
+def decode_streamed(config: Config, splits: Splits) -> None:
+    """Decodes once, before training, what is streamed and not decoded by then: a broken image would end the run later.
+
+    Of many images it is remembered that all decode, with their statistics (`data.statistics_cache`).
+
+    Raises:
+        UserError: An image does not decode.
+    """
+    chosen = [splits.validation, splits.test if config.runtime.evaluate_test else None]
+    if is_users_network(config.model.model):  # a built-in network has had statistics of all training images
+        chosen.append(splits.train)
+    for split in chosen:
+        if split is not None and isinstance(split.inputs, EncodedImages):
+            input_statistics(split.inputs)
 
 
 def _kept(config: Config, whole: Split, positions: np.ndarray) -> Split:

@@ -97,6 +97,22 @@ class ReadingTest(FolderTestCase):
         self.assertNotEqual(images.fingerprint(), other.fingerprint())
         self.assertNotEqual(images.fingerprint(), images.select(np.arange(5)).fingerprint())
 
+    def test_statistics_follow_an_image_that_is_exchanged_for_one_of_its_size(self) -> None:
+        for i in range(IMAGES):
+            path = self.folder / "train" / "ab"[i % 2] / f"{i:02d}.JPEG"
+            path.unlink()
+            Image.fromarray(made(i)).save(path.with_suffix(".bmp"))
+        self.enterContext(mock.patch.dict("os.environ", {"XDG_CACHE_HOME": str(self.folder.parent)}))
+        self.enterContext(mock.patch.object(statistics_cache, "KEPT_FROM", 5))
+        before = input_statistics(self.load(stream_images="on").train.inputs)
+        exchanged = self.folder / "train" / "b" / "07.bmp"
+        size = exchanged.stat().st_size
+        Image.fromarray(255 - made(7)).save(exchanged)
+        self.assertEqual(exchanged.stat().st_size, size)
+        after = input_statistics(self.load(stream_images="on").train.inputs)
+        self.assertAllEqual(after, input_statistics(self.load(stream_images="off").train.inputs))
+        self.assertNotAllEqual(after, before)
+
     def test_settings_that_do_not_fit(self) -> None:
         for settings, words in (
             ({"shorter_side": 7}, "--shorter_side=7 is for an --image_size of at most that, but it is 8"),

@@ -66,7 +66,7 @@ class ImageFolder(SourceSettings):
         files = {split: ImageFiles(by_class, classes) for split, by_class in layout.splits.items()}
         readers = {
             split: FileReader(
-                some, self.image_size, self.shorter_side, self.random_resized_crop and split == "train"
+                name, some, self.image_size, self.shorter_side, self.random_resized_crop and split == "train"
             )
             for split, some in files.items()
         }

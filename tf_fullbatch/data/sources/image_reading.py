@@ -25,6 +25,7 @@ class FileReader:
     """Decodes the files of a split; see `data.encoded.Reader`.
 
     Args:
+        name: Of the data set, as --dataset has it.
         files: PNG, JPEG, BMP or GIF (its first frame); at least one.
         size: Height and width to bring each image to; None where all have one size.
         shorter_side: Pixels to which the shorter side is brought before a square of `size` is cut out of the middle;
@@ -39,9 +40,15 @@ class FileReader:
     """
 
     def __init__(
-        self, files: ImageFiles, size: int | None, shorter_side: int | None = None, random_crops: bool = False
+        self,
+        name: str,
+        files: ImageFiles,
+        size: int | None,
+        shorter_side: int | None = None,
+        random_crops: bool = False,
     ):
         self.random_crops = random_crops
+        self._name = name
         self._files = files
         self._size = size
         self._shorter_side = shorter_side
@@ -55,10 +62,13 @@ class FileReader:
         """
         found = self._decoded(number, draws)
         if found.shape != self.shape:
-            first, other = (f"{height}x{width}" for height, width, _ in (self.shape, found.shape))
+            first, other = (
+                f"{self._files.path(one).name} has {height}x{width}"
+                for one, (height, width, _) in ((0, self.shape), (number, found.shape))
+            )
             raise UserError(
-                f"its images vary in size ({self._files.path(0).name} has {first}, {self._files.path(number).name} "
-                f"{other}): give the one they are brought to by --image_size."
+                f"--dataset={self._name}: its images vary in size ({first}, {other}): give the one they are brought to "
+                "by --image_size."
             )
         return found
 
@@ -67,7 +77,8 @@ class FileReader:
         digest = hashlib.sha256(f"{self._size} {self._shorter_side}\n".encode())
         for number in numbers:
             path = self._files.path(int(number))
-            digest.update(os.fsencode(path) + f" {path.stat().st_size}\n".encode())
+            found = path.stat()
+            digest.update(os.fsencode(path) + f" {found.st_size} {found.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
     def draws(self, sample_ids: np.ndarray, seed: int, epoch: int) -> np.ndarray:
@@ -80,7 +91,9 @@ class FileReader:
             with tf.device("CPU:0"):
                 return _pixels(path, self._size, self._shorter_side, draws).numpy()
         except (tf.errors.InvalidArgumentError, OSError) as error:
-            raise UserError(f"{path} does not decode as an image: mend it or take it out.") from error
+            raise UserError(
+                f"--dataset={self._name}: {path} does not decode as an image: mend it or take it out."
+            ) from error
 
 
 def _pixels(path: Path, size: int | None, shorter_side: int | None, draws: np.ndarray | None) -> tf.Tensor:
