@@ -81,7 +81,15 @@ class CommandTest(unittest.TestCase):
             any(line.split() == ["conv1", "Conv2D", "8x8x32", "896", "55,296", "0.8"] for line in lines), out
         )
         self.assertRegex(out, r"\nall +6,026 +60,416 ")
-        self.assertRegex(lines[-1], "^published: 30,634 ")
+        self.assertEqual(lines[-1], "published: - (of other settings alone)")
+        _, out, _ = run("--model=cnn", "--image_size=8")
+        self.assertRegex(out.splitlines()[-1], "^published: 30,634 ")
+
+    def test_published_numbers_stand_beside_published_settings_alone(self):
+        _, out, _ = run("--model=vgg11,resnet_tiny", "--norm=none")
+        *_, vgg, tiny = out.splitlines()
+        self.assertRegex(vgg, r"^vgg11 +9,225,610 .*  - \(of other settings alone\)$")
+        self.assertRegex(tiny, r"^resnet_tiny +[0-9,]+ .*\d  -$")
 
     def test_one_that_does_not_take_the_images_is_refused(self):
         self.assertEqual(

@@ -35,6 +35,13 @@ class PublishedTest(tf.test.TestCase, parameterized.TestCase):
     def test_counts_of_deep_networks(self, name: str, published: Published):
         self.assertEqual(parameters(name, published.side, published.classes), published.parameters)
 
+    @pytest.mark.slow
+    def test_the_deepest_pyramid_has_the_published_count_without_its_norms(self):
+        layers = costs_of(ModelConfig(model="pyramidnet272_a200"), 32, 3, 10)
+        self.assertEqual(
+            sum(one.parameters for one in layers if one.kind != "BatchNormalization"), 25_999_978
+        )
+
     @parameterized.parameters(
         ("vgg16", 32, 100, {}, 14_774_436),
         ("vgg16", 32, 10, {"conv_bias": False}, 14_724_042),

@@ -1,6 +1,8 @@
 """`--dry_run --cluster`: what is printed for a flagfile, without the data where their sizes are known."""
 
+import tempfile
 import unittest
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -43,6 +45,25 @@ class ClusterPlanTest(CommandTestCase):
         self.assertIn("640,584, one per micro-batch", rows["most"])
         refused = command(*TINY, "--dataset=imagenet2012", "--cluster=1x8:a100")
         self.assert_refused(refused, "--image_size=224")
+
+    def test_recipes_of_folders_that_are_not_there(self) -> None:
+        small = ("--image_size=8", "--micro_batch_size=100", "--dry_run", "--cluster=64x8:h100")
+        for recipe, sizes in (
+            ("imagenet/fb_clipped", "1,281,167 training, 50,000 validation; known sizes, nothing was loaded"),
+            ("tiny_imagenet/fb_clipped", "100,000 training, 10,000 test (the source's split 'val'"),
+        ):
+            out = self.assert_done(command(f"--flagfile=recipe:{recipe}", "--model=resnet_tiny", *small)).out
+            (line,) = [line for line in out.splitlines() if line.startswith("samples")]
+            self.assertIn(sizes, line)
+            self.assertRegex(line, r"\(there is no /\S+net\S*/: the published sizes are assumed\)$")
+            self.assertRegex(out, r"(?m)^512 \(64x8\) +\d+ ")
+
+    def test_a_folder_that_is_not_there_without_a_cluster(self) -> None:
+        flags = ("--image_size=4", "--micro_batch_size=2", "--model=linear", "--dry_run")
+        there_is_none = self.assert_done(command("--dataset=no/tiny-imagenet-200/", *flags)).out
+        self.assertIn("tiny-imagenet-200/: the published sizes are assumed", there_is_none)
+        self.assertIn("samples/s", there_is_none)
+        self.assert_refused(command("--dataset=no/such/", *flags), "there is no such folder")
 
     def test_a_cpu_is_timed_here(self) -> None:
         rows = self.rows("--train_size=200", "--micro_batch_size=50", "--cluster=1x2:cpu")
@@ -89,7 +110,23 @@ class BlankSplitsTest(unittest.TestCase):
         self.assertIsNone(self.blank(dataset="digits"))
         self.assertIsNone(self.blank(dataset="stl10"))
 
+    def test_folders_by_their_names_where_they_are_not_there(self) -> None:
+        splits = self.blank(dataset="/no/imagenet/", image_size=8)
+        self.assertEqual((len(splits.train), len(splits.validation), splits.test), (1_281_167, 50_000, None))
+        splits = self.blank(dataset="/no/tiny-imagenet-200/", validation_size=1000)
+        self.assertEqual(
+            [len(part) for part in (splits.train, splits.validation, splits.test)], [99_000, 1000, 10_000]
+        )
+        self.assertEqual((splits.train.input_shape, splits.train.num_classes), ((64, 64, 3), 200))
+        self.assertIsNone(self.blank(dataset="/no/such/"))
+        with tempfile.TemporaryDirectory() as folder:
+            there = Path(folder) / "tiny-imagenet-200"
+            there.mkdir()
+            self.assertIsNone(self.blank(dataset=f"{there}/"))
+
     def test_sizes_that_do_not_fit(self) -> None:
+        with self.assertRaisesRegex(UserError, "has a split 'validation' of its own"):
+            self.blank(dataset="/no/imagenet/", image_size=8, validation_size=5)
         with self.assertRaises(UserError):
             self.blank(dataset="mnist", train_size=60_001)
 

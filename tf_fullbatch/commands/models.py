@@ -129,7 +129,7 @@ def _list(configs: dict[str, ModelConfig], options: Options) -> None:
         except ValueError as error:
             line = network_table.refused_line(name, str(error), list(configs))
         else:
-            line = network_table.list_line(name, costs, _published(name, options), list(configs))
+            line = network_table.list_line(name, costs, _published(name, config, options), list(configs))
         print(line, flush=True)
 
 
@@ -147,7 +147,7 @@ def _show_layers(name: str, config: ModelConfig, options: Options) -> None:
     except ValueError as error:
         raise UserError(f"--model={name}: {error}") from error
     print(f"{_images(options)}\n{network_table.layer_table(costs)}")
-    print(f"published: {_published(name, options)}")
+    print(f"published: {_published(name, config, options)}")
     if options.plot is not None:
         image = (options.image_size, options.image_size, options.channels)
         save_diagram(options.plot, name, image, parts(costs))
@@ -159,8 +159,11 @@ def _images(options: Options) -> str:
     return f"images of {sides}, {options.classes} classes, float32"
 
 
-def _published(name: str, options: Options) -> str:
+def _published(name: str, config: ModelConfig, options: Options) -> str:
+    """What was published of a network, where it has the settings that this was published with."""
     from tf_fullbatch.display.network_table import published_text
 
     published = MODELS[name].published.get(name, ()) if name in MODELS else ()
+    if published and config != ModelConfig(model=name):
+        return "- (of other settings alone)"
     return published_text(published, options.image_size, options.channels, options.classes)

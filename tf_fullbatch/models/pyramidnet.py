@@ -36,12 +36,12 @@ PYRAMIDNETS: dict[str, PyramidNetSpec] = {
 
 
 _PUBLISHED = {
-    name: (Published(parameters, 32, 10, f"by the formula; Han et al. 2017, table 4: {millions}M"),)
+    name: (Published(parameters, 32, 10, f"by the formula; Han et al. 2017, table 4: {millions}"),)
     for name, parameters, millions in (
-        ("pyramidnet110_a48", 1_772_706, "1.7"),
-        ("pyramidnet110_a84", 3_904_446, "3.8"),
-        ("pyramidnet110_a270", 28_485_477, "28.3"),
-        ("pyramidnet272_a200", 26_210_842, "26.0"),
+        ("pyramidnet110_a48", 1_772_706, "1.7M"),
+        ("pyramidnet110_a84", 3_904_446, "3.8M"),
+        ("pyramidnet110_a270", 28_485_477, "28.3M"),
+        ("pyramidnet272_a200", 26_210_842, "26.0M, which is 25,999,978 without norms"),
     )
 }
 

@@ -7,6 +7,7 @@ import numpy as np
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.batches import UpdateBatches
+from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.display.text import counted, format_count, format_duration
 from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
@@ -15,7 +16,7 @@ from tf_fullbatch.run.devices import choose_strategy, describe_devices
 from tf_fullbatch.run.memory import memory_rows
 from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import default_output_dir
-from tf_fullbatch.run.splits import blank_splits, training_batches
+from tf_fullbatch.run.splits import Splits, blank_splits, training_batches
 from tf_fullbatch.run.work import work_of
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 from tf_fullbatch.training.parts import audited
@@ -27,11 +28,14 @@ from tf_fullbatch.training.xla import use_xla
 def plan(config: Config) -> str:
     """The report of `--dry_run`: loads the data, builds the network, times a micro-batch, writes nothing.
 
+    Data of known sizes are not loaded for a cluster, nor where they are a folder that is not there.
+
     Raises:
         UserError: As training would.
     """
     cluster = config.runtime.planned_cluster
-    blank = blank_splits(config) if cluster is not None else None
+    from_folder = isinstance(config.data.chosen_dataset, ImageFolder)
+    blank = blank_splits(config) if from_folder or cluster is not None else None
     parts = build.assemble(config, choose_strategy(config.runtime), splits=blank)
     model, splits = parts.model, parts.splits
     refuse_unsavable(model.network)
@@ -39,9 +43,11 @@ def plan(config: Config) -> str:
     batches = training_batches(config, splits.train)
     replicas = parts.strategy.num_replicas_in_sync
     lines = [cli_flags.settings_text(config), ""]
-    sizes = f"{splits}; known sizes, nothing was loaded" if blank else str(splits)
     rows = [("resolved", _resolved(config, model, batches))]
-    rows += [("samples", sizes), *(("control", note) for note in splits.notes)]
+    rows += [
+        ("samples", _samples(config, splits, known=blank is not None)),
+        *(("control", note) for note in splits.notes),
+    ]
     rows += [("devices", describe_devices(parts.strategy))]
     rates = config.learning_rates(batches.batch_size)
     rows += [("appended", _appended(extension)) for extension in config.optimizer.extensions]
@@ -63,6 +69,14 @@ def plan(config: Config) -> str:
     if cluster is not None:
         lines += ["", cluster_text(work_of(config, model, batches, seconds), cluster)]
     return "\n".join(lines)
+
+
+def _samples(config: Config, splits: Splits, *, known: bool) -> str:
+    if not known:
+        return str(splits)
+    folder = isinstance(config.data.chosen_dataset, ImageFolder)
+    why = f" (there is no {config.data.dataset}: the published sizes are assumed)" if folder else ""
+    return f"{splits}; known sizes, nothing was loaded{why}"
 
 
 def _resolved(config: Config, model: FullBatchModel, batches: UpdateBatches) -> str:

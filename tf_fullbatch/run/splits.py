@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -12,8 +13,10 @@ from tf_fullbatch.data.classes import class_entries
 from tf_fullbatch.data.controls.apply import Controlled, controlled
 from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.data.input_statistics import input_statistics
+from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.data.sources.dataset import Split, in_order
-from tf_fullbatch.data.sources.known_sizes import KNOWN_SIZES
+from tf_fullbatch.data.sources.image_folder import ImageFolder
+from tf_fullbatch.data.sources.known_sizes import KNOWN_FOLDERS, KNOWN_SIZES, SetSizes
 from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.tfds_source import TfdsSource
 from tf_fullbatch.data.splits import check_sizes, split_train
@@ -71,11 +74,7 @@ def load_splits(config: Config) -> Splits:
     except UserError as error:
         named = str(error).startswith("--")
         raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
-    if dataset.validation is not None and data.validation_size:
-        raise UserError(
-            f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
-            "Leave it out."
-        )
+    _check_held_out(data, dataset.validation is not None)
     balanced = dataset.train.has_classes
     train, validation = split_train(
         dataset.train.targets if balanced else np.zeros(len(dataset.train), np.int32),
@@ -134,13 +133,16 @@ def _kept(config: Config, whole: Split, positions: np.ndarray) -> Split:
 def blank_splits(config: Config) -> Splits | None:
     """Black images in the place of a data set of known sizes, which take no memory; None where they are not known.
 
+    Those of a folder are known by its name, where it is not there.
+
     Raises:
         UserError: The sizes do not fit, or images vary in size and no --image_size says theirs.
     """
-    data, source = config.data, config.data.chosen_dataset
-    if data.dataset not in KNOWN_SIZES or not isinstance(source, TfdsSource) or config.controls.changes_count:
+    data = config.data
+    sizes = _known_sizes(data)
+    if sizes is None or config.controls.changes_count:
         return None
-    sizes, side = KNOWN_SIZES[data.dataset], source.image_size
+    side = getattr(data.chosen_dataset, "image_size", None)
     height, width, channels = sizes.shape if side is None else (side, side, sizes.shape[2])
     if height is None or width is None:
         raise UserError(
@@ -156,16 +158,35 @@ def blank_splits(config: Config) -> Splits | None:
         images = np.broadcast_to(np.uint8(0), (samples, height, width, channels))
         return in_order(images, (np.arange(samples) % classes).astype(np.int32), classes)
 
+    _check_held_out(data, sizes.validation > 0)
     check_sizes(sizes.train, data.train_size, data.validation_size)
     held_out = data.validation_size
+    validation = held_out or sizes.validation
     splits = Splits(
         blank(data.train_size or sizes.train - held_out),
-        blank(held_out) if held_out else None,
-        blank(sizes.test),
+        blank(validation) if validation else None,
+        blank(sizes.test) if sizes.test else None,
         sizes.test_split,
     )
     config.check_training_set(len(splits.train))
     return splits
+
+
+def _known_sizes(data: DataConfig) -> SetSizes | None:
+    if isinstance(data.chosen_dataset, TfdsSource):
+        return KNOWN_SIZES.get(data.dataset)
+    folder = Path(data.dataset)
+    if isinstance(data.chosen_dataset, ImageFolder) and not folder.is_dir():
+        return KNOWN_FOLDERS.get(folder.name)
+    return None
+
+
+def _check_held_out(data: DataConfig, has_validation: bool) -> None:
+    if has_validation and data.validation_size:
+        raise UserError(
+            f"--validation_size={data.validation_size}: --dataset={data.dataset} has a split 'validation' of its own. "
+            "Leave it out."
+        )
 
 
 def _refuse_image_settings(config: Config, train: Split) -> None:

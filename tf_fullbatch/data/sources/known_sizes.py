@@ -8,17 +8,19 @@ class SetSizes(NamedTuple):
 
     Attributes:
         train: Training samples.
-        test: Samples of the split that serves as test.
-        test_split: Its name.
+        test: Samples of the split that serves as test; 0 where none does.
+        test_split: Its name; None where there is none.
         shape: Height, width, channels; height and width None where images vary in size.
         classes: Classes.
+        validation: Samples to validate on of its own.
     """
 
     train: int
     test: int
-    test_split: str
+    test_split: str | None
     shape: tuple[int | None, int | None, int]
     classes: int
+    validation: int = 0
 
 
 _IMAGENET = (1_281_167, 50_000, "validation")
@@ -37,3 +39,10 @@ KNOWN_SIZES: dict[str, SetSizes] = {
 }
 """TFDS' name -> sizes, of the publications: Krizhevsky 2009; LeCun et al. 1998; Xiao et al. 2017; Netzer et al. 2011;
 Russakovsky et al. 2015; Chrabaszcz et al. 2017."""
+
+KNOWN_FOLDERS: dict[str, SetSizes] = {
+    "imagenet": SetSizes(1_281_167, 0, None, (None, None, 3), 1000, validation=50_000),
+    "tiny-imagenet-200": SetSizes(100_000, 10_000, "val", (64, 64, 3), 200),
+}
+"""Name of a folder, as recipes have it -> sizes: Russakovsky et al. 2015, in class folders `train` and `val`; Le and
+Yang 2015, as it is shipped."""
