@@ -4,9 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tf_fullbatch.commands import data
+from tf_fullbatch.core.copies import copies_at_once, ids_of_copies
+from tf_fullbatch.data.augment.lists import augmentation_list
 from tf_fullbatch.display.contact_sheet import ContactSheet, draw_contact_sheet
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -29,12 +32,18 @@ def run(*arguments):
     return data.main(["data", *map(str, arguments)])
 
 
-def test_counts_and_the_sheet(npz, tmp_path, capsys, monkeypatch):
-    sheets = []
+@pytest.fixture
+def sheets(monkeypatch):
+    """(sheet, title) of all that are drawn."""
+    found = []
     monkeypatch.setattr(
         "tf_fullbatch.display.contact_sheet.draw_contact_sheet",
-        lambda sheet, title: sheets.append((sheet, title)) or draw_contact_sheet(sheet, title),
+        lambda sheet, title: found.append((sheet, title)) or draw_contact_sheet(sheet, title),
     )
+    return found
+
+
+def test_counts_and_the_sheet(npz, tmp_path, capsys, sheets):
     picture = tmp_path / "sheet.png"
     flags = (
         f"--dataset={npz}",
@@ -59,6 +68,70 @@ def test_counts_and_the_sheet(npz, tmp_path, capsys, monkeypatch):
         sides = [originals[row].tolist(), flipped[row].tolist()]
         assert sorted(sides) == sorted(sheet.images[row, 1:].tolist())
     assert Image.open(picture).size[0] > 100
+
+
+def test_the_copies_of_a_fixed_set(npz, tmp_path, capsys, sheets):
+    flags = (f"--dataset={npz}", "--augmentation=crop2", "--samples=4", f"--output={tmp_path / 'a.png'}")
+    assert run(*flags, "--augment_copies=3") == 0
+    assert "as they are and in 3 copies" in capsys.readouterr().out
+    assert run(*flags, "--augment_copies=3", "--epochs=2") == 0
+    (sheet, _), (fewer, _) = sheets
+    assert sheet.titles == ["as it is", "copy 0", "copy 1", "copy 2"]
+    assert fewer.titles == sheet.titles[:3]
+    assert not sheet.has_notes
+    chosen = np.array([0, 3, 5, 1])
+    made = copies_at_once(augmentation_list("crop2").build(seed=0))
+    for copy in range(3):
+        ids = ids_of_copies(tf.constant(chosen), copy)
+        expected = made(tf.constant(IMAGES[chosen]), ids, tf.constant(0, tf.int64))
+        np.testing.assert_array_equal(sheet.images[:, copy + 1], expected)
+
+
+@pytest.mark.parametrize("mixing", ["mixup(alpha=1)", "cutmix"])
+def test_the_share_of_the_other_sample(mixing, tmp_path, sheets):
+    # Samples of class 1 are white, others black: a mixed pixel's level is the share of white.
+    white = np.repeat(np.array([0, 255], np.uint8), 5)[:, None, None, None]
+    images = np.broadcast_to(white, (10, 20, 20, 1))
+    np.savez(tmp_path / "a.npz", inputs=images, targets=np.repeat([0, 1], 5))
+    flags = (f"--dataset={tmp_path / 'a.npz'}", f"--augmentation={mixing}", f"--output={tmp_path / 'a.png'}")
+    assert run(*flags, "--samples=10", "--epochs=2") == 0
+    ((sheet, _),) = sheets
+    mixed = 0
+    for row, label in enumerate(sheet.labels):
+        assert sheet.notes[row][0] == ""
+        own = 255.0 * ("class 1" in label)
+        for column in (1, 2):
+            other = abs(sheet.images[row, column].mean() - own) / 255
+            said = int(sheet.notes[row][column].removesuffix("% of another")) / 100
+            if other > 0.01:  # the partner was of the other class
+                assert said == pytest.approx(other, abs=0.01)
+                mixed += 1
+    assert mixed >= 3
+
+
+def test_classes_by_their_names(tmp_path, capsys, sheets):
+    for name, i in (("dog", 0), ("cat", 1), ("dog", 2)):
+        (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(IMAGES[i]).save(tmp_path / "set" / name / f"{i}.png")
+    assert run(f"--dataset={tmp_path / 'set'}/", f"--output={tmp_path / 'a.png'}", "--epochs=0") == 0
+    out = capsys.readouterr().out
+    assert [line.split() for line in out.splitlines()[2:5]] == [
+        ["0", "cat", "1"], ["1", "dog", "2"], ["all", "3"],
+    ]  # fmt: skip
+    ((sheet, _),) = sheets
+    assert sheet.labels == ["class 0 cat, sample 0", "class 1 dog, sample 1", "class 1 dog, sample 2"]
+
+
+def test_notes_stand_above_their_images():
+    sheet = ContactSheet(
+        np.zeros((2, 2, 10, 10, 1), np.uint8), ["a", "b"], ["x", "y"], [["", "p"], ["", "q"]]
+    )
+    axes = draw_contact_sheet(sheet, "mixup").axes[0]
+    (canvas,) = [image.get_array() for image in axes.get_images()]
+    assert canvas.shape == (22, 22, 3)
+    places = {text.get_text(): text.get_position() for text in axes.texts}
+    assert places["p"][0] == places["q"][0] == 12
+    assert (places["q"][1], places["p"][1]) == (pytest.approx(11.3), pytest.approx(-0.7))
 
 
 def test_the_pixels_that_are_drawn():

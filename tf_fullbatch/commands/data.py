@@ -16,7 +16,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing, part_names
 from tf_fullbatch.settings.fields import check_ranges, setting
 
-_OF_THE_STEP = ("augmentation", "augmentation_options", "augmentation_padding", "seed")
+_OF_THE_STEP = ("augmentation", "augmentation_options", "augmentation_padding", "augment_copies", "seed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +26,12 @@ class Options:
     samples: int = setting(
         10, "Rows of the sheet: training samples, classes in turn.", minimum=1, maximum=100
     )
-    epochs: int = setting(6, "Columns after the original: epochs 0, 1, ...", minimum=0, maximum=50)
+    epochs: int = setting(
+        6,
+        "Columns after the original: epochs 0, 1, ..., or with --augment_copies copies 0, 1, ..., at most all.",
+        minimum=0,
+        maximum=50,
+    )
     sheet: bool = setting(True, "Draw the contact sheet; without it: counts alone.")
     output: str = setting("contact_sheet.png", "PNG file of the sheet.")
 
@@ -71,7 +76,7 @@ def help_text() -> str:
         "usage: python -m tf_fullbatch.data [--dataset=NAME] [--augmentation=LIST] [--name=value ...]",
         "",
         "Counts the classes of a data set's splits and draws training samples as training would see them: each row",
-        "a sample, as it is and in epochs 0, 1, ...",
+        "a sample, as it is and in epochs 0, 1, ...; of samples that are mixed, with the other's share.",
         "",
     ]
     return "\n".join(lines + [line for field in _fields() for line in flag_parsing.help_lines(field)])
@@ -97,7 +102,9 @@ def _run(argv: Sequence[str]) -> int:
     if options.sheet:
         from tf_fullbatch.display.contact_sheet import draw_contact_sheet
 
-        sheet = data_views.augmented_samples(config, splits.train, options.samples, options.epochs)
+        sheet = data_views.augmented_samples(config, splits, options.samples, options.epochs)
         draw_contact_sheet(sheet, config.step.augmentation).savefig(options.output, format="png", dpi=100)
-        print(f"{options.output}: {len(sheet.labels)} samples, as they are and in {options.epochs} epochs")
+        _, *changed = sheet.titles
+        what = "epochs" if config.step.augment_copies is None else "copies"
+        print(f"{options.output}: {len(sheet.labels)} samples, as they are and in {len(changed)} {what}")
     return 0

@@ -25,23 +25,32 @@ def class_counts(splits: Splits) -> str:
         for name, split in named.items()
         if split.has_classes
     }
-    rows = [(str(k), *(str(of[k]) for of in counts.values())) for k in range(splits.train.num_classes)]
+    names = _class_names(splits)
+    rows = [(name, *(str(of[k]) for of in counts.values())) for k, name in enumerate(names)]
     rows.append(("all", *(str(of.sum()) for of in counts.values())))
-    return format_table(("class", *counts), rows, ">" * (1 + len(counts)))
+    return format_table(("class", *counts), rows, "<" + ">" * len(counts))
 
 
-def augmented_samples(config: Config, train: Split, samples: int, epochs: int) -> ContactSheet:
-    """Training samples as they are and in the first epochs.
+def _class_names(splits: Splits) -> list[str]:
+    """Each class' number and, where it has another name than that, its name."""
+    numbers = [str(k) for k in range(splits.train.num_classes)]
+    names = splits.class_names or numbers
+    return [k if k == name else f"{k} {name}" for k, name in zip(numbers, names, strict=True)]
+
+
+def augmented_samples(config: Config, splits: Splits, samples: int, epochs: int) -> ContactSheet:
+    """Training samples as they are and in the first epochs, or as the first copies of a fixed set.
 
     Args:
         config: The run.
-        train: Its training samples.
+        splits: Its data.
         samples: How many, of each class in turn; all where there are fewer.
-        epochs: How many.
+        epochs: How many; of a fixed set at most its copies.
 
     Raises:
         UserError: The samples are no images, or the augmentation is not for them.
     """
+    train, copies = splits.train, config.step.augment_copies
     if not train.are_images:
         raise UserError(
             f"--dataset={config.data.dataset} has inputs {train.described('inputs')}, no images (uint8 of 4 axes): "
@@ -50,14 +59,22 @@ def augmented_samples(config: Config, train: Split, samples: int, epochs: int) -
     positions = _classes_in_turn(train)[:samples]
     chosen = train.select(positions)
     batches, augment, mix = training_batches(config, train), _augmentation(config, train), _mix(config)
-    columns = [chosen.inputs[:]]
-    for epoch in range(epochs):
+    columns, notes = [chosen.inputs[:]], [[""] * len(positions)]
+    epochs = epochs if copies is None else min(epochs, copies)
+    for epoch in range(epochs):  # copy c of a fixed set is what epoch c would be
         rows = tf.nest.map_structure(tf.constant, batches.with_partners(positions, epoch))
         raw, of_epoch = micro_batch(rows, tf.constant(0, tf.int64)), tf.constant(epoch, tf.int64)
-        columns.append(np.asarray(augmented(raw, of_epoch, augment, mix).inputs))
-    of_class = [f"class {k}, " for k in chosen.targets] if train.has_classes else [""] * len(positions)
+        made = augmented(raw, of_epoch, augment, mix)
+        columns.append(np.asarray(made.inputs))
+        shares = () if made.mixed is None else np.asarray(made.mixed.share)
+        notes.append([f"{1 - own:.0%} of another" for own in shares] or notes[0])
+    names = _class_names(splits) if train.has_classes else []
+    of_class = [f"class {names[k]}, " for k in chosen.targets] if names else [""] * len(positions)
     labels = [f"{text}sample {i}" for text, i in zip(of_class, chosen.sample_ids, strict=True)]
-    return ContactSheet(np.stack(columns, 1), labels, ["as it is", *(f"epoch {e}" for e in range(epochs))])
+    titles = ["as it is", *(f"{'epoch' if copies is None else 'copy'} {e}" for e in range(epochs))]
+    return ContactSheet(
+        np.stack(columns, 1), labels, titles, [list(of_row) for of_row in zip(*notes, strict=True)]
+    )
 
 
 def _classes_in_turn(train: Split) -> np.ndarray:

@@ -36,6 +36,7 @@ class Splits:
         changed: Training samples whose label was changed, by both labels (`data.controls.settings.NOISY`, `CLEAN`).
         clean_targets: Labels of all training samples before they were changed; None where none are to be.
         notes: What controls did, a line each.
+        class_names: Names of the classes, by number; None where they have none.
     """
 
     train: Split
@@ -45,6 +46,7 @@ class Splits:
     changed: Mapping[str, Split] = field(default_factory=dict)
     clean_targets: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
 
     @property
     def evaluated(self) -> dict[str, Split]:
@@ -99,6 +101,7 @@ def load_splits(config: Config) -> Splits:
         samples.changed(),
         samples.clean_targets,
         samples.notes,
+        dataset.class_names,
     )
     if not splits.train.are_images:
         _refuse_image_settings(config, splits.train)
