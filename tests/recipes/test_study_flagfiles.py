@@ -52,6 +52,15 @@ class StudyFlagfilesTest(unittest.TestCase):
                 self.assertTrue(options.title)
                 self.assertTrue(parsed.compare)
 
+    def test_all_are_in_the_table_of_studies(self):
+        text = (STUDIES.parents[1] / "docs" / "studies.md").read_text(encoding="utf-8")
+        table = text.partition("| study in `flags/studies/` |")[2].partition("\n\n")[0]
+        listed = set()
+        for row in table.splitlines()[2:]:
+            first, *others = re.findall(r"`(\w+)`", row.split("|")[1])
+            listed |= {first, *(first + name if name.startswith("_") else name for name in others)}
+        self.assertEqual(sorted(listed), NAMES)
+
     def test_costs_are_what_the_headers_say(self):
         factors = {"million": 1e6, "billion": 1e9}
         for name in NAMES:

@@ -50,9 +50,10 @@ def draw_contact_sheet(sheet: ContactSheet, title: str) -> Figure:
     for row, of_row in enumerate(sheet.notes):
         for column, note in enumerate(of_row):
             left, top = column * (width + gap), row * (height + gap)
-            axes.text(left, top - 0.7, note, fontsize=4.5, color="0.4", va="bottom")
+            axes.text(left, top - 0.7, note, fontsize=5, color="0.4", va="bottom")
     axes.set_xticks([column * (width + gap) + width / 2 for column in range(columns)], sheet.titles)
     axes.set_yticks([row * (height + gap) + height / 2 for row in range(rows)], sheet.labels)
+    axes.tick_params(axis="x", pad=9 if sheet.has_notes else 3.5)  # above the first row's notes
     axes.tick_params(length=0, labelsize=7, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
     figure.suptitle(f"--augmentation={title}", fontsize=8)
