@@ -48,13 +48,23 @@ class ClusterPlanTest(CommandTestCase):
 
     def test_recipes_of_folders_that_are_not_there(self) -> None:
         small = ("--image_size=8", "--micro_batch_size=100", "--dry_run", "--cluster=64x8:h100")
-        for recipe, sizes in (
-            ("imagenet/fb_clipped", "1,281,167 training, 50,000 validation; known sizes, nothing was loaded"),
-            ("tiny_imagenet/fb_clipped", "100,000 training, 10,000 test (the source's split 'val'"),
+        for recipe, sizes, host in (
+            # ImageNet's random crops stream: labels alone are held.
+            (
+                "imagenet/fb_clipped",
+                "1,281,167 training, 50,000 validation; known sizes, nothing was loaded",
+                "5.32 MB",
+            ),
+            (
+                "tiny_imagenet/fb_clipped",
+                "100,000 training, 10,000 test (the source's split 'val'",
+                "21.6 MB",
+            ),
         ):
             out = self.assert_done(command(f"--flagfile=recipe:{recipe}", "--model=resnet_tiny", *small)).out
             (line,) = [line for line in out.splitlines() if line.startswith("samples")]
             self.assertIn(sizes, line)
+            self.assertRegex(out, rf"(?m)^host memory +{host} of samples")
             self.assertRegex(line, r"\(there is no /\S+net\S*/: the published sizes are assumed\)$")
             self.assertRegex(out, r"(?m)^512 \(64x8\) +\d+ ")
 

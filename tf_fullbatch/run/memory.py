@@ -8,7 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
+from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.resident import device_memory, held_bytes, transfer_bytes
+from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.data.stream import in_flight_bytes
 from tf_fullbatch.run.splits import Splits, evaluation_batches, training_batches
 from tf_fullbatch.training.drivers import stay_on_devices
@@ -99,13 +101,22 @@ def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strat
         sets.append(
             SamplesMemory(
                 name=name,
-                host=samples.nbytes - samples.sample_ids.nbytes - sum(i.nbytes for i in samples.in_files),
+                host=samples.nbytes - samples.sample_ids.nbytes - _in_files(config, samples),
                 held=held_bytes(samples, replicas) if stays else 0,
                 transfer=transfer_bytes(samples, replicas) if stays else 0,
                 in_flight=0 if stays else in_flight_bytes(samples, config.step.micro_batch_size, replicas),
             )
         )
     return sets
+
+
+def _in_files(config: Config, samples: UpdateBatches) -> int:
+    """Bytes of images that stay in their files, or would, of a folder that is planned for and not there."""
+    source, inputs = config.data.chosen_dataset, samples.inputs
+    is_blank = isinstance(inputs, np.ndarray) and not any(inputs.strides)
+    if isinstance(source, ImageFolder) and is_blank and source.streams(inputs.nbytes):
+        return inputs.nbytes
+    return sum(images.nbytes for images in samples.in_files)
 
 
 def network_memory(model: FullBatchModel) -> NetworkMemory:

@@ -12,6 +12,9 @@ from tf_fullbatch.settings.fields import check_ranges, setting
 if TYPE_CHECKING:
     from tf_fullbatch.data.sources.dataset import Dataset
 
+_STREAMED_SHARE = 0.5
+"""Share of the host's free memory that the decoded images of a folder may take before they stream, left to choose."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageFolder(SourceSettings):
@@ -76,15 +79,18 @@ class ImageFolder(SourceSettings):
 
     def _images(self, readers: dict[str, Any], samples: dict[str, int]) -> dict[str, Any]:
         """Split -> its images."""
-        import psutil
-
         from tf_fullbatch.data.sources import image_reading
 
         needed = sum(image_reading.decoded_bytes(readers[split], n) for split, n in samples.items())
-        too_large = needed > image_reading.STREAMED_SHARE * psutil.virtual_memory().available
-        streams = {"on": True, "off": False, "auto": too_large or self.random_resized_crop}
-        made = image_reading.streamed if streams[self.stream_images] else image_reading.read_images
+        made = image_reading.streamed if self.streams(needed) else image_reading.read_images
         return {split: made(readers[split], n) for split, n in samples.items()}
+
+    def streams(self, needed: int) -> bool:
+        """Whether images that would take so many bytes stay in their files."""
+        import psutil
+
+        too_large = needed > _STREAMED_SHARE * psutil.virtual_memory().available
+        return {"on": True, "off": False, "auto": too_large or self.random_resized_crop}[self.stream_images]
 
     def has_validation(self, name: str, data_dir: str | None) -> bool:
         """Whether it has a folder of them."""

@@ -15,9 +15,6 @@ from tf_fullbatch.data.sources import pixels
 from tf_fullbatch.data.sources.image_files import ImageFiles
 from tf_fullbatch.errors import UserError
 
-STREAMED_SHARE = 0.5
-"""Share of the host's free memory that the decoded images of a folder may take before they stream, left to choose."""
-
 _STREAMS = np.array(RESIZED_CROP_STREAMS, np.int64)[:, np.newaxis]
 
 
