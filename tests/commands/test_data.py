@@ -122,6 +122,20 @@ def test_classes_by_their_names(tmp_path, capsys, sheets):
     assert sheet.labels == ["class 0 cat, sample 0", "class 1 dog, sample 1", "class 1 dog, sample 2"]
 
 
+def test_images_that_stream_as_they_are_and_as_they_are_cropped(tmp_path, sheets):
+    for name, i in (("cat", 1), ("dog", 0), ("dog", 2)):
+        (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(IMAGES[i]).save(tmp_path / "set" / name / f"{i}.png")
+    flags = (f"--dataset={tmp_path / 'set'}/", "--epochs=2", f"--output={tmp_path / 'a.png'}")
+    assert run(*flags, "--stream_images=on") == 0
+    assert run(*flags, "--random_resized_crop", "--image_size=6") == 0
+    (plain, _), (cropped, _) = sheets
+    expected = np.stack([IMAGES[[1, 0, 2]]] * 3, 1)
+    np.testing.assert_array_equal(plain.images, expected)
+    np.testing.assert_array_equal(cropped.images[:, 0], expected[:, 0])
+    assert len({column.tobytes() for column in np.moveaxis(cropped.images, 1, 0)}) == 3
+
+
 def test_notes_stand_above_their_images():
     sheet = ContactSheet(
         np.zeros((2, 2, 10, 10, 1), np.uint8), ["a", "b"], ["x", "y"], [["", "p"], ["", "q"]]
