@@ -10,7 +10,14 @@ from matplotlib.figure import Figure
 
 from tests.report.made_runs import BASE, CLIPPED, SGD, finished_study, small_study, write_run
 from tf_fullbatch.display import axes
-from tf_fullbatch.report import curve_plots, equal_loss_plots, figure_notes, gain_plots, style
+from tf_fullbatch.report import (
+    curve_plots,
+    equal_loss_plots,
+    figure_notes,
+    gain_plots,
+    memorisation_plots,
+    style,
+)
 from tf_fullbatch.report.differences import paired_differences
 from tf_fullbatch.report.drawing import Drawing
 from tf_fullbatch.report.loading import load
@@ -67,6 +74,24 @@ class PlotsTest(unittest.TestCase):
         np.testing.assert_allclose(errors.lines[2].get_ydata(), np.full(4, 25.0))
         np.testing.assert_allclose(squares.lines[2].get_ydata(), [9, 4.5, 3, 2.25])
         np.testing.assert_allclose(squares.lines[3].get_xydata(), [[0.5, 2.25]])
+
+    def test_what_is_memorised(self):
+        write_run(self.folder / "clean/seed-0", BASE, 0.9)
+        self.assertFalse(memorisation_plots.changes_labels(self.drawing()))
+        for seed, changed in enumerate(((0.5, 0.25), (0.75, 0.125))):
+            write_run(self.folder / f"noisy/seed-{seed}", CLIPPED.replacing(seed=seed), 0.5, changed=changed)
+        self.assertTrue(memorisation_plots.changes_labels(self.drawing()))
+        figure = memorisation_plots.memorisation(self.drawing())
+        for panel, mean in zip(figure.axes, (62.5, 62.5, 18.75, 18.75), strict=True):
+            np.testing.assert_allclose(panel.lines[0].get_ydata(), np.full(4, mean))
+            self.assertEqual(panel.get_ylim(), (-4, 104))
+        by_cost, by_loss = figure.axes[:2]
+        self.assertEqual(
+            [len(by_cost.lines), len(by_loss.lines)], [1, 2]
+        )  # none of the arm without changed labels
+        self.assertGreater(*by_loss.get_xlim())
+        for word in ("fitted as changed (%)", "right all the same (%)", "Gradient evaluations", "falling"):
+            self.assertIn(word, texts(figure))
 
     def test_clipping_and_penalty_only_where_there_are_any(self):
         finished_study(self.folder)

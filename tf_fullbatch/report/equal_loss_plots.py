@@ -1,5 +1,6 @@
 """Arms at the same training loss: which of those that fit alike generalises better?"""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tf_fullbatch.display import axes
 from tf_fullbatch.report import style
-from tf_fullbatch.report.drawing import Drawing, draw_grey, exploded, keep_out, split_words
+from tf_fullbatch.report.drawing import Drawing, Drawn, draw_grey, exploded, keep_out, split_words
 from tf_fullbatch.report.quantities import ACCURACY, error_words, loss_words
 from tf_fullbatch.report.series import Curve, falling_only
 
@@ -40,17 +41,7 @@ def at_equal_loss(drawing: Drawing) -> Figure:
     error = f"{split_words(drawing.comparison.arms)} {error_words(quantity, drawing.comparison.runs)}"
     labels = (error, "Mean squared micro-batch gradient norm")
     for panel, drawn, label in zip(panels, (errors, squares), labels, strict=True):
-        grey = [
-            (curve.points, falling_only(curve.points))
-            for arm in drawn
-            if not arm.look
-            for curve in arm.curves
-        ]
-        draw_grey(panel, [(points["training_loss"][f], points["mean"][f]) for points, f in grey])
-        for arm in drawn:
-            for curve in arm.curves if arm.look else ():
-                assert arm.look is not None
-                _draw(panel, arm.look, curve)
+        draw_falling(panel, drawn)
         axes.log_y(panel)
         keep_out(panel, drawn, exploded(drawn))
         panel.set_ylabel(label)
@@ -59,6 +50,18 @@ def at_equal_loss(drawing: Drawing) -> Figure:
     axes.falling_log_x(panels[0])
     drawing.legend(figure, (*errors, *squares))
     return figure
+
+
+def draw_falling(panel: Axes, drawn: Sequence[Drawn]) -> None:
+    """Draws curves against training loss, see `at_equal_loss`; those without a look of their own as grey lines."""
+    grey = [
+        (curve.points, falling_only(curve.points)) for arm in drawn if not arm.look for curve in arm.curves
+    ]
+    draw_grey(panel, [(points["training_loss"][f], points["mean"][f]) for points, f in grey])
+    for arm in drawn:
+        for curve in arm.curves if arm.look else ():
+            assert arm.look is not None
+            _draw(panel, arm.look, curve)
 
 
 def _draw(panel: Axes, look: dict[str, Any], curve: Curve) -> None:

@@ -58,6 +58,17 @@ def equal_loss_notes(drawing: Drawing) -> list[str]:
     ]
 
 
+def memorisation_notes(drawing: Drawing) -> list[str]:
+    """Of `memorisation_plots.memorisation`."""
+    return [
+        "Training samples whose label was changed, in inference. Above: the share that has the changed label, which is "
+        "what was memorised. Below: the share that has the label from before all the same, which is what generalises.",
+        "On the left, arms one above the other had equal compute; on the right, equal training loss (the mean over the "
+        "pass before the evaluation), so that an arm that has fitted less is not taken for one that memorises less.",
+        *_looks_note(drawing),
+    ]
+
+
 def along_training_notes(drawing: Drawing) -> list[str]:
     """Of `curve_plots.along_training`."""
     notes = [

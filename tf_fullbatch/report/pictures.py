@@ -15,6 +15,7 @@ from tf_fullbatch.report import (
     gain_plots,
     measured,
     measured_plots,
+    memorisation_plots,
     style,
     sweep_plots,
 )
@@ -81,6 +82,7 @@ class Pictures:
             ("Learning curves", self._learning_curves()),
             ("Generalisation", self._generalisation()),
             ("At the same training loss", self._at_equal_loss()),
+            ("What is memorised", self._memorisation()),
             ("Along training", self._along_training()),
             (_MEASURED, self._measured()),
             (f"The gain{several} of each ingredient", self._waterfalls()),
@@ -158,6 +160,12 @@ class Pictures:
         figure = equal_loss_plots.at_equal_loss(self._drawing)
         alt = "Error and mean squared micro-batch gradient norm of every arm against its training loss"
         yield self._picture(figure, "at_equal_loss", alt, figure_notes.equal_loss_notes(self._drawing))
+
+    def _memorisation(self) -> Iterator[Picture]:
+        if memorisation_plots.changes_labels(self._drawing):
+            figure = memorisation_plots.memorisation(self._drawing)
+            alt = "Accuracy on training samples with changed labels, by these and by their own, of every arm"
+            yield self._picture(figure, "memorisation", alt, figure_notes.memorisation_notes(self._drawing))
 
     def _along_training(self) -> Iterator[Picture]:
         figure = curve_plots.along_training(self._drawing)

@@ -60,12 +60,16 @@ class ArmSeries:
             not (np.abs(run.evaluations["loss"].to_numpy(float)) <= LARGEST).all() for run in self.arm.runs
         )
 
-    def evaluations(self, name: str) -> list[Curve]:
-        """Curves of the evaluations of the arm's split, with the weights as trained.
+    def evaluations(self, name: str, split: str | None = None) -> list[Curve]:
+        """Curves of the evaluations of a split, with the weights as trained.
 
         Args:
-            name: error (in percent), loss, or error_gap and loss_gap: those minus the training's, over the pass before.
+            name: error and accuracy (in percent), loss, or error_gap and loss_gap: error and loss minus the training's,
+                over the pass before.
+            split: None for the arm's own.
         """
+        if split is not None:
+            return self._curves([evaluated_points(run, split) for run in self.arm.runs], name)
         return self._curves(self._evaluated, name)
 
     def steps(self, column: str, bins: int = BINS) -> list[Curve]:
@@ -102,7 +106,13 @@ def evaluated_points(run: RecordedRun, split: str) -> Points:
     table = run.evaluations
     rows = np.flatnonzero((table["split"] == split).to_numpy() & (table["weights"] == "raw").to_numpy())
     numbers = {name: table[name].to_numpy(float)[rows] for name in ("step", "epoch", "loss", "accuracy")}
-    points = {"passes": numbers["epoch"], "loss": numbers["loss"], "error": 100 * (1 - numbers["accuracy"])}
+    accuracy = 100 * numbers["accuracy"]
+    points = {
+        "passes": numbers["epoch"],
+        "loss": numbers["loss"],
+        "accuracy": accuracy,
+        "error": 100 - accuracy,
+    }
     metrics = run.metrics
     points |= _spent_at(run, numbers["step"])
     first, last = _pass_before(metrics["epoch"].to_numpy(), points["passes"])
