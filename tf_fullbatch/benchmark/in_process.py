@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tf_fullbatch.benchmark import (
-    device,
-    gpu_parts,
-    loops,
-    streaming_suite,
-    timing,
-    waiting,
-    workloads,
-)
+from tf_fullbatch.benchmark import device, gpu_parts, loops, streaming_suite, timing, waiting, workloads
 from tf_fullbatch.benchmark.comparisons import Workload
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.run.devices import precision

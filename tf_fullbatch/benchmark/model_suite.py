@@ -12,7 +12,7 @@ from tf_fullbatch.benchmark.timing import Progress
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import RunError
 
-_IMAGES = 16
+IMAGES = 16
 """Of a step, in one micro-batch: what the largest networks have memory for."""
 _BARE = "linear"
 """The network whose peak is that of TensorFlow and this package, and of next to nothing else."""
@@ -38,7 +38,7 @@ def measure(options: Options, progress: Progress) -> list[dict[str, Any]]:
             {
                 "model": name,
                 "parameters": found["parameters"],
-                "images_per_second": _IMAGES / found["seconds"],
+                "images_per_second": IMAGES / found["seconds"],
                 "peak": found["peak"],
                 "beyond": found["peak"] - bare["peak"],
             }
@@ -67,6 +67,6 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def _of(model: str, options: Options) -> dict[str, Any]:
     """What `in_process.passes` says of it, and its `peak`: the device's where there is a GPU."""
-    work = Workload(model=model, samples=_IMAGES, micro_batch_size=_IMAGES, image_size=options.image_size)
+    work = Workload(model=model, samples=IMAGES, micro_batch_size=IMAGES, image_size=options.image_size)
     found = fresh_process.call("passes", {**dataclasses.asdict(work), "seconds": options.seconds})
     return found | {"peak": found["host"] if found["device"] is None else found["device"]}

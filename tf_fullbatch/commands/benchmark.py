@@ -152,7 +152,7 @@ def _models(options: Options) -> dict[str, Any]:
     from tf_fullbatch.benchmark import model_suite
 
     rows = model_suite.measure(options, _progress)
-    print(f"images of {options.image_size}x{options.image_size}, 16 per step")
+    print(f"images of {options.image_size}x{options.image_size}, {model_suite.IMAGES} per step")
     print(model_suite.table(rows))
     return {"models": rows}
 

@@ -6,13 +6,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tf_fullbatch.core.losses import keras_function, takes_logits
+from tf_fullbatch.core.losses import BINARY, keras_function, takes_logits
 
 Correct = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 """Maps (targets, outputs) to whether each sample is classified correctly, bool `[batch]`."""
 
 _ONE_HOT = (keras.losses.categorical_crossentropy, keras.losses.categorical_focal_crossentropy)
-_BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 
 
 def correct_by(loss: keras.losses.Loss, targets: Any, outputs: Any) -> Correct | None:
@@ -35,7 +34,7 @@ def correct_by(loss: keras.losses.Loss, targets: Any, outputs: Any) -> Correct |
     function = keras_function(loss)
     if one_per_class and function in _ONE_HOT and len(targets.shape) == 2:
         return of_one_hot
-    if function in _BINARY and all(tuple(part.shape[1:]) in ((), (1,)) for part in (targets, outputs)):
+    if function in BINARY and all(tuple(part.shape[1:]) in ((), (1,)) for part in (targets, outputs)):
         return of_logits if takes_logits(loss) else of_probabilities
     return None
 

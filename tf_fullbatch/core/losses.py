@@ -8,6 +8,9 @@ import tensorflow as tf
 
 from tf_fullbatch.core.names import SMOOTHING_FORMS
 
+BINARY = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
+"""Keras' losses of one probability for each output."""
+
 
 class SparseLoss(keras.losses.Loss):
     """A loss of integer labels, in the precision of the outputs."""
@@ -177,10 +180,8 @@ def takes_logits(loss: Any) -> bool | None:
 
 def keras_function(loss: Any) -> Callable | None:
     """The function of `keras.losses` that a stock loss of Keras calls; None of any other loss."""
-    as_given = (
-        getattr(type(loss), "call", None) is keras.losses.CategoricalCrossentropy.call
-    )  # of Keras' wrapper
-    return loss.fn if as_given else None
+    of_wrapper = keras.losses.CategoricalCrossentropy.call
+    return loss.fn if getattr(type(loss), "call", None) is of_wrapper else None
 
 
 def link(loss: Any) -> str | None:
@@ -195,7 +196,7 @@ def link(loss: Any) -> str | None:
     if isinstance(loss, SparseLoss):
         return "softmax" if loss.cross_entropy() is not None else "sigmoid"
     function = keras_function(loss)
-    return "softmax" if function in _OF_CLASSES else "sigmoid" if function in _OF_EACH else None
+    return "softmax" if function in _OF_CLASSES else "sigmoid" if function in BINARY else None
 
 
 def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
@@ -230,7 +231,6 @@ _OF_CLASSES = (
     keras.losses.categorical_crossentropy,
     keras.losses.categorical_focal_crossentropy,
 )
-_OF_EACH = (keras.losses.binary_crossentropy, keras.losses.binary_focal_crossentropy)
 _FUNCTIONS = (
     keras.losses.sparse_categorical_crossentropy,
     keras.losses.categorical_crossentropy,

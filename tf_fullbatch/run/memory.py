@@ -95,13 +95,15 @@ def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strat
     batches = {"training": training_batches(config, splits.train)}
     batches |= {name: evaluation_batches(config, split) for name, split in splits.evaluated.items()}
     sets: list[SamplesMemory] = []
+    streams = _would_stream(config, list(batches.values()))
     replicas = strategy.num_replicas_in_sync
     for name, samples in batches.items():
+        in_files = tf.nest.flatten(samples.inputs) if streams else samples.in_files
         stays = stay_on_devices(samples, strategy, taken=replicas * sum(one.held for one in sets))
         sets.append(
             SamplesMemory(
                 name=name,
-                host=samples.nbytes - samples.sample_ids.nbytes - _in_files(config, samples),
+                host=samples.nbytes - samples.sample_ids.nbytes - sum(images.nbytes for images in in_files),
                 held=held_bytes(samples, replicas) if stays else 0,
                 transfer=transfer_bytes(samples, replicas) if stays else 0,
                 in_flight=0 if stays else in_flight_bytes(samples, config.step.micro_batch_size, replicas),
@@ -110,13 +112,15 @@ def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strat
     return sets
 
 
-def _in_files(config: Config, samples: UpdateBatches) -> int:
-    """Bytes of images that stay in their files, or would, of a folder that is planned for and not there."""
-    source, inputs = config.data.chosen_dataset, samples.inputs
-    is_blank = isinstance(inputs, np.ndarray) and not any(inputs.strides)
-    if isinstance(source, ImageFolder) and is_blank and source.streams(inputs.nbytes):
-        return inputs.nbytes
-    return sum(images.nbytes for images in samples.in_files)
+def _would_stream(config: Config, sets: list[UpdateBatches]) -> bool:
+    """Whether these are blank images in the place of a folder's that is not there, which would stay in their files."""
+    source = config.data.chosen_dataset
+    is_blank = all(isinstance(one.inputs, np.ndarray) and not any(one.inputs.strides) for one in sets)
+    return (
+        isinstance(source, ImageFolder)
+        and is_blank
+        and source.streams(sum(one.inputs.nbytes for one in sets))
+    )
 
 
 def network_memory(model: FullBatchModel) -> NetworkMemory:

@@ -1,5 +1,8 @@
 """What a network and its loss can be asked for beyond a training step."""
 
+from collections.abc import Callable
+from typing import Any
+
 from tf_fullbatch.analysis.flows import smoothness
 from tf_fullbatch.core import audit
 from tf_fullbatch.core.gradient_trace import SampleSpecs
@@ -18,7 +21,7 @@ class Capabilities:
     def __init__(self, loss: MicroBatchLoss, samples: SampleSpecs, *, exact: bool):
         self._traced = loss.call, loss.training_loss, samples
         self._augmentation = loss.augmentation
-        self._exact, self._one_loss, self._smooth = exact, False, False
+        self._found: set[Callable] = {audit.check} if exact else set()
 
     def refuse_inexact_products(self) -> None:
         """Refuses a network whose exact Hessian-vector products cannot be had.
@@ -26,9 +29,7 @@ class Capabilities:
         Raises:
             UserError: It is one.
         """
-        if not self._exact:
-            audit.check(*self._traced, second_derivatives=True)
-        self._exact = True
+        self._once(audit.check, second_derivatives=True)
 
     def refuse_several_losses(self) -> None:
         """Refuses a loss that is not one function of the weights.
@@ -36,9 +37,7 @@ class Capabilities:
         Raises:
             UserError: It is not.
         """
-        if not self._one_loss:
-            smoothness.refuse_several_losses(*self._traced, self._augmentation)
-        self._one_loss = True
+        self._once(smoothness.refuse_several_losses, augmentation=self._augmentation)
 
     def refuse_without_third_derivatives(self) -> None:
         """Refuses a loss of the weights that has no third derivatives.
@@ -46,6 +45,10 @@ class Capabilities:
         Raises:
             UserError: It has none.
         """
-        if not self._smooth:
-            smoothness.refuse_without_third_derivatives(*self._traced, self._augmentation)
-        self._smooth = True
+        self._once(smoothness.refuse_without_third_derivatives, augmentation=self._augmentation)
+
+    def _once(self, check: Callable, **settings: Any) -> None:
+        """Makes a check, unless it has passed before."""
+        if check not in self._found:
+            check(*self._traced, **settings)
+            self._found.add(check)

@@ -110,11 +110,9 @@ def refuse_for_images(model: Any, inputs: Any, outputs: Any) -> None:
             f"{views[0]} is for images (height, width, channels), but inputs are of the shape "
             f"{tuple(inputs.shape[1:])}: leave it out."
         )
-    moved, of_places = (
-        built_in + views,
-        [tuple(o.shape[1:]) for o in tf.nest.flatten(outputs) if len(o.shape) > 2],
-    )
-    if of_places and moved:
+    moved = [*built_in, *views]
+    of_places = [tuple(o.shape[1:]) for o in tf.nest.flatten(outputs) if len(o.shape) > 2]
+    if moved and of_places:
         raise UserError(
             f"{moved[0]} moves images, but not the targets of the outputs of {name!r}, whose shape "
             f"{of_places[0]} has places: leave it out, or augment both when the data are made."
