@@ -158,6 +158,11 @@ _IN_A_COMMAND = contextvars.ContextVar("in a command", default=False)
 _IN_A_CALL = contextvars.ContextVar("in a call of a Python program's", default=False)
 
 
+def one_line(error: Exception) -> str:
+    """What another library's error says, in one line of at most 200 characters."""
+    return " ".join(str(error).split())[:200]
+
+
 @contextlib.contextmanager
 def in_flags_words() -> Iterator[None]:
     """Within, errors name settings as the command line does, `--clip_norm`."""

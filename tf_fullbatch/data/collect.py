@@ -10,7 +10,7 @@ import psutil
 import tensorflow as tf
 
 from tf_fullbatch.data.structures import as_arrays, is_structure
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, one_line
 
 MEMORY_SHARE = 0.8
 """Share of the host's free memory that collected samples may take."""
@@ -87,7 +87,7 @@ def collected(
     try:
         joined = tf.nest.map_structure(_joined, *parts)
     except (ValueError, TypeError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise UserError(f"The batches of {name} do not fit together: {reason}") from error
     return Samples(*joined)
 

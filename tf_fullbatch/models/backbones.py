@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, one_line
 from tf_fullbatch.settings import own_parts
 from tf_fullbatch.settings.part_names import is_users_code
 
@@ -46,7 +46,7 @@ def backbone_features(value: str, options: dict[str, Any], x: keras.KerasTensor)
         try:
             found = backbone(x)
         except Exception as error:
-            said = " ".join(str(error).split())[:200]
+            said = one_line(error)
             raise UserError(
                 f"--model={value} cannot be called on images of the shape {shape}: {said}"
             ) from error

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, one_line
 from tf_fullbatch.settings import own_parts, part_options
 from tf_fullbatch.settings.fields import Settings, setting
 from tf_fullbatch.settings.keras_parts import KerasParts
@@ -108,7 +108,7 @@ def own_network(
     try:
         outputs = network(_inputs(network, input_shape, lambda shape, dtype: keras.KerasTensor(shape, dtype)))
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = one_line(error)
         raise UserError(
             f"--model={value} returned a network that cannot be called on inputs of the shape {input_shape}: {said}"
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from tf_fullbatch.core.keras_internals import deep_networks
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, one_line
 from tf_fullbatch.records.checkpoints import load_step
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.training.state import restore_network
@@ -48,7 +48,7 @@ def load_initial_weights(network: keras.Model, source: str, step: int | None = N
         with deep_networks():
             weights = keras.models.load_model(path, compile=False).get_weights()
     except Exception as error:  # Keras raises many kinds, for damaged files and for other architectures
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise UserError(
             f"--initial_weights={source}: {path.name} is damaged, or of another network ({reason})."
         ) from error

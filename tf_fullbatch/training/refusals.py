@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
-from tf_fullbatch.errors import UserError
+from tf_fullbatch.errors import UserError, one_line
 from tf_fullbatch.optim.rules.objective_optimizer import ObjectiveOptimizer
 
 
@@ -155,6 +155,5 @@ def other_shapes(network: keras.Model, inputs: Any, error: Exception) -> UserErr
     """The error of a functional network that cannot be called on inputs of such specs, in one line."""
     shapes = tf.nest.map_structure(lambda spec: tuple(spec.shape), inputs)
     return UserError(
-        f"The network {network.name!r} cannot be called on inputs of the shapes {shapes}: "
-        f"{' '.join(str(error).split())[:200]}"
+        f"The network {network.name!r} cannot be called on inputs of the shapes {shapes}: {one_line(error)}"
     )

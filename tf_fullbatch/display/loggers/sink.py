@@ -7,7 +7,7 @@ import numpy as np
 
 from tf_fullbatch.display.loggers.base import LoggedRun, Logger
 from tf_fullbatch.display.sinks import RecordSink, evaluation_run, is_drawn, measured_values
-from tf_fullbatch.errors import Outcome, RunInterruptedError
+from tf_fullbatch.errors import Outcome, RunInterruptedError, one_line
 from tf_fullbatch.records.columns import EVALUATION_COLUMNS, STEP_COLUMNS, Column, Record
 from tf_fullbatch.records.files import read_json, write_json
 
@@ -98,7 +98,7 @@ class LoggerSink(RecordSink):
             raise
         except Exception as error:
             self._logger = None
-            said = " ".join(str(error).split())[:200]
+            said = one_line(error)
             self._say(
                 f"warning: --loggers={self._name} failed and gets nothing more ({type(error).__name__}: {said}). "
                 "Training goes on; the run's folder has every figure."
