@@ -1,7 +1,6 @@
 """The command `python -m tf_fullbatch.analyze`: questions about trained runs."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
@@ -62,22 +61,17 @@ def help_text() -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(
-        _run, argv, "interrupted: what was computed is kept; the same command goes on from there"
-    )
+    kept = "interrupted: what was computed is kept; the same command goes on from there"
+    return console.exit_code(argv, parse, help_text, _execute, kept)
 
 
-def _run(argv: Sequence[str]) -> int:
-    parsed = parse(argv)
-    if parsed is None:
-        print(help_text())
-        return 0
+def _execute(parsed: tuple[list[str], Options]) -> int:
     folders, options = parsed
     from tf_fullbatch.inspection.plan import places_of, refuse_unlike
 
     places = places_of(folders, options.step)
     refuse_unlike(options.questions(), places)
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
+    console.use_tensorflow()
     with quiet_tensorflow():  # TensorFlow takes seconds to import
         from tf_fullbatch.inspection.conduct import Conduct
         from tf_fullbatch.inspection.opening import Opener

@@ -15,14 +15,11 @@ from tf_fullbatch.commands import console
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted: only finished parts of --suite=gpu are kept")
+    kept = "interrupted: only finished parts of --suite=gpu are kept"
+    return console.exit_code(argv, benchmark_options.parse, benchmark_options.help_text, _run, kept)
 
 
-def _run(argv: Sequence[str]) -> int:
-    options = benchmark_options.parse(argv)
-    if options is None:
-        print(benchmark_options.help_text())
-        return 0
+def _run(options: Options) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if options.suite == "gpu":
         from tf_fullbatch.benchmark import gpu_suite

@@ -5,11 +5,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from tf_fullbatch.errors import Outcome, RunError, in_flags_words
 from tf_fullbatch.version import __version__
 
+Parsed = TypeVar("Parsed")
 _BROKEN_PIPE = 128 + 13
 """Exit code where the output's reader went away: what a shell reports of a process ended by SIGPIPE."""
 
@@ -28,12 +29,22 @@ def run_command(main: Callable[[Sequence[str]], int]) -> NoReturn:
     sys.exit(code)
 
 
-def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], interrupted: str) -> int:
-    """Runs a command, or shows the version; what a user can act on is one line on standard error, not a traceback.
+def exit_code(
+    argv: Sequence[str],
+    parse: Callable[[Sequence[str]], Parsed | None],
+    help_text: Callable[[], str],
+    execute: Callable[[Parsed], int],
+    interrupted: str,
+) -> int:
+    """Runs a command, or shows its help or the version.
+
+    What a user can act on is one line on standard error, not a traceback.
 
     Args:
-        command: Takes the program's name and its arguments, returns an exit code.
-        argv: What it is given.
+        argv: The program's name and its arguments.
+        parse: Makes of them what is to be done; None where they ask for help.
+        help_text: What the command does, and its flags.
+        execute: Does it and returns an exit code.
         interrupted: What to say where Ctrl-C ends it.
     """
     if list(argv[1:]) == ["--version"]:
@@ -41,7 +52,11 @@ def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], inte
         return 0
     try:
         with in_flags_words():
-            return command(argv)
+            parsed = parse(argv)
+            if parsed is None:
+                print(help_text())
+                return 0
+            return execute(parsed)
     except RunError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.outcome.exit_code
@@ -53,6 +68,11 @@ def exit_code(command: Callable[[Sequence[str]], int], argv: Sequence[str], inte
     except KeyboardInterrupt:
         print(f"error: {interrupted}", file=sys.stderr)
         return Outcome.INTERRUPTED.exit_code
+
+
+def use_tensorflow() -> None:
+    """Has Keras compute with TensorFlow, whatever the shell or ~/.keras/keras.json say; before it is imported."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 
 
 def _make_streams_usable() -> None:

@@ -1,7 +1,6 @@
 """The command `python -m tf_fullbatch.data`: a data set's classes counted, and a contact sheet of its augmentation."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,16 +83,12 @@ def help_text() -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted")
+    return console.exit_code(argv, parse, help_text, _execute, "interrupted")
 
 
-def _run(argv: Sequence[str]) -> int:
-    parsed = parse(argv)
-    if parsed is None:
-        print(help_text())
-        return 0
+def _execute(parsed: tuple[Options, Config]) -> int:
     options, config = parsed
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
+    console.use_tensorflow()
     with quiet_tensorflow():  # TensorFlow takes seconds to import
         from tf_fullbatch.run import data_views
         from tf_fullbatch.run.splits import load_splits

@@ -41,18 +41,18 @@ class Options:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code: 0, or that of the first worker that failed."""
-    return console.exit_code(_run, argv, "interrupted before the workers were started")
+    none_started = "interrupted before the workers were started"
+    return console.exit_code(argv, _parse, _help_text, Launcher.run, none_started)
 
 
-def _run(argv: Sequence[str]) -> int:
+def _parse(argv: Sequence[str]) -> "Launcher | None":
     own, separator, passed_on = _split(argv)
     values = flag_parsing.parse(own, dataclasses.fields(Options))
     if values is None:
-        print(_help_text())
-        return 0
+        return None
     if not separator:
         raise UserError("the flags of the run come after --: launch_local --workers=2 -- --flagfile=FILE.")
-    return Launcher(Options(**values).workers, [*processes.RUN, *passed_on]).run()
+    return Launcher(Options(**values).workers, [*processes.RUN, *passed_on])
 
 
 class Launcher:

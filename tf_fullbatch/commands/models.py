@@ -1,7 +1,6 @@
 """The command `python -m tf_fullbatch.models`: the networks there are and what they cost."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,16 +92,12 @@ def help_text() -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted")
+    return console.exit_code(argv, parse, help_text, _execute, "interrupted")
 
 
-def _run(argv: Sequence[str]) -> int:
-    parsed = parse(argv)
-    if parsed is None:
-        print(help_text())
-        return 0
+def _execute(parsed: tuple[Options, dict[str, ModelConfig]]) -> int:
     options, configs = parsed
-    os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the shell or ~/.keras/keras.json say
+    console.use_tensorflow()
     from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 
     with quiet_tensorflow():  # TensorFlow takes seconds to import

@@ -99,13 +99,10 @@ def execute(folders: Sequence[str], options: Options) -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
-    return console.exit_code(_run, argv, "interrupted: the report may be incomplete; run the command again")
+    again = "interrupted: the report may be incomplete; run the command again"
+    return console.exit_code(argv, parse, help_text, _run, again)
 
 
-def _run(argv: Sequence[str]) -> int:
-    parsed = parse(argv)
-    if parsed is None:
-        print(help_text())
-    else:
-        execute(*parsed)
+def _run(parsed: tuple[list[str], Options]) -> int:
+    execute(*parsed)
     return 0

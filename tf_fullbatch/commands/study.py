@@ -20,17 +20,8 @@ from tf_fullbatch.studies.plan import plan_text
 def main(argv: Sequence[str]) -> int:
     """Runs the command and returns its exit code; a user's mistake is one line on standard error."""
     # While runs are under way, they are told of the signal and waited for.
-    return console.exit_code(
-        _run, argv, "interrupted while no run was under way; start the same command again"
-    )
-
-
-def _run(argv: Sequence[str]) -> int:
-    parsed = definition.parse(argv)
-    if parsed is None:
-        print(help_text())
-        return 0
-    return execute(*parsed)
+    again = "interrupted while no run was under way; start the same command again"
+    return console.exit_code(argv, definition.parse, help_text, lambda parsed: execute(*parsed), again)
 
 
 def execute(options: Options, study: Study) -> int:
