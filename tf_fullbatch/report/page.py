@@ -51,8 +51,35 @@ def write_page(comparison: Comparison, folder: Path) -> Written:
             old.unlink()
     table = aggregated(comparison)
     shown = tables.arms_table(comparison, table)
+    files = _write_tables(comparison, table, shown, folder)
     differences = paired_differences(comparison)
-    difference_table = tables.differences_table(comparison, differences)
+    pictures = Pictures(comparison, folder / _PLOTS)
+    missing = comparison.missing()
+    context: dict[str, Any] = {
+        "title": comparison.title,
+        "facts": list(wording.facts(comparison)),
+        "results": shown,
+        "results_notes": list(wording.results_notes(comparison)),
+        "sources": tables.sources_of(comparison),
+        "missing": missing[:_MOST_LINES],
+        "missing_more": missing[_MOST_LINES:],
+        "sections": pictures.sections(sweeps_of(comparison)),
+        "differences": tables.differences_table(comparison, differences),
+        "difference_pictures": pictures.differences(differences),
+        "settings": tables.settings_table(comparison),
+    }
+    environment = _environment()
+    pages = ("report.html", "report.md")
+    for name in pages:
+        write_text(folder / name, environment.get_template(f"{name}.j2").render(context))
+    paths = tuple(folder / name for name in (*pages, *files, _PLOTS))
+    return Written(table, paths, shown, tuple(missing))
+
+
+def _write_tables(
+    comparison: Comparison, table: pd.DataFrame, shown: tables.Table, folder: Path
+) -> list[str]:
+    """Writes the tables as files of their own; returns their names."""
     texts = {
         "results.csv": results_csv(comparison),
         "arms.csv": aggregated_csv(table, tables.settings_of_arms(comparison)),
@@ -65,27 +92,7 @@ def write_page(comparison: Comparison, folder: Path) -> Written:
         (folder / "measured.csv").unlink(missing_ok=True)
     for name, text in texts.items():
         write_text(folder / name, text)
-    pictures = Pictures(comparison, folder / _PLOTS)
-    missing = comparison.missing()
-    context: dict[str, Any] = {
-        "title": comparison.title,
-        "facts": list(wording.facts(comparison)),
-        "results": shown,
-        "results_notes": list(wording.results_notes(comparison)),
-        "sources": tables.sources_of(comparison),
-        "missing": missing[:_MOST_LINES],
-        "missing_more": missing[_MOST_LINES:],
-        "sections": pictures.sections(sweeps_of(comparison)),
-        "differences": difference_table,
-        "difference_pictures": pictures.differences(differences),
-        "settings": tables.settings_table(comparison),
-    }
-    environment = _environment()
-    pages = ("report.html", "report.md")
-    for name in pages:
-        write_text(folder / name, environment.get_template(f"{name}.j2").render(context))
-    paths = tuple(folder / name for name in (*pages, *texts, _PLOTS))
-    return Written(table, paths, shown, tuple(missing))
+    return list(texts)
 
 
 def _environment() -> Environment:
