@@ -159,8 +159,8 @@ class StepConfig(Group):
     )
     fused_batch_norm: bool = setting(
         True,
-        "Normalise batches by TensorFlow's fused kernel where first derivatives alone are wanted and XLA is off: the "
-        "same function, rounded differently, and faster.",
+        "Where XLA is off: normalise batches by TensorFlow's fused kernel where first derivatives alone are wanted, "
+        "and groups (--norm=group) by sums over pixels first. The same functions, rounded differently, and faster.",
     )
     flip_averaging: bool = setting(
         False, "Evaluate with the outputs averaged over each image and its mirror image."

@@ -6,38 +6,13 @@ again, at several times the cost of the plain operations, so exact products keep
 """
 
 import contextlib
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import keras
 import tensorflow as tf
 
-_lock = threading.Lock()
-_entered = 0
-_original: Callable[..., Any] = keras.layers.BatchNormalization.call
+from tf_fullbatch.core.replacement import Replacement
+
 _KERNEL_DTYPES = (tf.float32, tf.bfloat16, tf.float16)
-
-
-@contextlib.contextmanager
-def fused_batch_norm() -> Iterator[None]:
-    """Within it, Keras' BatchNormalization layers that train are run or traced with the fused kernel.
-
-    Layers that the kernel does not fit keep their own operations: axes other than the last, inputs of other ranks
-    than 2 and 4, float64, masks, renormalisation, statistics over replicas. It may be nested and entered from several
-    threads; the replacement lasts until the last one leaves.
-    """
-    global _entered
-    with _lock:
-        _entered += 1
-        keras.layers.BatchNormalization.call = _call
-    try:
-        yield
-    finally:
-        with _lock:
-            _entered -= 1
-            if _entered == 0:
-                keras.layers.BatchNormalization.call = _original
 
 
 def _call(
@@ -47,7 +22,7 @@ def _call(
     mask: tf.Tensor | None = None,
 ) -> tf.Tensor:
     if not (training and layer.trainable and mask is None and _fits(layer, inputs)):
-        return _original(layer, inputs, training=training, mask=mask)
+        return _CALL.original(layer, inputs, training=training, mask=mask)
     channels = inputs.shape[-1]
     images = inputs if inputs.shape.rank == 4 else inputs[:, tf.newaxis, tf.newaxis, :]
     fused = tf.raw_ops.FusedBatchNormV3(
@@ -79,3 +54,16 @@ def _fits(layer: keras.layers.BatchNormalization, inputs: tf.Tensor) -> bool:
         and not layer.renorm
         and layer.moving_mean.dtype == "float32"
     )
+
+
+_CALL = Replacement(keras.layers.BatchNormalization, "call", _call)
+
+
+def fused_batch_norm() -> contextlib.AbstractContextManager[None]:
+    """Within it, Keras' BatchNormalization layers that train are run or traced with the fused kernel.
+
+    Layers that the kernel does not fit keep their own operations: axes other than the last, inputs of other ranks
+    than 2 and 4, float64, masks, renormalisation, statistics over replicas. It may be nested and entered from several
+    threads; the replacement lasts until the last one leaves.
+    """
+    return _CALL.made()

@@ -6,12 +6,13 @@ evaluated at shifted weights or differentiated again.
 
 import contextlib
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals, max_up
+from tf_fullbatch.core.fast_group_norm import fast_group_norm
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.loss_weights import sample_loss_weights
 from tf_fullbatch.core.mixing import Mix, Mixed, Partners
@@ -96,7 +97,8 @@ class MicroBatchLoss:
         mix: Mixes samples with their partners after that; None for none.
         seed: Seed of dropout, other random layers and noise.
         multiplicative_noise: Standard deviation of the factors on the samples' losses.
-        fused_kernels: Use fused batch normalisation where first derivatives alone are wanted.
+        fused_kernels: Normalise by faster kernels than Keras' own: batches where first derivatives alone are wanted
+            (`fused_batch_norm`), groups always (`fast_group_norm`).
         copies: Augmented copies of each sample, of which the one of the highest loss counts (`max_up`); 1 for none.
 
     Attributes:
@@ -215,10 +217,16 @@ class MicroBatchLoss:
         with elementwise_cross_entropies() if second_alone else contextlib.nullcontext():
             return self.training_loss(batch.targets, outputs, batch.weights, batch.noise, batch.mixed)
 
-    def _kernels(self, derivatives: int) -> contextlib.AbstractContextManager[None]:
-        if derivatives == 2:
-            return exact_second_derivatives()
-        return fused_batch_norm() if self._fused_kernels else contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _kernels(self, derivatives: int) -> Iterator[None]:
+        with contextlib.ExitStack() as kernels:
+            if derivatives == 2:
+                kernels.enter_context(exact_second_derivatives())
+            elif self._fused_kernels:
+                kernels.enter_context(fused_batch_norm())
+            if self._fused_kernels:
+                kernels.enter_context(fast_group_norm())
+            yield
 
 
 def augmented(

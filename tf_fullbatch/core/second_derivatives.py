@@ -11,10 +11,11 @@ sample: in a small network as long as all the rest of a Hessian-vector product.
 
 import contextlib
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import tensorflow as tf
+
+from tf_fullbatch.core.replacement import Replacement
 
 FIXED_MEAN = "fixed_mean"
 """Name of the operation that holds the mean fixed; what follows makes up for it."""
@@ -73,32 +74,8 @@ def sparse_cross_entropy(labels: tf.Tensor, logits: tf.Tensor, name: str | None 
         return -tf.where(is_class, of_label, tf.constant(math.nan, log_p.dtype))
 
 
-class _Replacement:
-    """A function of `tf.nn` that is another one while at least one asks for it, from whatever thread."""
-
-    def __init__(self, name: str, function: Callable):
-        self._name, self._function = name, function
-        self._original = getattr(tf.nn, name)
-        self._lock = threading.Lock()
-        self._entered = 0
-
-    @contextlib.contextmanager
-    def made(self) -> Iterator[None]:
-        """Within it."""
-        with self._lock:
-            self._entered += 1
-            setattr(tf.nn, self._name, self._function)
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._entered -= 1
-                if self._entered == 0:
-                    setattr(tf.nn, self._name, self._original)
-
-
-_MOMENTS = _Replacement("moments", moments)
-_CROSS_ENTROPY = _Replacement("sparse_softmax_cross_entropy_with_logits", sparse_cross_entropy)
+_MOMENTS = Replacement(tf.nn, "moments", moments)
+_CROSS_ENTROPY = Replacement(tf.nn, "sparse_softmax_cross_entropy_with_logits", sparse_cross_entropy)
 
 
 def exact_second_derivatives() -> contextlib.AbstractContextManager[None]:
