@@ -171,6 +171,8 @@ def test_the_pixels_that_are_drawn():
             "--augmentation=cutuot: there is no such augmentation; did you mean cutout?",
         ),
         (("--output=/no/such/a.png",), "--output=/no/such/a.png: there is no folder /no/such"),
+        (("--output=a.gif",), "--output=a.gif: the sheet is a PNG; give a name that ends in .png"),
+        (("--augment_copies=2",), "--augment_copies=2 without --augmentation: all copies would be the same"),
         (("--samples=0",), "--samples=0: must be at least 1"),
         (("--epochs_=1",), "--help lists all flags"),
     ],
@@ -189,6 +191,10 @@ def test_what_is_no_image(tmp_path, capsys):
     assert run(f"--dataset={tmp_path / 'a.npz'}", "--nosheet") == 0
     assert run(f"--dataset={tmp_path / 'a.npz'}") == 2
     assert "give --nosheet" in capsys.readouterr().err
+    two_channels = np.zeros((4, 3, 3, 2), np.uint8)
+    np.savez(tmp_path / "b.npz", inputs=two_channels, targets=np.array([0, 1, 0, 1]))
+    assert run(f"--dataset={tmp_path / 'b.npz'}") == 2
+    assert "has images of 2 channels, and a sheet shows 1 or 3" in capsys.readouterr().err
 
 
 def test_help_names_every_flag(capsys):

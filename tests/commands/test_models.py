@@ -36,6 +36,7 @@ class ArgumentsTest(unittest.TestCase):
 
     def test_refused(self):
         for arguments, reason in (
+            (["--model=mlp,resnet51"], "--model=mlp,resnet51: not resnet51: accepted are .*; did you mean "),
             (["--model=resnet51"], "--model=resnet51: accepted are .*; did you mean .*resnet50"),
             (["--model=cnn,cnn"], "comes twice"),
             (["--model=cnn", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),

@@ -47,6 +47,7 @@ class BackbonesTest(tf.test.TestCase, parameterized.TestCase):
     @parameterized.parameters(2, 3, 4)
     def test_pixels_are_normalised_and_features_averaged(self, rank: int) -> None:
         network = self.build(f"width=5, rank={rank}")
+        self.assertEqual(network.name, "backbones_py_Maps")  # TensorFlow's scopes do not begin with "_"
         pixels = np.random.default_rng(0).integers(0, 256, (2, 6, 4, 3))
         normalised = ((pixels / 255 - [0.5, 0.4, 0.3]) / [0.2, 0.3, 0.4]).astype("float32")
         kernel, bias, of_logits, bias_of_logits = network.get_weights()
@@ -64,7 +65,7 @@ class BackbonesTest(tf.test.TestCase, parameterized.TestCase):
         (None, "Maps", "'width'"),
         ("width=0", "Maps", "failed: .*ValueError"),
         ("width=2, rank=0", "Maps", "returns dict of no axes: a backbone returns features"),
-        ("width=2", "Mops", "has no function 'Mops'"),
+        ("width=2", "Mops", r"has no function or class 'Mops'; did you mean Maps\?"),
     )
     def test_refused(self, options: str | None, name: str, message: str) -> None:
         with self.assertRaisesRegex(UserError, message):

@@ -39,6 +39,17 @@ class ClusterPlanTest(CommandTestCase):
             self.assertRegex(out, rf"(?m)^{name.replace('(', '.').replace(')', '.')} +\d+ +[\d.]+ s ")
         self.assertNotIn("samples/s", out)  # no micro-batch was timed
 
+    def test_sets_that_controls_make_larger_or_smaller(self) -> None:
+        of_cifar = ("--dataset=cifar10", "--micro_batch_size=128", "--cluster=8x8:h100")
+        for flags, samples in (
+            (("--duplicate=10",), "50,010 training"),
+            (("--leave_out=7,10-19", "--duplicate=100"), "50,089 training"),
+            (("--classes=2", "--train_size=500", "--duplicate=10"), "510 training"),
+        ):
+            out = self.assert_done(command(*TINY, *of_cifar, *flags)).out
+            self.assertIn(f"{samples}, ", out)
+        self.assert_refused(command(*TINY, *of_cifar, "--leave_out=60000"), "60000 are no ids of the 50,000")
+
     def test_large_sets_take_no_memory(self) -> None:
         flags = ("--dataset=imagenet2012", "--image_size=224", "--micro_batch_size=2", "--cluster=1x8:a100")
         rows = self.rows(*flags)

@@ -114,7 +114,7 @@ class OwnCodeTest(CommandTestCase):
             ("probabilities", "a network of probabilities, but the loss takes logits"),
             ("softmax", "a network of probabilities, but the loss takes logits"),
             ("leaves", "failed: own.py, line"),
-            ("absent", "own.py has no function 'absent'"),
+            ("absent", "own.py has no function or class 'absent'"),
         ):
             self.assert_refused(command(f"--model={self.file}:{name}", *self.flags), f":{name}", words)
         for arguments, words in (

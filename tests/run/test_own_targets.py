@@ -61,6 +61,12 @@ CODE = """
     def silent(targets, outputs):
         outputs
 
+    def number(targets, outputs):
+        return 5
+
+    def total(targets, outputs):
+        return tf.reduce_sum(tf.square(targets - outputs))
+
     def fixed(learning_rate):
         return keras.optimizers.SGD(0.5)
 
@@ -227,6 +233,8 @@ class OwnTargetsTest(CommandTestCase):
             ((*line, *own(model="linear", loss="pairs")), "one per pair of them"),
             ((*line, *own(model="linear", loss="failing")), "failed: own.py, line"),
             ((*line, *own(model="linear", loss="silent")), "returns nothing: return one number per sample"),
+            ((*line, *own(model="linear", loss="number")), "returns no tensor (int), and so has no gradient"),
+            ((*line, *own(model="linear", loss="total")), "returns the sum of its samples' losses"),
             ((*digits, *own(optimizer="fixed")), "returned an optimizer with a rate of its own"),
             ((*images, *own(augmentation="floats")), "made float32[8, 4, 4, 1] of uint8[8, 4, 4, 1]"),
             ((*images, "--augmentation=keras:RandomFlip"), "draw from a state of their own"),

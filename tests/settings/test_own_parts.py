@@ -82,8 +82,11 @@ class FunctionsTest(unittest.TestCase):
         self.refused(r"cannot be imported: own.py, line 1: SyntaxError", self.written("def f(:\n"))
         self.refused(r"own.py, line 2: ZeroDivisionError: division by zero", self.written("x = 1\nx / 0\n"))
         self.refused(r"ModuleNotFoundError: No module named 'absent'", self.written("import absent\n"))
-        self.refused(r"own.py has no function 'f'; it has g, h", self.written("def h(): ...\ndef g(): ...\n"))
-        self.refused(r"has no function 'f'; it has none", self.written("f = 3\n"))
+        self.refused("os.path has no file of code", "os.path:join")  # it is frozen into Python
+        code = "def h(): ...\nclass G: ...\nfrom json import JSONDecoder\n"
+        self.refused(r"own.py has no function or class 'f'; it has G, h", self.written(code))
+        self.refused(r"has no function or class 'f'; it has none", self.written("f = 3\n"))
+        self.refused(r"has no function or class 'f'; did you mean ff\?", self.written("def ff(): ..."))
 
     def test_modules_that_other_processes_find_functions_in(self) -> None:
         def within() -> None: ...

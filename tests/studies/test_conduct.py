@@ -152,6 +152,15 @@ class ConductTest(unittest.TestCase):
             self.execute(swept("a", learning_rate=("0.1", "0.2"), validation_size=0))
         self.assertFalse(self.folder.exists())
 
+    def test_a_folder_of_data_that_is_not_there(self):
+        for classes in (
+            None,
+            "2",
+        ):  # of all samples their number is asked for before, of some classes it is not
+            with self.assertRaisesRegex(UserError, "arm 'a': --dataset=/no/such/: there is no such folder"):
+                self.execute(study("a", dataset="/no/such/", classes=classes))
+            self.assertFalse(self.folder.exists())
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -36,6 +36,8 @@ class Options:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if Path(self.output).suffix.lower() != ".png":
+            raise UserError(f"--output={self.output}: the sheet is a PNG; give a name that ends in .png.")
         if not Path(self.output).absolute().parent.is_dir():
             raise UserError(
                 f"--output={self.output}: there is no folder {Path(self.output).absolute().parent}."
@@ -93,11 +95,13 @@ def _execute(parsed: tuple[Options, Config]) -> int:
         from tf_fullbatch.run import data_views
         from tf_fullbatch.run.splits import load_splits
     splits = load_splits(config)
-    print(data_views.class_counts(splits))
+    sheet = None
     if options.sheet:
+        sheet = data_views.augmented_samples(config, splits, options.samples, options.epochs)
+    print(data_views.class_counts(splits))
+    if sheet is not None:
         from tf_fullbatch.display.contact_sheet import draw_contact_sheet
 
-        sheet = data_views.augmented_samples(config, splits, options.samples, options.epochs)
         draw_contact_sheet(sheet, config.step.augmentation).savefig(options.output, format="png", dpi=100)
         _, *changed = sheet.titles
         what = "epochs" if config.step.augment_copies is None else "copies"

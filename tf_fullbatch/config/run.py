@@ -16,6 +16,7 @@ from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.optim.schedules.run_rates import RunRates
 from tf_fullbatch.optim.settings import OptimizerConfig
 from tf_fullbatch.settings.components import Group
+from tf_fullbatch.settings.fields import refuse_without_effect
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +124,9 @@ class Config:
                 f"--augmentation={self.step.augmentation} needs images of {needed} channels, the {self.data.dataset} "
                 f"have {there}: leave out what is for colours, such as --augmentation=crop4,cutout8."
             )
+        if not self.data.validation_size:
+            of_held_out = "without --validation_size (it is of samples held out of the training set)"
+            refuse_without_effect(self.controls, ("noisy_validation",), of_held_out)
         if getattr(self.data.chosen_dataset, "random_resized_crop", False):
             self._check_crops()
 

@@ -127,7 +127,7 @@ class StepConfig(Group):
         "none",
         "Random changes to the training images, on the device: a list of parts in their order, NAME, NAMENUMBER or "
         f"NAME(key=value,...), of {described(PARTS, last=', ')}; crop_flip (crop4,flip, as published for CIFAR), "
-        f"none, or {part_names.ACCEPTED}.",
+        f"none, or {part_names.OWN}.",
     )
     chosen_augmentation: AugmentationSettings = chosen_by(
         "augmentation", AUGMENTATIONS, (part_names.names_code, OwnAugmentation), (lambda text: True, Listed)

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 
 from tf_fullbatch.errors import UserError
 
+_FEW = 10
+"""Names that a message lists whole."""
+
 
 def class_entries(value: str) -> int | list[str]:
     """How many of the first classes (int), or the entries of a list.
@@ -58,5 +61,6 @@ def _number(value: str, entry: str, dataset: str, num_classes: int, names: Seque
     known = f"the numbers 0 to {num_classes - 1}"
     if names is not None:
         close = difflib.get_close_matches(entry, names, 3, 0.5) or list(names[:5])
-        known += f" and the names {', '.join(close)}{', ...' if len(close) < len(names) else ''}"
+        shown = names if len(names) <= _FEW else close
+        known += f" and the names {', '.join(shown)}{' and others' if len(shown) < len(names) else ''}"
     raise UserError(f"--classes={value}: --dataset={dataset} has no class {entry!r}; accepted are {known}.")

@@ -1,5 +1,7 @@
 """Settings of the data."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,7 @@ from tf_fullbatch.data.sources.npz import Npz
 from tf_fullbatch.data.sources.own import OwnData
 from tf_fullbatch.data.sources.registry import SOURCES
 from tf_fullbatch.data.sources.tfds_source import TfdsSource
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import part_names
 from tf_fullbatch.settings.components import Group, chosen_by, described
 from tf_fullbatch.settings.fields import setting
@@ -68,7 +71,8 @@ class DataConfig(Group):
             UserError: The set is unknown, not there and not to be had, of another kind, or too large for memory; or it
                 has not the classes that are to be kept.
         """
-        dataset = self.chosen_dataset.load(self.dataset, self.data_dir)
+        with self._naming_the_set():
+            dataset = self.chosen_dataset.load(self.dataset, self.data_dir)
         return dataset if self.classes is None else dataset.of_classes(self.classes)
 
     def has_validation(self) -> bool:
@@ -77,7 +81,10 @@ class DataConfig(Group):
         Raises:
             UserError: There is no such data set, or none that can be loaded.
         """
-        return bool(self.validation_size) or self.chosen_dataset.has_validation(self.dataset, self.data_dir)
+        if self.validation_size:
+            return True
+        with self._naming_the_set():
+            return self.chosen_dataset.has_validation(self.dataset, self.data_dir)
 
     def count_training_samples(self) -> int | None:
         """Samples to train and validate on; None where that is not known before the data set is prepared or loaded.
@@ -87,4 +94,24 @@ class DataConfig(Group):
         """
         if self.classes is not None:
             return None
-        return self.chosen_dataset.count_training_samples(self.dataset, self.data_dir)
+        with self._naming_the_set():
+            return self.chosen_dataset.count_training_samples(self.dataset, self.data_dir)
+
+    def check_there(self) -> None:
+        """Refuses a data set that is not there, where that can be told at once.
+
+        Raises:
+            UserError: It is not.
+        """
+        with self._naming_the_set():
+            self.chosen_dataset.check_there(self.dataset)
+
+    @contextlib.contextmanager
+    def _naming_the_set(self) -> Iterator[None]:
+        """Within it, errors begin with the flag that they are of, --dataset unless they name another."""
+        try:
+            yield
+        except UserError as error:
+            if str(error).startswith("--"):
+                raise
+            raise UserError(f"--dataset={self.dataset}: {error}") from error

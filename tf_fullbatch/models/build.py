@@ -13,7 +13,7 @@ from tf_fullbatch.models.layers import float_dtype, layer_seed
 from tf_fullbatch.models.own import Expected, OwnModel, application, own_network
 from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.models.text import TextNetwork
-from tf_fullbatch.settings.part_names import is_users_code
+from tf_fullbatch.settings.part_names import is_users_code, shortened
 
 _PIXEL_RANGE = 255.0
 
@@ -114,7 +114,7 @@ def network_of(
     else:
         logits = application(config.model, config.chosen_model.options, pixels, normalised, num_classes)
     with deep_networks():
-        return keras.Model(pixels, logits, name=re.sub("[^A-Za-z0-9_]+", "_", config.model))
+        return keras.Model(pixels, logits, name=re.sub("[^A-Za-z0-9_]+", "_", shortened(config.model)))
 
 
 def is_users_network(value: str) -> bool:

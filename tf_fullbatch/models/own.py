@@ -75,7 +75,13 @@ def application(
     ours = {"weights": None, "input_tensor": inputs, "classes": classes, "classifier_activation": None}
     if "include_preprocessing" in inspect.signature(function).parameters:
         ours["include_preprocessing"] = False
-    network = own_parts.called("model", value, function, {}, ours | options)
+    try:
+        network = own_parts.called("model", value, function, {}, ours | options)
+    except UserError as error:
+        sides = "x".join(map(str, pixels.shape[1:]))
+        raise UserError(
+            f"{error} (of images of {sides}: give a larger --image_size where they are too small)"
+        ) from error
     return network.output
 
 

@@ -13,6 +13,10 @@ from tf_fullbatch.display.contact_sheet import ContactSheet
 from tf_fullbatch.display.text import format_table
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.run.splits import Splits, training_batches
+from tf_fullbatch.training.augmentation import equal_copies
+
+_MOST_ROWS = 1000
+"""Classes that are listed: ImageNet's."""
 
 
 def class_counts(splits: Splits) -> str:
@@ -26,7 +30,9 @@ def class_counts(splits: Splits) -> str:
         if split.has_classes
     }
     names = _class_names(splits)
-    rows = [(name, *(str(of[k]) for of in counts.values())) for k, name in enumerate(names)]
+    rows = [(name, *(str(of[k]) for of in counts.values())) for k, name in enumerate(names[:_MOST_ROWS])]
+    if len(names) > _MOST_ROWS:
+        rows.append((f"and {len(names) - _MOST_ROWS:,} others", *("" for _ in counts)))
     rows.append(("all", *(str(of.sum()) for of in counts.values())))
     return format_table(("class", *counts), rows, "<" + ">" * len(counts))
 
@@ -56,6 +62,13 @@ def augmented_samples(config: Config, splits: Splits, samples: int, epochs: int)
             f"--dataset={config.data.dataset} has inputs {train.described('inputs')}, no images (uint8 of 4 axes): "
             "give --nosheet for the counts alone."
         )
+    if train.input_shape[-1] not in (1, 3):
+        raise UserError(
+            f"--dataset={config.data.dataset} has images of {train.input_shape[-1]} channels, and a sheet shows 1 or "
+            "3: give --nosheet for the counts alone."
+        )
+    if copies is not None and config.step.augmentation == "none":
+        raise equal_copies(copies)
     positions = _classes_in_turn(train)[:samples]
     chosen = train.select(positions)
     batches, augment, mix = training_batches(config, train), _augmentation(config, train), _mix(config)

@@ -10,6 +10,8 @@ from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.settings import own_parts, part_names
 from tf_fullbatch.settings.given_parts import not_given
 
+_FOLDER = "folder"
+
 
 def file_hashes(config: Config) -> dict[str, str]:
     """Setting -> SHA-256 of the user's file that it names.
@@ -34,16 +36,23 @@ def check_unchanged(folder: RunFolder, config: Config) -> None:
     changed = [name for name, digest in now.items() if then.get(name) != digest]
     if not changed:
         return
-    kinds = {name: "object" if part_names.is_object(values[name]) else "file" for name in changed}
+    kinds = {name: _kind(values[name]) for name in changed}
     parts = [
         f"--{name}={values[name]}: the {kind} is not what it was when the run began (SHA-256 "
-        f"{str(then.get(name))[:12]} then, {now[name][:12]} now)"
+        f"{'of the names and sizes in it, ' if kind == _FOLDER else ''}{str(then.get(name))[:12]} then, "
+        f"{now[name][:12]} now)"
         for name, kind in kinds.items()
     ]
     files = f"Restore {'them' if len(changed) > 1 else 'it'}"
     objects = "Give all that was given then (model, train, validation, test, ...)"
     mend = " and ".join(dict.fromkeys(objects if kind == "object" else files for kind in kinds.values()))
     raise UserError(f"{'; '.join(parts)}. {mend}, or choose another --output_dir than {folder.path}.")
+
+
+def _kind(value: Any) -> str:
+    if part_names.is_object(value):
+        return "object"
+    return _FOLDER if str(value).endswith("/") else "file"
 
 
 def refuse_unnamed(

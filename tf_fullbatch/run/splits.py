@@ -10,7 +10,7 @@ from tf_fullbatch.config.run import Config
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import UpdateBatches
 from tf_fullbatch.data.classes import class_entries
-from tf_fullbatch.data.controls.apply import Controlled, controlled
+from tf_fullbatch.data.controls.apply import Controlled, controlled, training_count
 from tf_fullbatch.data.encoded import EncodedImages
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.settings import DataConfig
@@ -71,11 +71,7 @@ def load_splits(config: Config) -> Splits:
             set.
     """
     data = config.data
-    try:
-        dataset = data.load()
-    except UserError as error:
-        named = str(error).startswith("--")
-        raise error if named else UserError(f"--dataset={data.dataset}: {error}") from error
+    dataset = data.load()
     _check_held_out(data, dataset.validation is not None)
     balanced = dataset.train.has_classes
     train, validation = split_train(
@@ -143,7 +139,7 @@ def blank_splits(config: Config) -> Splits | None:
     """
     data = config.data
     sizes = _known_sizes(data)
-    if sizes is None or config.controls.changes_count:
+    if sizes is None or not _ids_are_known(config):
         return None
     side = getattr(data.chosen_dataset, "image_size", None)
     height, width, channels = sizes.shape if side is None else (side, side, sizes.shape[2])
@@ -156,23 +152,40 @@ def blank_splits(config: Config) -> Splits | None:
         chosen = class_entries(data.classes)
         classes = chosen if isinstance(chosen, int) else len(chosen)
 
+    def of_classes(samples: int) -> int:
+        return round(samples * classes / sizes.classes)
+
     def blank(samples: int) -> Split:
-        samples = round(samples * classes / sizes.classes)
         images = np.broadcast_to(np.uint8(0), (samples, height, width, channels))
         return in_order(images, (np.arange(samples) % classes).astype(np.int32), classes)
 
     _check_held_out(data, sizes.validation > 0)
-    check_sizes(sizes.train, data.train_size, data.validation_size)
-    held_out = data.validation_size
-    validation = held_out or sizes.validation
+    there, held_out = of_classes(sizes.train), data.validation_size
+    check_sizes(there, data.train_size, held_out)
+    validation = held_out or of_classes(sizes.validation)
+
+    train = data.train_size or there - held_out
+    if config.controls.changes_count:
+        train = training_count(config.controls, np.arange(train), seed=config.step.seed)
     splits = Splits(
-        blank(data.train_size or sizes.train - held_out),
+        blank(train),
         blank(validation) if validation else None,
-        blank(sizes.test) if sizes.test else None,
+        blank(of_classes(sizes.test)) if sizes.test else None,
         sizes.test_split,
     )
     config.check_training_set(len(splits.train))
     return splits
+
+
+def _ids_are_known(config: Config) -> bool:
+    """Whether which samples a control takes away or doubles can be told without the data."""
+    data, controls = config.data, config.controls
+    whole = data.train_size is None and not data.validation_size and data.classes is None
+    return (
+        whole
+        or not controls.changes_count
+        or (controls.leave_out is None and isinstance(controls.copies(), int))
+    )
 
 
 def _known_sizes(data: DataConfig) -> SetSizes | None:

@@ -225,7 +225,9 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         if limits["or_code"] and all(part_names.names_code(item) for item in others):
             return next((problem for problem in map(_no_text, others) if problem), None)
         code = f", {part_names.ACCEPTED}" if limits["or_code"] else ""
-        return f"accepted are {', '.join(choices)}{code}{_hint(others, choices)}" if others else None
+        which = f"not {', '.join(map(str, others))}: " if len(items) > 1 else ""
+        left = tuple(choice for choice in choices if choice not in items)
+        return f"{which}accepted are {', '.join(choices)}{code}{_hint(others, left)}" if others else None
     for number in items:
         if isinstance(number, str):
             if problem := _no_text(number):

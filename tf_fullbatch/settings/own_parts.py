@@ -1,5 +1,6 @@
 """The user's code and files that settings name: found, hashed, imported and called."""
 
+import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -15,7 +16,7 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.given_parts import given
-from tf_fullbatch.settings.part_names import ACCEPTED, is_csv, is_npz, is_object, is_users_code, source_of
+from tf_fullbatch.settings.part_names import accepted, is_csv, is_npz, is_object, is_users_code, source_of
 
 
 def file_of(setting: str, value: str) -> Path | None:
@@ -30,15 +31,16 @@ def file_of(setting: str, value: str) -> Path | None:
     if source.kind == "file":
         path = Path(source.place)
         if not path.is_file():
-            raise UserError(f"--{setting}={value}: there is no file {path}. Give {ACCEPTED}.")
+            raise UserError(f"--{setting}={value}: there is no file {path}. Give {accepted(setting)}.")
         return path
     try:
         found = importlib.util.find_spec(source.place)
     except (ImportError, ValueError):
         found = None
-    if found is None or not found.origin:
+    if found is None or not found.has_location or not found.origin:
+        why = f"there is no module {source.place}" if found is None else f"{source.place} has no file of code"
         raise UserError(
-            f"--{setting}={value}: there is no module {source.place} (looked for along Python's path). Give {ACCEPTED}."
+            f"--{setting}={value}: {why} (looked for along Python's path). Give {accepted(setting)}."
         )
     return Path(found.origin)
 
@@ -86,16 +88,25 @@ def function_of(setting: str, value: str) -> Callable[..., Any]:
         _refuse_stale(setting, value, module, path)
     function = getattr(module, source.name, None)
     if not callable(function):
-        there = [
-            name
-            for name, member in vars(module).items()
-            if inspect.isfunction(member) and member.__module__ == module.__name__
-        ]
         raise UserError(
-            f"--{setting}={value}: {path.name} has no function {source.name!r}; it has "
-            f"{', '.join(sorted(there)) or 'none'}."
+            f"--{setting}={value}: {path.name} has no function or class {source.name!r}; "
+            f"{_instead(source.name, module)}"
         )
     return function
+
+
+def _instead(name: str, module: types.ModuleType) -> str:
+    """What a module has that a name may have meant: those near it; else all that are its own."""
+    there = {
+        other: member
+        for other, member in vars(module).items()
+        if not other.startswith("_") and (inspect.isfunction(member) or inspect.isclass(member))
+    }
+    near = difflib.get_close_matches(name, there)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    own = sorted(other for other, member in there.items() if member.__module__ == module.__name__)
+    return f"it has {', '.join(own) or 'none'}."
 
 
 def module_of(function: Any) -> types.ModuleType | None:

@@ -8,8 +8,17 @@ from typing import NamedTuple
 
 from tf_fullbatch.errors import UserError
 
-ACCEPTED = "keras:NAME, FILE.py:function or package.module:function"
+OWN = "FILE.py:function or package.module:function"
+"""How a setting names code of the user's."""
+ACCEPTED = f"keras:NAME, {OWN}"
 """What a setting accepts beside its built-in names."""
+_WITHOUT_KERAS = ("augmentation", "dataset")
+"""Settings of which Keras has no parts: its random layers draw from a state of their own."""
+
+
+def accepted(setting: str) -> str:
+    """What a setting accepts beside its built-in names."""
+    return OWN if setting in _WITHOUT_KERAS else ACCEPTED
 
 
 class Source(NamedTuple):
@@ -70,7 +79,7 @@ def source_of(setting: str, value: str) -> Source:
     """
     source = _parsed(value)
     if source is None:
-        raise UserError(f"--{setting}={value}: give a built-in name, {ACCEPTED}.")
+        raise UserError(f"--{setting}={value}: give a built-in name, {accepted(setting)}.")
     return source
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tf_fullbatch.errors import Outcome
+from tf_fullbatch.errors import Outcome, UserError
 from tf_fullbatch.records.run_folder import RunFolder
 from tf_fullbatch.records.study_file import FILE_NAME, Study, read_study, write_study
 from tf_fullbatch.records.trials_file import write_trials
@@ -78,8 +78,11 @@ class StudyConduct:
             trials_alone: Stop after the choice.
 
         Raises:
+            UserError: The data of a run to make are not there.
             RunInterruptedError: A signal came; what was under way saved its last completed step.
         """
+        if self._executor is None:
+            self._check_data()
         with locked(RunFolder(self._dir)):
             write_study(self._dir, self.study)
             if self.trials:
@@ -88,6 +91,16 @@ class StudyConduct:
             runs = [run for run in self.runs if run.arm.name not in self.without_choice]
             if not trials_alone:
                 self._execute(runs, "Study")
+
+    def _check_data(self) -> None:
+        """Refuses arms whose folders of data are not there, unless all of their runs have ended."""
+        for arm in self.study.arms:
+            if all(run.is_finished() for run in self.runs if run.arm.name == arm.name):
+                continue
+            try:
+                arm.config.data.check_there()
+            except UserError as error:
+                raise UserError(f"arm {arm.name!r}: {error}") from error
 
     def _make_trials(self) -> None:
         left = [result.run for result in self.results() if not result.ended]

@@ -22,10 +22,7 @@ def augmentation_of(model: Trainable, samples: SampleSpecs) -> Augmentation | No
     if settings.augment_copies is None:
         return augmentation
     if augmentation is None:
-        raise UserError(
-            f"--augment_copies={settings.augment_copies} without --augmentation: all copies would be the same. Give "
-            "one, or leave it out."
-        )
+        raise equal_copies(settings.augment_copies)
     if settings.copies_in_turn:
         return copies_in_turn(augmentation, settings.augment_copies)
     if model.augmentation_function is not None:
@@ -34,6 +31,13 @@ def augmentation_of(model: Trainable, samples: SampleSpecs) -> Augmentation | No
             "epoch for all samples: add --copies_in_turn."
         )
     return copies_at_once(augmentation)
+
+
+def equal_copies(copies: int) -> UserError:
+    """What to say of copies without an augmentation."""
+    return UserError(
+        f"--augment_copies={copies} without --augmentation: all copies would be the same. Give one, or leave it out."
+    )
 
 
 def mix_of(settings: StepConfig, of_outputs: TrainingLoss) -> Mix | None:

@@ -78,7 +78,7 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
         else:
             resolved = _resolved(loss, target, output)
             _refuse_other_shapes(resolved, target, output)
-            _refuse_pairs(resolved, target, output)
+            _refuse_other_losses(resolved, target, output)
             by_weights = resolved.reduction == "mean_with_sample_weight"
             weight = None if factor is None else float(factor)
             function, plain = _sample_loss(resolved), without_smoothing(resolved)
@@ -169,6 +169,8 @@ def _resolved(loss: Any, target: Any, output: Any) -> keras.losses.Loss:
     return resolved
 
 
+_LIKE = 0.01
+"""How far, relatively, a sum may be off, in half precision too."""
 _OF_CLASS_NUMBERS = frozenset(
     ("sparse_categorical_crossentropy", "ctc", "circle", "categorical_generalized_cross_entropy")
 )
@@ -205,9 +207,9 @@ def _refuse_other_shapes(loss: keras.losses.Loss, target: Any, output: Any) -> N
         )
 
 
-def _refuse_pairs(loss: keras.losses.Loss, target: Any, output: Any) -> None:
-    """Refuses a loss of the user's own that gives one number per pair of samples, as `targets - outputs` of `[samples]`
-    and `[samples, 1]` does, silently."""
+def _refuse_other_losses(loss: keras.losses.Loss, target: Any, output: Any) -> None:
+    """Refuses a loss of the user's own that is no tensor, the sum of its samples' losses, or one number per pair of
+    samples, as `targets - outputs` of `[samples]` and `[samples, 1]` is, silently."""
     function: Any = getattr(loss, "fn", loss.call)
     sizes = [*target.shape[1:], *output.shape[1:]]
     if function.__module__.startswith(("keras.", "tf_fullbatch.")) or None in sizes:
@@ -220,13 +222,37 @@ def _refuse_pairs(loss: keras.losses.Loss, target: Any, output: Any) -> None:
         return
     if losses is None:
         raise UserError(f"The loss {loss.name!r} returns nothing: return one number per sample, [samples].")
-    losses = tf.convert_to_tensor(losses)
+    if not tf.is_tensor(losses):
+        raise UserError(
+            f"The loss {loss.name!r} returns no tensor ({type(losses).__name__}), and so has no gradient: return one "
+            "number per sample, [samples]."
+        )
+    if losses.shape.rank == 0 and _adds_up(loss, target, output):
+        raise UserError(
+            f"The loss {loss.name!r} returns the sum of its samples' losses, but the full-batch gradient is a mean "
+            "over samples: return one number per sample, [samples], or their mean."
+        )
     if losses.shape.rank > 1 and samples in losses.shape[1:]:
         raise UserError(
             f"The loss {loss.name!r} of targets {_shown(target.shape)} and outputs {_shown(output.shape)} gives "
             f"{losses.shape.as_list()} numbers for {samples} samples, one per pair of them: bring both to one shape "
             "within, for instance by tf.squeeze(outputs, -1)."
         )
+
+
+def _adds_up(loss: keras.losses.Loss, target: Any, output: Any) -> bool:
+    """Whether the loss of samples together is the sum of those of their halves."""
+    shape = [4, *output.shape[1:]]
+    outputs = tf.random.stateless_uniform(shape, (0, 0), 0.1, 0.9, tf.float32)
+    targets = tf.zeros([4, *target.shape[1:]], output.dtype)
+    try:
+        whole, *halves = (
+            float(loss.call(targets[part], tf.cast(outputs[part], output.dtype)))
+            for part in (slice(4), slice(2), slice(2, 4))
+        )
+    except Exception:  # it is the user's, and comes again where the loss is traced
+        return False
+    return abs(whole) > 0 and abs(whole - sum(halves)) < _LIKE * abs(whole)
 
 
 def _shown(shape: Any) -> str:

@@ -157,7 +157,13 @@ def test_refusals_of_images(text, shape, words):
         ("flip3", "the number after flip, 3, is no option of it"),
         ("cutout8(size=8)", "the number after cutout, 8, stands in brackets too"),
         ("crop4,crop2", "crop comes twice"),
-        ("mine.py:f,crop4", "accepted are lists of crop, .*, or alone keras:NAME, FILE.py:function"),
+        ("mine.py:f,crop4", "accepted are lists of crop, .*, or alone FILE.py:function or package"),
+        ("crop0", "of crop: padding=0: must be at least 1"),
+        ("translate0", "of translate: pixels=0: must be at least 1"),
+        ("mixup(probability=0)", "of mixup: probability=0: must be above 0"),
+        ("cutmix(probability=0)", "of cutmix: probability=0: must be above 0"),
+        ("jitter(brightness=0,contrast=0,saturation=0)", "changes nothing: leave jitter out"),
+        ("flip,crop4,alternating_flip", "flip and alternating_flip turn images round twice"),
     ],
 )
 def test_refusals_of_lists(text, words):

@@ -73,7 +73,7 @@ class ClassesTest(unittest.TestCase):
         np.testing.assert_array_equal(by_name.train.targets, by_number.train.targets)
         self.assertEqual(by_name.class_names, ("h", "d"))
         for value, words in (
-            ("h,dd", "has no class 'dd'; accepted are the numbers 0 to 9 and the names"),
+            ("h,dd", "has no class 'dd'; accepted are the numbers 0 to 9 and the names a, b, .*, j.$"),
             ("h,7", "a class comes twice, by its number and its name"),
         ):
             with self.assertRaisesRegex(UserError, words):

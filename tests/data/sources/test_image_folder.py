@@ -70,6 +70,12 @@ class ImageFolderTest(unittest.TestCase):
         self.image("b/0.png", pixels(0))
         (self.folder / "b" / "1.jpg").write_bytes(b"no image")
         self.refused("b/1.jpg does not decode as an image")
+        (self.folder / "a" / "1.WEBP").write_bytes(b"")
+        self.refused(r"a/1.WEBP is an image that is not read \(accepted are .png, .*convert it")
+
+    def test_a_file(self) -> None:
+        self.folder.touch()
+        self.refused("it is a file. Give FOLDER/")
 
     def test_splits_that_do_not_fit(self) -> None:
         for place in ("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"):

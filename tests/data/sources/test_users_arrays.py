@@ -156,7 +156,7 @@ class SourcesTest(unittest.TestCase):
         self.assertIsNone(DataConfig.of(dataset=f"{path}:data").count_training_samples())
         self.refused("returned a ndarray: return a dictionary", f"{path}:data", dataset_options="other=True")
         self.refused("unexpected keyword argument 'm'", f"{path}:data", dataset_options="m=1")
-        self.refused("has no function 'nothing'; it has data", f"{path}:nothing")
+        self.refused("has no function or class 'nothing'; it has data", f"{path}:nothing")
 
 
 if __name__ == "__main__":

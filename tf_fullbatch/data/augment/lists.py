@@ -8,7 +8,7 @@ from tf_fullbatch.data.augment.base import AugmentationSettings, MixSettings, Pa
 from tf_fullbatch.data.augment.registry import AUGMENTATIONS, PARTS
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.part_lists import parsed_parts
-from tf_fullbatch.settings.part_names import ACCEPTED
+from tf_fullbatch.settings.part_names import OWN
 from tf_fullbatch.settings.several_parts import refuse_unknown, with_own_options
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def augmentation_list(text: str) -> AugmentationList:
     """
     if ":" in text:
         raise UserError(
-            f"--{_SETTING}={text}: accepted are lists of {', '.join(PARTS)}, or alone {ACCEPTED}; a list within "
+            f"--{_SETTING}={text}: accepted are lists of {', '.join(PARTS)}, or alone {OWN}; a list within "
             "such code is tf_fullbatch.data.augment.lists.augmentation_list(TEXT).build(seed)."
         )
     numbers = {name: kind.number for name, kind in PARTS.items()}
@@ -98,6 +98,10 @@ def augmentation_list(text: str) -> AugmentationList:
         _SETTING, options, PARTS | AUGMENTATIONS if text in options else PARTS, "augmentation", numbers
     )
     _check_mixing(text, options)
+    if "flip" in options and "alternating_flip" in options:
+        raise UserError(
+            f"--{_SETTING}={text}: flip and alternating_flip turn images round twice; give one of them."
+        )
     return AugmentationList(
         {
             name: with_own_options(_SETTING, name, PARTS[name], given, bracketed=True)

@@ -58,8 +58,9 @@ class OwnAugmentation(AugmentationSettings):
         """
         if not part_names.source_of("augmentation", value).is_users:
             raise UserError(
-                f"--augmentation={value}: Keras' random layers draw from a state of their own: no step could be "
-                "repeated. Give FILE.py:function with tf.random.stateless_*, or put the layer into the network."
+                f"--augmentation={value}: Keras has no augmentations of this kind (its random layers draw from a state "
+                "of their own: no step could be repeated). Give FILE.py:function with tf.random.stateless_*, or put "
+                "the layer into the network."
             )
         made, options = own_parts.function_of("augmentation", value), self.options
         if own_parts.is_part_itself(made, ("seed",), _OF_AN_AUGMENTATION, options):

@@ -92,6 +92,23 @@ def controlled(
     return samples if copies is None else _duplicated(copies, samples, seed)
 
 
+def training_count(controls: ControlConfig, sample_ids: np.ndarray, *, seed: int) -> int:
+    """How many training samples there are under the controls.
+
+    Args:
+        controls: What is asked for.
+        sample_ids: int64 `[samples]`, before.
+        seed: The run's.
+
+    Raises:
+        UserError: A control that these samples cannot have.
+    """
+    if controls.leave_out is not None:
+        sample_ids = sample_ids[kept_positions(controls.leave_out, sample_ids, np.zeros(0, int))]
+    copies = controls.copies()
+    return len(sample_ids) + (0 if copies is None else len(_copied(copies, sample_ids, seed)))
+
+
 def _noted(samples: Controlled, note: str, **changes: Any) -> Controlled:
     return samples._replace(notes=(*samples.notes, note), **changes)
 
@@ -184,11 +201,7 @@ def _refuse_other_inputs(name: str, split: Split) -> None:
 
 def _duplicated(copies: int | float, samples: Controlled, seed: int) -> Controlled:
     train = samples.train
-    if isinstance(copies, int) and copies > len(train):
-        raise UserError(
-            f"--duplicate={copies}: there are {len(train):,} training samples; give at most as many."
-        )
-    chosen = copied_positions(train.sample_ids, copies, seed=seed)
+    chosen = _copied(copies, train.sample_ids, seed)
     both = np.concatenate([np.arange(len(train)), chosen])
     ids = np.concatenate([train.sample_ids, train.sample_ids[chosen] + COPY])
     clean = None if samples.clean_targets is None else samples.clean_targets[both]
@@ -198,3 +211,12 @@ def _duplicated(copies: int | float, samples: Controlled, seed: int) -> Controll
         train=dataclasses.replace(train.select(both), sample_ids=ids),
         clean_targets=clean,
     )
+
+
+def _copied(copies: int | float, sample_ids: np.ndarray, seed: int) -> np.ndarray:
+    """Positions of the samples that are there twice."""
+    if isinstance(copies, int) and copies > len(sample_ids):
+        raise UserError(
+            f"--duplicate={copies}: there are {len(sample_ids):,} training samples; give at most as many."
+        )
+    return copied_positions(sample_ids, copies, seed=seed)

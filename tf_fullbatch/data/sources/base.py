@@ -41,6 +41,14 @@ class SourceSettings(Settings, ABC):
             UserError: There is no such data set or folder.
         """
 
+    def check_there(self, name: str) -> None:
+        """Refuses a set that is not there, where that can be told at once.
+
+        Raises:
+            UserError: It is not.
+        """
+        del name
+
     def has_validation(self, name: str, data_dir: str | None) -> bool:
         """Whether the set has samples to validate on of its own.
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tf_fullbatch.data.sources.base import SourceSettings, image_size
-from tf_fullbatch.data.sources.image_layouts import layout_of
+from tf_fullbatch.data.sources.image_layouts import check_folder, layout_of
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.fields import check_ranges, setting
 
@@ -91,6 +91,10 @@ class ImageFolder(SourceSettings):
 
         too_large = needed > _STREAMED_SHARE * psutil.virtual_memory().available
         return {"on": True, "off": False, "auto": too_large or self.random_resized_crop}[self.stream_images]
+
+    def check_there(self, name: str) -> None:
+        """See the base."""
+        check_folder(Path(name))
 
     def has_validation(self, name: str, data_dir: str | None) -> bool:
         """Whether it has a folder of them."""

@@ -7,6 +7,21 @@ from typing import NamedTuple
 from tf_fullbatch.errors import UserError
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_OTHERS = (
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jp2",
+    ".jxl",
+    ".ppm",
+    ".pgm",
+    ".svg",
+    ".jfif",
+)
+"""Endings of images that TensorFlow does not decode, or not by this name: to skip them would change the data unsaid."""
 _SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 
 
@@ -40,8 +55,7 @@ def layout_of(folder: Path) -> Layout:
     Raises:
         UserError: There is no such folder, it holds no classes of images, or what it says of them is not so.
     """
-    if not folder.is_dir():
-        raise UserError("there is no such folder. Give FOLDER/ with a subfolder of images per class.")
+    check_folder(folder)
     try:
         if (folder / "wnids.txt").is_file() and (folder / "val" / "val_annotations.txt").is_file():
             from tf_fullbatch.data.sources import tiny_imagenet
@@ -59,17 +73,34 @@ def layout_of(folder: Path) -> Layout:
     return Layout(splits, "test" if "test" in splits else None)
 
 
+def check_folder(folder: Path) -> None:
+    """Refuses what is no folder.
+
+    Raises:
+        UserError: It is a file, or not there.
+    """
+    if not folder.is_dir():
+        why = "it is a file" if folder.is_file() else "there is no such folder"
+        raise UserError(f"{why}. Give FOLDER/ with a subfolder of images per class.")
+
+
 def images_in(folder: Path) -> ClassFiles:
     """The images of a folder.
 
     Raises:
-        UserError: It holds none.
+        UserError: It holds none, or one of another type than those that are read.
     """
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if e.name.lower().endswith(ENDINGS) and e.is_file()]
-    if not names:
+        files = [e.name for e in entries if e.name.lower().endswith(ENDINGS + _OTHERS) and e.is_file()]
+    others = sorted(name for name in files if name.lower().endswith(_OTHERS))
+    if others:
+        raise UserError(
+            f"{folder / others[0]} is an image that is not read (accepted are {', '.join(ENDINGS)}): convert it, or "
+            "take it out."
+        )
+    if not files:
         raise UserError(f"{folder} holds no images ({', '.join(ENDINGS)}).")
-    return ClassFiles(folder, sorted(names))
+    return ClassFiles(folder, sorted(files))
 
 
 def subfolders(folder: Path) -> list[Path]:

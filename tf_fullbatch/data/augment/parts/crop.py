@@ -20,7 +20,7 @@ class CropPart(PartSettings):
     number: ClassVar[str] = "padding"
     source: ClassVar[str] = "Lee et al. 2015 (1409.5185), He et al. 2016 (1512.03385)"
 
-    padding: int = setting(4, "Pixels of black padding on each side.", minimum=0)
+    padding: int = setting(4, "Pixels of black padding on each side.", minimum=1)
 
     def refusal(self, shape: Sequence[int]) -> str | None:
         """Every crop has pixels of the image."""

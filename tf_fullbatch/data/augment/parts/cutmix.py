@@ -24,7 +24,7 @@ class CutMix(MixSettings):
     source: ClassVar[str] = "Yun et al. 2019 (1905.04899); probability 0.5 for CIFAR"
 
     alpha: float = setting(1.0, "Of the Beta distribution of shares.", above=0)
-    probability: float = setting(1.0, "Of mixing an image at all.", minimum=0, maximum=1)
+    probability: float = setting(1.0, "Of mixing an image at all.", above=0, maximum=1)
 
     def build_mix(self, seed: int) -> "Mix":
         """Sides are rounded down to whole pixels, and halved downwards on both sides of the middle."""

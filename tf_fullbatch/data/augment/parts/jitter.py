@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from tf_fullbatch.data.augment.base import PartSettings
-from tf_fullbatch.settings.fields import setting
+from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.fields import check_ranges, setting
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -27,6 +28,11 @@ class Jitter(PartSettings):
         0.4, "Largest change of the factor on distances from the pixel's grey.", minimum=0
     )
     hue: float = setting(0.0, "Furthest move of the hue, of its whole circle.", minimum=0, maximum=0.5)
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if not any((self.brightness, self.contrast, self.saturation, self.hue)):
+            raise UserError("--brightness=0,contrast=0,saturation=0,hue=0 changes nothing: leave jitter out.")
 
     def build(self, seed: int) -> "Augmentation":
         """The four in an order of 24, all alike, each rounded to whole levels as Pillow does."""

@@ -21,7 +21,7 @@ class MixUp(MixSettings):
     source: ClassVar[str] = "Zhang et al. 2018 (1710.09412); alpha 1 for CIFAR-10, 0.1 to 0.4 for ImageNet"
 
     alpha: float = setting(1.0, "Of the Beta distribution of shares.", above=0)
-    probability: float = setting(1.0, "Of mixing an image at all.", minimum=0, maximum=1)
+    probability: float = setting(1.0, "Of mixing an image at all.", above=0, maximum=1)
 
     def build_mix(self, seed: int) -> "Mix":
         """The authors' code draws one lambda for a batch, which would depend on the micro-batch."""

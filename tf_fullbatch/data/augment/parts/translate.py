@@ -21,7 +21,7 @@ class Translate(PartSettings):
     number: ClassVar[str] = "pixels"
     source: ClassVar[str] = "Jordan 2024 (2404.00498)"
 
-    pixels: int = setting(2, "Furthest move each way, in pixels.", minimum=0)
+    pixels: int = setting(2, "Furthest move each way, in pixels.", minimum=1)
 
     def refusal(self, shape: Sequence[int]) -> str | None:
         """A reflection is no longer than the image without its edge."""
