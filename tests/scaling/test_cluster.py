@@ -26,18 +26,18 @@ class ParsedTest(unittest.TestCase):
 
     def test_own_numbers_in_units(self):
         cluster = parsed(
-            "2x4:v100,between=10Gbit,inside=25GB/s,latency=50us,spread=5%,device_spread=0.01,mtbf=1000h,restart=5m,"
-            "notice=120s,micro_batch=12.5ms,wan=inf,disk=500MB,reader=80Mbit,overhead=.5ms",
-            0.25,
+            "3x2x4:v100,between=10Gbit,inside=25GB/s,latency=50us,spread=5%,device_spread=0.01,mtbf=1000h,restart=5m,"
+            "notice=120s,micro_batch=12.5ms,wan=inf,disk=500MB,reader=80Mbit,overhead=.5ms"
         )
         expected = {
             "between": 1.25e9, "inside": 25e9, "latency": 5e-5, "spread": 0.05, "device_spread": 0.01, "mtbf": 3.6e6,
             "restart": 300, "notice": 120, "micro_batch": 0.0125, "wan": float("inf"), "disk": 5e8, "reader": 1e7,
-            "overhead": 5e-4, "efficiency": 0.25,
+            "overhead": 5e-4,
         }  # fmt: skip
         for name, value in expected.items():
             with self.subTest(name):
                 self.assertAlmostEqual(getattr(cluster, name), value, delta=1e-12 * min(value, 1))
+        self.assertEqual(parsed("2x4:v100", 0.25).efficiency, 0.25)
 
     def test_every_option_is_a_field(self):
         self.assertLessEqual(set(OPTIONS), set(Cluster.__dataclass_fields__))
@@ -68,12 +68,17 @@ class ParsedTest(unittest.TestCase):
             ("64x8:h100,mtbf=0h", "it must be above 0"),
             ("64x8:h100,spread=inf", "such as 0.05 or 5%"),
             ("64x8:h100,spread=1,spread=2", "spread comes twice"),
+            ("64x8:h100,wan=1Gbit", "wan has no effect on one site"),
         ):
             with self.subTest(text), self.assertRaises(UserError) as raised:
                 parsed(text)
             self.assertIn(part, str(raised.exception))
             self.assertIn("--cluster", str(raised.exception))
             self.assertNotIn("\n", str(raised.exception))
+        with self.assertRaisesRegex(
+            UserError, "--cluster_efficiency=0.2 has no effect on a micro_batch of a given"
+        ):
+            parsed("64x8:h100,micro_batch=25ms", 0.2)
 
 
 if __name__ == "__main__":

@@ -142,9 +142,20 @@ def parsed(text: str, efficiency: float | None = None) -> Cluster:
     own = {
         name: getattr(device, name) for name in ("inside", "inside_latency", "between", "latency", "overhead")
     }
+    chosen = _options(given, options)
+    for name in ("wan", "wan_latency"):
+        if name in chosen and sites == 1:
+            raise UserError(
+                f"{given}: {name} has no effect on one site; give SITESxNODESxDEVICES, or leave it out."
+            )
+    if efficiency is not None and "micro_batch" in chosen:
+        raise UserError(
+            f"--cluster_efficiency={efficiency:g} has no effect on a micro_batch of a given time (--cluster={text}): "
+            "leave one of them out."
+        )
     return Cluster(
-        kind=kind, sites=sites, nodes=nodes, devices=devices, efficiency=efficiency, **own | _options(given, options)
-    )  # fmt: skip
+        kind=kind, sites=sites, nodes=nodes, devices=devices, efficiency=efficiency, **own | chosen
+    )
 
 
 def _options(given: str, parts: Sequence[str]) -> dict[str, float]:
