@@ -82,7 +82,7 @@ def test_cutmix():
 def test_probability(name):
     _, share, _ = mix(f"{name}(probability=0.5)")
     assert 3 <= (share == 1).sum() <= SAMPLES - 3
-    images, share, _ = mix(f"{name}(probability=0)")
+    images, share, _ = mix(f"{name}(probability=1e-9)")
     np.testing.assert_array_equal(images, IMAGES)
     np.testing.assert_array_equal(share, 1)
 
