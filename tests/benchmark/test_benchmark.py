@@ -51,7 +51,10 @@ class FlagsTest(unittest.TestCase):
 
     def test_refused(self):
         for flag, message in (
-            ("--penalties=none,sideways", "--penalties=none,sideways: not sideways: accepted are none, nested_tape"),
+            (
+                "--penalties=none,sideways",
+                "--penalties=none,sideways: not sideways: accepted are none, nested_tape",
+            ),
             ("--penalties=", "name at least one of none"),
             ("--penalties=none,none", "comes twice"),
             ("--dtype_policies=float16", "--dtype_policies=float16: accepted are float32, tf32"),

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tests.core import normalisations
+from tests.core.normalisations import built
 from tests.core.problems import batch, scalars, smooth
 from tf_fullbatch.core.fast_group_norm import fast_group_norm
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
@@ -22,17 +24,11 @@ def layer_of(
     shape: tuple[int, ...], kind: Callable[..., Any] = keras.layers.GroupNormalization, **settings: Any
 ) -> keras.layers.GroupNormalization:
     """A layer with weights that are no defaults, the same at each call."""
-    layer = kind(**{"groups": GROUPS, **settings})
-    layer.build(shape)
-    generator = np.random.default_rng(5)
-    for variable in layer.variables:
-        variable.assign(generator.uniform(0.5, 2, variable.shape))
-    return layer
+    return built(kind(**{"groups": GROUPS, **settings}), shape)
 
 
 def inputs_of(shape: tuple[int, ...], dtype: str = "float64") -> tf.Tensor:
-    generator = np.random.default_rng(1)
-    return tf.constant(generator.normal(generator.normal(size=shape[-1]), 2, shape), dtype)
+    return normalisations.inputs_of(shape, dtype)
 
 
 def reference(layer: keras.layers.GroupNormalization, x: np.ndarray) -> np.ndarray:

@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow as tf
 from absl.testing import parameterized
 
+from tests.core import normalisations
+from tests.core.normalisations import built
 from tests.core.problems import batch, scalars, smooth
 from tf_fullbatch.core.fused_kernels import fused_batch_norm
 from tf_fullbatch.core.second_derivatives import exact_second_derivatives
@@ -20,17 +22,11 @@ KERAS = keras.layers.BatchNormalization.call
 
 def layer_of(shape: tuple[int, ...], **settings: Any) -> keras.layers.BatchNormalization:
     """A layer with weights and statistics that are no defaults, the same at each call."""
-    layer = keras.layers.BatchNormalization(momentum=0.9, **settings)
-    layer.build(shape)
-    generator = np.random.default_rng(5)
-    for variable in layer.variables:
-        variable.assign(generator.uniform(0.5, 2, variable.shape))
-    return layer
+    return built(keras.layers.BatchNormalization(momentum=0.9, **settings), shape)
 
 
 def inputs_of(shape: tuple[int, ...], dtype: str = "float32") -> tf.Tensor:
-    generator = np.random.default_rng(1)
-    return tf.constant(generator.normal(generator.normal(size=shape[-1]), 2, shape), dtype)
+    return normalisations.inputs_of(shape, dtype)
 
 
 @contextlib.contextmanager
