@@ -68,7 +68,8 @@ class FieldsTest(unittest.TestCase):
                 with self.assertRaisesRegex(UserError, f"^--{of}_options=a: 'a' is no key=value"):
                     group.of(**{of: "package.module:name"}, **options)
                 if of != "dataset":  # others are names of TFDS
-                    with self.assertRaisesRegex(UserError, f"^--{of}=a-b:name: accepted are .*keras:NAME"):
+                    own = "or alone FILE.py:function" if of == "augmentation" else "keras:NAME"
+                    with self.assertRaisesRegex(UserError, f"^--{of}=a-b:name: accepted are .*{own}"):
                         group.of(**{of: "a-b:name"})
 
     def test_groups_are_frozen_keyword_only_and_have_no_other_attributes(self) -> None:
