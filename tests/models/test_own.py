@@ -10,10 +10,10 @@ from tf_fullbatch.models.build import build_network
 
 
 class ApplicationsTest(tf.test.TestCase, parameterized.TestCase):
-    def build(self, name: str, options: str | None = None, seed: int = 0) -> keras.Model:
+    def build(self, name: str, options: str | None = None, seed: int = 0, side: int = 32) -> keras.Model:
         pixels = {"pixel_mean": [0.5, 0.4, 0.3], "pixel_std": [0.2, 0.3, 0.4]}
         return build_network(
-            name, input_shape=(32, 32, 3), num_classes=7, seed=seed, model_options=options, **pixels
+            name, input_shape=(side, side, 3), num_classes=7, seed=seed, model_options=options, **pixels
         )
 
     def test_pixels_in_logits_out(self) -> None:
@@ -45,6 +45,19 @@ class ApplicationsTest(tf.test.TestCase, parameterized.TestCase):
             self.build("keras:MobileNet", "depth=3")
         with self.assertRaisesRegex(UserError, "failed: .*ValueError"):
             self.build("keras:MobileNetV3Small", "weights='nowhere'")
+
+    def test_images_that_are_too_small(self) -> None:
+        with self.assertRaisesRegex(
+            UserError,
+            "^--model=keras:InceptionV3 does not take images of 8x8, but those of 224x224: .* --image_size",
+        ):
+            self.build("keras:InceptionV3", side=8)
+
+    @parameterized.parameters("depth=3", "weights='nowhere'")
+    def test_options_are_not_taken_for_small_images(self, options: str) -> None:
+        with self.assertRaises(UserError) as caught:
+            self.build("keras:InceptionV3", options, side=8)
+        self.assertNotIn("--image_size", str(caught.exception))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,10 @@ _ROUNDING = 1e-2
 """How far from 1 the sum of probabilities may be, in half precision too."""
 
 
+_LARGER = (224, 224)
+"""Sides of the images that Keras' applications were made for."""
+
+
 class Expected(NamedTuple):
     """What a loss takes of a network's outputs.
 
@@ -78,11 +82,27 @@ def application(
     try:
         network = own_parts.called("model", value, function, {}, ours | options)
     except UserError as error:
-        sides = "x".join(map(str, pixels.shape[1:]))
-        raise UserError(
-            f"{error} (of images of {sides}: give a larger --image_size where they are too small)"
-        ) from error
+        _refuse_small_images(value, function, ours | options, error)
+        raise
     return network.output
+
+
+def _refuse_small_images(
+    value: str, function: Callable[..., Any], options: dict[str, Any], failed: UserError
+) -> None:
+    """Says that images are too small, rather than how an application failed, where it takes larger ones."""
+    import keras
+
+    height, width, channels = options["input_tensor"].shape[1:]
+    larger = {"input_tensor": keras.Input((*_LARGER, channels))}
+    try:
+        own_parts.called("model", value, function, {}, options | larger)
+    except UserError:
+        return
+    raise UserError(
+        f"--model={value} does not take images of {height}x{width}, but those of {_LARGER[0]}x{_LARGER[1]}: give a "
+        "larger --image_size."
+    ) from failed
 
 
 def own_network(
