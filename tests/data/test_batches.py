@@ -70,6 +70,30 @@ class OrderTest(tf.test.TestCase):
                 self.assertLess(abs(np.corrcoef(x, y)[0, 1]), 5 / np.sqrt(n - 1))
                 self.assertLess(np.sum(x == y), 12)
 
+    def test_no_order_comes_back(self):
+        orders = {
+            (seed, epoch): batches(1000, shuffle=True, seed=seed).order(epoch).tobytes()
+            for seed in (0, 256, 2**16)
+            for epoch in (*range(300), 2**16, 2**24)
+        }
+        self.assertEqual(len(set(orders.values())), len(orders))
+
+    def test_orders_of_small_sets_are_uniform(self):
+        """Of a uniform permutation the samples that stay, and those in pairs exchanged, are one on average each."""
+        epochs = 500
+        for n in (36, 128, 1000):
+            last = tf.constant(n - 1, tf.int64)
+            orders = tf.map_fn(
+                lambda epoch, last=last: shuffled(tf.range(last + 1), 3, epoch, last),
+                tf.range(epochs, dtype=tf.int64),
+            ).numpy()
+            stay = orders == np.arange(n)
+            exchanged = (np.take_along_axis(orders, orders, axis=1) == np.arange(n)) & ~stay
+            for count, variance in ((stay.sum(axis=1), 1), (exchanged.sum(axis=1), 2)):
+                with self.subTest(samples=n, variance=variance):
+                    self.assertLess(abs(count.mean() - 1), 4 * np.sqrt(variance / epochs))
+                    self.assertLess(count.max(), 15)
+
     def test_without_shuffle_the_order_is_fixed(self):
         self.assertIsNone(batches().order(3))
 
