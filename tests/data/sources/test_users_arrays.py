@@ -68,6 +68,13 @@ class DatasetOfTest(parameterized.TestCase):
         np.testing.assert_array_equal(some.targets[1], np.float32(Y / 2)[[4, 1]])
         np.testing.assert_array_equal(some.sample_ids, [4, 1])
 
+    def test_as_many_classes_as_targets_or_tokens(self) -> None:
+        self.assertEqual(dataset_of("a", train(targets=np.arange(6)[::-1])).num_classes, 6)
+        tokens = X.astype(int)
+        self.assertEqual(dataset_of("a", train(tokens, Y + 21)).num_classes, 24)
+        few = DataConfig.of(dataset="digits", train_size=5).load()
+        self.assertEqual(few.num_classes, 10)
+
     @parameterized.parameters(
         ({"test": (X, Y)}, "has the splits 'test': give 'train'"),
         ({**train(), "dev": (X, Y)}, "'dev'"),
@@ -94,9 +101,20 @@ class DatasetOfTest(parameterized.TestCase):
         ({**train({"a": X}), "test": ({"b": X}, Y)}, "give them alike"),
         ({**train(), "test": (X, Y / 2)}, "targets of 'test' are float32.*those of 'train' int32"),
         (train(targets=(Y, 0 * Y)), "at least two classes"),
-        (train(targets=Y - 1), "go down to -1"),
+        (train(targets=Y - 1), r"targets of 'train' go down to -1 \(sample 0\): give class numbers from 0"),
+        (train(targets=np.stack([Y, np.arange(6) - 5], 1)[::-1]), r"go down to -5 \(sample 5\)"),
+        (
+            train(targets=np.where(X[:, 0] == 8, 10**9, Y)),
+            r"10{9} \(sample 2\).* 1,000,000,001 .* among 6 targets: ",
+        ),
+        (train(targets=np.where(X[:, 0] == 8, 6, Y)), r"go up to 6 \(sample 2\), which makes 7 classes"),
+        (
+            train(targets=(Y, np.stack([Y, Y, 12 * (Y == 1)], 1)[:, 1:])),
+            r"go up to 12 \(sample 1\), .* 12 targets",
+        ),
+        (train(inputs=X.astype(int), targets=Y + 30), r"go up to 32 \(sample 2\), which makes 33 classes"),
         (train(targets=0 * Y), "at least two classes"),
-        ({**train(), "test": (X, Y + 1)}, "go up to 3, those of 'train' to 2"),
+        ({**train(), "test": (X, Y + 1)}, r"'test' go up to 3 \(sample 2\), those of 'train' to 2"),
         ({**train(), "test": (X[:, :2], Y)}, "give them alike"),
         ({**train(), "test": (X.astype(int), Y)}, "give them alike"),
     )

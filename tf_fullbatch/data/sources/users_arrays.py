@@ -19,8 +19,9 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]], vocabulary: int 
 
     Inputs are `[samples, ...]`: uint8 are pixels (`[samples, height, width]` gets a channel), floats are numbers, other
     integers are tokens. Integer targets are class numbers from 0, `[samples]`, `[samples, 1]` or one per place,
-    `[samples, ...]`; floats are numbers, `[samples]` or `[samples, ...]`. Of tokens, `vocabulary` says how many there
-    are; None: as many as the highest in any split.
+    `[samples, ...]`; floats are numbers, `[samples]` or `[samples, ...]`. Classes are as many as the highest and one,
+    which may not be more than the training targets (or than the tokens, of targets that are tokens too). Of tokens,
+    `vocabulary` says how many there are; None: as many as the highest in any split.
 
     Raises:
         UserError: No training samples, unknown splits, arrays of other kinds, shapes, lengths or classes, or
@@ -44,6 +45,7 @@ def dataset_of(name: str, parts: Mapping[str, tuple[Any, Any]], vocabulary: int 
     for split, (_, targets) in arrays.items():
         optree.tree_map(lambda array, known: _check_classes(split, array, known), targets, classes)  # noqa: B023
     vocabulary = vocabulary or _vocabulary([x for x, _ in arrays.values()])
+    optree.tree_map(lambda array: _check_enough_targets(array, vocabulary or 0), arrays["train"][1])
     found = {split: in_order(x, y, classes, vocabulary) for split, (x, y) in arrays.items()}
     return Dataset(
         name=name,
@@ -98,9 +100,25 @@ def _check_classes(split: str, targets: np.ndarray, classes: int) -> None:
         raise UserError("all targets of 'train' are 0: give at least two classes.")
     if targets.max() >= classes:
         raise UserError(
-            f"the targets of {split!r} go up to {targets.max()}, those of 'train' to {classes - 1}: "
+            f"the targets of {split!r} go up to {_at(targets, targets.argmax())}, those of 'train' to {classes - 1}: "
             "there is nothing to learn such a class from."
         )
+
+
+def _check_enough_targets(targets: np.ndarray, tokens: int) -> None:
+    """Refuses class numbers beyond the count of the training targets: a wrong one would make as many outputs."""
+    if targets.dtype.kind != "i" or targets.max() < max(targets.size, tokens):
+        return
+    raise UserError(
+        f"the targets of 'train' go up to {_at(targets, targets.argmax())}, which makes {int(targets.max()) + 1:,} "
+        f"classes, the highest and one, among {targets.size:,} targets: mend it, number the classes that there are "
+        "(np.unique(y, return_inverse=True)[1]), or give floats where they are no classes."
+    )
+
+
+def _at(targets: np.ndarray, place: np.intp) -> str:
+    """The target at a place of the flat array, and whose it is."""
+    return f"{targets.flat[place]} (sample {place // (targets.size // len(targets))})"
 
 
 def _inputs(what: str, given: Any) -> Any:
@@ -133,7 +151,8 @@ def _targets(what: str, given: Any) -> np.ndarray:
         targets = targets[:, 0]
     if targets.size and targets.min() < 0:
         raise UserError(
-            f"the {what} go down to {targets.min()}: give class numbers from 0, or floats where they are no classes."
+            f"the {what} go down to {_at(targets, targets.argmin())}: give class numbers from 0, or floats where they "
+            "are no classes."
         )
     return _whole(what, targets)
 
