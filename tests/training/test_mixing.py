@@ -9,7 +9,10 @@ from tf_fullbatch.config.step import StepConfig
 from tf_fullbatch.core.focal import SparseFocal
 from tf_fullbatch.core.incorrect_only import IncorrectOnly
 from tf_fullbatch.core.losses import SparseCrossentropy, SparseSquaredError
+from tf_fullbatch.core.mixing import Mixed
 from tf_fullbatch.core.random_bits import CUTMIX_STREAM, MIXUP_STREAM, random_bits, uniform_int
+from tf_fullbatch.core.sigmoid import SparseSigmoid
+from tf_fullbatch.core.training_loss import OutputLoss, TrainingLoss
 from tf_fullbatch.data.augment.lists import augmentation_list
 from tf_fullbatch.data.augment.mixing_shares import beta_quantiles
 from tf_fullbatch.data.batches import UpdateBatches, partners_of
@@ -125,6 +128,60 @@ def test_the_loss_is_that_of_the_mixed_targets():
     np.testing.assert_allclose(point.gradient[1], by_bias, rtol=1e-6, atol=1e-9)
 
 
+SOFT = {
+    "cross_entropy": (SparseCrossentropy(), keras.losses.CategoricalCrossentropy(from_logits=True), 1),
+    "smoothed": (
+        SparseCrossentropy(label_smoothing=0.2),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.2),
+        1,
+    ),
+    "sigmoid": (SparseSigmoid(), keras.losses.BinaryCrossentropy(from_logits=True), 3),
+    "Keras": (
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        1,
+    ),
+}
+"""A loss of class numbers, the one of soft targets, and how many times it is that."""
+
+
+@pytest.mark.parametrize("name", SOFT)
+def test_losses_of_both_targets_are_those_of_soft_ones(name):
+    """Loss and gradient by the outputs, in float64, against Keras' loss of one-hot targets mixed before it."""
+    loss, of_soft, times = SOFT[name]
+    draws = np.random.default_rng(1)
+    outputs, share = tf.Variable(draws.normal(0, 3, (SAMPLES, 3))), draws.uniform(0, 1, SAMPLES)
+    partners = LABELS[::-1].copy()
+    soft = share[:, None] * np.eye(3)[LABELS] + (1 - share[:, None]) * np.eye(3)[partners]
+    with tf.GradientTape(persistent=True) as tape:
+        mean = TrainingLoss({"output": OutputLoss(loss.call)})(
+            LABELS, outputs, mixed=Mixed(partners, share)
+        ).mean
+        expected = times * tf.reduce_mean(of_soft.call(tf.constant(soft), outputs))
+    assert mean.dtype == tf.float64
+    np.testing.assert_allclose(mean, expected, rtol=1e-13)
+    np.testing.assert_allclose(
+        tape.gradient(mean, outputs), tape.gradient(expected, outputs), rtol=0, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("name", [*SOFT, "binary"])
+def test_they_train(name):
+    """The mean of a step's mixed samples; of binary cross-entropies the targets may be one-hot."""
+    one_hot = name == "binary"
+    loss, of_soft, times = SOFT["sigmoid" if one_hot else name]
+    if one_hot:
+        loss, times = of_soft, 1
+    made = model(loss=loss, augmentation="mixup")
+    mixed, share, of_whom = mix("mixup")
+    soft = share[:, None] * np.eye(3)[LABELS] + (1 - share[:, None]) * np.eye(3)[LABELS[of_whom]]
+    expected = times * np.mean(of_soft.call(tf.constant(soft, tf.float64), made.network(mixed)))
+    history = made.fit(IMAGES, np.eye(3)[LABELS] if one_hot else LABELS, verbose=0)
+    np.testing.assert_allclose(
+        history.history["loss"][0], expected, rtol=1e-6
+    )  # shares and figures are float32
+
+
 def test_the_same_for_any_micro_batch_and_where_samples_lie():
     """Weights after three steps; sums of other micro-batches round otherwise."""
 
@@ -159,7 +216,8 @@ def test_accuracy_counts_both_targets():
     [
         (
             {"augmentation": "mixup", "loss": SparseSquaredError()},
-            "augmentation=mixup mixes targets, which is exact for",
+            "augmentation=mixup mixes targets, .* but the loss is sparse_squared_error: take cross_entropy or "
+            "sigmoid (of Keras: ",
         ),
         (
             {"augmentation": "mixup", "loss": lambda y, z: keras.ops.sum(z, -1)},

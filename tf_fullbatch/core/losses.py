@@ -17,6 +17,8 @@ class SparseLoss(keras.losses.Loss):
 
     takes_logits: ClassVar[bool | None] = None
     """Whether the outputs are logits; None where they are numbers that are no probabilities' either."""
+    mixes: ClassVar[bool] = False
+    """Whether the loss of a mean of two targets is the mean of their losses."""
 
     def cross_entropy(self) -> "SparseCrossentropy | None":
         """The cross-entropy of the same outputs without label smoothing; None where that has no meaning."""
@@ -72,6 +74,7 @@ class SparseCrossentropy(SparseLoss):
     """
 
     takes_logits: ClassVar[bool | None] = True
+    mixes: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -214,10 +217,11 @@ def without_smoothing(loss: keras.losses.Loss) -> keras.losses.Loss | None:
     return loss if keras_function(loss) in _FUNCTIONS else None
 
 
-def is_cross_entropy(loss: keras.losses.Loss) -> bool:
-    """Whether it is one of classes, smoothed or not, and so linear in their probabilities; a variant of one is not."""
+def mixes_targets(loss: keras.losses.Loss) -> bool:
+    """Whether the loss of a mean of two targets is the mean of their losses: those of cross-entropies, of classes and
+    binary ones, smoothed or not; not those of their variants."""
     if isinstance(loss, SparseLoss):
-        return isinstance(loss, SparseCrossentropy)
+        return loss.mixes
     return without_smoothing(loss) is not None
 
 

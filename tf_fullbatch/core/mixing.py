@@ -29,7 +29,7 @@ class Mixed(NamedTuple):
     Attributes:
         targets: Of the partners.
         share: `[batch]`, lambda: the loss of a sample is lambda l(own target) + (1 - lambda) l(partner's target), which
-            is that of the mixed target where the loss is a cross-entropy.
+            is that of the mixed target where the loss is linear in it, as cross-entropies are, binary ones too.
     """
 
     targets: Any

@@ -24,6 +24,7 @@ class SparseSigmoid(SparseLoss):
     """
 
     takes_logits: ClassVar[bool | None] = True
+    mixes: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -51,8 +51,9 @@ def mix_of(settings: StepConfig, of_outputs: TrainingLoss) -> Mix | None:
         return None
     if not of_outputs.mixes:
         raise UserError(
-            f"--augmentation={settings.augmentation} mixes targets, which is exact for one cross-entropy of classes "
-            f"alone, but the loss is {', '.join(loss.name for loss in of_outputs.losses.values() if loss)}: leave it "
-            "out, or take cross_entropy."
+            f"--augmentation={settings.augmentation} mixes targets, which is exact for one loss linear in them, but "
+            f"the loss is {', '.join(loss.name for loss in of_outputs.losses.values() if loss)}: take cross_entropy or "
+            "sigmoid (of Keras: SparseCategoricalCrossentropy, CategoricalCrossentropy, BinaryCrossentropy), or leave "
+            "it out."
         )
     return mixing.build_mix(settings.seed)

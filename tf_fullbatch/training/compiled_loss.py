@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tf_fullbatch.core import keras_internals
 from tf_fullbatch.core.accuracy import correct_by
-from tf_fullbatch.core.losses import SparseLoss, is_cross_entropy, without_smoothing
+from tf_fullbatch.core.losses import SparseLoss, mixes_targets, without_smoothing
 from tf_fullbatch.core.training_loss import OutputLoss, SampleLoss, TrainingLoss
 from tf_fullbatch.errors import UserError
 
@@ -86,7 +86,7 @@ def training_loss(model: keras.Model, network: keras.Model, targets: Any, output
                 plain = function if plain is resolved else _sample_loss(plain)
             correct = correct_by(resolved, target, output)
             found[name] = OutputLoss(
-                function, weight, by_weights, resolved.name, plain, correct, is_cross_entropy(resolved)
+                function, weight, by_weights, resolved.name, plain, correct, mixes_targets(resolved)
             )
     return TrainingLoss(found)
 
