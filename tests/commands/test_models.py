@@ -1,6 +1,7 @@
 """The command `python -m tf_fullbatch.models`."""
 
 import contextlib
+import dataclasses
 import io
 import tempfile
 import unittest
@@ -34,13 +35,30 @@ class ArgumentsTest(unittest.TestCase):
             {"resnet8": "group", "resnet20": "group"},
         )
 
+    def test_of_several_those_that_lack_a_setting_are_refused(self):
+        _, configs = models.parse(["models", "--norm=group"])
+        self.assertEqual(list(configs), list(MODELS))
+        for name, config in configs.items():
+            if isinstance(config, UserError):
+                self.assertNotIn("norm", {field.name for field in dataclasses.fields(MODELS[name])}, name)
+                self.assertRegex(
+                    str(config), f"^--norm=group has no effect with --model={name}: leave it at batch"
+                )
+            else:
+                self.assertEqual(config.chosen_model.norm, "group")
+        self.assertIsInstance(configs["vit_ti4"], UserError)
+        self.assertEqual(configs["resnet18"].chosen_model.norm, "group")
+
     def test_refused(self):
         for arguments, reason in (
             (["--model=mlp,resnet51"], "--model=mlp,resnet51: not resnet51: accepted are .*; did you mean "),
             (["--model=resnet51"], "--model=resnet51: accepted are .*; did you mean .*resnet50"),
             (["--model=cnn,cnn"], "comes twice"),
             (["--model=cnn", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),
-            (["--width=3"], "--width=3 has no effect without --model"),
+            (["--model=cnn,mlp", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),
+            (["--width=0"], "--width=0: must be at least 1"),
+            (["--model=cnn,mlp", "--norm=local"], "--norm=local: accepted are batch, "),
+            (["--norm=none", "--weight_standardisation"], "--weight_standardisation with --norm=none"),
             (["--image_size=0"], "--image_size=0: must be at least 1"),
             (["--plot=a.png"], "--plot=a.png: name one --model to draw"),
             (["--plot=a.png", "--model=cnn,mlp"], "name one --model"),
@@ -67,9 +85,25 @@ class CommandTest(unittest.TestCase):
         code, out, _ = run("--model=vgg11,vit_micro,mlp", "--image_size=6")
         *_, vgg, vit, mlp = out.splitlines()
         self.assertEqual(code, 0)
-        self.assertRegex(vgg, "^vgg11 +- +- +-  Images of 6x6 pixels are too small: .* at least 8")
+        self.assertRegex(
+            vgg, "^vgg11 +- +- +-  not counted: Images of 6x6 pixels are too small: .* at least 8"
+        )
         self.assertRegex(vit, "no whole number of patches of 4x4")
         self.assertRegex(mlp, "^mlp +[0-9,]+ ")
+
+    def test_networks_without_a_setting_say_so(self):
+        code, out, err = run("--model=resnet_tiny,mlp,keras:MobileNet,text_mlp", "--norm=group")
+        *_, tiny, mlp, mobile, text = out.splitlines()
+        self.assertEqual((code, err), (0, ""))
+        self.assertRegex(tiny, "^resnet_tiny +5,266 ")
+        self.assertRegex(mlp, "^mlp +- +- +-  not counted: --norm=group has no effect with --model=mlp: ")
+        self.assertRegex(mobile, "^keras:MobileNet +- +- +-  not counted: --norm=group has no effect with ")
+        self.assertRegex(text, "^text_mlp +- +- +-  not counted: --norm=group has no effect with ")
+        _, out, _ = run("--model=mlp,text_mlp")
+        self.assertRegex(
+            out.splitlines()[-1],
+            r"^text_mlp +- +- +-  not counted: text_mlp takes tokens \[samples, length\]",
+        )
 
     def test_the_layers_of_one_and_its_picture(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -87,10 +121,13 @@ class CommandTest(unittest.TestCase):
         self.assertRegex(out.splitlines()[-1], "^published: 30,634 ")
 
     def test_published_numbers_stand_beside_published_settings_alone(self):
-        _, out, _ = run("--model=vgg11,resnet_tiny", "--norm=none")
+        _, out, _ = run("--model=vgg11,resnet_tiny", "--norm=layer")
         *_, vgg, tiny = out.splitlines()
-        self.assertRegex(vgg, r"^vgg11 +9,225,610 .*  - \(of other settings alone\)$")
+        self.assertRegex(vgg, r"^vgg11 +9,231,114 .*  - \(of other settings alone\)$")
         self.assertRegex(tiny, r"^resnet_tiny +[0-9,]+ .*\d  -$")
+        _, out, _ = run("--model=vgg11", "--norm=none", "--image_size=224", "--classes=1000")
+        self.assertRegex(out, r"\nall +132,863,336 ")
+        self.assertEqual(out.splitlines()[-1], "published: 132,863,336: torchvision's documentation")
 
     def test_one_that_does_not_take_the_images_is_refused(self):
         self.assertEqual(

@@ -12,7 +12,7 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.models.registry import MODELS
 from tf_fullbatch.models.settings import ModelConfig
 from tf_fullbatch.settings import flag_parsing
-from tf_fullbatch.settings.fields import check_ranges, refuse_repeats, refuse_value_without_effect, setting
+from tf_fullbatch.settings.fields import check_range, check_ranges, refuse_repeats, setting
 from tf_fullbatch.settings.flag_parsing import help_lines
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -52,8 +52,14 @@ def network_fields() -> list[dataclasses.Field]:
     return [f for f in ModelConfig.flat_fields() if f.name not in ("model", "initial_weights", "step")]
 
 
-def parse(argv: Sequence[str]) -> tuple[Options, dict[str, ModelConfig]] | None:
+Configs = dict[str, ModelConfig | UserError]
+"""Network -> its settings; what is said of one that does not take those that are given."""
+
+
+def parse(argv: Sequence[str]) -> tuple[Options, Configs] | None:
     """The options, and the settings of every network to look at; None where the arguments ask for help.
+
+    Of several networks those that lack a setting are refused each by itself, unless all are.
 
     Args:
         argv: The program's name and its arguments.
@@ -66,11 +72,21 @@ def parse(argv: Sequence[str]) -> tuple[Options, dict[str, ModelConfig]] | None:
         return None
     options = Options(**{field.name: values[field.name] for field in dataclasses.fields(Options)})
     given: dict[str, Any] = {field.name: values[field.name] for field in network_fields()}
-    if not options.model:
-        for field in network_fields():
-            refuse_value_without_effect(field, given[field.name], "without --model")
-        return options, {name: ModelConfig(model=name) for name in MODELS}
-    return options, {name: ModelConfig.of(model=name, **given) for name in options.model}
+    for field in network_fields():
+        check_range(field, given[field.name])
+    configs = {name: _config(name, given) for name in options.model or MODELS}
+    refused = [config for config in configs.values() if isinstance(config, UserError)]
+    if len(refused) == len(configs):
+        raise refused[0]
+    return options, configs
+
+
+def _config(name: str, given: dict[str, Any]) -> ModelConfig | UserError:
+    """A network's settings; or why it has not those that are given."""
+    try:
+        return ModelConfig.of(model=name, **given)
+    except UserError as error:
+        return error
 
 
 def help_text() -> str:
@@ -84,7 +100,7 @@ def help_text() -> str:
         "",
         *[line for field in dataclasses.fields(Options) for line in help_lines(field)],
         "",
-        "Settings of the networks that --model names:",
+        "Settings of the networks; of several, those that lack one that is given are not counted:",
         *[line for field in network_fields() for line in help_lines(field)],
     ]
     return "\n".join(lines)
@@ -95,7 +111,7 @@ def main(argv: Sequence[str]) -> int:
     return console.exit_code(argv, parse, help_text, _execute, "interrupted")
 
 
-def _execute(parsed: tuple[Options, dict[str, ModelConfig]]) -> int:
+def _execute(parsed: tuple[Options, Configs]) -> int:
     options, configs = parsed
     console.use_tensorflow()
     from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
@@ -104,28 +120,36 @@ def _execute(parsed: tuple[Options, dict[str, ModelConfig]]) -> int:
         from tf_fullbatch.models import costs  # noqa: F401
     if len(configs) == 1:
         ((name, config),) = configs.items()
+        assert isinstance(config, ModelConfig)  # it would have been refused alone
         _show_layers(name, config, options)
     else:
         _list(configs, options)
     return 0
 
 
-def _list(configs: dict[str, ModelConfig], options: Options) -> None:
+def _list(configs: Configs, options: Options) -> None:
     """A line per network, each as soon as it is counted."""
     from tf_fullbatch.display import network_table
-    from tf_fullbatch.models.costs import costs_of
 
     print(f"{_images(options)}\n{network_table.list_heading(list(configs))}", flush=True)
     for name, config in configs.items():
-        try:
-            costs = costs_of(config, options.image_size, options.channels, options.classes)
-        except UserError:
-            raise
-        except ValueError as error:
-            line = network_table.refused_line(name, str(error), list(configs))
-        else:
-            line = network_table.list_line(name, costs, _published(name, config, options), list(configs))
-        print(line, flush=True)
+        print(_line(name, config, options, list(configs)), flush=True)
+
+
+def _line(name: str, config: ModelConfig | UserError, options: Options, names: list[str]) -> str:
+    """A network's line in the list of all; one that does not take the images or settings says so."""
+    from tf_fullbatch.display import network_table
+    from tf_fullbatch.models.costs import costs_of
+
+    if isinstance(config, UserError):
+        return network_table.refused_line(name, str(config), names)
+    try:
+        costs = costs_of(config, options.image_size, options.channels, options.classes)
+    except UserError:
+        raise
+    except ValueError as error:
+        return network_table.refused_line(name, str(error), names)
+    return network_table.list_line(name, costs, _published(name, config, options), names)
 
 
 def _show_layers(name: str, config: ModelConfig, options: Options) -> None:
@@ -155,10 +179,11 @@ def _images(options: Options) -> str:
 
 
 def _published(name: str, config: ModelConfig, options: Options) -> str:
-    """What was published of a network, where it has the settings that this was published with."""
+    """What was published of a network with the settings that it has."""
     from tf_fullbatch.display.network_table import published_text
 
     published = MODELS[name].published.get(name, ()) if name in MODELS else ()
-    if published and config != ModelConfig(model=name):
+    of_these = [one for one in published if ModelConfig.of(model=name, **dict(one.settings)) == config]
+    if published and not of_these:
         return "- (of other settings alone)"
-    return published_text(published, options.image_size, options.channels, options.classes)
+    return published_text(of_these, options.image_size, options.channels, options.classes)

@@ -34,8 +34,8 @@ def list_line(name: str, costs: Sequence[LayerCost], published: str, names: Sequ
 
 
 def refused_line(name: str, reason: str, names: Sequence[str]) -> str:
-    """The line of a network that does not take the images."""
-    return _line(name, ("-", "-", "-"), reason, names)
+    """The line of a network that does not take the images or the settings."""
+    return _line(name, ("-", "-", "-"), f"not counted: {reason}", names)
 
 
 def published_text(published: Sequence[Published], side: int, channels: int, classes: int) -> str:

@@ -25,12 +25,14 @@ class Published(NamedTuple):
         side: Side of the images in pixels, of 3 channels.
         classes: Classes.
         source: Where it was published, and as what.
+        settings: (name, value) of the settings that it was published with, where they are not the defaults.
     """
 
     parameters: int
     side: int
     classes: int
     source: str
+    settings: tuple[tuple[str, Any], ...] = ()
 
 
 class NetworkSettings(Settings, ABC):
@@ -40,7 +42,7 @@ class NetworkSettings(Settings, ABC):
     takes_tokens: ClassVar[bool] = False
     """Whether it takes tokens (`text.TextNetwork`), not pixels or numbers."""
     published: ClassVar[Mapping[str, tuple[Published, ...]]] = {}
-    """The numbers of parameters that networks were published with, by name, each at the settings' defaults."""
+    """The numbers of parameters that networks were published with, by name."""
 
     @abstractmethod
     def features(self, name: str, x: "keras.KerasTensor", seed: int) -> "keras.KerasTensor":

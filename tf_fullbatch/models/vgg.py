@@ -26,18 +26,19 @@ class VGGSpec:
     """Published numbers of parameters."""
 
 
-def _spec(convolutions: tuple[int, ...], parameters: int, imagenet: int) -> VGGSpec:
-    """A shape with its numbers of parameters, both with BatchNorm."""
+def _spec(convolutions: tuple[int, ...], parameters: int, imagenet: int, without_norms: int) -> VGGSpec:
+    """A shape with its numbers of parameters, the first two with BatchNorm."""
     cifar = Published(parameters, 32, 10, "by the formula, with one linear layer as CIFAR-10 is trained with")
     large = Published(imagenet, 224, 1000, "torchvision's documentation (with _bn)")
-    return VGGSpec(convolutions=convolutions, published=(cifar, large))
+    plain = Published(without_norms, 224, 1000, "torchvision's documentation", (("norm", "none"),))
+    return VGGSpec(convolutions=convolutions, published=(cifar, large, plain))
 
 
 VGGS: dict[str, VGGSpec] = {
-    "vgg11": _spec((1, 1, 2, 2, 2), 9_231_114, 132_868_840),
-    "vgg13": _spec((2, 2, 2, 2, 2), 9_416_010, 133_053_736),
-    "vgg16": _spec((2, 2, 3, 3, 3), 14_728_266, 138_365_992),
-    "vgg19": _spec((2, 2, 4, 4, 4), 20_040_522, 143_678_248),
+    "vgg11": _spec((1, 1, 2, 2, 2), 9_231_114, 132_868_840, 132_863_336),
+    "vgg13": _spec((2, 2, 2, 2, 2), 9_416_010, 133_053_736, 133_047_848),
+    "vgg16": _spec((2, 2, 3, 3, 3), 14_728_266, 138_365_992, 138_357_544),
+    "vgg19": _spec((2, 2, 4, 4, 4), 20_040_522, 143_678_248, 143_667_240),
 }
 
 _PUBLISHED = {name: spec.published for name, spec in VGGS.items()}

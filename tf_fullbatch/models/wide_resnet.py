@@ -35,7 +35,7 @@ _PUBLISHED = {
         ("wrn16_8", 10_961_370, "11.0"),
         ("wrn40_2", 2_243_546, "2.2"),
     )
-}
+} | {"wrn28_2": (Published(1_467_610, 32, 10, "by the formula of Zagoruyko & Komodakis 2016"),)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
