@@ -59,7 +59,10 @@ class FlagsTest(unittest.TestCase):
             ("--penalties=none,none", "comes twice"),
             ("--dtype_policies=float16", "--dtype_policies=float16: accepted are float32, tf32"),
             ("--jit_compile=maybe", "accepted are auto, on, off"),
-            ("--model=vgg", "--model=vgg: accepted are resnet18"),
+            (
+                "--model=vgg",
+                "--model=vgg: did you mean vgg.* .python -m tf_fullbatch.benchmark --help lists them",
+            ),
             ("--samples=0", "--samples=0: must be at least 1"),
             ("--repeats=many", "many"),
             ("--memory_sweep=10,x", "memory_sweep=10,x: expected a whole number"),

@@ -51,8 +51,16 @@ class ArgumentsTest(unittest.TestCase):
 
     def test_refused(self):
         for arguments, reason in (
-            (["--model=mlp,resnet51"], "--model=mlp,resnet51: not resnet51: accepted are .*; did you mean "),
-            (["--model=resnet51"], "--model=resnet51: accepted are .*; did you mean .*resnet50"),
+            (["--model=mlp,resnet51"], "--model=mlp,resnet51: not resnet51: did you mean .*resnet50"),
+            (
+                ["--model=resnet51"],
+                rf"^--model=resnet51: did you mean [^?]*resnet50[^?]*\? Accepted are {len(MODELS)} names "
+                r"\(python -m tf_fullbatch.models lists them\), keras:NAME, FILE.py:function or package.*function.$",
+            ),
+            (
+                ["--model=zz"],
+                rf"^--model=zz: accepted are {len(MODELS)} names \(python -m tf_fullbatch.models lists ",
+            ),
             (["--model=cnn,cnn"], "comes twice"),
             (["--model=cnn", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),
             (["--model=cnn,mlp", "--growth_rate=3"], "--growth_rate=3 has no effect with --model=cnn"),

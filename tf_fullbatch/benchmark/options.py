@@ -82,6 +82,7 @@ class Options:
         "resnet18",
         "Network (step, augmentation, streaming).",
         choices=IMAGE_MODELS,
+        listed_by="python -m tf_fullbatch.benchmark --help",
     )
     image_size: int = setting(
         32, "Side of the images in pixels (step, augmentation, streaming, models).", minimum=4

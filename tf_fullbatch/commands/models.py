@@ -27,6 +27,7 @@ class Options:
         "Networks, separated by commas; of a single one every layer is shown. Unset: all that are built in.",
         choices=tuple(MODELS),
         or_code=True,
+        listed_by="python -m tf_fullbatch.models",
     )
     image_size: int = setting(32, "Side of the images in pixels.", minimum=1, maximum=4096)
     channels: int = setting(3, "Channels of a pixel.", minimum=1)

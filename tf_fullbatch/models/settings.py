@@ -14,7 +14,13 @@ from tf_fullbatch.settings.fields import setting
 class ModelConfig(Group):
     """The network."""
 
-    model: str = setting("resnet8", "Network.", choices=tuple(MODELS), or_code=True)
+    model: str = setting(
+        "resnet8",
+        "Network.",
+        choices=tuple(MODELS),
+        or_code=True,
+        listed_by="python -m tf_fullbatch.models",
+    )
     chosen_model: NetworkSettings | OwnModel = chosen_by("model", MODELS, (part_names.names_code, OwnModel))
     initial_weights: str | None = setting(
         None, "Start from these weights: a run folder, a model.keras or a .weights.h5 file."

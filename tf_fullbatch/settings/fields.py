@@ -16,6 +16,7 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import part_names, part_options
+from tf_fullbatch.settings.accepted_names import LISTED_BY, accepted_instead
 
 
 def setting(
@@ -32,6 +33,7 @@ def setting(
     affects_results: bool = True,
     none_word: str = "none",
     repeated: bool = False,
+    listed_by: str = LISTED_BY,
 ) -> Any:
     """A dataclass field with documentation and a range.
 
@@ -48,6 +50,7 @@ def setting(
         affects_results: Whether a run's results depend on the field, so that a resumed run must have the same value.
         none_word: How the flag says None, where None is the default.
         repeated: Of a tuple of strings: each use of the flag adds an entry, commas and all.
+        listed_by: The command that lists the choices, for a message where they are many.
     """
     metadata = {
         "help": help_text,
@@ -61,6 +64,7 @@ def setting(
         "affects_results": affects_results,
         "none_word": none_word,
         "repeated": repeated,
+        "listed_by": listed_by,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -102,7 +106,9 @@ def check_range(field: dataclasses.Field, value: Any) -> None:
     """
     problem = _tuple_problem(field, value) or _type_problem(field.type, value) or _problem(field, value)
     if problem:
-        raise UserError(f"--{field.name}={_shown(value)}: {problem}{'' if problem.endswith('?') else '.'}")
+        raise UserError(
+            f"--{field.name}={_shown(value)}: {problem}{'' if problem.endswith(('?', '.')) else '.'}"
+        )
     if field.metadata["options"]:
         part_options.parsed_options(field.name.removesuffix("_options"), value)
 
@@ -224,10 +230,12 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
         others = [item for item in items if item not in choices]
         if limits["or_code"] and all(part_names.names_code(item) for item in others):
             return next((problem for problem in map(_no_text, others) if problem), None)
-        code = f", {part_names.ACCEPTED}" if limits["or_code"] else ""
+        if not others:
+            return None
+        code = part_names.ACCEPTED if limits["or_code"] else ""
         which = f"not {', '.join(map(str, others))}: " if len(items) > 1 else ""
         left = tuple(choice for choice in choices if choice not in items)
-        return f"{which}accepted are {', '.join(choices)}{code}{_hint(others, left)}" if others else None
+        return which + accepted_instead(choices, _near(others, left), code, limits["listed_by"])
     for number in items:
         if isinstance(number, str):
             if problem := _no_text(number):
@@ -246,10 +254,10 @@ def _problem(field: dataclasses.Field, value: Any) -> str | None:
     return None
 
 
-def _hint(others: list[str], choices: tuple[str, ...]) -> str:
-    """A question that names the accepted values near one that is not, the nearest first; "" where there are none."""
+def _near(others: list[str], choices: tuple[str, ...]) -> list[str]:
+    """The accepted values near those that are not, the nearest first."""
     near = [name for other in others for name in difflib.get_close_matches(str(other), choices)]
-    return f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+    return list(dict.fromkeys(near))
 
 
 def _no_text(value: str) -> str | None:

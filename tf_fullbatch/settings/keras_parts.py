@@ -8,6 +8,7 @@ from typing import Any
 
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import part_names
+from tf_fullbatch.settings.accepted_names import accepted_instead
 
 _LIKE = 0.7
 """How like a name another is that was meant, as difflib measures it from 0 to 1."""
@@ -39,7 +40,8 @@ class KerasParts:
         if value in values.values():
             return getattr(self.module, name)
         there = ", ".join(sorted(one.removeprefix("keras:") for one in values.values()))
-        hint = self._hint(name, values) or f"it has {there}."
+        near = self._near(name, values)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {there}."
         raise UserError(
             f"--{self.setting}={value}: {self.module.__name__} has no {self.setting} {name}; {hint}"
         )
@@ -55,9 +57,9 @@ class KerasParts:
         values = self._values()
         if found := values.get(_plain(self.spelled_out(name))):
             return found
-        hint = self._hint(name, values | {_plain(one): one for one in built_in})
-        accepted = f"accepted are {', '.join(built_in)}, {part_names.ACCEPTED}"
-        raise UserError(f"--{self.setting}={name}: {accepted}{f'; {hint}' if hint else '.'}")
+        near = self._near(name, values | {_plain(one): one for one in built_in})
+        accepted = accepted_instead(built_in, near, part_names.ACCEPTED)
+        raise UserError(f"--{self.setting}={name}: {accepted}")
 
     def _values(self) -> dict[str, str]:
         """Each name without case and `_` -> `keras:NAME`."""
@@ -67,11 +69,11 @@ class KerasParts:
             if self.is_part(member)
         }
 
-    def _hint(self, name: str, values: Mapping[str, str]) -> str:
-        """A question that names the values near a name, the nearest first; "" where there are none."""
+    def _near(self, name: str, values: Mapping[str, str]) -> list[str]:
+        """The values near a name, the nearest first."""
         plain = _plain(self.spelled_out(name))
         near = [plain] if plain in values else difflib.get_close_matches(plain, values, cutoff=_LIKE)
-        return f"did you mean {' or '.join(values[one] for one in near)}?" if near else ""
+        return [values[one] for one in near]
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.settings.accepted_names import LISTED_BY, MOST
 
 
 def refuse_unknown(
@@ -28,12 +29,18 @@ def refuse_unknown(
             no part has one.
 
     Raises:
-        UserError: One is unknown; it says which are near, or all where none is.
+        UserError: One is unknown; it says which are near, or all where none is (of many how to list them).
     """
     for name in names:
         if name not in known:
             near = _near(name, known, numbers or {})
-            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}."
+            few = len(known) <= MOST
+            there = (
+                f"there are {', '.join(known)}."
+                if few
+                else f"there are {len(known)} ({LISTED_BY} lists them)."
+            )
+            hint = f"did you mean {' or '.join(near)}?" if near else there
             raise UserError(f"--{setting}={name}: there is no such {noun}; {hint}")
 
 
