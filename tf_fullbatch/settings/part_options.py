@@ -1,7 +1,7 @@
 """Options of a part: `key=value,key=value`, as `--model_options` and its like have them."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tf_fullbatch.errors import UserError
@@ -24,13 +24,20 @@ def parsed_options(setting: str, text: str | None, *, dotted: bool = False) -> d
     return keys_and_values(f"--{setting}_options={text}", text or "", dotted=dotted)
 
 
-def keys_and_values(given: str, text: str, *, dotted: bool = False) -> dict[str, Any]:
+def keys_and_values(
+    given: str,
+    text: str,
+    *,
+    dotted: bool = False,
+    instead: Callable[[str], str] = lambda part: "key=value,key=value",
+) -> dict[str, Any]:
     """`key=value,key=value` as `parsed_options` has it, wherever it stands.
 
     Args:
         given: What it is part of, to begin errors with: `--SETTING=TEXT`.
         text: The options.
         dotted: Whether keys may have parts, `part.key`.
+        instead: What to give in the place of a part that is no option.
 
     Raises:
         UserError: Something is no option, or comes twice.
@@ -41,7 +48,7 @@ def keys_and_values(given: str, text: str, *, dotted: bool = False) -> dict[str,
         key = key.strip()
         names = key.split(".") if dotted else [key]
         if not equals or not all(name.isidentifier() for name in names):
-            raise UserError(f"{given}: {part.strip()!r} is no key=value. Give key=value,key=value.")
+            raise UserError(f"{given}: {part.strip()!r} is no key=value. Give {instead(part.strip())}.")
         if key in found:
             raise UserError(f"{given}: {key} comes twice.")
         found[key] = _literal(value.strip())

@@ -153,6 +153,22 @@ def test_refusals_of_images(text, shape, words):
             "flip,cutout(siz=3)",
             r"--augmentation=cutout\(siz=3\): cutout has no option 'siz'; it has size, level",
         ),
+        (
+            "cutout(8)",
+            r"'8' is no key=value[.] Give cutout8 or cutout\(size=8\); its options are size, level[.]$",
+        ),
+        (
+            "flip,jitter(0.4)",
+            r"'0.4' is no key=value[.] Give jitter\(brightness=0.4\); its options are brightness, contrast, "
+            "saturation, hue[.]$",
+        ),
+        (
+            "cutout(large)",
+            r"'large' is no key=value[.] Give cutout\(key=value,...\); its options are size, level[.]$",
+        ),
+        ("cutout(-8)", r"Give cutout\(size=-8\); its"),
+        ("flip(1)", "'1' is no key=value[.] Give flip alone: it has no options[.]$"),
+        ("what(1)", "'1' is no key=value[.] Give key=value,key=value[.]$"),
         ("cutout(size=0)", "--augmentation of cutout: size=0: must be at least 1"),
         ("flip3", "the number after flip, 3, is no option of it"),
         ("cutout8(size=8)", "the number after cutout, 8, stands in brackets too"),

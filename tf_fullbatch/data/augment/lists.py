@@ -86,7 +86,7 @@ def augmentation_list(text: str) -> AugmentationList:
             "such code is tf_fullbatch.data.augment.lists.augmentation_list(TEXT).build(seed)."
         )
     numbers = {name: kind.number for name, kind in PARTS.items()}
-    options = parsed_parts(_SETTING, text, numbers)
+    options = parsed_parts(_SETTING, text, PARTS, numbers)
     for name in options:
         if name in AUGMENTATIONS and name not in PARTS:
             parts = AUGMENTATIONS[name].as_list

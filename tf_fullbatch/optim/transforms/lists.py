@@ -25,7 +25,7 @@ def gradient_transforms(
         UserError: A part that is no transform, comes twice or has wrong options, or whose flag is not given.
     """
     found: dict[str, TransformSettings] = {}
-    parts = parsed_parts(_GRADIENT, text)
+    parts = parsed_parts(_GRADIENT, text, GRADIENT_TRANSFORMS | dict.fromkeys(OF_FLAGS))
     _refuse_unknown(_GRADIENT, parts, GRADIENT_TRANSFORMS, UPDATE_TRANSFORMS, _UPDATE)
     for name, options in parts.items():
         if name not in OF_FLAGS:
@@ -55,7 +55,7 @@ def update_transforms(text: str | None) -> dict[str, TransformSettings]:
     Raises:
         UserError: A part that is no transform, comes twice, or has wrong options.
     """
-    parts = parsed_parts(_UPDATE, text)
+    parts = parsed_parts(_UPDATE, text, UPDATE_TRANSFORMS)
     _refuse_unknown(_UPDATE, parts, UPDATE_TRANSFORMS, GRADIENT_TRANSFORMS, _GRADIENT)
     return {
         name: with_own_options(_UPDATE, name, UPDATE_TRANSFORMS[name], options, bracketed=True)
