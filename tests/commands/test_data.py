@@ -10,6 +10,8 @@ from PIL import Image
 from tf_fullbatch.commands import data
 from tf_fullbatch.core.copies import copies_at_once, ids_of_copies
 from tf_fullbatch.data.augment.lists import augmentation_list
+from tf_fullbatch.data.controls.labels import noisy_labels
+from tf_fullbatch.data.controls.pixels import shuffled_pixels
 from tf_fullbatch.display.contact_sheet import ContactSheet, draw_contact_sheet
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (10, 6, 6, 3), dtype=np.uint8)
@@ -58,7 +60,7 @@ def test_counts_and_the_sheet(npz, tmp_path, capsys, sheets):
         ["class", "train", "test"], ["0", "3", "1"], ["1", "3", "2"], ["2", "4", "0"], ["all", "10", "3"],
     ]  # fmt: skip
     ((sheet, title),) = sheets
-    assert title == "alternating_flip"
+    assert title == "--augmentation=alternating_flip"
     assert sheet.labels == [f"class {k}, sample {i}" for k, i in ((0, 0), (1, 3), (2, 5), (0, 1), (1, 4))]
     assert sheet.titles == ["as it is", "epoch 0", "epoch 1"]
     originals = IMAGES[[0, 3, 5, 1, 4]]
@@ -109,6 +111,57 @@ def test_the_share_of_the_other_sample(mixing, tmp_path, sheets):
     assert mixed >= 3
 
 
+def test_changed_labels_are_counted_and_told(npz, tmp_path, capsys, sheets):
+    flags = (f"--dataset={npz}", f"--output={tmp_path / 'a.png'}", "--epochs=0", "--seed=3")
+    assert run(*flags, "--label_noise=0.5", "--label_noise_convention=other") == 0
+    out = capsys.readouterr().out
+    ids = np.arange(10)
+    noisy = noisy_labels(LABELS, ids, 3, seed=3, probability=0.5, convention="other")
+    changed = noisy != LABELS
+    assert 2 <= changed.sum() <= 8
+    of_class = [
+        [str(k), *(str((of == k).sum()) for of in (noisy, LABELS[2:5], noisy[changed], LABELS[changed]))]
+        for k in range(3)
+    ]
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0] == ["class", "train", "test", "noisy_labels", "clean_labels"]
+    assert rows[2:5] == of_class
+    assert f"; {changed.sum()} of 10 training labels are others now" in out.splitlines()[6]
+    ((sheet, title),) = sheets
+    assert title == "--augmentation=none --label_noise=0.5 --label_noise_convention=other"
+    for label in sheet.labels:
+        sample = int(label.split()[-1])
+        was = f" (was {LABELS[sample]})" if changed[sample] else ""
+        assert label == f"class {noisy[sample]}{was}, sample {sample}"
+
+
+def test_shuffled_pixels_and_copies_are_drawn(npz, tmp_path, capsys, sheets):
+    flags = (f"--dataset={npz}", f"--output={tmp_path / 'a.png'}", "--epochs=1", "--samples=20")
+    assert run(*flags, "--pixel_shuffle=fixed", "--duplicate=4", "--leave_out=7-9") == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[-4:-1] == [
+        "3 training samples left out",
+        "pixels shuffled by one permutation",
+        "4 training samples twice",
+    ]
+    ((sheet, _),) = sheets
+    assert len(sheet.labels) == 11
+    assert sum(label.endswith("again") for label in sheet.labels) == 4
+    shuffled = shuffled_pixels(IMAGES, np.arange(10), seed=0, kind="fixed", split="train")
+    for row, label in enumerate(sheet.labels):
+        sample = int(label.removesuffix(" again").split()[-1])
+        for column in range(2):
+            np.testing.assert_array_equal(sheet.images[row, column], shuffled[sample])
+
+
+def test_gaussian_inputs_are_counted_alone(npz, tmp_path, capsys):
+    flags = (f"--dataset={npz}", f"--output={tmp_path / 'a.png'}", "--gaussian_inputs")
+    assert run(*flags) == 2
+    assert "--gaussian_inputs makes numbers of pixels, no images: give --nosheet" in capsys.readouterr().err
+    assert run(*flags, "--nosheet") == 0
+    assert "inputs are Gaussian numbers" in capsys.readouterr().out
+
+
 def test_classes_by_their_names(tmp_path, capsys, sheets):
     for name, i in (("dog", 0), ("cat", 1), ("dog", 2)):
         (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
@@ -151,7 +204,8 @@ def test_notes_stand_above_their_images():
 def test_the_pixels_that_are_drawn():
     images = np.full((2, 3, 4, 4, 3), 200, np.uint8)
     images[1, 2] = [255, 0, 0]
-    figure = draw_contact_sheet(ContactSheet(images, ["a", "b"], ["x", "y", "z"]), "none")
+    figure = draw_contact_sheet(ContactSheet(images, ["a", "b"], ["x", "y", "z"]), "of nothing")
+    assert figure.get_suptitle() == "of nothing"
     (canvas,) = [image.get_array() for image in figure.axes[0].get_images()]
     assert canvas.shape == (9, 14, 3)
     assert (canvas[5:, 10:] == [255, 0, 0]).all()
@@ -173,6 +227,7 @@ def test_the_pixels_that_are_drawn():
         (("--output=/no/such/a.png",), "--output=/no/such/a.png: there is no folder /no/such"),
         (("--output=a.gif",), "--output=a.gif: the sheet is a PNG; give a name that ends in .png"),
         (("--augment_copies=2",), "--augment_copies=2 without --augmentation: all copies would be the same"),
+        (("--random_labels", "--label_noise=0.1"), "--random_labels with --label_noise=0.1"),
         (("--samples=0",), "--samples=0: must be at least 1"),
         (("--epochs_=1",), "--help lists all flags"),
     ],

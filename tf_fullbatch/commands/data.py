@@ -9,18 +9,19 @@ from tf_fullbatch.commands import console
 from tf_fullbatch.config.cli_flags import resolved_path
 from tf_fullbatch.config.run import Config
 from tf_fullbatch.config.step import StepConfig
+from tf_fullbatch.data.controls.settings import ControlConfig
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.display.tensorflow_log import quiet_tensorflow
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings import flag_parsing, part_names
-from tf_fullbatch.settings.fields import check_ranges, setting
+from tf_fullbatch.settings.fields import check_ranges, flag_text, setting
 
 _OF_THE_STEP = ("augmentation", "augmentation_options", "augmentation_padding", "augment_copies", "seed")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The command's own settings, beside those of the data and of the augmentation."""
+    """The command's own settings, beside those of the data, the controls and the augmentation."""
 
     samples: int = setting(
         10, "Rows of the sheet: training samples, classes in turn.", minimum=1, maximum=100
@@ -61,14 +62,18 @@ def parse(argv: Sequence[str]) -> tuple[Options, Config] | None:
     for name in ("dataset", "augmentation"):
         values[name] = part_names.absolute(values[name])
     data = {field.name: values[field.name] for field in DataConfig.flat_fields()}
+    controls = {field.name: values[field.name] for field in ControlConfig.flat_fields()}
     step = {name: values[name] for name in _OF_THE_STEP}
     own = {field.name: values[field.name] for field in dataclasses.fields(Options)}
-    return Options(**own), Config(data=DataConfig.of(**data), step=StepConfig.of(**step))
+    config = Config(
+        data=DataConfig.of(**data), controls=ControlConfig.of(**controls), step=StepConfig.of(**step)
+    )
+    return Options(**own), config
 
 
 def _fields() -> list[dataclasses.Field]:
     step = [field for field in StepConfig.flat_fields() if field.name in _OF_THE_STEP]
-    return [*DataConfig.flat_fields(), *step, *dataclasses.fields(Options)]
+    return [*DataConfig.flat_fields(), *ControlConfig.flat_fields(), *step, *dataclasses.fields(Options)]
 
 
 def help_text() -> str:
@@ -77,7 +82,8 @@ def help_text() -> str:
         "usage: python -m tf_fullbatch.data [--dataset=NAME] [--augmentation=LIST] [--name=value ...]",
         "",
         "Counts the classes of a data set's splits and draws training samples as training would see them: each row",
-        "a sample, as it is and in epochs 0, 1, ...; of samples that are mixed, with the other's share.",
+        "a sample, as it is and in epochs 0, 1, ...; of samples that are mixed, with the other's share. Label noise",
+        "and the other controls act as in training, by --seed: what they did is said, and what changed labels were.",
         "",
     ]
     return "\n".join(lines + [line for field in _fields() for line in flag_parsing.help_lines(field)])
@@ -98,12 +104,19 @@ def _execute(parsed: tuple[Options, Config]) -> int:
     sheet = None
     if options.sheet:
         sheet = data_views.augmented_samples(config, splits, options.samples, options.epochs)
-    print(data_views.class_counts(splits))
+    print("\n".join([data_views.class_counts(splits), *splits.notes]))
     if sheet is not None:
         from tf_fullbatch.display.contact_sheet import draw_contact_sheet
 
-        draw_contact_sheet(sheet, config.step.augmentation).savefig(options.output, format="png", dpi=100)
+        title = " ".join([f"--augmentation={config.step.augmentation}", *_given(config.controls)])
+        draw_contact_sheet(sheet, title).savefig(options.output, format="png", dpi=100)
         _, *changed = sheet.titles
         what = "epochs" if config.step.augment_copies is None else "copies"
         print(f"{options.output}: {len(sheet.labels)} samples, as they are and in {len(changed)} {what}")
     return 0
+
+
+def _given(controls: ControlConfig) -> list[str]:
+    """The controls as flags."""
+    values = [(field, getattr(controls, field.name)) for field in ControlConfig.flat_fields()]
+    return [f"--{field.name}={flag_text(field, value)}" for field, value in values if value != field.default]

@@ -36,7 +36,7 @@ class ContactSheet(NamedTuple):
 
 
 def draw_contact_sheet(sheet: ContactSheet, title: str) -> Figure:
-    """The sheet as a figure, each pixel a square."""
+    """The sheet as a figure, each pixel a square, under a title."""
     rows, columns, height, width = sheet.images.shape[:4]
     gap = max(1, round((_GAP_OF_NOTES if sheet.has_notes else _GAP) * max(height, width)))
     canvas = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
@@ -56,5 +56,5 @@ def draw_contact_sheet(sheet: ContactSheet, title: str) -> Figure:
     axes.tick_params(axis="x", pad=9 if sheet.has_notes else 3.5)  # above the first row's notes
     axes.tick_params(length=0, labelsize=7, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
-    figure.suptitle(f"--augmentation={title}", fontsize=8)
+    figure.suptitle(title, fontsize=8)
     return figure

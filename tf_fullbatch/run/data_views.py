@@ -8,6 +8,7 @@ from tf_fullbatch.core.micro_batch import Augmentation, augmented
 from tf_fullbatch.core.mixing import Mix
 from tf_fullbatch.data.augment.own import OwnAugmentation
 from tf_fullbatch.data.batches import micro_batch
+from tf_fullbatch.data.controls.duplicates import COPY
 from tf_fullbatch.data.sources.dataset import Split
 from tf_fullbatch.display.contact_sheet import ContactSheet
 from tf_fullbatch.display.text import format_table
@@ -57,6 +58,10 @@ def augmented_samples(config: Config, splits: Splits, samples: int, epochs: int)
         UserError: The samples are no images, or the augmentation is not for them.
     """
     train, copies = splits.train, config.step.augment_copies
+    if config.controls.gaussian_inputs:
+        raise UserError(
+            "--gaussian_inputs makes numbers of pixels, no images: give --nosheet for the counts alone."
+        )
     if not train.are_images:
         raise UserError(
             f"--dataset={config.data.dataset} has inputs {train.described('inputs')}, no images (uint8 of 4 axes): "
@@ -81,13 +86,27 @@ def augmented_samples(config: Config, splits: Splits, samples: int, epochs: int)
         columns.append(np.asarray(made.inputs))
         shares = () if made.mixed is None else np.asarray(made.mixed.share)
         notes.append([f"{1 - own:.0%} of another" for own in shares] or notes[0])
-    names = _class_names(splits) if train.has_classes else []
-    of_class = [f"class {names[k]}, " for k in chosen.targets] if names else [""] * len(positions)
-    labels = [f"{text}sample {i}" for text, i in zip(of_class, chosen.sample_ids, strict=True)]
+    labels = _labels(splits, positions)
     titles = ["as it is", *(f"{'epoch' if copies is None else 'copy'} {e}" for e in range(epochs))]
     return ContactSheet(
         np.stack(columns, 1), labels, titles, [list(of_row) for of_row in zip(*notes, strict=True)]
     )
+
+
+def _labels(splits: Splits, positions: np.ndarray) -> list[str]:
+    """Class and number of some training samples; of changed labels the former one, of the copy of a sample its own."""
+    train, clean = splits.train, splits.clean_targets
+    ids = train.sample_ids[positions]
+    numbers = [f"sample {i % COPY}{' again' if i >= COPY else ''}" for i in ids]
+    if not train.has_classes:
+        return numbers
+    names = _class_names(splits)
+    labels = []
+    for number, position in zip(numbers, positions, strict=True):
+        label = train.targets[position]
+        was = label if clean is None else clean[position]
+        labels.append(f"class {names[label]}{'' if was == label else f' (was {names[was]})'}, {number}")
+    return labels
 
 
 def _classes_in_turn(train: Split) -> np.ndarray:
