@@ -1,6 +1,7 @@
 """Code of the user's, its options, and what becomes of mistakes in it."""
 
 import functools
+import importlib.util
 import json
 import sys
 import tempfile
@@ -79,6 +80,10 @@ class FunctionsTest(unittest.TestCase):
     def test_files_that_do_not_import(self) -> None:
         self.refused("there is no file", f"{self.path}:f")
         self.refused("there is no module nowhere.at_all", "nowhere.at_all:f")
+        with mock.patch.object(importlib.util, "find_spec", return_value=None):
+            self.refused(
+                "keras_hub is not installed: pip install keras-hub.$", "keras_hub.models:ViTBackbone"
+            )
         self.refused(r"cannot be imported: own.py, line 1: SyntaxError", self.written("def f(:\n"))
         self.refused(r"own.py, line 2: ZeroDivisionError: division by zero", self.written("x = 1\nx / 0\n"))
         self.refused(r"ModuleNotFoundError: No module named 'absent'", self.written("import absent\n"))

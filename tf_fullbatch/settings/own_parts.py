@@ -18,6 +18,9 @@ from tf_fullbatch.errors import UserError
 from tf_fullbatch.settings.given_parts import given
 from tf_fullbatch.settings.part_names import accepted, is_csv, is_npz, is_object, is_users_code, source_of
 
+_PACKAGES = {"keras_hub": "keras-hub"}
+"""Packages whose parts the documents name, by what they are installed as."""
+
 
 def file_of(setting: str, value: str) -> Path | None:
     """The user's file that a value names; None for Keras' and for objects.
@@ -39,6 +42,11 @@ def file_of(setting: str, value: str) -> Path | None:
         found = None
     if found is None or not found.has_location or not found.origin:
         why = f"there is no module {source.place}" if found is None else f"{source.place} has no file of code"
+        package = source.place.partition(".")[0]
+        if package in _PACKAGES and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"--{setting}={value}: {why}, for {package} is not installed: pip install {_PACKAGES[package]}."
+            )
         raise UserError(
             f"--{setting}={value}: {why} (looked for along Python's path). Give {accepted(setting)}."
         )
