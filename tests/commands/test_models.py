@@ -136,6 +136,16 @@ class CommandTest(unittest.TestCase):
         _, out, _ = run("--model=vgg11", "--norm=none", "--image_size=224", "--classes=1000")
         self.assertRegex(out, r"\nall +132,863,336 ")
         self.assertEqual(out.splitlines()[-1], "published: 132,863,336: torchvision's documentation")
+        for shortcut, said in (
+            ("conv_norm", ""),
+            ("pool_conv_norm", " (of --shortcut=conv_norm, as many)"),
+            ("auto", " (of --shortcut=conv_norm, as many)"),
+        ):
+            large = ("--image_size=224", "--classes=1000", f"--shortcut={shortcut}")
+            _, out, _ = run("--model=resnet18", *large)
+            self.assertEqual(
+                out.splitlines()[-1], f"published: 11,689,512: torchvision's documentation{said}"
+            )
 
     def test_one_that_does_not_take_the_images_is_refused(self):
         self.assertEqual(

@@ -57,11 +57,16 @@ RESNETS: dict[str, ResNetSpec] = {
 
 
 def _both(parameters: int, imagenet: int) -> tuple[Published, ...]:
-    """The numbers of parameters behind both stems."""
-    return (
-        Published(parameters, 32, 10, "by the formula, with a 3x3 stem"),
-        Published(imagenet, 224, 1000, "torchvision's documentation"),
-    )
+    """The numbers of parameters behind both stems; torchvision's networks have the shortcut conv_norm."""
+    formula = Published(parameters, 32, 10, "by the formula, with a 3x3 stem")
+    torchvision = Published(imagenet, 224, 1000, "torchvision's documentation")
+    as_many = torchvision._replace(source=f"{torchvision.source} (of --shortcut=conv_norm, as many)")
+    of_settings = [
+        one._replace(settings=(("shortcut", shortcut),))
+        for shortcut, there in (("conv_norm", torchvision), ("pool_conv_norm", as_many))
+        for one in (formula, there)
+    ]
+    return (formula, as_many, *of_settings)
 
 
 def _table(parameters: int, millions: str) -> tuple[Published, ...]:
