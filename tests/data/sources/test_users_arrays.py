@@ -105,7 +105,7 @@ class DatasetOfTest(parameterized.TestCase):
         (train(targets=np.stack([Y, np.arange(6) - 5], 1)[::-1]), r"go down to -5 \(sample 5\)"),
         (
             train(targets=np.where(X[:, 0] == 8, 10**9, Y)),
-            r"10{9} \(sample 2\).* 1,000,000,001 .* among 6 targets: ",
+            r"1,000,000,000 \(sample 2\).* 1,000,000,001 .* among 6 targets: ",
         ),
         (train(targets=np.where(X[:, 0] == 8, 6, Y)), r"go up to 6 \(sample 2\), which makes 7 classes"),
         (

@@ -118,7 +118,7 @@ def _check_enough_targets(targets: np.ndarray, tokens: int) -> None:
 
 def _at(targets: np.ndarray, place: np.intp) -> str:
     """The target at a place of the flat array, and whose it is."""
-    return f"{targets.flat[place]} (sample {place // (targets.size // len(targets))})"
+    return f"{targets.flat[place]:,} (sample {place // (targets.size // len(targets))})"
 
 
 def _inputs(what: str, given: Any) -> Any:
