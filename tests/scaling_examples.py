@@ -18,7 +18,7 @@ from tf_fullbatch.display.text import counted, format_table
 from tf_fullbatch.run import build
 from tf_fullbatch.run.cluster_text import cluster_text
 from tf_fullbatch.run.memory import size_text
-from tf_fullbatch.run.splits import blank_splits, training_batches
+from tf_fullbatch.run.splits import blank_splits
 from tf_fullbatch.run.work import work_of
 from tf_fullbatch.scaling.cluster import OPTIONS, Cluster, parsed
 from tf_fullbatch.scaling.devices import DEVICES
@@ -28,21 +28,34 @@ from tf_fullbatch.scaling.step_cost import Work, run_cost, step_cost
 ROOT = Path(__file__).parents[1]
 PICTURE = ROOT / "docs" / "images" / "scaling.png"
 
-_IMAGENET = (
-    "--dataset=imagenet2012", "--image_size=224", "--model=resnet50", "--dtype_policy=mixed_bfloat16",
-)  # fmt: skip
+_BFLOAT16 = "--dtype_policy=mixed_bfloat16"
 EXAMPLES: dict[str, tuple[str, ...]] = {
     "CIFAR-10": ("--flagfile=flags/cifar10/fb_clipped.flags",),
     "CIFAR-10, penalty": ("--flagfile=flags/cifar10/fb_regularized.flags",),
     "CIFAR-10, penalty, micro-batches of 32": ("--flagfile=flags/cifar10/fb_strong_reg.flags",),
-    "ImageNet": ("--flagfile=flags/cifar10/fb_clipped.flags", *_IMAGENET),
-    "ImageNet, penalty": ("--flagfile=flags/cifar10/fb_regularized.flags", *_IMAGENET),
+    "ImageNet": ("--flagfile=flags/imagenet/fb_clipped.flags", _BFLOAT16),
+    "ImageNet, penalty": ("--flagfile=flags/imagenet/fb_regularized.flags", _BFLOAT16),
+    "ImageNet from memory": (
+        "--flagfile=flags/imagenet/fb_clipped.flags",
+        _BFLOAT16,
+        "--norandom_resized_crop",
+    ),
+    "ImageNet from memory, penalty": (
+        "--flagfile=flags/imagenet/fb_regularized.flags",
+        _BFLOAT16,
+        "--norandom_resized_crop",
+    ),
 }
-"""Name -> flags."""
+"""Name -> flags. Without random crops, images are decoded once, into nodes' memory where that has twice the room."""
 WHOLE = ("64x8:h100", "64x8:a100")
 """Clusters whose whole text is printed of each."""
 VARIED = {
+    "ImageNet": ("64x8:h100", "64x8:h100,serial=1us"),
     "ImageNet, penalty": (
+        "64x8:h100", "64x8:a100", "512x1:h100", "64x8:h100,serial=0.1ms", "64x8:h100,serial=1us",
+        "64x8:h100,serial=1us,cores=32", "64x8:h100,between=1Gbit,latency=50us", "512x1:rtx4090", "1x1:h100",
+    ),
+    "ImageNet from memory, penalty": (
         "64x8:h100", "64x8:h100,between=10Gbit,latency=50us", "64x8:h100,between=1Gbit,latency=50us", "2x32x8:h100",
         "2x32x8:h100,wan=10Gbit", "8x8x8:h100", "512x1:rtx4090", "512x1:rtx4090,between=1Gbit",
         "64x8:h100,spread=0.2", "64x8:h100,device_spread=0.02", "64x8:h100,device_spread=0.1",
@@ -72,7 +85,7 @@ def work(flags: Sequence[str]) -> Work:
     if config is None:
         raise ValueError("--help is no run")
     parts = build.assemble(config, tf.distribute.get_strategy(), splits=blank_splits(config))
-    return work_of(config, parts.model, training_batches(config, parts.splits.train), None)
+    return work_of(config, parts.model, parts.splits, None)
 
 
 def varied(one: Work, clusters: Sequence[str]) -> str:
@@ -85,6 +98,7 @@ def varied(one: Work, clusters: Sequence[str]) -> str:
         "idle",
         "stragglers",
         "all-reduce",
+        "input",
         "run",
         "failures add",
         "best every",
@@ -95,8 +109,8 @@ def varied(one: Work, clusters: Sequence[str]) -> str:
 def by_size(works: Mapping[str, Work]) -> str:
     """The cost of each example on 8, 64 and 512 devices of two kinds, as Markdown."""
     lines = [
-        "| | GPUs | rounds | as fast | step | computing | idle | all-reduce | run | GPU hours |",
-        "|---|" + 9 * "---|",
+        "| | GPUs | rounds | as fast | step | computing | idle | all-reduce | input | run | GPU hours |",
+        "|---|" + 10 * "---|",
     ]
     for name, one in works.items():
         for kind in ("h100", "a100"):
@@ -108,7 +122,7 @@ def by_size(works: Mapping[str, Work]) -> str:
 def _size_line(name: str, one: Work, cluster: Cluster) -> str:
     cost, hours = step_cost(one, cluster), run_cost(one, cluster).seconds / 3600
     rounds = one.plan(cluster.replicas).rounds(0)
-    shares = (100 * part / cost.seconds for part in (cost.useful, cost.idle, cost.all_reduce))
+    shares = (100 * part / cost.seconds for part in (cost.useful, cost.idle, cost.all_reduce, cost.input))
     cells = (
         f"{name}, {cluster.kind}", f"{cluster.replicas}", f"{rounds:,}", f"{pieces(one.micro_batches, rounds):,}",
         f"{cost.seconds:.3g} s", *(f"{share:.1f} %" for share in shares),
@@ -120,18 +134,20 @@ def _size_line(name: str, one: Work, cluster: Cluster) -> str:
 def device_table() -> str:
     """What there is of devices, as Markdown."""
     lines = [
-        "| kind | float32 | tf32 | bfloat16 | reached | memory | within a node | between nodes | source |"
+        "| kind | float32 | tf32 | bfloat16 | reached | memory | within a node | between nodes | host memory | cores | "
+        "source |",
+        "|---|" + 10 * "---|",
     ]
-    lines.append("|---|" + 8 * "---|")
     policies = ("float32", "tf32", "mixed_bfloat16")
     for name, device in DEVICES.items():
         peaks = [f"{device.flops[p] / 1e12:g}" if p in device.flops else "-" for p in policies]
         reached = ", ".join(f"{100 * device.reached[p]:g} %" for p in policies if p in device.reached)
         memory = "the host's" if device.memory is None else size_text(device.memory)
         links = f"{size_text(device.inside)}/s", f"{size_text(device.between)}/s"
-        lines.append(
-            f"| {' | '.join((f'`{name}`', *peaks, reached or '-', memory, *links, device.source))} |"
-        )
+        host = "the host's" if device.host_memory is None else size_text(device.host_memory)
+        cores = "-" if device.cores is None else f"{device.cores:g}"
+        cells = (f"`{name}`", *peaks, reached or "-", memory, *links, host, cores, device.source)
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -168,7 +184,7 @@ def _shown(kind: str, value: float) -> str:
 
 def _row(one: Work, cluster: Cluster, text: str) -> list[str]:
     cost, run = step_cost(one, cluster), run_cost(one, cluster)
-    shares = (cost.useful, cost.idle, cost.stragglers, cost.all_reduce)
+    shares = (cost.useful, cost.idle, cost.stragglers, cost.all_reduce, cost.input)
     return [
         text,
         f"{cost.seconds:.3g} s",
@@ -182,14 +198,12 @@ def _row(one: Work, cluster: Cluster, text: str) -> list[str]:
 
 
 def draw(works: Mapping[str, Work]) -> None:
-    """Steps' speed over one device's against devices, of CIFAR-10 and ImageNet with penalty."""
+    """Steps' speed over one device's against devices, of CIFAR-10 and of ImageNet from memory, with penalty."""
     picture = new_figure(11, 4.6)
     panels = picture.subplots(1, 2, sharey=True)
-    for panel, name in zip(panels, ("CIFAR-10, penalty", "ImageNet, penalty"), strict=True):
+    for panel, name in zip(panels, ("CIFAR-10, penalty", "ImageNet from memory, penalty"), strict=True):
         _draw_curves(panel, works[name])
-        panel.set_title(
-            f"{name.replace(', ', ' with ')}: {works[name].micro_batches:,} micro-batches per step"
-        )
+        panel.set_title(f"{name.replace(', ', ' with ')}: {works[name].micro_batches:,} micro-batches")
     panels[0].set_ylabel("Steps per second, over those of one GPU")
     handles, labels = panels[0].get_legend_handles_labels()
     picture.legend(handles, labels, frameon=False, loc="outside lower center", ncols=3, fontsize=9)

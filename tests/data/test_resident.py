@@ -13,7 +13,8 @@ from tf_fullbatch.core.micro_batch import MicroBatch
 from tf_fullbatch.core.passes import Feed, Place
 from tf_fullbatch.data import pace, resident
 from tf_fullbatch.data.batches import UpdateBatches, partners_of
-from tf_fullbatch.data.resident import MEMORY_SHARE, HeldSamples, ResidentSource, fits
+from tf_fullbatch.data.resident import HeldSamples, ResidentSource, fits
+from tf_fullbatch.data.shares import MEMORY_SHARE
 from tf_fullbatch.data.stream import StreamSource
 
 

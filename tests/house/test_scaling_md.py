@@ -3,8 +3,19 @@
 import re
 import unittest
 
+import pytest
+
 from tests.house.test_readme import ROOT, blocks
-from tests.scaling_examples import EXAMPLES, VARIED, WHOLE, device_table, option_table
+from tests.scaling_examples import (
+    EXAMPLES,
+    VARIED,
+    WHOLE,
+    by_size,
+    device_table,
+    option_table,
+    varied,
+    work,
+)
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.data.plan import pieces
 from tf_fullbatch.scaling.cluster import parsed
@@ -39,11 +50,20 @@ class ScalingTest(unittest.TestCase):
         ]
         config = cli_flags.parse(["main", *command.split()[3:]])
         self.assertEqual(config.runtime.planned_cluster, parsed("64x8:h100"))
-        for flags in EXAMPLES.values():
+        for name, flags in EXAMPLES.items():
+            self.assertIn(f"\n| {name} | `python -m tf_fullbatch.main {' '.join(flags)}` |\n", TEXT)
             for text in WHOLE:
                 self.assertTrue(
                     cli_flags.parse(["main", *flags, "--dry_run", f"--cluster={text}"]).runtime.dry_run
                 )
+
+    @pytest.mark.slow
+    def test_tables_of_runs_are_those_of_the_model(self):
+        works = {name: work(flags) for name, flags in EXAMPLES.items()}
+        self.assertIn(f"\n{by_size(works)}\n", TEXT)
+        for name, clusters in VARIED.items():
+            with self.subTest(name):
+                self.assertIn(f"\n{varied(works[name], clusters).rstrip()}\n", TEXT)
 
 
 if __name__ == "__main__":

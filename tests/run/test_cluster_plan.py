@@ -6,6 +6,7 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import psutil
 
 from tests.command import CommandTestCase, command
 from tf_fullbatch.config.run import Config
@@ -52,6 +53,9 @@ class ClusterPlanTest(CommandTestCase):
 
     def test_large_sets_take_no_memory(self) -> None:
         flags = ("--dataset=imagenet2012", "--image_size=224", "--micro_batch_size=2", "--cluster=1x8:a100")
+        out = self.assert_done(command(*TINY, *flags)).out
+        self.assertRegex(out, r"(?m)^host memory +200 GB of samples per node: .+; of 2 TB$")
+        self.assertNotIn("does not fit", out)
         rows = self.rows(*flags)
         self.assertIn("640,584, one per micro-batch", rows["most"])
         refused = command(*TINY, "--dataset=imagenet2012", "--cluster=1x8:a100")
@@ -75,7 +79,12 @@ class ClusterPlanTest(CommandTestCase):
             out = self.assert_done(command(f"--flagfile=recipe:{recipe}", "--model=resnet_tiny", *small)).out
             (line,) = [line for line in out.splitlines() if line.startswith("samples")]
             self.assertIn(sizes, line)
-            self.assertRegex(out, rf"(?m)^host memory +{host} of samples")
+            self.assertRegex(out, rf"(?m)^host memory +{host} of samples per node")
+            self.assertEqual(
+                "3.6 ms of a core per image, 112 cores per node, 650 us one image at a time, 1,538 images/s"
+                in out,
+                recipe.startswith("imagenet"),
+            )
             self.assertRegex(line, r"\(there is no /\S+net\S*/: the published sizes are assumed\)$")
             self.assertRegex(out, r"(?m)^512 \(64x8\) +\d+ ")
 
@@ -85,6 +94,46 @@ class ClusterPlanTest(CommandTestCase):
         self.assertIn("tiny-imagenet-200/: the published sizes are assumed", there_is_none)
         self.assertIn("samples/s", there_is_none)
         self.assert_refused(command("--dataset=no/such/", *flags), "there is no such folder")
+
+    def test_what_does_not_fit_into_a_node(self) -> None:
+        imagenet = ("--dataset=imagenet2012", "--image_size=224", "--micro_batch_size=2")
+        small = "64x8:h100,host_memory=100GB"
+        out = self.assert_done(command(*TINY, *imagenet, f"--cluster={small}")).out
+        said = r"(?m)^does not fit +on a node, 101 GB of host memory are lacking: give the images as a folder, .+=\.{3}"
+        self.assertRegex(out, said)
+        self.assertRegex(
+            out, r"(?m)^does not fit +see above; all that follows is of a cluster with enough memory$"
+        )
+        out = self.assert_done(command(*TINY, *imagenet, "--cluster=512x1:rtx4090")).out
+        self.assertRegex(out, r"(?m)^does not fit +on a node, 13\d GB of host memory are lacking")
+        folder = ("--dataset=no/imagenet/", "--image_size=224", "--micro_batch_size=2", f"--cluster={small}")
+        streams = self.assert_done(command(*TINY, *folder)).out
+        self.assertIn("decoded ahead of the devices; of 100 GB", streams)
+        self.assertNotIn("does not fit", streams)
+        loaded = self.assert_done(command(*TINY, *folder, "--stream_images=off")).out
+        self.assertRegex(
+            loaded, r"(?m)^does not fit +on a node, .+ by --stream_images=on, or choose a smaller --im"
+        )
+
+    def test_what_does_not_fit_into_a_device(self) -> None:
+        flags = ("--dataset=cifar10", "--micro_batch_size=50000", "--model=resnet18")
+        out = self.assert_done(command(*TINY, *flags, "--cluster=1x8:rtx4090")).out
+        self.assertRegex(
+            out, r"(?m)^does not fit +on a device, .+ lower --micro_batch_size=50000, for instance to 25000"
+        )
+        self.assertRegex(out, r"(?m)^device memory +about \d+ GB per device, of 24 GB")
+
+    def test_what_does_not_fit_here_is_not_timed(self) -> None:
+        for cluster in ((), ("--cluster=1x2:cpu",)):
+            with mock.patch.object(psutil, "virtual_memory", return_value=mock.Mock(available=2**20)):
+                ended = self.assert_done(command(*TINY, "--train_size=200", *cluster))
+            self.assertRegex(ended.out, r"(?m)^time +not measured, since it does not fit$")
+            self.assertRegex(ended.out, r"(?m)^does not fit +[\d.]+ MB are lacking")
+            self.assertNotIn("timing", ended.err)
+            self.assertNotIn("all-reduce", ended.out)
+            ended = self.assert_done(command(*TINY, "--train_size=200", *cluster))
+            self.assertIn("samples/s", ended.out)
+            self.assertIn("timing two micro-batches of 128\n", ended.err)
 
     def test_a_cpu_is_timed_here(self) -> None:
         rows = self.rows("--train_size=200", "--micro_batch_size=50", "--cluster=1x2:cpu")

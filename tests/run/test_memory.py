@@ -147,14 +147,14 @@ class MeasuredTest(tf.test.TestCase, parameterized.TestCase):
 
 
 class RowsTest(tf.test.TestCase, parameterized.TestCase):
-    def rows(self, units: int = 2, **settings: object) -> dict[str, str]:
+    def rows(self, units: int = 2, loaded: bool = True, **settings: object) -> dict[str, str]:
         network = keras.Sequential([keras.Input((8,)), keras.layers.Dense(units), keras.layers.Dense(2)])
         chosen = config(**settings)
         model = FullBatchModel(network, **chosen.step.to_flat())
         model.compile(GradientDescent(0.1), CROSS_ENTROPY)
         model.optimizer.build(network.trainable_variables)
         self.network = network_memory(model)
-        return dict(memory_rows(chosen, model, splits(test=40)))
+        return dict(memory_rows(chosen, model, splits(test=40), loaded=loaded))
 
     def test_sizes_that_are_known(self) -> None:
         rows = self.rows()
@@ -180,6 +180,21 @@ class RowsTest(tf.test.TestCase, parameterized.TestCase):
             f"training and test samples stream, {on_their_way / 1000:.3g} kB on their way",
             rows["device memory"],
         )
+
+    def test_arrays_that_are_not_loaded_need_room_too(self) -> None:
+        self.rows()
+        needed = self.network.total + 4 * 2 * 10 * ROW * 2  # what streams
+        streaming = {"data_on_device": "off", "chunk_micro_batches": 2}
+        with free(needed + 5400):
+            rows = self.rows(loaded=False, **streaming)
+            self.assertNotIn("does not fit", rows)
+            self.assertRegex(rows["peak memory"], r"^about \S+ kB with the samples' arrays, of")
+        with free(needed + 5399):
+            self.assertNotIn("does not fit", self.rows(**streaming))
+            said = self.rows(loaded=False, **streaming)["does not fit"]
+            self.assertRegex(
+                said, r"^1 bytes of host memory are lacking: give the images as a folder, which stay in"
+            )
 
     def test_what_to_lower(self) -> None:
         self.rows()

@@ -95,7 +95,7 @@ class DryRunTest(CommandTestCase):
             "--penalty_strength=0.5", "--full_gradient_penalty_strength=0.5", "--model=linear",
         )  # fmt: skip
         ended = self.assert_done(tiny(output, *arguments))
-        self.assertEqual("", ended.err)
+        self.assertEqual("timing two micro-batches of 64\n", ended.err)
         self.assertFalse(output.exists())
         facts = dict(line.split("  ", 1) for line in ended.out.splitlines() if "  " in line)
         facts = {name: text.strip() for name, text in facts.items()}

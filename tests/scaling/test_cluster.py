@@ -21,18 +21,21 @@ class ParsedTest(unittest.TestCase):
             with self.subTest(kind):
                 cluster = parsed(f"1x1:{kind}")
                 self.assertEqual((cluster.inside, cluster.between), (device.inside, device.between))
+                self.assertEqual((cluster.cores, cluster.host_memory), (device.cores, device.host_memory))
+                self.assertEqual(device.host_memory is None, device.memory is None)
                 self.assertEqual(set(device.flops), set(device.reached))
                 self.assertTrue(all(0 < share <= 1 for share in device.reached.values()))
 
     def test_own_numbers_in_units(self):
         cluster = parsed(
             "3x2x4:v100,between=10Gbit,inside=25GB/s,latency=50us,spread=5%,device_spread=0.01,mtbf=1000h,restart=5m,"
-            "notice=120s,micro_batch=12.5ms,wan=inf,disk=500MB,reader=80Mbit,overhead=.5ms"
+            "notice=120s,micro_batch=12.5ms,wan=inf,disk=500MB,reader=80Mbit,overhead=.5ms,decode=5ms,"
+            "serial=0.1ms,cores=96,host_memory=1.5TB"
         )
         expected = {
             "between": 1.25e9, "inside": 25e9, "latency": 5e-5, "spread": 0.05, "device_spread": 0.01, "mtbf": 3.6e6,
             "restart": 300, "notice": 120, "micro_batch": 0.0125, "wan": float("inf"), "disk": 5e8, "reader": 1e7,
-            "overhead": 5e-4,
+            "overhead": 5e-4, "decode": 5e-3, "serial": 1e-4, "cores": 96, "host_memory": 1.5e12,
         }  # fmt: skip
         for name, value in expected.items():
             with self.subTest(name):
@@ -69,6 +72,11 @@ class ParsedTest(unittest.TestCase):
             ("64x8:h100,spread=inf", "such as 0.05 or 5%"),
             ("64x8:h100,spread=1,spread=2", "spread comes twice"),
             ("64x8:h100,wan=1Gbit", "wan has no effect on one site"),
+            ("64x8:h100,cores=0", "it must be above 0"),
+            ("64x8:h100,cores=inf", "such as 112"),
+            ("64x8:h100,cores=8s", "such as 112"),
+            ("64x8:h100,host_memory=2", "a number with its unit (MB, GB, TB), such as 512GB or 2TB"),
+            ("1x1:cpu,host_memory=2TB", "host_memory has no effect on cpu"),
         ):
             with self.subTest(text), self.assertRaises(UserError) as raised:
                 parsed(text)

@@ -12,6 +12,7 @@ from tf_fullbatch.scaling.cluster import Cluster, parsed
 from tf_fullbatch.scaling.step_cost import (
     Work,
     epoch_seconds,
+    input_seconds,
     micro_batch_seconds,
     most_replicas,
     run_cost,
@@ -85,15 +86,64 @@ class StepTest(unittest.TestCase):
         # 1 GB per pass over two readers of 10 GB/s take 50 ms, beside 5 rounds of 1 ms.
         streaming = work(sample_bytes=1e6)
         cluster = on(f"2x1:h100,micro_batch=1ms,reader=10GB{EVEN}")
-        self.assertAlmostEqual(step_cost(streaming, cluster).input, 0.045)
+        found = step_cost(streaming, cluster)
+        # Two ahead of each device, they come while the devices compute, sum and update.
+        self.assertAlmostEqual(found.input, 0.05 - 0.005 - found.all_reduce - 0.001)
+        self.assertAlmostEqual(found.seconds, 0.05)
         slow = dataclasses.replace(cluster, micro_batch=1.0)
         self.assertEqual(step_cost(streaming, slow).input, 0)
         resident = on(f"1x2:h100,micro_batch=1ms,reader=10GB{EVEN}")
         self.assertEqual(step_cost(streaming, resident).input, 0)
-        self.assertAlmostEqual(step_cost(dataclasses.replace(streaming, streams=True), resident).input, 0.095)
-        # 2 devices of 80 GB hold a quarter of that each.
-        large = work(sample_bytes=5e7)
-        self.assertGreater(step_cost(large, resident).input, 0)
+        streaming_here = dataclasses.replace(streaming, streams=True)
+        self.assertAlmostEqual(step_cost(streaming_here, resident).seconds, 0.1)
+
+    def test_samples_stay_where_all_take_a_quarter_of_a_device(self):
+        # As `data.resident.fits` has it: a quarter of one device's 80 GB, however many devices share them.
+        resident = on(f"1x2:h100,micro_batch=1ms,reader=10GB{EVEN}")
+        self.assertEqual(step_cost(work(sample_bytes=2e7), resident).input, 0)
+        self.assertGreater(step_cost(work(sample_bytes=2.1e7), resident).input, 0)
+        self.assertEqual(step_cost(work(sample_bytes=2.1e7, copies=2), resident).input, 0)
+
+    def test_images_in_their_files_are_decoded_meanwhile(self):
+        # 500 images per node: 100 ms by 20 cores of 4 ms, 200 ms where Python takes 0.4 ms for each.
+        in_files = work(decode_seconds=4e-3, in_files=True, sample_bytes=1e3)
+        cluster = on(f"2x1:h100,micro_batch=1ms,cores=20,serial=1us,reader=inf{EVEN}")
+        self.assertAlmostEqual(step_cost(in_files, cluster).seconds, 0.1)
+        self.assertAlmostEqual(step_cost(in_files, dataclasses.replace(cluster, serial=4e-4)).seconds, 0.2)
+        self.assertAlmostEqual(step_cost(in_files, dataclasses.replace(cluster, decode=8e-3)).seconds, 0.2)
+        slow = dataclasses.replace(cluster, micro_batch=1.0)
+        self.assertEqual(step_cost(in_files, slow).input, 0)
+        twice = dataclasses.replace(in_files, passes=2, brought=2)
+        self.assertAlmostEqual(step_cost(twice, cluster).seconds, 0.4)
+        # A chunk is decoded, then copied.
+        copied = dataclasses.replace(cluster, reader=1e7)
+        self.assertAlmostEqual(step_cost(in_files, copied).seconds, 0.1 + 500 * 1e3 / 1e7)
+        one_node = on(f"1x2:h100,micro_batch=1ms,cores=20,serial=1us,reader=inf{EVEN}")
+        self.assertAlmostEqual(step_cost(in_files, one_node).seconds, 0.2)
+        self.assertEqual(step_cost(in_files, dataclasses.replace(cluster, cores=None)).input, 0)
+
+    def test_what_is_decoded_once_into_host_memory_is_not_decoded_again(self):
+        cluster = on(f"2x1:h100,micro_batch=1ms,serial=1s,host_memory=100GB{EVEN}")
+        for folder_bytes, decoded in ((50e9, False), (51e9, True)):
+            one = work(decode_seconds=4e-3, folder_bytes=folder_bytes)
+            self.assertEqual(step_cost(one, cluster).seconds > 1, decoded)
+        loaded = work(decode_seconds=4e-3, folder_bytes=51e9, in_files=False)
+        self.assertLess(step_cost(loaded, cluster).seconds, 1)
+
+    def test_input_is_that_of_the_node_with_most_samples(self):
+        for samples, nodes, devices in itertools.product((100, 730, 1000, 1900), (1, 2, 3), (1, 2, 4)):
+            some = work(samples=samples, update_batch_size=samples, decode_seconds=1e-3, in_files=True)
+            plan = some.plan(nodes * devices)
+            most = max(
+                sum(
+                    len(plan.rows(0, replica, 0, plan.rounds(0)))
+                    for replica in range(node * devices, (node + 1) * devices)
+                )
+                for node in range(nodes)
+            )
+            cluster = on(f"{nodes}x{devices}:h100,cores=1,serial=1us,reader=inf")
+            with self.subTest(samples=samples, nodes=nodes, devices=devices):
+                self.assertAlmostEqual(input_seconds(some, cluster), most * 1e-3)
 
     def test_a_smaller_last_step(self):
         # 1000 in steps of 300: 3, 3, 3 and 1 micro-batches.

@@ -17,10 +17,8 @@ from tf_fullbatch.core.passes import Fetch, Place
 from tf_fullbatch.data.batches import Rows, UpdateBatches, micro_batch, partners_of, shuffled, some_rows
 from tf_fullbatch.data.pace import Pace
 from tf_fullbatch.data.plan import pieces
+from tf_fullbatch.data.shares import MEMORY_SHARE
 from tf_fullbatch.errors import UserError
-
-MEMORY_SHARE = 0.25
-"""Share of a device's memory that samples may take to stay on it."""
 
 
 class HeldSamples(NamedTuple):

@@ -163,17 +163,27 @@ class StreamSource:
         return dataset.prefetch(2 * len(replicas))
 
 
-def in_flight_bytes(batches: UpdateBatches, micro_batch_size: int, replicas: int) -> int:
-    """Bytes on their way while samples stream: of each device the chunk in use and two ahead, and one that is made."""
-    rows = min(_chunk_micro_batches(batches, micro_batch_size) * micro_batch_size, batches.batch_size)
+def in_flight_bytes(
+    batches: UpdateBatches, micro_batch_size: int, replicas: int, kind: str | None = None
+) -> int:
+    """Bytes on their way while samples stream: of each device the chunk in use and two ahead, and one that is made.
+
+    Args:
+        batches: The samples.
+        micro_batch_size: Samples per micro-batch.
+        replicas: Devices that one process feeds.
+        kind: A key of `CHUNK_MICRO_BATCHES`; None for the devices that are here.
+    """
+    rows = min(_chunk_micro_batches(batches, micro_batch_size, kind) * micro_batch_size, batches.batch_size)
     return math.ceil((1 + batches.mixes) * (3 * replicas + 1) * rows * batches.nbytes / batches.held)
 
 
-def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int) -> int:
+def _chunk_micro_batches(batches: UpdateBatches, micro_batch_size: int, kind: str | None = None) -> int:
     if batches.chunk_micro_batches is not None:
         return batches.chunk_micro_batches
     micro_batch_bytes = micro_batch_size * max(1, _row_bytes(batches))
-    default = CHUNK_MICRO_BATCHES["GPU" if tf.config.list_physical_devices("GPU") else "CPU"]
+    here = "GPU" if tf.config.list_physical_devices("GPU") else "CPU"
+    default = CHUNK_MICRO_BATCHES[kind or here]
     return max(1, min(CHUNK_BYTES // micro_batch_bytes, default))
 
 

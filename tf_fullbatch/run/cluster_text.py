@@ -13,15 +13,19 @@ from tf_fullbatch.display.text import (
 from tf_fullbatch.run.memory import size_text
 from tf_fullbatch.scaling import all_reduce
 from tf_fullbatch.scaling.cluster import Cluster
+from tf_fullbatch.scaling.decoding import decoding_seconds
 from tf_fullbatch.scaling.step_cost import (
     RunCost,
     StepCost,
     Work,
     epoch_seconds,
+    input_seconds,
     micro_batch_seconds,
     most_replicas,
     run_cost,
+    stays_in_files,
     step_cost,
+    streams,
 )
 
 SHOWN = (1, 8, 64, 512)
@@ -33,19 +37,23 @@ COLUMNS = (
 HALF = 0.5
 
 
-def cluster_text(work: Work, cluster: Cluster) -> str:
+def cluster_text(work: Work, cluster: Cluster, *, fits: bool = True) -> str:
     """The cost of a run on 1, 8, 64 and 512 devices and on the cluster, where it stops scaling, and what was assumed.
 
     Args:
         work: The run.
         cluster: Where.
+        fits: Whether it fits into the memory there; else the times are said to be those of a cluster that has more.
 
     Raises:
         UserError: Nothing says what a micro-batch takes there.
     """
     rows = [("on", _where(cluster)), ("a micro-batch", _micro_batch(work, cluster))]
-    rows += [("memory", text) for text in _memory(work, cluster)]
+    if not fits:
+        rows.append(("does not fit", "see above; all that follows is of a cluster with enough memory"))
     rows.append(("all-reduce", _reduction(work, cluster)))
+    if streams(work, cluster):
+        rows.append(("input", _input(work, cluster)))
     rows += [("most devices", _most(work, cluster)), ("failures", _failures(work, cluster))]
     if work.at_least:
         rows.append(("beside that", "the method asks for more: this counts one gradient evaluation per step"))
@@ -105,12 +113,20 @@ def _micro_batch(work: Work, cluster: Cluster) -> str:
     )
 
 
-def _memory(work: Work, cluster: Cluster) -> list[str]:
-    there = cluster.device.memory
-    if there is None:
-        return []
-    fits = "" if work.device_bytes <= there else "; it does not fit, lower --micro_batch_size"
-    return [f"about {size_text(work.device_bytes)} per device, samples aside, of {size_text(there)}{fits}"]
+def _input(work: Work, cluster: Cluster) -> str:
+    """How samples come to the devices, and how fast, beside what the devices take."""
+    cost, coming = step_cost(work, cluster), input_seconds(work, cluster)
+    times = f"{_seconds(coming)} of a step, beside {_seconds(cost.seconds - cost.input)} of all else"
+    if not stays_in_files(work, cluster):
+        return f"stream from host memory: {times}"
+    of_core = work.decode_seconds if cluster.decode is None else cluster.decode
+    if cluster.cores is None:
+        return f"stream, decoded in each pass, which is left out: give cores=...; {times}"
+    rate = 1 / decoding_seconds(1, of_core, cluster.serial, cluster.cores)
+    return (
+        f"stream, decoded in each pass: {_small(of_core)} of a core per image, {cluster.cores:g} cores per node, "
+        f"{_small(cluster.serial)} one image at a time, {rate:,.0f} images/s per node: {times}"
+    )
 
 
 def _reduction(work: Work, cluster: Cluster) -> str:
@@ -136,7 +152,8 @@ def _most(work: Work, cluster: Cluster) -> str:
     if fewest < min(most, cluster.replicas):
         text += f"; {fewest:,} have the same {counted(rounds, 'round')} as {cluster.replicas:,}"
     half = min(most, most_replicas(work, cluster, HALF))
-    text += f"; at least half of the time computing up to {half:,} on one site"
+    upto = f"up to {half:,} on one site" if half else "nowhere"
+    text += f"; at least half of the time computing {upto}"
     return f"{text}. On {cluster.name} most is lost to {_lost(cost)}"
 
 
@@ -178,7 +195,7 @@ def _assumed(work: Work, cluster: Cluster) -> str:
     lines += [
         f"{_small(cluster.overhead)} overhead per step",
         f"micro-batches vary by {100 * cluster.spread:g} %, devices by {100 * cluster.device_spread:g} %",
-        f"samples at {size_text(cluster.reader)}/s per node where they stream",
+        f"samples copied at {size_text(cluster.reader)}/s per node where they stream",
         f"checkpoints at {size_text(cluster.disk)}/s",
         f"a node fails every {cluster.mtbf / 3600:,.0f} h, restart {format_duration(cluster.restart)}",
     ]

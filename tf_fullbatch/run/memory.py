@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
+import psutil
 import tensorflow as tf
 
 from tf_fullbatch.config.run import Config
@@ -56,8 +57,21 @@ class NetworkMemory:
         return self.weights + self.gradients + self.activations
 
 
-def memory_rows(config: Config, model: FullBatchModel, splits: Splits) -> list[tuple[str, str]]:
-    """The rows of a plan that speak of memory: (name, text)."""
+DOES_NOT_FIT = "does not fit"
+"""Name of the row that a plan has where something does not fit into memory."""
+
+
+def memory_rows(
+    config: Config, model: FullBatchModel, splits: Splits, *, loaded: bool = True
+) -> list[tuple[str, str]]:
+    """The rows of a plan that speak of memory: (name, text).
+
+    Args:
+        config: The run.
+        model: Built and compiled.
+        splits: Its samples.
+        loaded: Whether they are in host memory already; else the run needs room for them, too.
+    """
     network, strategy = network_memory(model), model.distribute_strategy
     sets = samples_memory(config, splits, strategy)
     replicas = strategy.num_replicas_in_sync
@@ -68,25 +82,29 @@ def memory_rows(config: Config, model: FullBatchModel, splits: Splits) -> list[t
     free = device_memory()
     # Simulated devices are the host's memory, each with its own copy.
     needed = replicas * device + transfer + in_flight if on_host else device
+    to_load = 0 if loaded else sum(one.host for one in sets)
+    needed_with = needed + to_load if on_host else needed
     where = f"free on the host, for {replicas} devices" if replicas > 1 else "free on the host"
     rows = [
         ("host memory", f"{size_text(sum(one.host for one in sets))} of samples: {_listed(sets, 'host')}"),
         (
             "device memory",
-            f"about {size_text(device)}: weights and optimizer {size_text(network.weights)}, gradients and sums "
-            f"{size_text(network.gradients)}, activations of a micro-batch {size_text(network.activations)}, "
-            f"{_samples_text(sets, held, in_flight)}",
+            f"about {size_text(device)}: {network_text(network)}, {_samples_text(sets, held, in_flight)}",
         ),
         (
             "peak memory",
-            f"about {size_text(needed)} beside the samples' arrays"
+            f"about {size_text(needed_with)} {'with' if to_load and on_host else 'beside'} the samples' arrays"
             + (f" ({size_text(transfer)} of it while samples are copied)" if transfer and on_host else "")
             + f", of {size_text(free)} {where if on_host else 'that TensorFlow may take of a GPU'}",
         ),
     ]
     saved = replicas * held + transfer if on_host else held
-    if needed > free:
-        rows.append(("does not fit", _advice(config, network, needed - free, saved)))
+    room = psutil.virtual_memory().available
+    if needed_with > free:
+        arrays = to_load if on_host else 0
+        rows.append((DOES_NOT_FIT, network_advice(config, network, needed_with - free, saved, arrays)))
+    elif to_load > room:
+        rows.append((DOES_NOT_FIT, host_advice(config, to_load - room)))
     return rows
 
 
@@ -110,6 +128,13 @@ def samples_memory(config: Config, splits: Splits, strategy: tf.distribute.Strat
             )
         )
     return sets
+
+
+def folder_bytes(config: Config, splits: Splits) -> int:
+    """Bytes of all images of the run, once decoded."""
+    train = training_batches(config, splits.train)
+    every = (train, *(evaluation_batches(config, split) for split in splits.evaluated.values()))
+    return sum(images.nbytes for samples in every for images in tf.nest.flatten(samples.inputs))
 
 
 def _would_stream(config: Config, sets: list[UpdateBatches]) -> bool:
@@ -137,6 +162,14 @@ def network_memory(model: FullBatchModel) -> NetworkMemory:
         weights=sum(_bytes(v) for v in [*network.variables, *model.optimizer.variables]),
         gradients=trainable * (2 + widened + directions + full_gradient),
         activations=int(factor * _activation_bytes(network, settings.max_up * settings.micro_batch_size)),
+    )
+
+
+def network_text(network: NetworkMemory) -> str:
+    """What takes the network's memory."""
+    return (
+        f"weights and optimizer {size_text(network.weights)}, gradients and sums {size_text(network.gradients)}, "
+        f"activations of a micro-batch {size_text(network.activations)}"
     )
 
 
@@ -169,7 +202,21 @@ def _listed(sets: list[SamplesMemory], what: str) -> str:
     return ", ".join(f"{one.name} {size_text(getattr(one, what))}" for one in sets)
 
 
-def _advice(config: Config, network: NetworkMemory, lacking: int, samples: int) -> str:
+def host_advice(config: Config, lacking: float) -> str:
+    """What to do where the samples' arrays alone do not fit into a host's memory."""
+    source = config.data.chosen_dataset
+    short = f"{size_text(lacking)} of host memory are lacking: "
+    if isinstance(source, ImageFolder):
+        return f"{short}leave the images in their files, by --stream_images=on, or choose a smaller --image_size."
+    return (
+        f"{short}give the images as a folder, which stay in their files (--dataset=FOLDER/ --stream_images=on), or "
+        "fewer samples by --train_size."
+    )
+
+
+def network_advice(
+    config: Config, network: NetworkMemory, lacking: float, samples: float, arrays: float = 0
+) -> str:
     """What to lower.
 
     Args:
@@ -177,10 +224,13 @@ def _advice(config: Config, network: NetworkMemory, lacking: int, samples: int) 
         network: The network's part.
         lacking: Bytes that are needed and not there.
         samples: Bytes that would be free if all samples streamed.
+        arrays: Bytes that would be free if images stayed in their files.
     """
     short = f"{size_text(lacking)} are lacking: "
     if samples >= lacking:
         return f"{short}let the samples stream, by --data_on_device=off."
+    if arrays >= lacking:
+        return host_advice(config, lacking)
     if network.activations >= network.gradients + network.weights:
         smaller = max(1, config.step.micro_batch_size // 2)
         return f"{short}lower --micro_batch_size={config.step.micro_batch_size}, for instance to {smaller}."

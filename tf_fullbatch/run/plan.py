@@ -1,6 +1,7 @@
 """What a run would be: its settings, size, memory and cost, by a micro-batch that is timed."""
 
 import math
+import sys
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.display.text import counted, format_count, format_duration
 from tf_fullbatch.optim.settings import Extension
 from tf_fullbatch.run import build
+from tf_fullbatch.run.cluster_memory import cluster_memory_rows
 from tf_fullbatch.run.cluster_text import cluster_text
 from tf_fullbatch.run.devices import choose_strategy, describe_devices
-from tf_fullbatch.run.memory import memory_rows
+from tf_fullbatch.run.memory import DOES_NOT_FIT, memory_rows
 from tf_fullbatch.run.network_file import refuse_unsavable
 from tf_fullbatch.run.output_dir import default_output_dir
 from tf_fullbatch.run.splits import Splits, blank_splits, training_batches
@@ -54,10 +56,16 @@ def plan(config: Config) -> str:
     rows += [("learning rate", remark) for remark in rates.remarks()]
     trainable = sum(math.prod(v.shape) for v in model.network.trainable_variables)
     rows.append(("parameters", f"{trainable:,} trainable"))
-    rows += memory_rows(config, model, splits)
-    timed = cluster is None or cluster.is_timed_here
-    seconds = _micro_batch_seconds(model, batches) if timed and not _asks(model) else None
+    if cluster is None or cluster.device.memory is None:
+        rows += memory_rows(config, model, splits, loaded=blank is None)
+    else:
+        rows += cluster_memory_rows(config, model, splits, cluster)
+    fits = all(name != DOES_NOT_FIT for name, _ in rows)
+    timed = (cluster is None or cluster.is_timed_here) and not _asks(model)
+    seconds = _micro_batch_seconds(config, model, batches) if timed and fits else None
     rows += _cost(config, model, batches, replicas, seconds)
+    if timed and not fits:
+        rows.append(("time", "not measured, since it does not fit"))
     if config.runtime.goals:
         goals = " or ".join(f"{name}={limit:g}" for name, limit in config.runtime.goals.items())
         rows.append(("ends earlier", f"after the first pass that reaches {goals}"))
@@ -66,8 +74,8 @@ def plan(config: Config) -> str:
         rows.append(("measuring", _measuring(config, steps_per_epoch)))
     width = max(len(name) for name, _ in rows)
     lines += [f"{name:<{width}}  {text}" for name, text in rows]
-    if cluster is not None:
-        lines += ["", cluster_text(work_of(config, model, batches, seconds), cluster)]
+    if cluster is not None and (fits or not cluster.is_timed_here):
+        lines += ["", cluster_text(work_of(config, model, splits, seconds), cluster, fits=fits)]
     return "\n".join(lines)
 
 
@@ -150,8 +158,10 @@ def _measuring(config: Config, steps_per_epoch: int) -> str:
     )
 
 
-def _micro_batch_seconds(model: FullBatchModel, batches: UpdateBatches) -> float:
+def _micro_batch_seconds(config: Config, model: FullBatchModel, batches: UpdateBatches) -> float:
     """Time of one micro-batch once compiled: the second of two steps over one micro-batch per replica."""
+    if not config.runtime.quiet:
+        print(f"timing two micro-batches of {model.settings.micro_batch_size}", file=sys.stderr, flush=True)
     rows = model.settings.micro_batch_size * model.distribute_strategy.num_replicas_in_sync
     few = batches.select(np.arange(min(rows, len(batches))))
     model.fit(few, epochs=model.steps_completed + 2, verbose=0)

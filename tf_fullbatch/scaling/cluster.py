@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.errors import UserError
+from tf_fullbatch.scaling.decoding import SERIAL_SECONDS
 from tf_fullbatch.scaling.devices import DEVICES, Device
 from tf_fullbatch.scaling.quantities import quantity
 
@@ -24,19 +25,24 @@ OPTIONS: dict[str, str] = {
     "spread": "share",
     "device_spread": "share",
     "reader": "rate",
+    "decode": "time",
+    "serial": "time",
+    "cores": "count",
+    "host_memory": "memory",
     "disk": "rate",
     "mtbf": "time",
     "restart": "time",
     "notice": "time",
 }
 """Option of --cluster -> kind of quantity; `Cluster` says what they are."""
+_OF_KIND = ("inside", "inside_latency", "between", "latency", "overhead", "cores", "host_memory")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cluster:
     """Devices, what lies between them, and what goes wrong.
 
-    Bandwidths are bytes per second and direction, times are seconds.
+    Bandwidths are bytes per second and direction, times are seconds, memory is bytes.
 
     Attributes:
         kind: A key of `DEVICES`.
@@ -54,7 +60,15 @@ class Cluster:
         overhead: Of a step beside its micro-batches: calls, figures, the update.
         spread: Standard deviation of a micro-batch's time, each drawn anew, as a share of the mean.
         device_spread: Standard deviation of devices' speeds, drawn once per step and device, as a share of the mean.
-        reader: Bandwidth at which a node brings samples that stream to its devices.
+        reader: Bandwidth at which a node copies samples that stream, decoded, from host memory into chunks and brings
+            these to its devices. The default is between the 3 (shuffled) and 9 GB/s at which one process copied
+            images of 224x224 on two cores (docs/performance.md); those of 32x32 it copied at 1 to 2 GB/s.
+        decode: Of a core to decode an image that stays in its file; None for what was measured
+            (docs/performance.md): 3.4 ms, with --shorter_side 4.4 ms, with --random_resized_crop 3.6 ms.
+        serial: Of each such image, what a node's process does for one after the other, however many cores there are
+            (Python's lock); the default was measured (docs/performance.md).
+        cores: Of a node, all of which decode.
+        host_memory: Of a node.
         disk: Bandwidth at which a checkpoint is written.
         mtbf: Mean time between failures of one node. The default is what Llama 3's training saw: 419 unexpected
             interruptions of 2,048 nodes in 54 days (arXiv 2407.21783, section 3.3.4).
@@ -79,6 +93,10 @@ class Cluster:
     spread: float = 0.02
     device_spread: float = 0.0
     reader: float = 5e9
+    decode: float | None = None
+    serial: float = SERIAL_SECONDS
+    cores: float | None
+    host_memory: float | None
     disk: float = 1e9
     mtbf: float = 6300 * 3600.0
     restart: float = 300.0
@@ -139,15 +157,17 @@ def parsed(text: str, efficiency: float | None = None) -> Cluster:
         raise UserError(f"{given}: {sites * nodes * devices} devices; accepted are 1 to {MOST_DEVICES:,}.")
     kind = _known(given, "device", match[4].lower(), DEVICES)
     device = DEVICES[kind]
-    own = {
-        name: getattr(device, name) for name in ("inside", "inside_latency", "between", "latency", "overhead")
-    }
+    own = {name: getattr(device, name) for name in _OF_KIND}
     chosen = _options(given, options)
     for name in ("wan", "wan_latency"):
         if name in chosen and sites == 1:
             raise UserError(
                 f"{given}: {name} has no effect on one site; give SITESxNODESxDEVICES, or leave it out."
             )
+    if "host_memory" in chosen and device.memory is None:
+        raise UserError(
+            f"{given}: host_memory has no effect on {kind}, whose memory is this machine's: leave it out."
+        )
     if efficiency is not None and "micro_batch" in chosen:
         raise UserError(
             f"--cluster_efficiency={efficiency:g} has no effect on a micro_batch of a given time (--cluster={text}): "

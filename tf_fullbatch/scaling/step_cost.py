@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 from tf_fullbatch.data.plan import BatchPlan, pieces
+from tf_fullbatch.data.shares import MEMORY_SHARE, STREAMED_SHARE
 from tf_fullbatch.errors import UserError
 from tf_fullbatch.scaling import all_reduce, failures, stragglers
 from tf_fullbatch.scaling.cluster import Cluster
+from tf_fullbatch.scaling.decoding import decoding_seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +27,13 @@ class Work:
         reduced_bytes: Of the vectors that a step sums over the replicas.
         at_least: Whether steps may ask for more gradient evaluations than are counted.
         passes: Such vectors, and passes over the samples, per step.
-        sample_bytes: Of one sample as it travels to a device.
+        sample_bytes: Of one sample, once decoded.
+        copies: How often each sample is there, of arrays that are there once.
+        brought: Samples that are brought to a device for each: 2 with partners to mix with.
         streams: Whether samples stream on one node too.
-        device_bytes: Of weights, optimizer, sums and activations on each device, roughly.
+        decode_seconds: Of a core per image, where they come from a folder; 0 where nothing is decoded but once.
+        in_files: Whether these stay in their files and are decoded in each pass; None where host memory decides.
+        folder_bytes: Of all that the folder has, once decoded.
         checkpoint_bytes: Of one checkpoint.
         checkpoint_steps: Steps between checkpoints; None where they are timed.
         checkpoint_seconds: Seconds between them; None where steps are counted.
@@ -44,8 +50,12 @@ class Work:
     at_least: bool = False
     passes: int = 1
     sample_bytes: float = 0.0
+    copies: int = 1
+    brought: int = 1
     streams: bool = False
-    device_bytes: float = 0.0
+    decode_seconds: float = 0.0
+    in_files: bool | None = None
+    folder_bytes: float = 0.0
     checkpoint_bytes: float = 0.0
     checkpoint_steps: int | None = None
     checkpoint_seconds: float | None = 600.0
@@ -150,15 +160,43 @@ def step_cost(work: Work, cluster: Cluster, step: int = 0) -> StepCost:
     slowest = _slowest(plan.micro_batches(step), replicas, cluster.spread, cluster.device_spread)
     late = max(0.0, slowest - plan.rounds(step))
     vector = work.reduced_bytes / work.passes
-    streamed = work.passes * plan.step_samples(step) * work.sample_bytes if _streams(work, cluster) else 0.0
-    return StepCost(
+    cost = StepCost(
         useful=micro_batches / replicas * t,
         idle=(computing - micro_batches / replicas) * t,
         stragglers=late * t,
         all_reduce=work.passes * all_reduce.seconds(cluster, vector),
-        input=max(0.0, streamed / (cluster.reader * cluster.workers) - computing * t),
+        input=0.0,
         overhead=cluster.overhead,
     )
+    waited = max(0.0, input_seconds(work, cluster, step) - cost.seconds)
+    return dataclasses.replace(cost, input=waited)
+
+
+def input_seconds(work: Work, cluster: Cluster, step: int = 0) -> float:
+    """What the node with most samples takes to decode and to copy those of a step; 0 where they stay on the devices.
+
+    Chunks are made one after the other, two ahead of each device, while the devices compute, sum and update: a step
+    takes the longer of the two (`data.stream.StreamSource`).
+    """
+    if not streams(work, cluster):
+        return 0.0
+    plan = work.plan(cluster.replicas)
+    samples = work.passes * work.brought * _of_fullest_node(plan, cluster, step)
+    copying = samples * work.sample_bytes / cluster.reader
+    if not stays_in_files(work, cluster):
+        return copying
+    of_core = work.decode_seconds if cluster.decode is None else cluster.decode
+    return copying + decoding_seconds(samples, of_core, cluster.serial, cluster.cores)
+
+
+def _of_fullest_node(plan: BatchPlan, cluster: Cluster, step: int) -> int:
+    """Samples of a step on the node that has most, the first: micro-batch k is of replica k mod n."""
+    micro_batches = plan.micro_batches(step)
+    whole, rest = divmod(micro_batches, cluster.replicas)
+    most = whole * cluster.devices + min(rest, cluster.devices)
+    has_last = 0 < rest <= cluster.devices or cluster.workers == 1  # which may be smaller
+    lacking = micro_batches * plan.micro_batch_size - plan.step_samples(step) if has_last else 0
+    return most * plan.micro_batch_size - lacking
 
 
 @functools.lru_cache(maxsize=4096)
@@ -252,9 +290,16 @@ def sizes(work: Work, cluster: Cluster) -> list[int]:
         replicas = pieces(most, rounds - 1)
 
 
-def _streams(work: Work, cluster: Cluster) -> bool:
+def streams(work: Work, cluster: Cluster) -> bool:
     """Whether samples travel in each step, as those of several workers, and of sets too large to stay, do."""
-    if work.streams or cluster.workers > 1:
+    if work.streams or cluster.workers > 1 or stays_in_files(work, cluster):
         return True
     memory = cluster.device.memory
-    return memory is not None and work.samples * work.sample_bytes / cluster.replicas > memory / 4
+    return memory is not None and work.samples / work.copies * work.sample_bytes > MEMORY_SHARE * memory
+
+
+def stays_in_files(work: Work, cluster: Cluster) -> bool:
+    """Whether images are decoded in each pass; else once, into host memory."""
+    if not work.decode_seconds or work.in_files is not None:
+        return bool(work.decode_seconds and work.in_files)
+    return cluster.host_memory is not None and work.folder_bytes > STREAMED_SHARE * cluster.host_memory

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tf_fullbatch.data.shares import STREAMED_SHARE
 from tf_fullbatch.data.sources.base import SourceSettings, image_size
 from tf_fullbatch.data.sources.image_layouts import check_folder, layout_of
 from tf_fullbatch.errors import UserError
@@ -11,9 +12,6 @@ from tf_fullbatch.settings.fields import check_ranges, setting
 
 if TYPE_CHECKING:
     from tf_fullbatch.data.sources.dataset import Dataset
-
-_STREAMED_SHARE = 0.5
-"""Share of the host's free memory that the decoded images of a folder may take before they stream, left to choose."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,12 +83,26 @@ class ImageFolder(SourceSettings):
         made = image_reading.streamed if self.streams(needed) else image_reading.read_images
         return {split: made(readers[split], n) for split, n in samples.items()}
 
-    def streams(self, needed: int) -> bool:
-        """Whether images that would take so many bytes stay in their files."""
+    @property
+    def stays_in_files(self) -> bool | None:
+        """Whether images stay in their files; None where memory decides."""
+        return {"on": True, "off": False, "auto": True if self.random_resized_crop else None}[
+            self.stream_images
+        ]
+
+    def streams(self, needed: float, memory: float | None = None) -> bool:
+        """Whether images that would take so many bytes stay in their files.
+
+        Args:
+            needed: Bytes of all of them, decoded.
+            memory: Bytes of a host's memory; None for what is free here.
+        """
         import psutil
 
-        too_large = needed > _STREAMED_SHARE * psutil.virtual_memory().available
-        return {"on": True, "off": False, "auto": too_large or self.random_resized_crop}[self.stream_images]
+        if self.stays_in_files is not None:
+            return self.stays_in_files
+        there = psutil.virtual_memory().available if memory is None else memory
+        return needed > STREAMED_SHARE * there
 
     def check_there(self, name: str) -> None:
         """See the base."""
