@@ -123,6 +123,21 @@ class ClusterPlanTest(CommandTestCase):
         )
         self.assertRegex(out, r"(?m)^device memory +about \d+ GB per device, of 24 GB")
 
+    def test_what_stays_on_the_devices_of_a_node(self) -> None:
+        flags = ("--dataset=cifar10", "--micro_batch_size=128")
+        out = self.assert_done(command(*TINY, *flags, "--cluster=1x8:h100")).out
+        self.assertRegex(out, r"(?m)^device memory +about .+, samples 23.1 MB$")  # an eighth of 154 and 31 MB
+        self.assertNotIn("on their way", out)
+        shuffled = self.assert_done(command(*TINY, *flags, "--cluster=1x8:h100", "--shuffle")).out
+        self.assertRegex(
+            shuffled, r"(?m)^device memory +about .+, samples 158 MB$"
+        )  # all of the training samples
+        streams = self.assert_done(command(*TINY, *flags, "--cluster=2x8:h100")).out
+        self.assertRegex(streams, r"(?m)^device memory +about .+, samples 0 bytes$")
+        self.assertIn("on their way; of 2 TB", streams)
+        refused = command(*TINY, *flags, "--cluster=2x8:h100", "--data_on_device=on")
+        self.assert_refused(refused, "with several workers: their samples stream")
+
     def test_what_does_not_fit_here_is_not_timed(self) -> None:
         for cluster in ((), ("--cluster=1x2:cpu",)):
             with mock.patch.object(psutil, "virtual_memory", return_value=mock.Mock(available=2**20)):

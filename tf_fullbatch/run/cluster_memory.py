@@ -10,6 +10,7 @@ from tf_fullbatch.data.resident import held_bytes
 from tf_fullbatch.data.shares import MEMORY_SHARE
 from tf_fullbatch.data.sources.image_folder import ImageFolder
 from tf_fullbatch.data.stream import in_flight_bytes
+from tf_fullbatch.errors import UserError
 from tf_fullbatch.run.memory import (
     DOES_NOT_FIT,
     folder_bytes,
@@ -21,6 +22,7 @@ from tf_fullbatch.run.memory import (
 )
 from tf_fullbatch.run.splits import Splits, evaluation_batches, training_batches
 from tf_fullbatch.scaling.cluster import Cluster
+from tf_fullbatch.training.drivers import WORKERS_STREAM
 from tf_fullbatch.training.full_batch_model import FullBatchModel
 
 
@@ -43,7 +45,12 @@ def cluster_memory_rows(
         model: Built and compiled.
         splits: Its samples; each node has all of them.
         cluster: Where.
+
+    Raises:
+        UserError: Samples should stay on the devices of several workers.
     """
+    if cluster.workers > 1 and config.runtime.keeps_data_on_device:
+        raise UserError(WORKERS_STREAM)
     network = network_memory(model)
     sets = _sets(config, splits, cluster)
     arrays, in_flight = sum(one.host for one in sets.values()), sum(one.in_flight for one in sets.values())

@@ -21,6 +21,12 @@ ChunkListener = Callable[[int, int], None]
 """Called after each call within a step with (rounds done, rounds in the step)."""
 
 
+WORKERS_STREAM = (
+    "--data_on_device=on (on_device=True) with several workers: their samples stream, so leave it at auto."
+)
+"""What is refused, and why."""
+
+
 class Steps(NamedTuple):
     """Steps made.
 
@@ -169,9 +175,7 @@ def stay_on_devices(batches: UpdateBatches, strategy: tf.distribute.Strategy, ta
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return fits(batches, taken)
     if batches.on_device:
-        raise UserError(
-            "--data_on_device=on (on_device=True) with several workers: their samples stream, so leave it at auto."
-        )
+        raise UserError(WORKERS_STREAM)
     return False
 
 
