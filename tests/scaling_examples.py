@@ -50,10 +50,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 WHOLE = ("64x8:h100", "64x8:a100")
 """Clusters whose whole text is printed of each."""
 VARIED = {
-    "ImageNet": ("64x8:h100", "64x8:h100,serial=1us"),
+    "ImageNet": ("64x8:h100", "64x8:a100", "512x1:h100"),
     "ImageNet, penalty": (
-        "64x8:h100", "64x8:a100", "512x1:h100", "64x8:h100,serial=0.1ms", "64x8:h100,serial=1us",
-        "64x8:h100,serial=1us,cores=32", "64x8:h100,between=1Gbit,latency=50us", "512x1:rtx4090", "1x1:h100",
+        "64x8:h100", "64x8:a100", "512x1:h100", "64x8:h100,cores=32", "64x8:h100,cores=32,decode=10ms",
+        "64x8:h100,between=1Gbit,latency=50us", "512x1:rtx4090", "1x1:h100",
     ),
     "ImageNet from memory, penalty": (
         "64x8:h100", "64x8:h100,between=10Gbit,latency=50us", "64x8:h100,between=1Gbit,latency=50us", "2x32x8:h100",

@@ -12,9 +12,10 @@ from unittest import mock
 import keras
 import tensorflow as tf
 
+from tf_fullbatch import processor
 from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.run import devices, processor
+from tf_fullbatch.run import devices
 
 ROOT = Path(__file__).parents[2]
 CLUSTER = {"worker": ["localhost:1", "localhost:2"]}

@@ -30,12 +30,12 @@ class ParsedTest(unittest.TestCase):
         cluster = parsed(
             "3x2x4:v100,between=10Gbit,inside=25GB/s,latency=50us,spread=5%,device_spread=0.01,mtbf=1000h,restart=5m,"
             "notice=120s,micro_batch=12.5ms,wan=inf,disk=500MB,reader=80Mbit,overhead=.5ms,decode=5ms,"
-            "serial=0.1ms,cores=96,host_memory=1.5TB"
+            "cores=96,host_memory=1.5TB"
         )
         expected = {
             "between": 1.25e9, "inside": 25e9, "latency": 5e-5, "spread": 0.05, "device_spread": 0.01, "mtbf": 3.6e6,
             "restart": 300, "notice": 120, "micro_batch": 0.0125, "wan": float("inf"), "disk": 5e8, "reader": 1e7,
-            "overhead": 5e-4, "decode": 5e-3, "serial": 1e-4, "cores": 96, "host_memory": 1.5e12,
+            "overhead": 5e-4, "decode": 5e-3, "cores": 96, "host_memory": 1.5e12,
         }  # fmt: skip
         for name, value in expected.items():
             with self.subTest(name):

@@ -14,8 +14,9 @@ from pathlib import Path
 from unittest import mock
 
 from tests.studies.studies import study, write_records
+from tf_fullbatch import processor
 from tf_fullbatch.errors import RunInterruptedError, UserError
-from tf_fullbatch.run import processes, processor
+from tf_fullbatch.run import processes
 from tf_fullbatch.studies import execution
 from tf_fullbatch.studies.execution import Failure, StudyExecution, environment_of_job, figures_text
 from tf_fullbatch.studies.planned_runs import Run, runs_of

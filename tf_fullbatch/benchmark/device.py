@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tf_fullbatch.run import processor
+from tf_fullbatch import processor
 from tf_fullbatch.run.devices import gpu_name
 
 _STATUS = Path("/proc/self/status")

@@ -1,15 +1,13 @@
 """Images that stay in their files: what looks like an array of pixels, and decodes the rows that are asked for."""
 
 import math
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 
 class Reader(Protocol):
-    """Decodes images; several threads ask at once.
+    """Decodes images; several threads may ask at once.
 
     Attributes:
         random_crops: Whether what it decodes varies with the epoch.
@@ -17,12 +15,12 @@ class Reader(Protocol):
 
     random_crops: bool
 
-    def read(self, number: int, draws: np.ndarray | None) -> np.ndarray:
-        """The pixels of an image, uint8 `[height, width, channels]`.
+    def read_rows(self, numbers: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
+        """The pixels of some images, uint8 `[rows, height, width, channels]`.
 
         Args:
-            number: Of the image.
-            draws: uint32, what `draws` gives of it; None for the image without random crops.
+            numbers: int64 `[rows]`, of the images; at least one.
+            draws: uint32 `[rows, ...]`, what `draws` gives of them; None for the images without random crops.
         """
 
     def fingerprint(self, numbers: np.ndarray) -> str:
@@ -58,7 +56,6 @@ class EncodedImages:
     def __init__(self, reader: Reader, numbers: np.ndarray, shape: tuple[int, int, int]):
         self._reader = reader
         self._numbers = numbers
-        self._pool: ThreadPoolExecutor | None = None
         self._random_crops = reader.random_crops
         self.shape = (len(numbers), *shape)
         self.dtype = np.dtype(np.uint8)
@@ -102,16 +99,10 @@ class EncodedImages:
             UserError: An image does not decode.
         """
         numbers = self._numbers[rows]
-        pixels = np.empty((len(numbers), *self.shape[1:]), np.uint8)
+        if not len(numbers):
+            return np.empty((0, *self.shape[1:]), np.uint8)
         draws = self._reader.draws(*crops) if crops is not None and self._random_crops else None
-
-        def read(at: int) -> None:
-            pixels[at] = self._reader.read(int(numbers[at]), None if draws is None else draws[at])
-
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode")
-        list(self._pool.map(read, range(len(numbers))))
-        return pixels
+        return self._reader.read_rows(numbers, draws)
 
     def fingerprint(self) -> str:
         """See `Reader.fingerprint`."""

@@ -122,10 +122,10 @@ def _input(work: Work, cluster: Cluster) -> str:
     of_core = work.decode_seconds if cluster.decode is None else cluster.decode
     if cluster.cores is None:
         return f"stream, decoded in each pass, which is left out: give cores=...; {times}"
-    rate = 1 / decoding_seconds(1, of_core, cluster.serial, cluster.cores)
+    rate = 1 / decoding_seconds(1, of_core, cluster.cores)
     return (
         f"stream, decoded in each pass: {_small(of_core)} of a core per image, {cluster.cores:g} cores per node, "
-        f"{_small(cluster.serial)} one image at a time, {rate:,.0f} images/s per node: {times}"
+        f"{rate:,.0f} images/s per node: {times}"
     )
 
 

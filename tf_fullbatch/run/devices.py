@@ -9,10 +9,10 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tf_fullbatch import processor
 from tf_fullbatch.config.runtime import RuntimeConfig
 from tf_fullbatch.display.text import counted
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.run import processor
 
 _COLLECTIVE_TIMEOUT_SECONDS = 90.0
 

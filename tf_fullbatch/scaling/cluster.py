@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tf_fullbatch.errors import UserError
-from tf_fullbatch.scaling.decoding import SERIAL_SECONDS
 from tf_fullbatch.scaling.devices import DEVICES, Device
 from tf_fullbatch.scaling.quantities import quantity
 
@@ -26,7 +25,6 @@ OPTIONS: dict[str, str] = {
     "device_spread": "share",
     "reader": "rate",
     "decode": "time",
-    "serial": "time",
     "cores": "count",
     "host_memory": "memory",
     "disk": "rate",
@@ -64,9 +62,7 @@ class Cluster:
             these to its devices. The default is between the 3 (shuffled) and 9 GB/s at which one process copied
             images of 224x224 on two cores (docs/performance.md); those of 32x32 it copied at 1 to 2 GB/s.
         decode: Of a core to decode an image that stays in its file; None for what was measured
-            (docs/performance.md): 3.4 ms, with --shorter_side 4.4 ms, with --random_resized_crop 3.6 ms.
-        serial: Of each such image, what a node's process does for one after the other, however many cores there are
-            (Python's lock); the default was measured (docs/performance.md).
+            (docs/performance.md): 3.1 ms, with --shorter_side 4.2 ms, with --random_resized_crop 3.0 ms.
         cores: Of a node, all of which decode.
         host_memory: Of a node.
         disk: Bandwidth at which a checkpoint is written.
@@ -94,7 +90,6 @@ class Cluster:
     device_spread: float = 0.0
     reader: float = 5e9
     decode: float | None = None
-    serial: float = SERIAL_SECONDS
     cores: float | None
     host_memory: float | None
     disk: float = 1e9

@@ -186,7 +186,7 @@ def input_seconds(work: Work, cluster: Cluster, step: int = 0) -> float:
     if not stays_in_files(work, cluster):
         return copying
     of_core = work.decode_seconds if cluster.decode is None else cluster.decode
-    return copying + decoding_seconds(samples, of_core, cluster.serial, cluster.cores)
+    return copying + decoding_seconds(samples, of_core, cluster.cores)
 
 
 def _of_fullest_node(plan: BatchPlan, cluster: Cluster, step: int) -> int:

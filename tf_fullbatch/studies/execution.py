@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
+from tf_fullbatch import processor
 from tf_fullbatch.config import cli_flags
 from tf_fullbatch.display.text import format_duration, format_percentage, loss_texts
 from tf_fullbatch.errors import RunInterruptedError, UserError
@@ -19,7 +20,7 @@ from tf_fullbatch.records.columns import EVALUATION_COLUMNS
 from tf_fullbatch.records.files import os_errors_as_user_errors
 from tf_fullbatch.records.run_log import note_duration
 from tf_fullbatch.records.tables import read_table
-from tf_fullbatch.run import interruption, processes, processor
+from tf_fullbatch.run import interruption, processes
 from tf_fullbatch.studies.planned_runs import Run
 from tf_fullbatch.studies.progress import StudyProgress
 

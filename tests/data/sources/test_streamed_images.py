@@ -1,5 +1,6 @@
 """Images that stay in their files: the same pixels, in every chunk, order and number of replicas."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from PIL import Image
 from tests.data.numbered import Replicas
 from tf_fullbatch.data import statistics_cache
 from tf_fullbatch.data.batches import UpdateBatches
-from tf_fullbatch.data.encoded import EncodedImages
+from tf_fullbatch.data.encoded import Crops, EncodedImages
 from tf_fullbatch.data.input_statistics import input_statistics
 from tf_fullbatch.data.resident import ResidentSource, fits
 from tf_fullbatch.data.settings import DataConfig
 from tf_fullbatch.data.sources import pixels
+from tf_fullbatch.data.sources.decoding import decoder
+from tf_fullbatch.data.sources.image_reading import FileReader
 from tf_fullbatch.data.stream import StreamSource
 from tf_fullbatch.errors import UserError
 
@@ -122,6 +125,101 @@ class ReadingTest(FolderTestCase):
         ):
             with self.assertRaisesRegex(UserError, words):
                 self.load(**settings)
+
+
+class RowsTest(FolderTestCase):
+    """Rows decoded by one call: as one by one, in any number, and what does not decode is named."""
+
+    def path(self, number: int) -> Path:
+        """Of the image that has the number among those to train on: class a has the even ones, b the odd."""
+        of_a = -(-IMAGES // 2)
+        name, index = ("a", 2 * number) if number < of_a else ("b", 2 * (number - of_a) + 1)
+        return self.folder / "train" / name / f"{index:02d}.JPEG"
+
+    def images(self, **settings: Any) -> EncodedImages:
+        return self.load(stream_images="on", **settings).train.inputs
+
+    def alone(self, number: int) -> tf.Tensor:
+        encoded = self.path(number).read_bytes()
+        return tf.io.decode_image(encoded, channels=3, expand_animations=False)
+
+    def test_pixels_are_those_of_each_image_alone(self) -> None:
+        rows = np.array([4, 0, 9, 9, 2])
+        crops = Crops(rows, seed=3, epoch=5)
+        random = self.images(random_resized_crop=True)
+        draws = FileReader.draws(None, *crops)
+        self.assertEqual(draws.shape, (5, 40))
+        for images, alone in (
+            (self.images(), lambda image, _: pixels.resize_square(image, 8)),
+            (self.images(shorter_side=9), lambda image, _: pixels.resize_and_crop(image, 8, 9)),
+            (random, lambda image, draws: pixels.random_resized_crop(image, 8, tf.constant(draws))),
+        ):
+            expected = [
+                alone(self.alone(number), bits).numpy() for number, bits in zip(rows, draws, strict=True)
+            ]
+            self.assertAllEqual(images.decoded(rows, crops), expected)
+        for number in range(IMAGES):
+            self.path(number).write_bytes(tf.io.encode_png(made(number)).numpy())
+        native = self.images(image_size=None)
+        self.assertAllEqual(native[rows], [made(number) for number in rows])
+        self.assertEqual(native[:0].shape, (0, 20, 27, 3))
+
+    def test_no_number_of_rows_is_traced_anew(self) -> None:
+        images = self.images()
+        decode = decoder(8, None, False)
+        before = decode.experimental_get_tracing_count()
+        for count in (*range(1, 30), 200):
+            self.assertEqual(images[np.zeros(count, int)].shape, (count, 8, 8, 3))
+        self.assertEqual(before, decode.experimental_get_tracing_count())
+        self.assertEqual(1, before)
+
+    def test_the_first_that_does_not_decode_is_named(self) -> None:
+        images, rows = self.images(), np.arange(IMAGES)
+        whole = {number: self.path(number).read_bytes() for number in (8, 5)}
+        for spoil in (
+            lambda path: path.write_bytes(b"no image"),
+            lambda path: path.write_bytes(path.read_bytes()[:-100]),
+            lambda path: path.unlink(),
+            lambda path: (path.unlink(), path.symlink_to(path)),
+        ):
+            for number in whole:  # first that in the midst, then an earlier one, too
+                spoil(self.path(number))
+                words = f"{re.escape(str(self.path(number)))} does not decode as an image: mend it"
+                with self.assertRaisesRegex(UserError, words) as caught:
+                    images.decoded(rows)
+                self.assertNotIn("\n", str(caught.exception))
+            self.assertLen(images[:5], 5)
+            for number, encoded in whole.items():
+                self.path(number).unlink(missing_ok=True)
+                self.path(number).write_bytes(encoded)
+
+    def test_the_two_of_different_sizes_are_named(self) -> None:
+        for number in range(IMAGES):
+            self.path(number).write_bytes(tf.io.encode_png(made(number)).numpy())
+        images = self.images(image_size=None)
+        for number in (7, 4):
+            self.path(number).write_bytes(tf.io.encode_png(made(number, 21)).numpy())
+            first, other = self.path(0).name, self.path(number).name
+            for rows in (np.arange(IMAGES), np.array([number])):
+                with self.assertRaisesRegex(UserError, f"{first} has 20x27, {other} has 21x27"):
+                    images.decoded(rows)
+
+    def test_names_that_are_not_of_utf_8(self) -> None:
+        before = self.images()[:]
+        for path in (self.path(4), self.path(5)):
+            path.rename(f"{path.with_suffix('')}\udce9.JPEG")
+        images = self.images()
+        self.assertAllEqual(images[:], before)
+        Path(f"{self.path(4).with_suffix('')}\udce9.JPEG").unlink()
+        with self.assertRaisesRegex(UserError, r"08\\udce9.JPEG does not decode"):
+            images.decoded(np.arange(IMAGES))
+
+    def test_a_folder_beyond_a_link(self) -> None:
+        expected = self.images()[:]
+        elsewhere = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        (elsewhere / "link").symlink_to(self.folder / "train")
+        found = DataConfig.of(dataset=f"{elsewhere}/link/../", image_size=8, stream_images="on").load()
+        self.assertAllEqual(found.train.inputs[:], expected)
 
 
 class PreprocessingTest(parameterized.TestCase, tf.test.TestCase):

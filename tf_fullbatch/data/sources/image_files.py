@@ -23,7 +23,7 @@ class ImageFiles:
     def __init__(self, by_class: Mapping[str, ClassFiles], classes: list[str]):
         of_class = [by_class[name] for name in by_class]
         counts = [len(files.names) for files in of_class]
-        self._folders = [files.folder for files in of_class]
+        self._folders = [os.fsencode(f"{_plain(files.folder)}/") for files in of_class]
         self._folder = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         self._names = np.array([os.fsencode(name) for files in of_class for name in files.names])
         numbers = {name: number for number, name in enumerate(classes)}
@@ -32,6 +32,17 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self._names)
 
+    def paths(self, numbers: np.ndarray) -> list[bytes]:
+        """Of some files, as the system has them: in whatever encoding."""
+        folders, names = self._folder[numbers].tolist(), self._names[numbers].tolist()
+        return [self._folders[folder] + name for folder, name in zip(folders, names, strict=True)]
+
     def path(self, number: int) -> Path:
         """Of a file."""
-        return self._folders[self._folder[number]] / os.fsdecode(bytes(self._names[number]))
+        (path,) = self.paths(np.array([number]))
+        return Path(os.fsdecode(path))
+
+
+def _plain(folder: Path) -> Path:
+    """A folder without `..`, which TensorFlow takes for the parent by name, whatever links there are."""
+    return folder.resolve() if ".." in folder.parts else folder

@@ -1,9 +1,7 @@
-"""Image files decoded: one by one, or all into one array."""
+"""Image files decoded: some of them, or all into one array."""
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -11,11 +9,12 @@ import tensorflow as tf
 
 from tf_fullbatch.core.random_bits import RESIZED_CROP_STREAMS, random_bits
 from tf_fullbatch.data.encoded import EncodedImages
-from tf_fullbatch.data.sources import pixels
+from tf_fullbatch.data.sources.decoding import decoder
 from tf_fullbatch.data.sources.image_files import ImageFiles
 from tf_fullbatch.errors import UserError
 
 _STREAMS = np.array(RESIZED_CROP_STREAMS, np.int64)[:, np.newaxis]
+_PIECE_BYTES = 64 * 2**20
 
 
 class FileReader:
@@ -49,25 +48,27 @@ class FileReader:
         self._files = files
         self._size = size
         self._shorter_side = shorter_side
-        self.shape: tuple[int, int, int] = self._decoded(0, None).shape
+        self.shape: tuple[int, int, int] = self._alone(np.array([0]), None).shape[1:]
 
-    def read(self, number: int, draws: np.ndarray | None = None) -> np.ndarray:
-        """See `data.encoded.Reader.read`.
+    def read_rows(self, numbers: np.ndarray, draws: np.ndarray | None = None) -> np.ndarray:
+        """See `data.encoded.Reader.read_rows`.
 
         Raises:
-            UserError: The image does not decode, or is of another size than the first where none is given.
+            UserError: An image does not decode, or is of another size than the first where none is given.
         """
-        found = self._decoded(number, draws)
-        if found.shape != self.shape:
-            first, other = (
-                f"{self._files.path(one).name} has {height}x{width}"
-                for one, (height, width, _) in ((0, self.shape), (number, found.shape))
-            )
-            raise UserError(
-                f"--dataset={self._name}: its images vary in size ({first}, {other}): give the one they are brought to "
-                "by --image_size."
-            )
-        return found
+        try:
+            found = self._decoded(numbers, draws)
+        except (
+            tf.errors.OpError,
+            UnicodeDecodeError,
+        ):  # the latter of a message with a name that is not UTF-8
+            found = None
+        if found is not None and found.shape[1:] == self.shape:
+            return found
+        rows = range(len(numbers))
+        return np.concatenate(
+            [self._one(numbers, draws, row) for row in rows]
+        )  # the first that fails is named
 
     def fingerprint(self, numbers: np.ndarray) -> str:
         """See `data.encoded.Reader.fingerprint`."""
@@ -82,26 +83,34 @@ class FileReader:
         """The random bits of some samples, uint32 `[samples, 40]`, see `pixels.random_resized_crop`."""
         return random_bits(seed, epoch, tf.constant(sample_ids, tf.int64), _STREAMS).numpy().T
 
-    def _decoded(self, number: int, draws: np.ndarray | None) -> np.ndarray:
-        path = self._files.path(number)
+    def _one(self, numbers: np.ndarray, draws: np.ndarray | None, row: int) -> np.ndarray:
+        found = self._alone(numbers[row : row + 1], None if draws is None else draws[row : row + 1])
+        if found.shape[1:] != self.shape:
+            first, other = (
+                f"{self._files.path(one).name} has {height}x{width}"
+                for one, (height, width, _) in ((0, self.shape), (int(numbers[row]), found.shape[1:]))
+            )
+            raise UserError(
+                f"--dataset={self._name}: its images vary in size ({first}, {other}): give the one they are brought to "
+                "by --image_size."
+            )
+        return found
+
+    def _alone(self, number: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
+        path = self._files.path(int(number[0]))
         try:
-            with tf.device("CPU:0"):
-                return _pixels(path, self._size, self._shorter_side, draws).numpy()
+            path.read_bytes()
+            return self._decoded(number, draws)
         except (tf.errors.InvalidArgumentError, OSError) as error:
             raise UserError(
                 f"--dataset={self._name}: {path} does not decode as an image: mend it or take it out."
             ) from error
 
-
-def _pixels(path: Path, size: int | None, shorter_side: int | None, draws: np.ndarray | None) -> tf.Tensor:
-    encoded = path.read_bytes()
-    if size is None:
-        return pixels.decoded(encoded)
-    if draws is not None:
-        return pixels.random_crop_of(encoded, size, draws)
-    if shorter_side is not None:
-        return pixels.centre_of(encoded, size, shorter_side)
-    return pixels.square_of(encoded, size)
+    def _decoded(self, numbers: np.ndarray, draws: np.ndarray | None) -> np.ndarray:
+        decode = decoder(self._size, self._shorter_side, draws is not None)
+        with tf.device("CPU:0"):
+            images = decode(self._files.paths(numbers), *(() if draws is None else (draws,)))
+        return np.asarray(images)  # without a copy
 
 
 def decoded_bytes(reader: FileReader, samples: int) -> int:
@@ -128,10 +137,8 @@ def read_images(reader: FileReader, samples: int) -> np.ndarray:
             "choose a smaller --image_size, or leave --stream_images=off out."
         )
     images = np.empty((samples, *reader.shape), np.uint8)
-
-    def read(index: int) -> None:
-        images[index] = reader.read(index)
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(read, range(samples)))
+    piece = max(1, _PIECE_BYTES * samples // max(1, needed))
+    for start in range(0, samples, piece):
+        numbers = np.arange(start, min(start + piece, samples))
+        images[start : start + piece] = reader.read_rows(numbers)
     return images

@@ -5,10 +5,10 @@ import math
 import tensorflow as tf
 
 _TRIES = 10
+CROP_DRAWS = 4 * _TRIES
+"""Random numbers that a random crop takes."""
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
-
-_BYTES, _INT = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)
 
 
 def resize_square(pixels: tf.Tensor, size: int | tf.Tensor) -> tf.Tensor:
@@ -88,28 +88,9 @@ def crop_window(shape: tf.Tensor, draws: tf.Tensor) -> tuple[tf.Tensor, tf.Tenso
     return row, column, height, width
 
 
-@tf.function(input_signature=[_BYTES])
 def decoded(encoded: tf.Tensor) -> tf.Tensor:
     """uint8 `[height, width, 3]` of a PNG, JPEG, BMP or GIF (its first frame)."""
     return tf.ensure_shape(tf.io.decode_image(encoded, channels=3, expand_animations=False), [None, None, 3])
-
-
-@tf.function(input_signature=[_BYTES, _INT])
-def square_of(encoded: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """`resize_square` of an encoded image."""
-    return resize_square(decoded(encoded), size)
-
-
-@tf.function(input_signature=[_BYTES, _INT, _INT])
-def centre_of(encoded: tf.Tensor, size: tf.Tensor, shorter_side: tf.Tensor) -> tf.Tensor:
-    """`resize_and_crop` of an encoded image."""
-    return resize_and_crop(decoded(encoded), size, shorter_side)
-
-
-@tf.function(input_signature=[_BYTES, _INT, tf.TensorSpec([4 * _TRIES], tf.uint32)])
-def random_crop_of(encoded: tf.Tensor, size: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-    """`random_resized_crop` of an encoded image."""
-    return random_resized_crop(decoded(encoded), size, draws)
 
 
 def _resized(pixels: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,55 @@
+"""Image files decoded many at a time, by one call of TensorFlow, which holds no lock of Python's meanwhile."""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from tf_fullbatch import processor
+from tf_fullbatch.data.sources import pixels
+
+Decode = Callable[..., tf.Tensor]
+"""(paths string `[rows]`, draws uint32 `[rows, 40]` where crops are random) -> uint8 `[rows, height, width, 3]`."""
+
+
+@functools.cache
+def decoder(size: int | None, shorter_side: int | None, random_crops: bool) -> Decode:
+    """What decodes at least one file, on threads of its own, one for each core that this process may use.
+
+    Args:
+        size: Height and width to bring each image to; None where all have one size.
+        shorter_side: As `pixels.resize_and_crop`; None for `pixels.resize_square`.
+        random_crops: Whether images are random crops (`pixels.random_resized_crop`) instead.
+    """
+    threads = processor.cores()
+
+    def one(path: tf.Tensor, draws: tf.Tensor | None = None) -> tf.Tensor:
+        image = pixels.decoded(tf.io.read_file(path))
+        if size is None:
+            return image
+        if draws is not None:
+            return pixels.random_resized_crop(image, size, draws)
+        if shorter_side is not None:
+            return pixels.resize_and_crop(image, size, shorter_side)
+        return pixels.resize_square(image, size)
+
+    @tf.function(input_signature=_RANDOM if random_crops else _PATHS, autograph=False)
+    def decode(paths: tf.Tensor, *draws: tf.Tensor) -> tf.Tensor:
+        images = tf.data.Dataset.from_tensor_slices((paths, *draws))
+        images = images.map(one, num_parallel_calls=threads, deterministic=True)
+        images = images.batch(tf.size(paths, tf.int64))
+        return images.with_options(_options(threads)).get_single_element()
+
+    return decode
+
+
+_PATHS = [tf.TensorSpec([None], tf.string)]
+_RANDOM = [*_PATHS, tf.TensorSpec([None, pixels.CROP_DRAWS], tf.uint32)]
+
+
+def _options(threads: int) -> tf.data.Options:
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = threads  # the network's threads may all wait for these images
+    options.threading.max_intra_op_parallelism = 1
+    options.autotune.enabled = False
+    return options
