@@ -173,6 +173,19 @@ class RowsTest(FolderTestCase):
         self.assertEqual(before, decode.experimental_get_tracing_count())
         self.assertEqual(1, before)
 
+    def test_threads_of_its_own_as_many_as_the_cores_that_the_process_may_use(self) -> None:
+        decoder.cache_clear()
+        self.addCleanup(decoder.cache_clear)
+        with mock.patch("tf_fullbatch.processor.cores", return_value=3):
+            decode = decoder(8, None, False)
+        (element,) = (
+            operation
+            for operation in decode.get_concrete_function().graph.get_operations()
+            if operation.type == "DatasetToSingleElement"
+        )
+        pool = element.inputs[0].op
+        self.assertEqual((pool.type, tf.get_static_value(pool.inputs[1])), ("PrivateThreadPoolDataset", 3))
+
     def test_the_first_that_does_not_decode_is_named(self) -> None:
         images, rows = self.images(), np.arange(IMAGES)
         whole = {number: self.path(number).read_bytes() for number in (8, 5)}

@@ -38,7 +38,7 @@ def decoder(size: int | None, shorter_side: int | None, random_crops: bool) -> D
         images = tf.data.Dataset.from_tensor_slices((paths, *draws))
         images = images.map(one, num_parallel_calls=threads, deterministic=True)
         images = images.batch(tf.size(paths, tf.int64))
-        return images.with_options(_options(threads)).get_single_element()
+        return _on_own_threads(images, threads).get_single_element()
 
     return decode
 
@@ -47,9 +47,16 @@ _PATHS = [tf.TensorSpec([None], tf.string)]
 _RANDOM = [*_PATHS, tf.TensorSpec([None, pixels.CROP_DRAWS], tf.uint32)]
 
 
-def _options(threads: int) -> tf.data.Options:
-    options = tf.data.Options()
-    options.threading.private_threadpool_size = threads  # the network's threads may all wait for these images
-    options.threading.max_intra_op_parallelism = 1
-    options.autotune.enabled = False
-    return options
+def _on_own_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
+    """The dataset on threads of its own alone, for the network's may all wait for it.
+
+    By the operations behind `tf.data.Options`, which do not reach a single element.
+    """
+    spec = dataset.element_spec
+    signature = {"output_types": [spec.dtype], "output_shapes": [spec.shape]}
+    made = tf.data.experimental.to_variant(dataset)
+    made = tf.raw_ops.MaxIntraOpParallelismDataset(
+        input_dataset=made, max_intra_op_parallelism=1, **signature
+    )
+    made = tf.raw_ops.PrivateThreadPoolDataset(input_dataset=made, num_threads=threads, **signature)
+    return tf.data.experimental.from_variant(made, spec)
