@@ -48,15 +48,20 @@ _RANDOM = [*_PATHS, tf.TensorSpec([None, pixels.CROP_DRAWS], tf.uint32)]
 
 
 def _on_own_threads(dataset: tf.data.Dataset, threads: int) -> tf.data.Dataset:
-    """The dataset on threads of its own alone, for the network's may all wait for it.
+    """The dataset on threads of its own alone, kept from call to call: the network's may all wait for it.
 
-    By the operations behind `tf.data.Options`, which do not reach a single element.
+    `tf.data.Options` do not reach a single element.
     """
-    spec = dataset.element_spec
-    signature = {"output_types": [spec.dtype], "output_shapes": [spec.shape]}
-    made = tf.data.experimental.to_variant(dataset)
-    made = tf.raw_ops.MaxIntraOpParallelismDataset(
-        input_dataset=made, max_intra_op_parallelism=1, **signature
+    pool = tf.raw_ops.ThreadPoolHandle(
+        num_threads=threads,
+        max_intra_op_parallelism=1,
+        display_name="decode",
+        shared_name=f"decode_{threads}",
     )
-    made = tf.raw_ops.PrivateThreadPoolDataset(input_dataset=made, num_threads=threads, **signature)
-    return tf.data.experimental.from_variant(made, spec)
+    made = tf.raw_ops.ThreadPoolDataset(
+        input_dataset=tf.data.experimental.to_variant(dataset),
+        thread_pool=pool,
+        output_types=[dataset.element_spec.dtype],
+        output_shapes=[dataset.element_spec.shape],
+    )
+    return tf.data.experimental.from_variant(made, dataset.element_spec)

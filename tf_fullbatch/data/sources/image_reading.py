@@ -1,5 +1,6 @@
 """Image files decoded: some of them, or all into one array."""
 
+import contextlib
 import hashlib
 import os
 
@@ -56,19 +57,13 @@ class FileReader:
         Raises:
             UserError: An image does not decode, or is of another size than the first where none is given.
         """
-        try:
+        # TensorFlow's own error may name a file whose name is not UTF-8.
+        with contextlib.suppress(tf.errors.OpError, UnicodeDecodeError):
             found = self._decoded(numbers, draws)
-        except (
-            tf.errors.OpError,
-            UnicodeDecodeError,
-        ):  # the latter of a message with a name that is not UTF-8
-            found = None
-        if found is not None and found.shape[1:] == self.shape:
-            return found
-        rows = range(len(numbers))
-        return np.concatenate(
-            [self._one(numbers, draws, row) for row in rows]
-        )  # the first that fails is named
+            if found.shape[1:] == self.shape:
+                return found
+        # One by one, so that the first that fails is named.
+        return np.concatenate([self._one(numbers, draws, row) for row in range(len(numbers))])
 
     def fingerprint(self, numbers: np.ndarray) -> str:
         """See `data.encoded.Reader.fingerprint`."""
