@@ -221,9 +221,9 @@ class SettingsTest(tf.test.TestCase):
         ]
         self.assertEqual(found, [0.5, 0.25, 0.9, 0.999, 1e-8])
 
-    def test_an_unknown_name_is_refused_with_how_to_list_the_known_ones(self):
+    def test_an_unknown_name_is_refused_with_the_known_ones(self):
         with self.assertRaisesRegex(
-            UserError, r"--optimizer=adagrad: accepted are \d+ names .*main --help lists"
+            UserError, "--optimizer=adagrad: accepted are gradient_descent, adamw, sign, "
         ):
             build("adagrad", 0.1)
 

@@ -277,7 +277,7 @@ class TrainTest(CommandTestCase):
             ),
             ({"loss": "mean_square_error"}, "^loss=mean.*function; did you mean keras:MeanSquaredError or"),
             ({"loss": "keras:mse"}, "keras.losses has no loss mse; did you mean keras:MeanSquaredError"),
-            ({"optimizer": "gradient_decent"}, ": did you mean gradient_descent"),
+            ({"optimizer": "gradient_decent"}, "; did you mean gradient_descent"),
             ({"loss": lambda a: a}, "does not take that"),
             ({"train": (X, Y, Y)}, "^train has 3 entries: give"),
             ({"train": X}, "^train has no targets"),

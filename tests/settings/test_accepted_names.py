@@ -12,12 +12,12 @@ MANY = [f"name{i}" for i in range(MOST + 1)]
     [
         (["a", "b"], [], "", "accepted are a, b."),
         (["a", "b"], ["b"], "c:NAME", "accepted are a, b, c:NAME; did you mean b?"),
-        (MANY, [], "", "accepted are 16 names (python -m x lists them)."),
+        (MANY, [], "", f"accepted are {MOST + 1} names (python -m x lists them)."),
         (
             MANY,
             ["name1", "name2"],
             "c:NAME",
-            "did you mean name1 or name2? Accepted are 16 names (python -m x lists them), c:NAME.",
+            f"did you mean name1 or name2? Accepted are {MOST + 1} names (python -m x lists them), c:NAME.",
         ),
     ],
 )

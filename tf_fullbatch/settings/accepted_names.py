@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-MOST = 15
+MOST = 20
 """Names that a message lists whole."""
 LISTED_BY = "python -m tf_fullbatch.main --help"
 """The command that lists the names of most settings."""
