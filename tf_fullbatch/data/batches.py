@@ -15,8 +15,6 @@ from tf_fullbatch.errors import UserError
 
 _OF_PARTNERS = 0x3A5C96E1
 """What tells the permutation of partners from that of the order."""
-
-
 _ROUNDS = 8
 """Rounds of the cipher that permutes. After TensorFlow's four, up to half of a small set's samples stay where they are
 in some passes; from six on nothing tells its orders from uniform ones (fixed points, exchanged pairs, distances)."""

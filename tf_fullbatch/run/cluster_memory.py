@@ -52,13 +52,14 @@ def cluster_memory_rows(
     if cluster.workers > 1 and config.runtime.keeps_data_on_device:
         raise UserError(WORKERS_STREAM)
     network = network_memory(model)
-    sets = _sets(config, splits, cluster)
+    in_files = _stays_in_files(config, splits, cluster)
+    sets = _sets(config, splits, cluster, in_files)
     arrays, in_flight = sum(one.host for one in sets.values()), sum(one.in_flight for one in sets.values())
     held = sum(one.held for one in sets.values())
     there, memory = cluster.host_memory, cluster.device.memory
     if there is None or memory is None:
         raise ValueError(f"{cluster.kind} has no memory of its own")
-    decoded = ", decoded ahead of the devices" if _stays_in_files(config, splits, cluster) else ""
+    decoded = ", decoded ahead of the devices" if in_files else ""
     listed = ", ".join(f"{name} {size_text(one.host)}" for name, one in sets.items())
     way = f", and {size_text(in_flight)} on their way{decoded}" if in_flight else ""
     rows = [
@@ -77,11 +78,10 @@ def cluster_memory_rows(
     return rows
 
 
-def _sets(config: Config, splits: Splits, cluster: Cluster) -> dict[str, _Samples]:
+def _sets(config: Config, splits: Splits, cluster: Cluster, in_files: bool) -> dict[str, _Samples]:
     """Set -> what it takes."""
     batches = {"training": training_batches(config, splits.train)}
     batches |= {name: evaluation_batches(config, split) for name, split in splits.evaluated.items()}
-    in_files = _stays_in_files(config, splits, cluster)
     return {name: _samples(config, samples, cluster, in_files) for name, samples in batches.items()}
 
 
